@@ -1,0 +1,213 @@
+//! How the process of a vertex starts, serves and stops: the same for source, UDF and sink.
+//! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
+
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+/// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
+pub const MAX_SOCKET_PATH: usize = 107;
+
+/// How long a server that has stopped by itself is given to be explained by a signal.
+const SIGNAL_GRACE: Duration = Duration::from_millis(200);
+
+/// Where a vertex' process meets its data plane, and when it stops.
+#[derive(Debug, Clone, clap::Args)]
+pub struct VertexArgs {
+    /// Unix socket to serve on [default: Numaflow's]
+    #[arg(long, env = "SOCKET", value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// File that tells the data plane that the server is up [default: Numaflow's]
+    #[arg(long, env = "SERVER_INFO", value_name = "PATH")]
+    pub server_info: Option<PathBuf>,
+    /// Stop when standard input ends, so that no process outlives the one that started it
+    #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
+    pub stop_on_stdin_close: bool,
+}
+
+/// Why a vertex' process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum VertexError {
+    /// The path does not fit into a socket address.
+    #[error("socket: `{}` has {} bytes, a Unix socket's path may have {MAX_SOCKET_PATH}: choose a shorter path", .0.display(), .0.as_os_str().len())]
+    PathTooLong(PathBuf),
+    /// Somebody answers there.
+    #[error("socket: `{}` is held by a running process: stop it or choose another path", .0.display())]
+    Held(PathBuf),
+    /// The folder is missing or cannot be written to.
+    #[error("socket: cannot use `{}`: {source}", path.display())]
+    Unusable {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The SDK's server could not start.
+    #[error("cannot serve on `{}`: {reason}", path.display())]
+    Start {
+        /// The socket's path.
+        path: PathBuf,
+        /// What the SDK said.
+        reason: String,
+    },
+    /// The SDK's server stopped though nobody had asked for it.
+    #[error("the server stopped after an internal error: see the log above")]
+    Internal,
+    /// Signals cannot be listened to.
+    #[error("cannot listen to signals: {0}")]
+    Signals(#[source] io::Error),
+}
+
+impl VertexArgs {
+    /// The socket and the server-info file, with Numaflow's paths where none were given; the socket is checked.
+    ///
+    /// # Errors
+    /// Where the socket's path is too long, its folder missing, or a running process answers on it.
+    pub fn paths(&self, socket: &str, server_info: &str) -> Result<(PathBuf, PathBuf), VertexError> {
+        let socket = self.socket.clone().unwrap_or_else(|| socket.into());
+        let server_info = self.server_info.clone().unwrap_or_else(|| server_info.into());
+        check_socket(&socket)?;
+        Ok((socket, server_info))
+    }
+}
+
+fn check_socket(path: &Path) -> Result<(), VertexError> {
+    if path.as_os_str().len() > MAX_SOCKET_PATH {
+        return Err(VertexError::PathTooLong(path.to_owned()));
+    }
+    let unusable = |source| VertexError::Unusable {
+        path: path.to_owned(),
+        source,
+    };
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    if !std::fs::metadata(folder).map_err(unusable)?.is_dir() {
+        return Err(unusable(io::Error::from(io::ErrorKind::NotADirectory)));
+    }
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => Err(VertexError::Held(path.to_owned())),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it.
+///
+/// # Errors
+/// [`VertexError::Start`] where the server cannot start, [`VertexError::Internal`] where it stops unasked.
+pub async fn serve<F, Running>(socket: &Path, stop_on_stdin_close: bool, start: F) -> Result<(), VertexError>
+where
+    F: FnOnce(oneshot::Receiver<()>) -> Running,
+    Running: Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
+{
+    let stop = stop_requested(stop_on_stdin_close).map_err(VertexError::Signals)?;
+    tokio::pin!(stop);
+    let (stop_server, server_stop) = oneshot::channel();
+    let server = start(server_stop);
+    tokio::pin!(server);
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| VertexError::Start {
+        path: socket.to_owned(),
+        reason: error.to_string(),
+    };
+    tokio::select! {
+        ended = &mut server => {
+            ended.map_err(failed)?;
+            // The SDK handles signals itself and may be faster than we are.
+            tokio::time::timeout(SIGNAL_GRACE, stop).await.map_err(|_| VertexError::Internal)
+        }
+        () = &mut stop => {
+            let _ = stop_server.send(());
+            server.await.map_err(failed)
+        }
+    }
+}
+
+/// A future that ends with SIGINT, SIGTERM or, if wanted, the end of standard input.
+///
+/// # Errors
+/// Where the signals' handlers cannot be installed.
+pub fn stop_requested(on_stdin_close: bool) -> io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = stdin_closed(), if on_stdin_close => {}
+        }
+    })
+}
+
+async fn stdin_closed() {
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0; 64];
+    while matches!(stdin.read(&mut buffer).await, Ok(read) if read > 0) {}
+}
+
+/// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`,
+/// without colours with `NO_COLOR`.
+pub fn init_logging() {
+    use std::io::IsTerminal;
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours);
+    let json = std::env::var("LOG_FORMAT").is_ok_and(|format| format == "json");
+    // A second initialisation, as in tests, keeps the first.
+    let _ = if json {
+        log.json().try_init()
+    } else {
+        log.try_init()
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_is_refused_when_too_long_held_or_without_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = |path: PathBuf| VertexArgs {
+            socket: Some(path),
+            server_info: None,
+            stop_on_stdin_close: false,
+        };
+        let paths = |path: PathBuf| args(path).paths("unused", "info");
+
+        assert!(matches!(
+            paths(folder.path().join("x".repeat(120))),
+            Err(VertexError::PathTooLong(_))
+        ));
+        assert!(matches!(
+            paths(folder.path().join("none/s.sock")),
+            Err(VertexError::Unusable { .. })
+        ));
+        let socket = folder.path().join("s.sock");
+        assert_eq!(
+            paths(socket.clone()).unwrap(),
+            (socket.clone(), PathBuf::from("info"))
+        );
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(paths(socket.clone()), Err(VertexError::Held(_))));
+        drop(listener);
+        assert!(paths(socket).is_ok(), "a stale socket is no obstacle");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_stops_unasked_is_an_error() {
+        let ended = serve(Path::new("s"), false, |_stop| async { Ok(()) }).await;
+        assert!(matches!(ended, Err(VertexError::Internal)));
+        let ended = serve(Path::new("s"), false, |_stop| async { Err("no".into()) }).await;
+        assert!(matches!(ended, Err(VertexError::Start { .. })));
+    }
+}

@@ -1,0 +1,248 @@
+//! The delay of an endpoint as a value: a fixed time or a distribution, with one text for both.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::duration::{DurationError, format_duration, parse_duration, text_or_number};
+
+/// How long an answer takes.
+///
+/// Texts: `200us`, `uniform(10ms,50ms)`, `exponential(200ms)` (its mean),
+/// `percentiles(50=10ms,99=1s)` (percent = delay, both rising).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Delay {
+    /// Always the same.
+    Fixed(Duration),
+    /// Every delay from the first to the second is equally likely.
+    Uniform(Duration, Duration),
+    /// Exponential with this mean: most answers are fast, some very slow.
+    Exponential(Duration),
+    /// Points (percent in (0, 100], delay) of the cumulative distribution, linear between them;
+    /// below the first point its delay, above the last point its delay.
+    Percentiles(Vec<(f64, Duration)>),
+}
+
+/// Why a text is not a delay.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DelayError {
+    /// A duration inside the text is wrong.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// The name before the parenthesis is unknown, or a part is missing.
+    #[error(
+        "`{0}` is not a delay: expected a duration like 200us, uniform(LOW,HIGH), exponential(MEAN) or percentiles(50=DELAY,99=DELAY)"
+    )]
+    Malformed(String),
+    /// Points that do not rise.
+    #[error("`{0}`: percents must rise within (0, 100] and delays must not fall")]
+    NotRising(String),
+}
+
+impl Delay {
+    /// No delay.
+    pub const ZERO: Self = Self::Fixed(Duration::ZERO);
+
+    /// The delay below which the share `share` (0 to 1) of answers lies: the inverse of the cumulative
+    /// distribution, so a uniform random number in [0, 1) gives a random delay.
+    pub fn quantile(&self, share: f64) -> Duration {
+        let share = share.clamp(0.0, 1.0 - f64::EPSILON);
+        match self {
+            Self::Fixed(delay) => *delay,
+            Self::Uniform(low, high) => *low + high.saturating_sub(*low).mul_f64(share),
+            Self::Exponential(mean) => mean.mul_f64(-(1.0 - share).ln()),
+            Self::Percentiles(points) => percentile(points, share * 100.0),
+        }
+    }
+
+    /// The mean delay.
+    pub fn mean(&self) -> Duration {
+        match self {
+            Self::Fixed(delay) | Self::Exponential(delay) => *delay,
+            Self::Uniform(low, high) => (*low + *high) / 2,
+            Self::Percentiles(points) => {
+                let (Some(first), Some(last)) = (points.first(), points.last()) else {
+                    return Duration::ZERO;
+                };
+                let ends = first.1.mul_f64(first.0 / 100.0) + last.1.mul_f64((100.0 - last.0) / 100.0);
+                points.windows(2).fold(ends, |sum, pair| {
+                    sum + (pair[0].1 + pair[1].1).mul_f64((pair[1].0 - pair[0].0) / 200.0)
+                })
+            }
+        }
+    }
+}
+
+fn percentile(points: &[(f64, Duration)], percent: f64) -> Duration {
+    let after = points.partition_point(|(at, _)| *at < percent);
+    match (
+        after.checked_sub(1).and_then(|i| points.get(i)),
+        points.get(after),
+    ) {
+        (Some((p0, d0)), Some((p1, d1))) => *d0 + d1.saturating_sub(*d0).mul_f64((percent - p0) / (p1 - p0)),
+        (None, Some((_, delay))) | (Some((_, delay)), None) => *delay,
+        (None, None) => Duration::ZERO,
+    }
+}
+
+impl FromStr for Delay {
+    type Err = DelayError;
+
+    fn from_str(text: &str) -> Result<Self, DelayError> {
+        let malformed = || DelayError::Malformed(text.to_owned());
+        let Some((name, rest)) = text.split_once('(') else {
+            return Ok(Self::Fixed(parse_duration(text)?));
+        };
+        let parts: Vec<&str> = rest
+            .strip_suffix(')')
+            .ok_or_else(malformed)?
+            .split(',')
+            .map(str::trim)
+            .collect();
+        match (name, parts.as_slice()) {
+            ("uniform", [low, high]) => {
+                let (low, high) = (parse_duration(low)?, parse_duration(high)?);
+                if low > high {
+                    return Err(DelayError::NotRising(text.to_owned()));
+                }
+                Ok(Self::Uniform(low, high))
+            }
+            ("exponential", [mean]) => Ok(Self::Exponential(parse_duration(mean)?)),
+            ("percentiles", points) => {
+                let points = points
+                    .iter()
+                    .map(|point| {
+                        let (percent, delay) = point.split_once('=').ok_or_else(malformed)?;
+                        let percent: f64 = percent.parse().map_err(|_| malformed())?;
+                        Ok((percent, parse_duration(delay)?))
+                    })
+                    .collect::<Result<Vec<_>, DelayError>>()?;
+                let inside = points
+                    .iter()
+                    .all(|(percent, _)| *percent > 0.0 && *percent <= 100.0);
+                let rising = points
+                    .windows(2)
+                    .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 <= pair[1].1);
+                if inside && rising {
+                    Ok(Self::Percentiles(points))
+                } else {
+                    Err(DelayError::NotRising(text.to_owned()))
+                }
+            }
+            _ => Err(malformed()),
+        }
+    }
+}
+
+impl fmt::Display for Delay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(delay) => f.pad(&format_duration(*delay)),
+            Self::Uniform(low, high) => {
+                write!(f, "uniform({},{})", format_duration(*low), format_duration(*high))
+            }
+            Self::Exponential(mean) => write!(f, "exponential({})", format_duration(*mean)),
+            Self::Percentiles(points) => {
+                let points: Vec<String> = points
+                    .iter()
+                    .map(|(percent, delay)| format!("{percent}={}", format_duration(*delay)))
+                    .collect();
+                write!(f, "percentiles({})", points.join(","))
+            }
+        }
+    }
+}
+
+impl Serialize for Delay {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Delay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        text_or_number(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn delays() -> impl Strategy<Value = Delay> {
+        let duration = || (0u64..10_000_000_000).prop_map(Duration::from_nanos);
+        prop_oneof![
+            duration().prop_map(Delay::Fixed),
+            (duration(), duration()).prop_map(|(a, b)| Delay::Uniform(a.min(b), a.max(b))),
+            duration().prop_map(Delay::Exponential),
+            proptest::collection::btree_map(1u32..=1000, duration(), 1..6).prop_map(|points| {
+                let mut delays: Vec<Duration> = points.values().copied().collect();
+                delays.sort();
+                Delay::Percentiles(points.keys().map(|p| f64::from(*p) / 10.0).zip(delays).collect())
+            }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_delay_survives_its_text(delay in delays()) {
+            prop_assert_eq!(delay.to_string().parse::<Delay>(), Ok(delay));
+        }
+
+        #[test]
+        fn quantiles_never_fall(delay in delays(), a in 0.0f64..1.0, b in 0.0f64..1.0) {
+            prop_assert!(delay.quantile(a.min(b)) <= delay.quantile(a.max(b)));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,60}") {
+            let _ = text.parse::<Delay>();
+        }
+    }
+
+    #[test]
+    fn the_mean_is_that_of_many_samples() {
+        for text in [
+            "5ms",
+            "uniform(10ms,50ms)",
+            "exponential(200ms)",
+            "percentiles(50=10ms,90=100ms,99=1s)",
+        ] {
+            let delay: Delay = text.parse().unwrap();
+            let steps = 200_000u32;
+            let sum: f64 = (0..steps)
+                .map(|i| {
+                    delay
+                        .quantile((f64::from(i) + 0.5) / f64::from(steps))
+                        .as_secs_f64()
+                })
+                .sum();
+            let mean = sum / f64::from(steps);
+            let ratio = mean / delay.mean().as_secs_f64();
+            assert!((0.999..1.001).contains(&ratio), "{text}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn bad_texts_are_refused() {
+        for text in [
+            "1sec",
+            "-1s",
+            "uniform(2s,1s)",
+            "uniform(1s)",
+            "exponential()",
+            "percentiles(99=1s,50=2s)",
+            "percentiles(0=1s)",
+            "percentiles(50=2s,99=1s)",
+            "normal(1s)",
+            "uniform(1s,2s",
+        ] {
+            assert!(text.parse::<Delay>().is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Durations as text: a decimal number and a unit (`ns`, `us`, `ms`, `s`, `m`, `h`), or a bare `0`.
+
+use std::time::Duration;
+
+/// The longest duration that is accepted anywhere as text: one day.
+pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Why a text is not a duration.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DurationError {
+    /// Not of the form number and unit.
+    #[error(
+        "`{0}` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us or 1.5s"
+    )]
+    Malformed(String),
+    /// Below a nanosecond's resolution or above [`MAX_DURATION`].
+    #[error("`{0}` is out of range: expected a duration from 0 to 24h in whole nanoseconds")]
+    OutOfRange(String),
+}
+
+const UNITS: [(&str, u128); 6] = [
+    ("ns", 1),
+    ("us", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+];
+
+/// Reads a duration; exact, no floating point is involved.
+///
+/// # Errors
+/// [`DurationError`] where the text is malformed, negative, above a day or finer than a nanosecond.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let malformed = || DurationError::Malformed(text.to_owned());
+    let out_of_range = || DurationError::OutOfRange(text.to_owned());
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let split = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .ok_or_else(malformed)?;
+    let (number, unit) = text.split_at(split);
+    let unit_nanos = UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, nanos)| *nanos)
+        .ok_or_else(malformed)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() || (number.contains('.') && fraction.is_empty()) || fraction.contains('.') {
+        return Err(malformed());
+    }
+    let whole: u128 = whole.parse().map_err(|_| out_of_range())?;
+    let mut nanos = whole.checked_mul(unit_nanos).ok_or_else(out_of_range)?;
+    if !fraction.is_empty() {
+        let digits = u32::try_from(fraction.len()).map_err(|_| out_of_range())?;
+        let scale = 10u128.checked_pow(digits).ok_or_else(out_of_range)?;
+        let numerator: u128 = fraction.parse().map_err(|_| out_of_range())?;
+        let scaled = numerator.checked_mul(unit_nanos).ok_or_else(out_of_range)?;
+        if scaled % scale != 0 {
+            return Err(out_of_range());
+        }
+        nanos += scaled / scale;
+    }
+    let nanos = u64::try_from(nanos).map_err(|_| out_of_range())?;
+    let duration = Duration::from_nanos(nanos);
+    if duration > MAX_DURATION {
+        return Err(out_of_range());
+    }
+    Ok(duration)
+}
+
+/// Writes a duration in the largest unit up to seconds that needs at most three decimals: `0`, `200us`, `1.5s`, `90s`.
+pub fn format_duration(duration: Duration) -> String {
+    let nanos = duration.as_nanos();
+    if nanos == 0 {
+        return "0".to_owned();
+    }
+    let (name, unit) = UNITS[..4]
+        .iter()
+        .rev()
+        .find(|(_, unit)| nanos >= *unit && (nanos * 1_000) % unit == 0)
+        .or_else(|| UNITS[..4].iter().rev().find(|(_, unit)| nanos % unit == 0))
+        .copied()
+        .unwrap_or(UNITS[0]);
+    let thousandths = nanos * 1_000 / unit;
+    let (whole, fraction) = (thousandths / 1_000, thousandths % 1_000);
+    if fraction == 0 {
+        format!("{whole}{name}")
+    } else {
+        let fraction = format!("{fraction:03}");
+        format!("{whole}.{}{name}", fraction.trim_end_matches('0'))
+    }
+}
+
+/// For `#[serde(with = "wire::duration_text")]`: a duration as its text.
+pub mod duration_text {
+    use super::{Duration, format_duration, parse_duration};
+    use serde::{Deserializer, Serializer};
+
+    /// Writes the text of a duration.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&format_duration(*duration))
+    }
+
+    /// Reads a duration from text, or from a bare `0`.
+    ///
+    /// # Errors
+    /// What [`parse_duration`] refuses.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = super::text_or_number(deserializer)?;
+        parse_duration(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// YAML writes a zero delay as the number 0: accept a number where its text is a valid duration.
+pub(crate) fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    struct Text;
+    impl serde::de::Visitor<'_> for Text {
+        type Value = String;
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("a duration like 0, 200us or 1.5s")
+        }
+        fn visit_str<E>(self, text: &str) -> Result<String, E> {
+            Ok(text.to_owned())
+        }
+        fn visit_u64<E>(self, number: u64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+        fn visit_i64<E>(self, number: i64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+        fn visit_f64<E>(self, number: f64) -> Result<String, E> {
+            Ok(number.to_string())
+        }
+    }
+    deserializer.deserialize_any(Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_texts() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("0s", 0),
+            ("200us", 200_000),
+            ("1s", 1_000_000_000),
+            ("1.5s", 1_500_000_000),
+            ("2m", 120_000_000_000),
+            ("24h", 86_400_000_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
+        }
+        assert_eq!(format_duration(Duration::from_micros(200)), "200us");
+        assert_eq!(format_duration(Duration::from_millis(1_500)), "1.5s");
+        assert_eq!(
+            format_duration(Duration::from_nanos(1_000_000_001)),
+            "1000000.001us"
+        );
+    }
+
+    #[test]
+    fn bad_texts_are_refused() {
+        for text in [
+            "",
+            "1",
+            "1sec",
+            "-1s",
+            "1e99s",
+            "s",
+            ".5s",
+            "1.s",
+            "1.2.3s",
+            "25h",
+            "0.1ns",
+            "1 s",
+            "99999999999999999999999999999999999999999s",
+            "+1s",
+            "1S",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_duration_survives_its_text(nanos in 0u64..=86_400_000_000_000) {
+            let duration = Duration::from_nanos(nanos);
+            prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn no_text_panics(text in "\\PC{0,40}") {
+            let _ = parse_duration(&text);
+        }
+    }
+}

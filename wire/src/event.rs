@@ -1,0 +1,75 @@
+//! An event: what the generator puts into a message and the UDF reads out of it. JSON, so that a UDF
+//! in any language can read it.
+
+use serde::{Deserialize, Serialize};
+
+/// The header that names a call to the endpoint, equal for every attempt and every repetition.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The payload of one message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Event {
+    /// Nonce of the generator's process.
+    pub generator: u64,
+    /// Number of the event among all events of its generator, from 0.
+    pub index: u64,
+    /// Number of the event among those of its key, from 0.
+    pub number: u64,
+    /// Fills the payload to the size that was asked for.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub padding: String,
+}
+
+impl Event {
+    /// The bytes of the message.
+    ///
+    /// # Errors
+    /// Those of the JSON writer; none for values of this type.
+    pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
+        serde_json::to_vec(self)
+    }
+
+    /// Reads the bytes of a message.
+    ///
+    /// # Errors
+    /// Where the bytes are not the JSON of an event.
+    pub fn decode(bytes: &[u8]) -> serde_json::Result<Self> {
+        serde_json::from_slice(bytes)
+    }
+}
+
+/// The value of the header [`IDEMPOTENCY_KEY`]: `GENERATOR-INDEX`, in decimal.
+pub fn idempotency_key(generator: u64, index: u64) -> String {
+    format!("{generator}-{index}")
+}
+
+/// Reads generator and index out of the header's value; nothing where it was not written by us.
+pub fn parse_idempotency_key(text: &str) -> Option<(u64, u64)> {
+    let (generator, index) = text.split_once('-')?;
+    Some((generator.parse().ok()?, index.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn events_survive_their_bytes(generator: u64, index: u64, number: u64, padding in "[ -~]{0,20}") {
+            let event = Event { generator, index, number, padding };
+            prop_assert_eq!(Event::decode(&event.encode().unwrap()).unwrap(), event);
+        }
+
+        #[test]
+        fn idempotency_keys_survive_their_text(generator: u64, index: u64) {
+            prop_assert_eq!(parse_idempotency_key(&idempotency_key(generator, index)), Some((generator, index)));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+            let _ = Event::decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Latencies as an HDR histogram in microseconds. Histograms are merged; percentiles are never averaged.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Deserializer as HdrDeserializer, Serializer as _, V2Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Three significant digits: a percentile is off by at most 0.1 %.
+const SIGNIFICANT_DIGITS: u8 = 3;
+
+/// A mergeable histogram of durations with microsecond resolution.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Latencies {
+    micros: Histogram<u64>,
+}
+
+/// Why an encoded histogram cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LatenciesError {
+    /// Not base64.
+    #[error("a histogram is not base64")]
+    Base64(#[from] base64::DecodeError),
+    /// Not HdrHistogram's V2 format.
+    #[error("a histogram is not in HdrHistogram's V2 format: {0:?}")]
+    Format(hdrhistogram::serialization::DeserializeError),
+}
+
+impl Default for Latencies {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Latencies {
+    /// An empty histogram; it grows with the values it sees.
+    pub fn new() -> Self {
+        match Histogram::new(SIGNIFICANT_DIGITS) {
+            Ok(micros) => Self { micros },
+            Err(_) => unreachable!("three digits are within the library's one to five"),
+        }
+    }
+
+    /// Counts one duration, rounded to microseconds.
+    pub fn record(&mut self, duration: Duration) {
+        let micros = u64::try_from((duration.as_nanos() + 500) / 1_000).unwrap_or(u64::MAX);
+        self.micros.saturating_record(micros);
+    }
+
+    /// Adds all of another histogram's counts.
+    pub fn merge(&mut self, other: &Self) {
+        // An auto-resizing histogram takes any other, so the error cannot occur.
+        let _ = self.micros.add(&other.micros);
+    }
+
+    /// How many durations were counted.
+    pub fn count(&self) -> u64 {
+        self.micros.len()
+    }
+
+    /// The duration at or below which the share `share` (0 to 1) lies; nothing where nothing was counted.
+    pub fn quantile(&self, share: f64) -> Option<Duration> {
+        (!self.micros.is_empty()).then(|| Duration::from_micros(self.micros.value_at_quantile(share)))
+    }
+
+    /// The longest duration; nothing where nothing was counted.
+    pub fn max(&self) -> Option<Duration> {
+        (!self.micros.is_empty()).then(|| Duration::from_micros(self.micros.max()))
+    }
+
+    /// The mean; nothing where nothing was counted.
+    pub fn mean(&self) -> Option<Duration> {
+        (!self.micros.is_empty()).then(|| Duration::from_nanos((self.micros.mean() * 1_000.0) as u64))
+    }
+
+    /// HdrHistogram's V2 format in base64.
+    pub fn encode(&self) -> String {
+        let mut bytes = Vec::new();
+        // Writing to memory cannot fail, and counts are below the format's limit of i64.
+        let _ = V2Serializer::new().serialize(&self.micros, &mut bytes);
+        BASE64.encode(bytes)
+    }
+
+    /// Reads what [`Latencies::encode`] wrote.
+    ///
+    /// # Errors
+    /// Where the text is not base64 of HdrHistogram's V2 format.
+    pub fn decode(text: &str) -> Result<Self, LatenciesError> {
+        let bytes = BASE64.decode(text)?;
+        let mut micros: Histogram<u64> = HdrDeserializer::new()
+            .deserialize(&mut bytes.as_slice())
+            .map_err(LatenciesError::Format)?;
+        micros.auto(true);
+        Ok(Self { micros })
+    }
+}
+
+impl Serialize for Latencies {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.encode())
+    }
+}
+
+impl<'de> Deserialize<'de> for Latencies {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::decode(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn merged_is_as_if_recorded_together(a in proptest::collection::vec(0u64..100_000_000, 1..50), b in proptest::collection::vec(0u64..100_000_000, 0..50)) {
+            let fill = |values: &mut dyn Iterator<Item = &u64>| {
+                let mut latencies = Latencies::new();
+                values.for_each(|us| latencies.record(Duration::from_micros(*us)));
+                latencies
+            };
+            let (mut merged, other) = (fill(&mut a.iter()), fill(&mut b.iter()));
+            merged.merge(&other);
+            let together = fill(&mut a.iter().chain(&b));
+            prop_assert_eq!(merged.quantile(0.5), together.quantile(0.5));
+            prop_assert_eq!(merged.max(), together.max());
+            prop_assert_eq!(merged.count(), together.count());
+            let back = Latencies::decode(&merged.encode()).unwrap();
+            prop_assert_eq!(back.quantile(0.99), merged.quantile(0.99));
+            prop_assert_eq!(back.count(), merged.count());
+        }
+
+        #[test]
+        fn no_text_panics(text in "[A-Za-z0-9+/=]{0,80}") {
+            let _ = Latencies::decode(&text);
+        }
+    }
+
+    #[test]
+    fn an_empty_histogram_has_no_percentile_and_survives() {
+        let empty = Latencies::decode(&Latencies::new().encode()).unwrap();
+        assert_eq!(
+            (empty.quantile(0.5), empty.max(), empty.mean(), empty.count()),
+            (None, None, None, 0)
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! The closed sets of the experiment's axes and outcomes, spelled the same in flags, environment,
+//! chart values, file names, records and legends.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A name that is in none of the closed sets.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown {set} `{given}`: expected one of {expected}")]
+pub struct UnknownName {
+    /// What was being named, e.g. `strategy`.
+    pub set: &'static str,
+    /// The text as it was given.
+    pub given: String,
+    /// The accepted names, separated by commas.
+    pub expected: String,
+}
+
+macro_rules! closed_set {
+    ($(#[$doc:meta])* $type:ident, $set:literal, { $($(#[$vdoc:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type { $($(#[$vdoc])* $variant,)+ }
+
+        impl $type {
+            /// Every member, in the order in which tables and legends show them.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The one spelling of this member.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.name())
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = UnknownName;
+            fn from_str(text: &str) -> Result<Self, UnknownName> {
+                Self::ALL.iter().copied().find(|member| member.name() == text).ok_or_else(|| UnknownName {
+                    set: $set,
+                    given: text.to_owned(),
+                    expected: [$($name,)+].join(", "),
+                })
+            }
+        }
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.name())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(serde::de::Error::custom)
+            }
+        }
+    };
+}
+
+closed_set! {
+    /// How the calls of one window are scheduled.
+    StrategyKind, "strategy", {
+        /// One call, then the next.
+        Sequential = "sequential",
+        /// Many calls in flight in tasks.
+        Async = "async",
+        /// A blocking function on threads.
+        ThreadPool = "thread-pool",
+        /// The same blocking function in child processes.
+        ProcessPool = "process-pool",
+    }
+}
+
+closed_set! {
+    /// When the call of an event may begin.
+    StartRule, "start rule", {
+        /// As soon as the event has arrived.
+        AtArrival = "at-arrival",
+        /// All calls of a window at its close of book.
+        AtClose = "at-close",
+    }
+}
+
+closed_set! {
+    /// What a call does.
+    Workload, "workload", {
+        /// A request to the endpoint.
+        Http = "http",
+        /// A chosen processor time of real work.
+        Cpu = "cpu",
+    }
+}
+
+closed_set! {
+    /// How the call of an event ended; every event ends as exactly one of these.
+    Outcome, "outcome", {
+        /// The answer came and was good.
+        Ok = "ok",
+        /// No answer within the timeout of an attempt.
+        Timeout = "timeout",
+        /// The connection was refused, reset or could not be made.
+        Refused = "refused",
+        /// An answer with a status other than 2xx.
+        BadStatus = "bad-status",
+        /// An answer whose body could not be read, or an event that could not be decoded.
+        BadBody = "bad-body",
+        /// The call panicked.
+        Panic = "panic",
+        /// The pool's worker died while it worked on the call.
+        WorkerDied = "worker-died",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_survive_text_and_json() {
+        for kind in StrategyKind::ALL {
+            assert_eq!(kind.to_string().parse::<StrategyKind>().as_ref(), Ok(kind));
+            let json = serde_json::to_string(kind).unwrap();
+            assert_eq!(serde_json::from_str::<StrategyKind>(&json).unwrap(), *kind);
+        }
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.name().parse::<Outcome>().as_ref(), Ok(outcome));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_known_ones() {
+        let error = "threads".parse::<StrategyKind>().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unknown strategy `threads`: expected one of sequential, async, thread-pool, process-pool"
+        );
+    }
+}

@@ -1,0 +1,171 @@
+//! The record of a closed window and key, as the UDF emits it and the sink writes it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Delay, Latencies, Outcome, Ranges, StartRule, StrategyKind, Workload};
+
+/// How many calls ended in which way; outcomes that did not occur are absent.
+pub type OutcomeCounts = BTreeMap<Outcome, u64>;
+
+/// The settings a UDF ran with: a record repeats its question.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// How the calls were scheduled.
+    pub strategy: StrategyKind,
+    /// When they could begin.
+    pub start_rule: StartRule,
+    /// What they did.
+    pub workload: Workload,
+    /// Calls in flight at once, per replica; 1 for `sequential` (per key and window).
+    pub max_workers: u64,
+    /// Delay asked of the endpoint, or processor time per event for the workload `cpu`.
+    pub io_delay: Delay,
+    /// Timeout of one attempt.
+    #[serde(with = "crate::duration_text")]
+    pub timeout: Duration,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// Whether `cpu` work under `async` was moved off the runtime's threads.
+    pub cpu_offload: bool,
+}
+
+/// One closed window of one key. Stamps are microseconds since the Unix epoch by the UDF's clock.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WindowRecord {
+    /// Nonce of the UDF's process.
+    pub process: u64,
+    /// Start of the window, milliseconds since the epoch.
+    pub window_start_ms: u64,
+    /// End of the window (excluded), milliseconds since the epoch.
+    pub window_end_ms: u64,
+    /// The key of the window.
+    pub keys: Vec<String>,
+    /// The settings it ran with.
+    pub settings: Settings,
+    /// Events received; the sum of `outcomes`.
+    pub events: u64,
+    /// Events by how their call ended.
+    pub outcomes: OutcomeCounts,
+    /// Attempts made, at least one per event that was called.
+    pub attempts: u64,
+    /// Event numbers seen, by generator.
+    pub seen: BTreeMap<u64, Ranges>,
+    /// Events whose number had been seen before in this window and key.
+    pub repeated: u64,
+    /// Events whose payload could not be decoded (they count as `bad-body`).
+    pub undecoded: u64,
+    /// Time of every attempt, from its slot to its end.
+    pub latency: Latencies,
+    /// Time of every event from when its call might begin to its first slot.
+    pub slot_wait: Latencies,
+    /// Highest number of this window's and key's calls in flight at once.
+    pub peak_in_flight: u64,
+    /// How often reading stopped because `max_waiting` events waited in the process.
+    pub reading_stopped: u64,
+    /// When the first event arrived.
+    pub first_arrival_us: u64,
+    /// When the last event arrived.
+    pub last_arrival_us: u64,
+    /// Close of book: when this key's input ended.
+    pub close_us: u64,
+    /// When this record was made, all its calls having ended.
+    pub result_us: u64,
+}
+
+impl WindowRecord {
+    /// Events that ended as [`Outcome::Ok`].
+    pub fn ok(&self) -> u64 {
+        self.outcomes.get(&Outcome::Ok).copied().unwrap_or(0)
+    }
+
+    /// Events that ended as anything else.
+    pub fn failed(&self) -> u64 {
+        self.outcomes.values().sum::<u64>() - self.ok()
+    }
+}
+
+/// One line of the sink.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SinkLine {
+    /// Nonce of the sink's process.
+    pub process: u64,
+    /// Running number within the process, from 0: a reader of the log sees a gap.
+    pub line: u64,
+    /// When the record arrived, microseconds since the epoch by the sink's clock.
+    pub arrival_us: u64,
+    /// The message's id.
+    pub id: String,
+    /// The message's keys.
+    pub keys: Vec<String>,
+    /// The message's event time, milliseconds since the epoch (end of its window − 1).
+    pub event_time_ms: i64,
+    /// Whether this process has written a line for this window and key before.
+    pub duplicate: bool,
+    /// The record, where the payload was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<WindowRecord>,
+    /// The payload as text, where it was no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_survives_its_json() {
+        let mut latency = Latencies::new();
+        latency.record(Duration::from_millis(3));
+        let record = WindowRecord {
+            process: u64::MAX,
+            window_start_ms: 10_000,
+            window_end_ms: 20_000,
+            keys: vec!["key-0".into()],
+            settings: Settings {
+                strategy: StrategyKind::Async,
+                start_rule: StartRule::AtClose,
+                workload: Workload::Http,
+                max_workers: 1_000,
+                io_delay: Delay::Fixed(Duration::from_secs(1)),
+                timeout: Duration::from_secs(30),
+                retries: 0,
+                cpu_offload: false,
+            },
+            events: 3,
+            outcomes: BTreeMap::from([(Outcome::Ok, 2), (Outcome::Timeout, 1)]),
+            attempts: 3,
+            seen: BTreeMap::from([(7, Ranges::span(0, 2))]),
+            repeated: 0,
+            undecoded: 0,
+            latency,
+            slot_wait: Latencies::new(),
+            peak_in_flight: 3,
+            reading_stopped: 0,
+            first_arrival_us: 1,
+            last_arrival_us: 2,
+            close_us: 3,
+            result_us: 4,
+        };
+        assert_eq!((record.ok(), record.failed()), (2, 1));
+        let line = SinkLine {
+            process: 1,
+            line: 0,
+            arrival_us: 5,
+            id: "out-0".into(),
+            keys: record.keys.clone(),
+            event_time_ms: 19_999,
+            duplicate: false,
+            record: Some(record),
+            text: None,
+        };
+        let json = serde_json::to_string(&line).unwrap();
+        assert!(!json.contains('\n'));
+        let back: SinkLine = serde_json::from_str(&json).unwrap();
+        assert_eq!(serde_json::to_string(&back).unwrap(), json);
+        assert_eq!(back.record.unwrap().outcomes, line.record.unwrap().outcomes);
+    }
+}
