@@ -57,7 +57,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         let scale = 10u128.checked_pow(digits).ok_or_else(out_of_range)?;
         let numerator: u128 = fraction.parse().map_err(|_| out_of_range())?;
         let scaled = numerator.checked_mul(unit_nanos).ok_or_else(out_of_range)?;
-        if scaled % scale != 0 {
+        if !scaled.is_multiple_of(scale) {
             return Err(out_of_range());
         }
         nanos += scaled / scale;
@@ -79,8 +79,8 @@ pub fn format_duration(duration: Duration) -> String {
     let (name, unit) = UNITS[..4]
         .iter()
         .rev()
-        .find(|(_, unit)| nanos >= *unit && (nanos * 1_000) % unit == 0)
-        .or_else(|| UNITS[..4].iter().rev().find(|(_, unit)| nanos % unit == 0))
+        .find(|(_, unit)| nanos >= *unit && (nanos * 1_000).is_multiple_of(*unit))
+        .or_else(|| UNITS[..4].iter().rev().find(|(_, unit)| nanos.is_multiple_of(*unit)))
         .copied()
         .unwrap_or(UNITS[0]);
     let thousandths = nanos * 1_000 / unit;

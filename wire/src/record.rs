@@ -57,7 +57,7 @@ pub struct WindowRecord {
     pub repeated: u64,
     /// Events whose payload could not be decoded (they count as `bad-body`).
     pub undecoded: u64,
-    /// Time of every attempt, from its slot to its end.
+    /// Time of every called event's last attempt, from its slot to its end.
     pub latency: Latencies,
     /// Time of every event from when its call might begin to its first slot.
     pub slot_wait: Latencies,

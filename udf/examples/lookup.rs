@@ -1,0 +1,59 @@
+//! A UDF of your own: its slow work is a look-up in a file. Strategies, limits and records are the library's.
+//!
+//!     cargo run --example lookup -- --strategy thread-pool --socket /tmp/lookup.sock --server-info /tmp/lookup-info
+
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use async_trait::async_trait;
+use clap::Parser;
+use udf::{Call, Cli, Event};
+use wire::Outcome;
+
+struct Lookup {
+    file: PathBuf,
+}
+
+impl Lookup {
+    fn judge(event: &Event, content: std::io::Result<String>) -> Outcome {
+        match content {
+            Ok(content)
+                if content
+                    .lines()
+                    .any(|line| event.keys.iter().any(|key| key == line)) =>
+            {
+                Outcome::Ok
+            }
+            Ok(_) => Outcome::BadStatus,
+            Err(_) => Outcome::Refused,
+        }
+    }
+}
+
+#[async_trait]
+impl Call for Lookup {
+    async fn call(&self, event: &Event) -> Outcome {
+        Self::judge(event, tokio::fs::read_to_string(&self.file).await)
+    }
+
+    fn call_blocking(&self, event: &Event) -> Outcome {
+        Self::judge(event, std::fs::read_to_string(&self.file))
+    }
+}
+
+fn main() -> ExitCode {
+    vertex::init_logging();
+    let lookup = |_: &udf::Settings| {
+        Ok::<_, Infallible>(Lookup {
+            file: PathBuf::from("known-keys.txt"),
+        })
+    };
+    match udf::run(Cli::parse(), lookup) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lookup: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

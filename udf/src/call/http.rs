@@ -1,0 +1,213 @@
+//! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Url, redirect};
+use wire::{Delay, IDEMPOTENCY_KEY, Outcome, idempotency_key};
+
+use super::{Call, Event};
+
+/// Longest answer that is read; a longer one is a bad body.
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+
+/// How long a connection may stay unused: longer than the pause between two windows.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Where calls go.
+#[derive(Debug, Clone)]
+pub struct Target {
+    url: Url,
+    timeout: Duration,
+}
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpCallError {
+    /// The address is not one that a call can go to.
+    #[error("endpoint_url: `{given}` is not an http or https URL: {reason}")]
+    Url {
+        /// The text as it was given.
+        given: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The client could not be set up.
+    #[error("cannot set up the HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Target {
+    /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`.
+    ///
+    /// # Errors
+    /// Where the text is no URL, or one of another scheme than http and https.
+    pub fn new(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
+        let error = |reason: String| HttpCallError::Url {
+            given: endpoint_url.to_owned(),
+            reason,
+        };
+        let mut url = Url::parse(endpoint_url).map_err(|e| error(e.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(error(format!("the scheme is {}", url.scheme())));
+        }
+        url.path_segments_mut()
+            .map_err(|()| error("it has no path".into()))?
+            .pop_if_empty()
+            .push("ping");
+        url.query_pairs_mut().append_pair("delay", &delay.to_string());
+        Ok(Self { url, timeout })
+    }
+}
+
+/// Calls the endpoint, with one pooled client for the whole process.
+pub struct HttpCall {
+    target: Target,
+    client: reqwest::Client,
+    /// Made by the first blocking call: it brings a thread of its own, which only the pools need.
+    blocking: OnceLock<Result<reqwest::blocking::Client, String>>,
+}
+
+impl HttpCall {
+    /// A client for `target`.
+    ///
+    /// # Errors
+    /// Where the client cannot be set up.
+    pub fn new(target: Target) -> Result<Self, HttpCallError> {
+        // Fails where a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(target.timeout)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .build()
+            .map_err(HttpCallError::Client)?;
+        Ok(Self {
+            target,
+            client,
+            blocking: OnceLock::new(),
+        })
+    }
+
+    fn blocking_client(&self) -> Result<&reqwest::blocking::Client, &String> {
+        let build = || {
+            reqwest::blocking::Client::builder()
+                .http1_only()
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .timeout(self.target.timeout)
+                .pool_idle_timeout(IDLE_TIMEOUT)
+                .build()
+                .map_err(|error| error.to_string())
+        };
+        self.blocking.get_or_init(build).as_ref()
+    }
+}
+
+#[async_trait]
+impl Call for HttpCall {
+    async fn call(&self, event: &Event) -> Outcome {
+        let key = idempotency_key(event.id.generator, event.id.index);
+        let sent = self
+            .client
+            .get(self.target.url.clone())
+            .header(IDEMPOTENCY_KEY, key)
+            .send()
+            .await;
+        let mut answer = match sent {
+            Ok(answer) => answer,
+            Err(error) => return before_answer(&error),
+        };
+        let mut length = 0;
+        loop {
+            match answer.chunk().await {
+                Ok(Some(chunk)) => length += chunk.len() as u64,
+                Ok(None) => return judged(answer.status()),
+                Err(error) => return within_body(&error),
+            }
+            if length > MAX_BODY_BYTES {
+                return Outcome::BadBody;
+            }
+        }
+    }
+
+    fn call_blocking(&self, event: &Event) -> Outcome {
+        let client = match self.blocking_client() {
+            Ok(client) => client,
+            Err(reason) => {
+                tracing::error!("cannot set up the blocking HTTP client: {reason}");
+                return Outcome::Refused;
+            }
+        };
+        let key = idempotency_key(event.id.generator, event.id.index);
+        match client
+            .get(self.target.url.clone())
+            .header(IDEMPOTENCY_KEY, key)
+            .send()
+        {
+            Ok(answer) => read_body(answer),
+            Err(error) => before_answer(&error),
+        }
+    }
+}
+
+fn read_body(answer: reqwest::blocking::Response) -> Outcome {
+    use std::io::Read;
+    let status = answer.status();
+    match std::io::copy(&mut answer.take(MAX_BODY_BYTES + 1), &mut std::io::sink()) {
+        Ok(length) if length <= MAX_BODY_BYTES => judged(status),
+        Ok(_) => Outcome::BadBody,
+        Err(error) => match error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
+        {
+            Some(error) => within_body(error),
+            None if error.kind() == std::io::ErrorKind::TimedOut => Outcome::Timeout,
+            None => Outcome::BadBody,
+        },
+    }
+}
+
+fn judged(status: reqwest::StatusCode) -> Outcome {
+    if status.is_success() {
+        Outcome::Ok
+    } else {
+        Outcome::BadStatus
+    }
+}
+
+fn before_answer(error: &reqwest::Error) -> Outcome {
+    if error.is_timeout() {
+        Outcome::Timeout
+    } else {
+        Outcome::Refused
+    }
+}
+
+fn within_body(error: &reqwest::Error) -> Outcome {
+    if error.is_timeout() {
+        Outcome::Timeout
+    } else {
+        Outcome::BadBody
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_target_carries_the_delay() {
+        let target =
+            |url: &str| Target::new(url, &"uniform(1ms,2ms)".parse().unwrap(), Duration::from_secs(1));
+        assert_eq!(target("http://e:9888").unwrap().url.path(), "/ping");
+        let nested = target("http://e:9888/a/").unwrap().url;
+        assert_eq!(nested.path(), "/a/ping");
+        assert_eq!(nested.query_pairs().next().unwrap().1, "uniform(1ms,2ms)");
+        assert!(target("e:9888").is_err());
+        assert!(target("ftp://e").is_err());
+    }
+}

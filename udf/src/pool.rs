@@ -1,0 +1,96 @@
+//! Pools for blocking functions, made once per process: a kind and `max_workers`, as in the original `ExecutorPool`.
+
+mod processes;
+mod threads;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wire::Outcome;
+
+use crate::call::{Call, Event};
+use crate::strategy::Executor;
+
+use processes::Processes;
+pub use processes::WorkerCommand;
+use threads::Threads;
+
+/// What a pool's workers are.
+pub enum PoolKind {
+    /// Threads of this process that call the blocking form.
+    Threads(Arc<dyn Call>),
+    /// Child processes that call the blocking form.
+    Processes {
+        /// How to start one.
+        worker: WorkerCommand,
+        /// Timeout of an attempt; a child that gives no answer for longer is replaced.
+        timeout: Duration,
+    },
+}
+
+/// A pool of `max_workers` threads or processes.
+pub enum ExecutorPool {
+    /// Threads.
+    #[doc(hidden)]
+    Threads(Threads),
+    /// Processes.
+    #[doc(hidden)]
+    Processes(Processes),
+}
+
+/// Why a pool cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// A thread cannot be started.
+    #[error(
+        "max_workers: cannot start thread {number} of {max_workers}: {source}: choose fewer workers or raise the system's limit"
+    )]
+    StartThread {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        max_workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A child process cannot be started.
+    #[error(
+        "max_workers: cannot start worker process {number} of {max_workers}: {source}: choose fewer workers or raise the system's limit"
+    )]
+    StartProcess {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        max_workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl ExecutorPool {
+    /// Starts all workers. Processes need a tokio runtime.
+    ///
+    /// # Errors
+    /// Where one of them cannot be started.
+    pub fn new(kind: PoolKind, max_workers: NonZeroUsize) -> Result<Self, PoolError> {
+        Ok(match kind {
+            PoolKind::Threads(call) => Self::Threads(Threads::start(call, max_workers)?),
+            PoolKind::Processes { worker, timeout } => {
+                Self::Processes(Processes::start(worker, timeout, max_workers)?)
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Executor for ExecutorPool {
+    async fn attempt(&self, event: &Arc<Event>) -> Outcome {
+        match self {
+            Self::Threads(threads) => threads.attempt(event).await,
+            Self::Processes(processes) => processes.attempt(event).await,
+        }
+    }
+}

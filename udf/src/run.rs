@@ -1,0 +1,163 @@
+//! From settings to a serving UDF: what a program of your own calls with its own [`Call`].
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use numaflow::reduce;
+use numaflow::shared::ServerExtras;
+use vertex::VertexError;
+use wire::Clock;
+
+use crate::call::Call;
+use crate::pool::{PoolError, WorkerCommand};
+use crate::reducer::AsyncReduce;
+use crate::settings::{Cli, Command, Settings, SettingsError};
+use crate::strategy::{StrategySpec, build};
+use crate::worker;
+
+/// Why the UDF does not serve (any more).
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Settings that cannot work.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The call cannot be set up.
+    #[error(transparent)]
+    Call(Box<dyn std::error::Error + Send + Sync>),
+    /// A pool cannot be started.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
+    /// The socket, the server or the signals.
+    #[error(transparent)]
+    Vertex(#[from] VertexError),
+    /// The runtime cannot be started.
+    #[error("cannot start the runtime: {0}")]
+    Runtime(#[source] std::io::Error),
+    /// A worker of a process pool lost its pipe.
+    #[error("worker: {0}")]
+    Worker(#[source] std::io::Error),
+    /// This program's own path is unknown, so that no worker can be started.
+    #[error("cannot find this program to start workers: {0}")]
+    OwnPath(#[source] std::io::Error),
+}
+
+impl RunError {
+    /// Status to exit with: 2 where a setting is wrong, 1 for any other failure.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Call(_) | Self::Vertex(VertexError::PathTooLong(_)) => 2,
+            Self::Pool(_) | Self::Vertex(_) | Self::Runtime(_) | Self::Worker(_) | Self::OwnPath(_) => 1,
+        }
+    }
+}
+
+/// Serves until told to stop, with `make_call` for the work of an event; in a worker of a process pool, makes its calls.
+///
+/// # Errors
+/// [`RunError`], each in one line for the user.
+pub fn run<C, E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<C, E>) -> Result<(), RunError>
+where
+    C: Call,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let call_error = |error: E| RunError::Call(Box::new(error));
+    if let Some(Command::Worker(settings)) = &cli.command {
+        return worker::work(&make_call(settings).map_err(call_error)?).map_err(RunError::Worker);
+    }
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    cli.settings.raise_descriptor_limit(cores)?;
+    let call: Arc<dyn Call> = Arc::new(make_call(&cli.settings).map_err(call_error)?);
+    let runtime = tokio::runtime::Runtime::new().map_err(RunError::Runtime)?;
+    runtime.block_on(serve(&cli, call, cores))
+}
+
+async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<(), RunError> {
+    let (socket, server_info) = cli.vertex.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
+    let settings = cli.settings.of_record(cores);
+    let strategy = build(StrategySpec {
+        kind: settings.strategy,
+        max_workers: cli.settings.max_workers(cores),
+        call,
+        timeout: settings.timeout,
+        retries: settings.retries,
+        worker: own_worker()?,
+    })?;
+    tracing::info!(
+        strategy = %settings.strategy,
+        start_rule = %settings.start_rule,
+        workload = %settings.workload,
+        max_workers = settings.max_workers,
+        io_delay = %settings.io_delay,
+        "serving on {}",
+        socket.display()
+    );
+    let max_waiting = cli.settings.max_waiting.get();
+    let creator = AsyncReduce::new(
+        strategy,
+        settings,
+        max_waiting,
+        cli.settings.result_format,
+        Clock::start(),
+    );
+    // The info file first: the SDK deletes the default paths when either is replaced.
+    let server = reduce::Server::new(creator)
+        .with_server_info_file(server_info)
+        .with_socket_file(socket.clone());
+    vertex::serve(&socket, cli.vertex.stop_on_stdin_close, |stop| {
+        server.start_with_shutdown(stop)
+    })
+    .await?;
+    Ok(())
+}
+
+/// This program with its own settings, as a worker.
+fn own_worker() -> Result<WorkerCommand, RunError> {
+    let program = std::env::current_exe().map_err(RunError::OwnPath)?;
+    let args = std::env::args_os()
+        .skip(1)
+        .filter(|arg| arg != "--stop-on-stdin-close");
+    Ok(WorkerCommand {
+        program,
+        args: std::iter::once("worker".into())
+            .chain(worker_args(args))
+            .collect(),
+    })
+}
+
+/// Without the flags that say where the UDF itself serves.
+fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let mut kept = Vec::new();
+    let mut skip_value = false;
+    for arg in args {
+        let text = arg.to_string_lossy();
+        if std::mem::take(&mut skip_value) {
+            continue;
+        }
+        if text == "--socket" || text == "--server-info" {
+            skip_value = true;
+        } else if !text.starts_with("--socket=") && !text.starts_with("--server-info=") {
+            kept.push(arg);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_gets_the_settings_but_not_the_socket() {
+        let args = [
+            "--socket",
+            "/s",
+            "--strategy",
+            "process-pool",
+            "--server-info=/i",
+            "--io-delay",
+            "1s",
+        ];
+        let kept = worker_args(args.iter().map(Into::into));
+        assert_eq!(kept, ["--strategy", "process-pool", "--io-delay", "1s"]);
+    }
+}

@@ -1,0 +1,227 @@
+//! The UDF's flags and environment, checked and turned into types.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use vertex::VertexArgs;
+use wire::{Delay, StartRule, StrategyKind, Workload, parse_duration};
+
+/// Largest pool or number of calls in flight that can be asked for.
+const MAX_WORKERS: u64 = 1_000_000;
+
+/// Descriptors beside those of the calls: sockets, logs, the runtime.
+const OTHER_DESCRIPTORS: u64 = 64;
+
+/// A reduce UDF that makes one slow call for every event of a window.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXAMPLES)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// Worker of a process pool, where this is one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Where to serve.
+    #[command(flatten)]
+    pub vertex: VertexArgs,
+    /// What to do.
+    #[command(flatten)]
+    pub settings: Settings,
+}
+
+const EXAMPLES: &str = "Examples:
+  udf --strategy async --max-workers 1000 --endpoint-url http://endpoint:9888 --io-delay 200us
+  udf --strategy thread-pool --start-rule at-close --timeout 5s --retries 2
+  udf --workload cpu --io-delay 1ms --strategy process-pool
+  STRATEGY=sequential ENDPOINT_URL=http://endpoint:9888 udf";
+
+/// What else the program can be.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve a process pool on standard input and output; started by the UDF itself
+    Worker(Box<Settings>),
+}
+
+/// What the UDF does with the events of a window.
+#[derive(Debug, Clone, Args)]
+pub struct Settings {
+    /// How calls are scheduled: sequential, async, thread-pool or process-pool [default: EXEC_TYPE, else async]
+    #[arg(long, env = "STRATEGY")]
+    pub strategy: Option<StrategyKind>,
+    /// The original's name for the strategy: thread, process, async or sequential
+    #[arg(long, env = "EXEC_TYPE", hide = true, value_parser = exec_type)]
+    pub exec_type: Option<StrategyKind>,
+    /// When a call may begin: at-arrival of its event, or at-close of the window
+    #[arg(long, env = "START_RULE", default_value = "at-arrival")]
+    pub start_rule: StartRule,
+    /// What a call does: http (call the endpoint) or cpu (burn io_delay of processor time)
+    #[arg(long, env = "WORKLOAD", default_value = "http")]
+    pub workload: Workload,
+    /// Calls in flight at once in this process [default: async 1000, thread-pool cores + 4 but at most 32,
+    /// process-pool cores; sequential has one per key and window]
+    #[arg(long, env = "MAX_WORKERS", value_parser = max_workers)]
+    pub max_workers: Option<NonZeroUsize>,
+    /// Where the endpoint answers
+    #[arg(long, env = "ENDPOINT_URL", default_value = "http://127.0.0.1:9888")]
+    pub endpoint_url: String,
+    /// Delay asked of the endpoint, or processor time per event: 200us, 1s, uniform(10ms,50ms), exponential(200ms),
+    /// percentiles(50=10ms,99=1s)
+    #[arg(long, env = "IO_DELAY", default_value = "0")]
+    pub io_delay: Delay,
+    /// Timeout of one attempt
+    #[arg(long, env = "TIMEOUT", default_value = "30s", value_parser = positive_duration)]
+    pub timeout: Duration,
+    /// Attempts after the first, with a pause that doubles and varies
+    #[arg(long, env = "RETRIES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub retries: u32,
+    /// Move cpu work under async from the runtime's threads to threads of its own
+    #[arg(long, env = "CPU_OFFLOAD")]
+    pub cpu_offload: bool,
+    /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
+    #[arg(long, env = "MAX_WAITING", default_value = "1000000")]
+    pub max_waiting: NonZeroUsize,
+    /// What a window's result is: record (JSON for the experiment) or text (the original's message)
+    #[arg(long, env = "RESULT_FORMAT", default_value = "record")]
+    pub result_format: ResultFormat,
+}
+
+/// What a window's result is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum ResultFormat {
+    /// A [`wire::WindowRecord`] as JSON.
+    Record,
+    /// The original's message.
+    Text,
+}
+
+/// Settings that cannot work together or on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// More connections than descriptors.
+    #[error(
+        "max_workers: {max_workers} calls in flight need {needed} file descriptors, this process may have {limit}: choose fewer workers or raise `ulimit -n`"
+    )]
+    Descriptors {
+        /// Calls in flight at once.
+        max_workers: u64,
+        /// Descriptors they need.
+        needed: u64,
+        /// The hard limit.
+        limit: u64,
+    },
+}
+
+impl Settings {
+    /// The strategy that was asked for.
+    pub fn strategy(&self) -> StrategyKind {
+        self.strategy.or(self.exec_type).unwrap_or(StrategyKind::Async)
+    }
+
+    /// Calls in flight at once: as asked, or the strategy's default. The pools' are those of Python's
+    /// `concurrent.futures` (`ThreadPoolExecutor`: cores + 4, at most 32; `ProcessPoolExecutor`: cores).
+    pub fn max_workers(&self, cores: NonZeroUsize) -> NonZeroUsize {
+        let default = || match self.strategy() {
+            StrategyKind::Sequential => NonZeroUsize::MIN,
+            StrategyKind::Async => NonZeroUsize::MIN.saturating_add(999),
+            StrategyKind::ThreadPool => cores.saturating_add(4).min(NonZeroUsize::MIN.saturating_add(31)),
+            StrategyKind::ProcessPool => cores,
+        };
+        match self.strategy() {
+            StrategyKind::Sequential => NonZeroUsize::MIN,
+            _ => self.max_workers.unwrap_or_else(default),
+        }
+    }
+
+    /// The settings as a record repeats them.
+    pub fn of_record(&self, cores: NonZeroUsize) -> wire::Settings {
+        wire::Settings {
+            strategy: self.strategy(),
+            start_rule: self.start_rule,
+            workload: self.workload,
+            max_workers: self.max_workers(cores).get() as u64,
+            io_delay: self.io_delay.clone(),
+            timeout: self.timeout,
+            retries: self.retries,
+            cpu_offload: self.cpu_offload,
+        }
+    }
+
+    /// Raises the descriptor limit as far as the calls in flight need it.
+    ///
+    /// # Errors
+    /// Where the system allows fewer.
+    pub fn raise_descriptor_limit(&self, cores: NonZeroUsize) -> Result<(), SettingsError> {
+        let max_workers = self.max_workers(cores).get() as u64;
+        let per_call = match (self.workload, self.strategy()) {
+            (_, StrategyKind::ProcessPool) => 2,
+            (Workload::Http, _) => 1,
+            (Workload::Cpu, _) => 0,
+        };
+        let needed = max_workers * per_call + OTHER_DESCRIPTORS;
+        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+        if current.is_none_or(|current| current >= needed) {
+            return Ok(());
+        }
+        let raised = Rlimit {
+            current: Some(needed),
+            maximum,
+        };
+        setrlimit(Resource::Nofile, raised).map_err(|_| SettingsError::Descriptors {
+            max_workers,
+            needed,
+            limit: maximum.unwrap_or(u64::MAX),
+        })
+    }
+}
+
+fn exec_type(text: &str) -> Result<StrategyKind, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "thread" | "threads" => Ok(StrategyKind::ThreadPool),
+        "process" | "processes" => Ok(StrategyKind::ProcessPool),
+        other => StrategyKind::from_str(other).map_err(|error| error.to_string()),
+    }
+}
+
+fn max_workers(text: &str) -> Result<NonZeroUsize, String> {
+    let number: NonZeroU64 = text
+        .parse()
+        .map_err(|_| format!("expected a whole number from 1 to {MAX_WORKERS}"))?;
+    if number.get() > MAX_WORKERS {
+        return Err(format!("expected a whole number from 1 to {MAX_WORKERS}"));
+    }
+    NonZeroUsize::try_from(number).map_err(|error| error.to_string())
+}
+
+fn positive_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected more than 0".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Settings {
+        Cli::parse_from(["udf"].iter().chain(args)).settings
+    }
+
+    #[test]
+    fn each_strategy_has_its_default() {
+        let cores = NonZeroUsize::MIN.saturating_add(1);
+        let workers = |args: &[&str]| parse(args).max_workers(cores).get();
+        assert_eq!(workers(&[]), 1_000);
+        assert_eq!(workers(&["--strategy", "thread-pool"]), 6);
+        assert_eq!(workers(&["--strategy", "process-pool"]), 2);
+        assert_eq!(workers(&["--strategy", "sequential", "--max-workers", "9"]), 1);
+        assert_eq!(workers(&["--exec-type", "thread", "--max-workers", "100"]), 100);
+        assert_eq!(
+            parse(&["--exec-type", "process"]).strategy(),
+            StrategyKind::ProcessPool
+        );
+    }
+}

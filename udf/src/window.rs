@@ -1,0 +1,87 @@
+//! What the keys of one window share: the SDK creates a reducer for every key and window and closes the keys one
+//! after another, so the first key's close must be heard by all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::CancellationToken;
+
+use crate::call::Event;
+
+/// An event whose call may begin as soon as there is a slot.
+#[derive(Debug)]
+pub struct Queued {
+    /// The event.
+    pub event: Event,
+    /// Since when its call may begin.
+    pub since: Instant,
+    /// Its place among the events that may wait in the process; given back when the call begins.
+    pub place: OwnedSemaphorePermit,
+}
+
+/// One window, shared by its keys.
+#[derive(Debug, Default)]
+pub struct Window {
+    /// Cancelled when the calls that wait for close of book may begin.
+    open: CancellationToken,
+}
+
+impl Window {
+    /// Lets the calls begin that wait for close of book, of all keys.
+    pub fn open(&self) {
+        self.open.cancel();
+    }
+
+    /// Ends when the calls that wait for close of book may begin.
+    pub async fn opened(&self) {
+        self.open.cancelled().await;
+    }
+}
+
+/// The windows that have a reducer at work. Windows are kept by their reducers and forgotten with the last one.
+#[derive(Debug, Default)]
+pub struct Windows {
+    by_interval: Mutex<HashMap<(i64, i64), Weak<Window>>>,
+}
+
+impl Windows {
+    /// The window of this interval, in milliseconds since the epoch; made where it is the first to ask.
+    pub fn enter(&self, start_ms: i64, end_ms: i64) -> Arc<Window> {
+        let mut windows = self.by_interval.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(window) = windows.get(&(start_ms, end_ms)).and_then(Weak::upgrade) {
+            return window;
+        }
+        windows.retain(|_, window| window.strong_count() > 0);
+        let window = Arc::new(Window::default());
+        windows.insert((start_ms, end_ms), Arc::downgrade(&window));
+        window
+    }
+
+    /// Lets all waiting calls of all windows begin.
+    pub fn open_all(&self) {
+        let windows = self.by_interval.lock().unwrap_or_else(PoisonError::into_inner);
+        windows
+            .values()
+            .filter_map(Weak::upgrade)
+            .for_each(|window| window.open());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_a_window_share_it_and_it_is_forgotten_with_the_last() {
+        let windows = Windows::default();
+        let first = windows.enter(0, 10);
+        assert!(Arc::ptr_eq(&first, &windows.enter(0, 10)));
+        let other = windows.enter(10, 20);
+        assert!(!Arc::ptr_eq(&first, &other));
+        drop(first);
+        windows.enter(20, 30);
+        assert_eq!(windows.by_interval.lock().unwrap().len(), 2);
+    }
+}
