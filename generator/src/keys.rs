@@ -1,0 +1,154 @@
+//! Which key an event gets and which number within its key: round robin, or skewed by Zipf's law with a
+//! seed. Both follow from the event's index, so the same settings give the same keys on every run.
+
+use std::num::NonZeroU32;
+
+/// Deals keys to events in the order of their index.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Names by key, `key-0` and on.
+    names: Vec<String>,
+    choice: Choice,
+}
+
+#[derive(Debug, Clone)]
+enum Choice {
+    RoundRobin,
+    Zipf {
+        seed: u64,
+        /// Share of the keys up to and including this one.
+        cumulative: Vec<f64>,
+        /// Events so far, by key.
+        counts: Vec<u64>,
+    },
+}
+
+impl Keys {
+    /// `count` keys; with a `skew` above 0 key *k* gets a share proportional to 1 / (*k* + 1)^skew.
+    pub fn new(count: NonZeroU32, skew: f64, seed: u64) -> Self {
+        let count = count.get();
+        let names = (0..count).map(|key| format!("key-{key}")).collect();
+        let choice = if skew > 0.0 {
+            Choice::Zipf {
+                seed,
+                cumulative: zipf(count, skew),
+                counts: vec![0; count as usize],
+            }
+        } else {
+            Choice::RoundRobin
+        };
+        Self { names, choice }
+    }
+
+    /// Key and number within the key of the event `index`; to be called once for every index, from 0 on.
+    pub fn deal(&mut self, index: u64) -> (u32, u64) {
+        match &mut self.choice {
+            Choice::RoundRobin => {
+                let keys = self.names.len() as u64;
+                ((index % keys) as u32, index / keys)
+            }
+            Choice::Zipf {
+                seed,
+                cumulative,
+                counts,
+            } => {
+                let share = uniform(*seed, index);
+                let key = cumulative
+                    .partition_point(|upto| *upto <= share)
+                    .min(counts.len() - 1);
+                let number = counts[key];
+                counts[key] += 1;
+                (key as u32, number)
+            }
+        }
+    }
+
+    /// The name of a key that was dealt.
+    pub fn name(&self, key: u32) -> &str {
+        &self.names[key as usize]
+    }
+}
+
+fn zipf(count: u32, skew: f64) -> Vec<f64> {
+    let mut cumulative: Vec<f64> = (1..=count)
+        .scan(0.0, |sum, rank| {
+            *sum += f64::from(rank).powf(-skew);
+            Some(*sum)
+        })
+        .collect();
+    let total = cumulative.last().copied().unwrap_or(1.0);
+    cumulative.iter_mut().for_each(|upto| *upto /= total);
+    cumulative
+}
+
+/// A number in [0, 1) from seed and index: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) started at the
+/// seed and taken at its `index`-th step, which needs no state.
+fn uniform(seed: u64, index: u64) -> f64 {
+    const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^= z >> 31;
+    (z >> 11) as f64 / (1u64 << 53) as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn keys(count: u32, skew: f64, seed: u64) -> Keys {
+        Keys::new(NonZeroU32::new(count).unwrap(), skew, seed)
+    }
+
+    #[test]
+    fn round_robin_gives_every_key_its_turn() {
+        let mut keys = keys(3, 0.0, 0);
+        let dealt: Vec<(u32, u64)> = (0..7).map(|index| keys.deal(index)).collect();
+        assert_eq!(dealt, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]);
+        assert_eq!(keys.name(2), "key-2");
+    }
+
+    #[test]
+    fn zipf_shares_are_as_expected() {
+        let mut keys = keys(4, 1.0, 7);
+        let events = 100_000;
+        let mut counts = [0u64; 4];
+        for index in 0..events {
+            counts[keys.deal(index).0 as usize] += 1;
+        }
+        let total = 1.0 + 1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0;
+        for (key, count) in counts.iter().enumerate() {
+            let expected = events as f64 / (key as f64 + 1.0) / total;
+            // Five standard deviations of the binomial distribution; the seed is fixed.
+            let margin = 5.0 * expected.sqrt();
+            assert!(
+                (*count as f64 - expected).abs() < margin,
+                "key {key}: {count} instead of {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_steepest_skew_leaves_the_first_key() {
+        let mut keys = keys(1_000, f64::MAX, 1);
+        assert!((0..1_000).all(|index| keys.deal(index) == (0, index)));
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_of_a_key_are_gapless_and_a_seed_decides(count in 1u32..50, skew in 0.0f64..4.0, seed: u64) {
+            let (mut one, mut two) = (keys(count, skew, seed), keys(count, skew, seed));
+            let mut next: HashMap<u32, u64> = HashMap::new();
+            for index in 0..500 {
+                let (key, number) = one.deal(index);
+                prop_assert!(key < count);
+                let expected = next.entry(key).or_default();
+                prop_assert_eq!(number, *expected);
+                *expected += 1;
+                prop_assert_eq!(two.deal(index), (key, number));
+            }
+        }
+    }
+}

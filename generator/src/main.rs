@@ -1,0 +1,195 @@
+//! The generator: a Numaflow source that asks at an exact rate, on a schedule that never slows down for
+//! its reader.
+
+mod keys;
+mod pace;
+mod payload;
+mod schedule;
+mod source;
+mod state;
+mod stats;
+mod windows;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use numaflow::shared::ServerExtras;
+use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use vertex::{VertexArgs, VertexError};
+
+use crate::keys::Keys;
+use crate::schedule::Rate;
+use crate::source::Generator;
+use crate::state::{Plan, State};
+
+/// Windows by which sent events are told where no alignment gives their length: the experiment's own.
+const WINDOW: Duration = Duration::from_secs(10);
+
+const EXAMPLES: &str = "Examples:
+  generator --rpu 100 --keys 5
+  generator --rpu 1000 --keys 100 --key-skew 1.1 --seed 7 --count 60000 --align 10s
+  generator --socket /tmp/g.sock --server-info /tmp/g.info --stats-listen 127.0.0.1:0
+  generator --saturate --payload-size 1000";
+
+/// A user-defined source for Numaflow that offers events at an exact rate: event i is due i/RPU seconds
+/// after event 0, whatever the reader does. What the reader could not take in time is counted and sent
+/// late, never skipped.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    /// Events per second, over all keys [1 to 1000000]
+    #[arg(long, env = "RPU", value_name = "N", default_value = "100", value_parser = rpu, allow_negative_numbers = true)]
+    rpu: NonZeroU32,
+    /// Number of keys, named key-0 and on [1 to 1000000]
+    #[arg(long, env = "KEYS", value_name = "N", default_value = "1", value_parser = key_count, allow_negative_numbers = true)]
+    keys: NonZeroU32,
+    /// Exponent of the keys' Zipf distribution; 0 deals the keys in turn
+    #[arg(long, env = "KEY_SKEW", value_name = "F", default_value = "0", value_parser = key_skew, allow_negative_numbers = true)]
+    key_skew: f64,
+    /// Bytes of a message's payload; 0 for the smallest [at most 1000000]
+    #[arg(long, env = "PAYLOAD_SIZE", value_name = "N", default_value = "0", value_parser = payload_size, allow_negative_numbers = true)]
+    payload_size: usize,
+    /// Number of events; 0 for no end
+    #[arg(
+        long,
+        env = "COUNT",
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    count: u64,
+    /// Decides which event gets which key under --key-skew
+    #[arg(
+        long,
+        env = "SEED",
+        value_name = "N",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
+    seed: u64,
+    /// Make event 0 due at a multiple of this duration, like 10s; otherwise at the first read
+    #[arg(long, env = "ALIGN", value_name = "DURATION", value_parser = align, allow_negative_numbers = true)]
+    align: Option<Duration>,
+    /// Address for /stats, /metrics and /healthz; where it listens is printed as one line of JSON
+    #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS")]
+    stats_listen: Option<SocketAddr>,
+    /// No schedule: fill every read at once (--rpu and --align have no effect)
+    #[arg(long, env = "SATURATE")]
+    saturate: bool,
+    #[command(flatten)]
+    vertex: VertexArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    vertex::init_logging();
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("generator: {error:#}");
+            let wrong_use = matches!(error.downcast_ref(), Some(VertexError::PathTooLong(_)));
+            ExitCode::from(if wrong_use { 2 } else { 1 })
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
+    let stopping = CancellationToken::new();
+    let generator = build(args, stopping.clone());
+    let told = tell(args.stats_listen, generator.clone());
+    let served = vertex::serve(&socket, args.vertex.stop_on_stdin_close, |stop| {
+        Server::new(generator)
+            .with_server_info_file(&server_info)
+            .with_socket_file(&socket)
+            .start_with_shutdown(relay(stop, stopping))
+    });
+    tokio::select! {
+        served = served => Ok(served?),
+        told = told => told,
+    }
+}
+
+fn build(args: &Args, stopping: CancellationToken) -> Generator {
+    let plan = Plan {
+        rate: (!args.saturate).then_some(Rate(args.rpu)),
+        count: (args.count > 0).then_some(args.count),
+        align: args.align,
+    };
+    let keys = Keys::new(args.keys, args.key_skew, args.seed);
+    let state = State::new(plan, keys, args.align.unwrap_or(WINDOW));
+    Generator::new(state, rand::random(), args.payload_size, stopping)
+}
+
+/// Ends the reads that are under way before the server is told to stop, as it waits for them.
+fn relay(stop: oneshot::Receiver<()>, stopping: CancellationToken) -> oneshot::Receiver<()> {
+    let (stop_server, stopped) = oneshot::channel();
+    tokio::spawn(async move {
+        // A dropped sender means stop as well.
+        let _ = stop.await;
+        stopping.cancel();
+        let _ = stop_server.send(());
+    });
+    stopped
+}
+
+async fn tell(address: Option<SocketAddr>, generator: Generator) -> anyhow::Result<()> {
+    let Some(address) = address else {
+        return std::future::pending().await;
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .with_context(|| format!("stats-listen: cannot listen on {address}: choose another address"))?;
+    let announced = wire::AnnouncedAddress {
+        listening: listener.local_addr()?,
+    };
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", serde_json::to_string(&announced)?).context("cannot write to stdout")?;
+    drop(stdout);
+    stats::serve(listener, generator)
+        .await
+        .context("stats-listen: serving failed")
+}
+
+fn rpu(text: &str) -> Result<NonZeroU32, String> {
+    whole(text, 1, 1_000_000)
+}
+
+fn key_count(text: &str) -> Result<NonZeroU32, String> {
+    whole(text, 1, 1_000_000)
+}
+
+fn payload_size(text: &str) -> Result<usize, String> {
+    whole(text, 0, 1_000_000)
+}
+
+fn whole<N: TryFrom<u32>>(text: &str, least: u32, most: u32) -> Result<N, String> {
+    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
+    number
+        .and_then(|number| N::try_from(number).ok())
+        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
+}
+
+fn key_skew(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|skew: &f64| skew.is_finite() && *skew >= 0.0)
+        .ok_or_else(|| "expected a number from 0 on, like 1.1".to_owned())
+}
+
+fn align(text: &str) -> Result<Duration, String> {
+    let align = wire::parse_duration(text).map_err(|error| error.to_string())?;
+    if align.is_zero() || align.subsec_nanos() % 1_000_000 != 0 {
+        return Err("expected a duration of one or more whole milliseconds, like 10s".to_owned());
+    }
+    Ok(align)
+}

@@ -1,0 +1,209 @@
+//! The user-defined source: what Numaflow asks, answered from the state.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use chrono::{DateTime, Utc};
+use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
+use tokio::sync::mpsc::Sender;
+use tokio_util::sync::CancellationToken;
+use wire::{GeneratorStats, idempotency_key, parse_idempotency_key};
+
+use crate::pace;
+use crate::payload;
+use crate::schedule::nanos;
+use crate::state::{Counts, Drawn, MAX_UNACKED, Next, State};
+
+/// Between two waits of a read at least this passes: above 4,000 events a second it bounds how often the
+/// process wakes, and costs an event a quarter of the millisecond after which it counts as overdue.
+const STEP: Duration = Duration::from_micros(250);
+/// How often a read that may send nothing looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Wall time at the start, monotonic from there on, in nanoseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy)]
+struct NanoClock {
+    start: Instant,
+    wall_ns: u64,
+}
+
+/// The source. Clones share one state: the SDK's server has one, the statistics another.
+#[derive(Debug, Clone)]
+pub struct Generator {
+    nonce: u64,
+    payload_size: usize,
+    clock: NanoClock,
+    stopping: CancellationToken,
+    state: Arc<Mutex<State>>,
+}
+
+impl NanoClock {
+    fn start() -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            start: Instant::now(),
+            wall_ns: nanos(wall),
+        }
+    }
+
+    fn at(&self, instant: Instant) -> u64 {
+        self.wall_ns
+            .saturating_add(nanos(instant.saturating_duration_since(self.start)))
+    }
+
+    fn instant(&self, at_ns: u64) -> Instant {
+        self.start + Duration::from_nanos(at_ns.saturating_sub(self.wall_ns))
+    }
+}
+
+impl Generator {
+    /// A source whose offsets carry `nonce`, with payloads of `payload_size` bytes. Reads end early once
+    /// `stopping` is cancelled.
+    pub fn new(state: State, nonce: u64, payload_size: usize, stopping: CancellationToken) -> Self {
+        let state = Arc::new(Mutex::new(state));
+        Self {
+            nonce,
+            payload_size,
+            clock: NanoClock::start(),
+            stopping,
+            state,
+        }
+    }
+
+    /// Everything that is told at `/stats`.
+    pub fn stats(&self) -> GeneratorStats {
+        self.state().stats(self.nonce, self.clock.at(Instant::now()))
+    }
+
+    /// The counters now.
+    pub fn counts(&self) -> Counts {
+        self.state().counts(self.clock.at(Instant::now()))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing that holds the lock can leave the state half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next event as a message, or what hinders it.
+    fn next(&self, deadline: Instant) -> Result<Message, Next> {
+        let now = Instant::now();
+        let (now_ns, due_by_ns) = (self.clock.at(now), self.clock.at(now.min(deadline)));
+        let (drawn, key) = {
+            let mut state = self.state();
+            match state.next(now_ns, due_by_ns) {
+                Next::Send(drawn) => (drawn, state.key_name(drawn.key).to_owned()),
+                hindered => return Err(hindered),
+            }
+        };
+        Ok(self.message(&drawn, key))
+    }
+
+    fn message(&self, drawn: &Drawn, key: String) -> Message {
+        // Writing numbers to memory cannot fail.
+        let value =
+            payload::encode(self.nonce, drawn.index, drawn.number, self.payload_size).unwrap_or_default();
+        Message {
+            value,
+            offset: Offset {
+                offset: idempotency_key(self.nonce, drawn.index).into_bytes(),
+                partition_id: 0,
+            },
+            event_time: event_time(drawn.time_ns),
+            keys: vec![key],
+            headers: HashMap::new(),
+            user_metadata: None,
+        }
+    }
+
+    /// Waits until `at`; false where the process is stopping.
+    async fn wait_until(&self, at: Instant) -> bool {
+        tokio::select! {
+            () = self.stopping.cancelled() => false,
+            () = pace::sleep_until(at) => true,
+        }
+    }
+
+    /// The index in an offset of this process; nothing in another's, as after a restart.
+    fn index(&self, offset: &Offset) -> Option<u64> {
+        let (nonce, index) = parse_idempotency_key(std::str::from_utf8(&offset.offset).ok()?)?;
+        (nonce == self.nonce).then_some(index)
+    }
+
+    /// Does `deed` with the index of each offset and logs how many it did not concern.
+    fn each<'a>(
+        &self,
+        what: &str,
+        offsets: impl Iterator<Item = &'a Offset>,
+        deed: fn(&mut State, u64) -> bool,
+    ) {
+        let unknown = offsets
+            .filter(|offset| {
+                !self
+                    .index(offset)
+                    .is_some_and(|index| deed(&mut self.state(), index))
+            })
+            .count();
+        if unknown > 0 {
+            tracing::warn!(unknown, "{what} for events that are not un-acked here: ignored");
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Sourcer for Generator {
+    async fn read(&self, request: SourceReadRequest, transmitter: Sender<Message>) {
+        let began = Instant::now();
+        let deadline = began.checked_add(request.timeout).unwrap_or(began);
+        let mut earliest_wake = began;
+        let mut told = false;
+        let mut left = request.count;
+        while left > 0 && !self.stopping.is_cancelled() {
+            // With a place reserved an event that is taken is also sent; without a reader none is taken.
+            let Ok(place) = transmitter.reserve().await else {
+                return;
+            };
+            let hindered = match self.next(deadline) {
+                Ok(message) => {
+                    place.send(message);
+                    left -= 1;
+                    continue;
+                }
+                Err(hindered) => hindered,
+            };
+            drop(place);
+            if Instant::now() >= deadline {
+                return;
+            }
+            if hindered == Next::Full && !std::mem::replace(&mut told, true) {
+                tracing::warn!("{MAX_UNACKED} events are un-acked: no new ones until some are acked");
+            }
+            let wake = match hindered {
+                Next::DueAt(due_ns) => self.clock.instant(due_ns).max(earliest_wake),
+                Next::Full | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
+            };
+            if !self.wait_until(wake.min(deadline)).await {
+                return;
+            }
+            earliest_wake = Instant::now() + STEP;
+        }
+    }
+
+    async fn ack(&self, offsets: Vec<Offset>) {
+        self.each("acks", offsets.iter(), State::ack);
+    }
+
+    async fn nack(&self, offsets: Vec<NackOffset>) {
+        self.each("nacks", offsets.iter().map(|nack| &nack.offset), State::nack);
+    }
+
+    async fn pending(&self) -> Option<usize> {
+        let pending = self.counts().pending?;
+        Some(usize::try_from(pending).unwrap_or(usize::MAX))
+    }
+}
+
+fn event_time(time_ns: u64) -> DateTime<Utc> {
+    DateTime::from_timestamp_nanos(i64::try_from(time_ns).unwrap_or(i64::MAX))
+}

@@ -1,0 +1,115 @@
+//! Which events were sent, by window of their event time: what a ledger starts from. Memory is bounded;
+//! the oldest windows are forgotten first.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use wire::{Ranges, SentWindow};
+
+use crate::keys::Keys;
+use crate::state::Drawn;
+
+/// Windows that are remembered.
+const MAX_WINDOWS: usize = 1_000;
+/// Pairs of window and key that are remembered over all windows, the newest window excepted; about 40 bytes each.
+const MAX_PAIRS: usize = 1_000_000;
+
+/// First and last number by key.
+type Spans = BTreeMap<u32, (u64, u64)>;
+
+/// Events sent, by window and key. Events come in the order of their time and numbers, so those of a window
+/// and key are one range.
+#[derive(Debug)]
+pub struct SentWindows {
+    length_ms: u64,
+    /// By window, oldest first: its start and what was sent.
+    windows: VecDeque<(u64, Spans)>,
+    pairs: usize,
+}
+
+impl SentWindows {
+    /// No events yet, windows of this length (at least a millisecond).
+    pub fn new(length: Duration) -> Self {
+        let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self {
+            length_ms,
+            windows: VecDeque::new(),
+            pairs: 0,
+        }
+    }
+
+    /// Notes an event that is sent for the first time.
+    pub fn record(&mut self, drawn: &Drawn) {
+        let time_ms = drawn.time_ns / 1_000_000;
+        let start_ms = time_ms - time_ms % self.length_ms;
+        if self.windows.back().is_none_or(|(newest, _)| *newest < start_ms) {
+            self.forget();
+            self.windows.push_back((start_ms, BTreeMap::new()));
+        }
+        if let Some((_, keys)) = self.windows.back_mut() {
+            let pairs = &mut self.pairs;
+            let (_, last) = keys.entry(drawn.key).or_insert_with(|| {
+                *pairs += 1;
+                (drawn.number, drawn.number)
+            });
+            *last = drawn.number;
+        }
+    }
+
+    fn forget(&mut self) {
+        while self.windows.len() >= MAX_WINDOWS || self.pairs > MAX_PAIRS {
+            let Some((_, keys)) = self.windows.pop_front() else {
+                return;
+            };
+            self.pairs -= keys.len();
+        }
+    }
+
+    /// The windows as they are told, oldest first.
+    pub fn told(&self, keys: &Keys) -> Vec<SentWindow> {
+        let numbers = |by_key: &Spans| {
+            by_key
+                .iter()
+                .map(|(key, (first, last))| (keys.name(*key).to_owned(), Ranges::span(*first, *last)))
+                .collect()
+        };
+        self.windows
+            .iter()
+            .map(|(start_ms, by_key)| SentWindow {
+                window_start_ms: *start_ms,
+                numbers: numbers(by_key),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::num::NonZeroU32;
+
+    #[test]
+    fn events_are_told_by_window_and_the_oldest_windows_forgotten() {
+        let mut keys = Keys::new(NonZeroU32::new(2).unwrap(), 0.0, 0);
+        let mut windows = SentWindows::new(Duration::from_secs(10));
+        for index in 0..4_040u64 {
+            let (key, number) = keys.deal(index);
+            // Four events per window, beginning at 1,000 s.
+            windows.record(&Drawn {
+                index,
+                key,
+                number,
+                time_ns: (1_000_000 + index * 2_500) * 1_000_000,
+            });
+        }
+        let told = windows.told(&keys);
+        assert_eq!(told.len(), MAX_WINDOWS);
+        assert_eq!(told[0].window_start_ms, 1_000_000 + 10 * 10_000);
+        assert_eq!(told[0].numbers.get("key-1").unwrap().to_string(), "20-21");
+        assert_eq!(
+            told[MAX_WINDOWS - 1].numbers.get("key-0").unwrap().to_string(),
+            "2018-2019"
+        );
+        assert_eq!(windows.pairs, 2 * MAX_WINDOWS);
+    }
+}
