@@ -1,0 +1,260 @@
+//! The sink's output: whole lines with running numbers. A line that could be written only in part is
+//! finished before any other, so no half line is ever followed by something else.
+
+use std::io::{self, Write};
+
+use wire::{SinkLine, WindowRecord};
+
+use crate::seen::Seen;
+
+/// A record on its way to its line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrived {
+    /// The message's id.
+    pub id: String,
+    /// When it arrived, microseconds since the epoch by the sink's clock.
+    pub arrival_us: u64,
+    /// The message's keys.
+    pub keys: Vec<String>,
+    /// The message's event time, milliseconds since the epoch.
+    pub event_time_ms: i64,
+    /// The message's bytes.
+    pub payload: Vec<u8>,
+}
+
+/// Writes lines to `output`, which should not buffer: a line counts as written when `output` has taken it.
+#[derive(Debug)]
+pub struct Log<W> {
+    output: W,
+    process: u64,
+    /// Number of the next line.
+    line: u64,
+    seen: Seen,
+    /// The rest of a line whose beginning has been written.
+    unfinished: Vec<u8>,
+    /// Whether the last write failed: the log tells of the change, not of every record.
+    failing: bool,
+}
+
+impl<W: Write> Log<W> {
+    /// A log without lines, of the process with this nonce.
+    pub fn new(output: W, process: u64) -> Self {
+        Self {
+            output,
+            process,
+            line: 0,
+            seen: Seen::default(),
+            unfinished: Vec::new(),
+            failing: false,
+        }
+    }
+
+    /// Writes a line for each record and answers each with its id, and why its line is not written whole. After
+    /// the first failure the rest is not tried.
+    pub fn write_all(&mut self, records: Vec<Arrived>) -> Vec<(String, Result<(), String>)> {
+        let mut failure = self.finish().err();
+        let answers = records
+            .into_iter()
+            .map(|record| {
+                let id = record.id.clone();
+                if failure.is_none() {
+                    failure = self.write(record).err();
+                }
+                (
+                    id,
+                    failure
+                        .as_ref()
+                        .map_or(Ok(()), |error| Err(format!("cannot write to stdout: {error}"))),
+                )
+            })
+            .collect();
+        match (&failure, self.failing) {
+            (Some(error), false) => {
+                tracing::error!(
+                    "cannot write to stdout: {error}: records are refused until it can be written"
+                );
+            }
+            (None, true) => tracing::info!("stdout can be written again"),
+            _ => {}
+        }
+        self.failing = failure.is_some();
+        answers
+    }
+
+    fn write(&mut self, arrived: Arrived) -> io::Result<()> {
+        let record: Option<WindowRecord> = serde_json::from_slice(&arrived.payload).ok();
+        let text = record
+            .is_none()
+            .then(|| String::from_utf8_lossy(&arrived.payload).into_owned());
+        let end_ms = record
+            .as_ref()
+            .and_then(|record| i64::try_from(record.window_end_ms).ok());
+        // A result's event time is the end of its window − 1 ms.
+        let window_key = (
+            end_ms.unwrap_or(arrived.event_time_ms.saturating_add(1)),
+            arrived.keys.clone(),
+        );
+        let line = SinkLine {
+            process: self.process,
+            line: self.line,
+            arrival_us: arrived.arrival_us,
+            id: arrived.id,
+            keys: arrived.keys,
+            event_time_ms: arrived.event_time_ms,
+            duplicate: self.seen.contains(&window_key),
+            record,
+            text,
+        };
+        let mut bytes = serde_json::to_vec(&line)?;
+        bytes.push(b'\n');
+        let whole = bytes.len();
+        self.unfinished = bytes;
+        let written = self.finish();
+        if self.unfinished.len() == whole {
+            // Nothing of it is out: as if it had never been tried.
+            self.unfinished.clear();
+        } else {
+            self.line += 1;
+            self.seen.insert(window_key);
+        }
+        written
+    }
+
+    /// Writes the rest of the unfinished line.
+    fn finish(&mut self) -> io::Result<()> {
+        while !self.unfinished.is_empty() {
+            match self.output.write(&self.unfinished) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => drop(self.unfinished.drain(..written)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.output.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes `room` bytes, then is full.
+    #[derive(Default)]
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.bytes.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn arrived(id: &str, event_time_ms: i64) -> Arrived {
+        Arrived {
+            id: id.to_owned(),
+            arrival_us: 5,
+            keys: vec!["key-0".to_owned()],
+            event_time_ms,
+            payload: b"no record \xff".to_vec(),
+        }
+    }
+
+    fn answered(answers: &[(String, Result<(), String>)]) -> Vec<(&str, bool)> {
+        answers
+            .iter()
+            .map(|(id, answer)| (id.as_str(), answer.is_ok()))
+            .collect()
+    }
+
+    #[test]
+    fn wherever_the_disk_is_full_there_are_only_whole_lines_once_it_is_not() {
+        let records = || vec![arrived("a", 9_999), arrived("b", 19_999), arrived("c", 29_999)];
+        let mut all = Log::new(
+            Disk {
+                room: usize::MAX,
+                ..Disk::default()
+            },
+            1,
+        );
+        all.write_all(records());
+        for room in 0..all.output.bytes.len() {
+            let mut log = Log::new(
+                Disk {
+                    room,
+                    ..Disk::default()
+                },
+                1,
+            );
+            let answers = log.write_all(records());
+            let whole = log.output.bytes.iter().filter(|byte| **byte == b'\n').count();
+            let expected: Vec<_> = ["a", "b", "c"]
+                .into_iter()
+                .enumerate()
+                .map(|(i, id)| (id, i < whole))
+                .collect();
+            assert_eq!(answered(&answers), expected, "room for {room} bytes");
+
+            log.output.room = usize::MAX;
+            let failed = records().into_iter().skip(whole).collect();
+            assert!(log.write_all(failed).iter().all(|(_, answer)| answer.is_ok()));
+            let text = String::from_utf8(log.output.bytes).unwrap();
+            let lines: Vec<SinkLine> = text
+                .lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect();
+            assert!(
+                lines
+                    .iter()
+                    .enumerate()
+                    .all(|(number, line)| line.line == number as u64)
+            );
+            let mut first: Vec<&str> = lines
+                .iter()
+                .filter(|line| !line.duplicate)
+                .map(|line| &*line.id)
+                .collect();
+            first.dedup();
+            assert_eq!(first, ["a", "b", "c"], "room for {room} bytes");
+            // The line that was cut is finished and, as its failure had been answered, written again.
+            assert!(
+                lines.len() <= 4 && lines.iter().filter(|line| line.duplicate).count() == lines.len() - 3
+            );
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_record_is_kept_as_text() {
+        let mut log = Log::new(
+            Disk {
+                room: usize::MAX,
+                ..Disk::default()
+            },
+            7,
+        );
+        let answers = log.write_all(vec![arrived("a", 9_999), arrived("b", 9_999)]);
+        assert_eq!(answered(&answers), [("a", true), ("b", true)]);
+        let text = String::from_utf8(log.output.bytes).unwrap();
+        let lines: Vec<SinkLine> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines[0].text.as_deref(), Some("no record \u{fffd}"));
+        assert_eq!(
+            (lines[0].process, lines[0].line, lines[0].duplicate),
+            (7, 0, false)
+        );
+        assert_eq!((lines[1].line, lines[1].duplicate), (1, true));
+    }
+}

@@ -1,0 +1,77 @@
+//! The sink: a Numaflow sink that remembers, one JSON line on stdout for each record it is given.
+
+mod log;
+mod seen;
+mod sinker;
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use numaflow::shared::ServerExtras;
+use numaflow::sink::{SERVER_INFO_FILE, SOCK_ADDR, Server};
+use vertex::{VertexArgs, VertexError};
+use wire::Clock;
+
+use crate::log::Log;
+use crate::sinker::Recorder;
+
+/// How long a write that a reader of stdout holds up may delay the end of the process.
+const WRITE_GRACE: Duration = Duration::from_millis(200);
+
+const EXAMPLES: &str = "Examples:
+  sink
+  sink --socket /tmp/s.sock --server-info /tmp/s.info > results.jsonl";
+
+/// A user-defined sink for Numaflow that writes each record as one line of JSON to stdout, with its time of
+/// arrival and a running number, and marks repetitions of a window and key (among the last 100000).
+///
+/// Records whose line cannot be written whole are answered as failed, so that Numaflow sends them again.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Args {
+    #[command(flatten)]
+    vertex: VertexArgs,
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    vertex::init_logging();
+    match start(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sink: {error:#}");
+            let wrong_use = matches!(error.downcast_ref(), Some(VertexError::PathTooLong(_)));
+            ExitCode::from(if wrong_use { 2 } else { 1 })
+        }
+    }
+}
+
+fn start(args: &Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("cannot start threads")?;
+    let ended = runtime.block_on(run(args));
+    runtime.shutdown_timeout(WRITE_GRACE);
+    ended
+}
+
+async fn run(args: &Args) -> anyhow::Result<()> {
+    let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
+    // Past the standard library's buffer, which does not tell how much of a line has been written.
+    let stdout = io::stdout()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("cannot use stdout")?;
+    let recorder = Recorder::new(Log::new(File::from(stdout), rand::random()), Clock::start());
+    vertex::serve(&socket, args.vertex.stop_on_stdin_close, |stop| {
+        Server::new(recorder)
+            .with_server_info_file(&server_info)
+            .with_socket_file(&socket)
+            .start_with_shutdown(stop)
+    })
+    .await?;
+    Ok(())
+}
