@@ -46,7 +46,10 @@ impl Latencies {
     /// Counts one duration, rounded to microseconds.
     pub fn record(&mut self, duration: Duration) {
         let micros = u64::try_from((duration.as_nanos() + 500) / 1_000).unwrap_or(u64::MAX);
-        self.micros.saturating_record(micros);
+        // Growing fails only where memory could not be addressed; `saturating_record` alone would never grow.
+        if self.micros.record(micros).is_err() {
+            self.micros.saturating_record(micros);
+        }
     }
 
     /// Adds all of another histogram's counts.
@@ -136,6 +139,23 @@ mod tests {
         #[test]
         fn no_text_panics(text in "[A-Za-z0-9+/=]{0,80}") {
             let _ = Latencies::decode(&text);
+        }
+    }
+
+    #[test]
+    fn no_duration_is_capped() {
+        for secs in [1u64, 60, 86_400] {
+            let (mut latencies, duration) = (Latencies::new(), Duration::from_secs(secs));
+            latencies.record(Duration::from_micros(200));
+            latencies.record(duration);
+            let back = Latencies::decode(&latencies.encode()).unwrap();
+            let mut merged = Latencies::new();
+            merged.merge(&back);
+            for read in [&latencies, &back, &merged] {
+                assert!(read.max().unwrap().abs_diff(duration) <= duration / 1_000, "{:?}", read.max());
+                assert!(read.quantile(1.0).unwrap().abs_diff(duration) <= duration / 1_000);
+                assert_eq!(read.quantile(0.5), Some(Duration::from_micros(200)));
+            }
         }
     }
 
