@@ -1,0 +1,249 @@
+//! What the endpoint knows about its calls. One short lock per change; memory is bounded however long
+//! it runs and whoever calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use wire::{DelayStats, EndpointStats, Latencies, Ranges};
+
+use crate::failure::Failure;
+
+/// Generators whose idempotency keys are remembered; for one more, the one that has been silent longest is forgotten.
+pub const MAX_GENERATORS: usize = 64;
+
+/// Ranges remembered of one generator (16 bytes each); beyond it a new number that no range holds is not remembered.
+pub const MAX_RANGES: usize = 65_536;
+
+/// The figures of one endpoint.
+#[derive(Debug, Default)]
+pub struct Figures {
+    counted: Mutex<Counted>,
+}
+
+/// Everything that is counted, beyond what [`EndpointStats`] tells.
+#[derive(Debug, Clone, Default)]
+pub struct Counted {
+    /// Calls answered, failures on purpose included; a hanging call is none of them.
+    pub served: u64,
+    /// Received and not yet answered, waiting for capacity included.
+    pub in_flight: u64,
+    /// Highest number in flight at once.
+    pub peak_in_flight: u64,
+    /// Past the wait for capacity and not yet answered.
+    pub in_service: u64,
+    /// Highest number in service at once: never above the capacity.
+    pub peak_in_service: u64,
+    /// Callers that left before their answer.
+    pub abandoned: u64,
+    /// Calls refused because they asked for something that cannot be read.
+    pub refused: u64,
+    /// Idempotency keys that were not remembered for lack of room.
+    pub forgotten: u64,
+    /// Failures on purpose.
+    pub failures: BTreeMap<Failure, u64>,
+    asked: Latencies,
+    given: Latencies,
+    excess: Latencies,
+    generators: BTreeMap<u64, Called>,
+    keys_seen: u64,
+}
+
+/// What one generator has called.
+#[derive(Debug, Clone, Default)]
+struct Called {
+    indices: Ranges,
+    repeats: u64,
+    /// [`Counted::keys_seen`] at its latest call.
+    latest: u64,
+}
+
+/// A call in flight; dropped before it is answered, it counts as abandoned.
+#[derive(Debug)]
+pub struct Call {
+    figures: Arc<Figures>,
+    arrived: Instant,
+    served_from: Option<Instant>,
+    answered: bool,
+}
+
+impl Figures {
+    fn lock(&self) -> MutexGuard<'_, Counted> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A call has arrived; `key` is generator and index out of its idempotency key.
+    pub fn arrived(self: &Arc<Self>, arrived: Instant, key: Option<(u64, u64)>) -> Call {
+        let mut counted = self.lock();
+        counted.in_flight += 1;
+        counted.peak_in_flight = counted.peak_in_flight.max(counted.in_flight);
+        if let Some((generator, index)) = key {
+            counted.remember(generator, index);
+        }
+        Call {
+            figures: Arc::clone(self),
+            arrived,
+            served_from: None,
+            answered: false,
+        }
+    }
+
+    /// A call was refused.
+    pub fn refused(&self) {
+        self.lock().refused += 1;
+    }
+
+    /// Everything as it is now.
+    pub fn snapshot(&self) -> Counted {
+        self.lock().clone()
+    }
+}
+
+impl Call {
+    /// The call's service begins: from here on its delay runs.
+    pub fn served_from(&mut self, start: Instant) {
+        self.served_from = Some(start);
+        let mut counted = self.figures.lock();
+        counted.in_service += 1;
+        counted.peak_in_service = counted.peak_in_service.max(counted.in_service);
+    }
+
+    /// The call will never be answered.
+    pub fn hangs(&self) {
+        *self.figures.lock().failures.entry(Failure::Hang).or_default() += 1;
+    }
+
+    /// The call is answered now, after the delay that it asked for.
+    pub fn answered(mut self, asked: Duration, failure: Option<Failure>) {
+        let now = Instant::now();
+        let service = now.duration_since(self.served_from.unwrap_or(self.arrived));
+        self.answered = true;
+        let mut counted = self.figures.lock();
+        counted.served += 1;
+        if let Some(failure) = failure {
+            *counted.failures.entry(failure).or_default() += 1;
+        }
+        counted.asked.record(asked);
+        counted.given.record(now.duration_since(self.arrived));
+        counted.excess.record(service.saturating_sub(asked));
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut counted = self.figures.lock();
+        counted.in_flight -= 1;
+        counted.in_service -= u64::from(self.served_from.is_some());
+        counted.abandoned += u64::from(!self.answered);
+    }
+}
+
+impl Counted {
+    fn remember(&mut self, generator: u64, index: u64) {
+        if !self.generators.contains_key(&generator) && self.generators.len() >= MAX_GENERATORS {
+            let silent = self
+                .generators
+                .iter()
+                .min_by_key(|(_, called)| called.latest)
+                .map(|(name, _)| *name);
+            if let Some(called) = silent.and_then(|name| self.generators.remove(&name)) {
+                self.forgotten += called.indices.len();
+            }
+        }
+        self.keys_seen += 1;
+        let called = self.generators.entry(generator).or_default();
+        called.latest = self.keys_seen;
+        let full = called.indices.parts().len() >= MAX_RANGES;
+        if full && !called.indices.contains(index) {
+            self.forgotten += 1;
+        } else if !called.indices.insert(index) {
+            called.repeats += 1;
+        }
+    }
+
+    /// What `/stats` tells.
+    pub fn stats(&self) -> EndpointStats {
+        let count = |kind: &Failure| self.failures.get(kind).copied().unwrap_or_default();
+        EndpointStats {
+            served: self.served,
+            in_flight: self.in_flight,
+            peak_in_flight: self.peak_in_flight,
+            failures: Failure::ALL
+                .iter()
+                .map(|kind| (kind.name().to_owned(), count(kind)))
+                .collect(),
+            repeats: self
+                .generators
+                .iter()
+                .map(|(name, called)| (*name, called.repeats))
+                .collect(),
+            called: self
+                .generators
+                .iter()
+                .map(|(name, called)| (*name, called.indices.clone()))
+                .collect(),
+            delay: DelayStats {
+                asked: self.asked.clone(),
+                given: self.given.clone(),
+                excess: self.excess.clone(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_is_in_flight_until_it_is_answered_or_dropped() {
+        let figures = Arc::new(Figures::default());
+        let now = Instant::now();
+        let mut first = figures.arrived(now, None);
+        let second = figures.arrived(now, None);
+        first.served_from(now);
+        let counted = figures.snapshot();
+        assert_eq!((counted.in_flight, counted.in_service), (2, 1));
+        first.answered(Duration::ZERO, Some(Failure::Status));
+        drop(second);
+        let counted = figures.snapshot();
+        assert_eq!(
+            (
+                counted.in_flight,
+                counted.in_service,
+                counted.served,
+                counted.abandoned
+            ),
+            (0, 0, 1, 1)
+        );
+        assert_eq!((counted.peak_in_flight, counted.peak_in_service), (2, 1));
+        assert_eq!(counted.stats().failures["status"], 1);
+        assert_eq!(counted.stats().delay.asked.count(), 1);
+    }
+
+    #[test]
+    fn repeats_are_counted_by_generator_and_the_silent_one_is_forgotten() {
+        let mut counted = Counted::default();
+        for (generator, index) in [(1, 0), (1, 1), (1, 1), (2, 1), (1, 0)] {
+            counted.remember(generator, index);
+        }
+        let stats = counted.stats();
+        assert_eq!(stats.repeats, BTreeMap::from([(1, 2), (2, 0)]));
+        assert_eq!(stats.called[&1], Ranges::span(0, 1));
+        for generator in 3..=MAX_GENERATORS as u64 + 1 {
+            counted.remember(generator, 0);
+        }
+        assert_eq!(counted.generators.len(), MAX_GENERATORS);
+        assert!(!counted.generators.contains_key(&2), "1 called after 2");
+        assert_eq!(counted.forgotten, 1);
+    }
+
+    #[test]
+    fn numbers_full_of_holes_do_not_fill_the_memory() {
+        let mut counted = Counted::default();
+        (0..MAX_RANGES as u64 + 10).for_each(|i| counted.remember(1, i * 2));
+        counted.remember(1, 0);
+        assert_eq!(counted.generators[&1].indices.parts().len(), MAX_RANGES);
+        assert_eq!((counted.forgotten, counted.generators[&1].repeats), (10, 1));
+    }
+}

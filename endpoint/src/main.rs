@@ -1,0 +1,151 @@
+//! An HTTP service that is slow on purpose: `GET /ping` answers after an exact, chosen delay, with a
+//! chosen capacity and chosen failures. It stands for the service that a reduce UDF calls for each event.
+
+mod answer;
+mod failure;
+mod figures;
+mod metrics;
+mod ping;
+mod server;
+mod timer;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::Parser;
+use hyper::StatusCode;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use wire::{AnnouncedAddress, Delay, parse_duration};
+
+use crate::failure::{Dice, Failures, Share, ShareError};
+use crate::ping::{Behaviour, Endpoint};
+use crate::server::Bounds;
+use crate::timer::Timer;
+
+const EXAMPLES: &str = "\
+Examples:
+  endpoint --io-delay 200us
+  endpoint --listen 0.0.0.0:9888 --io-delay 'percentiles(50=10ms,99=1s)' --capacity 100
+  endpoint --fail-status 1% --fail-hang 0.001 --seed 7
+  curl 'http://127.0.0.1:9888/ping?delay=1s'
+
+GET /ping     answers `pong` after ?delay=DELAY or --io-delay
+GET /stats    what was served, as JSON
+GET /metrics  the same for Prometheus
+GET /healthz  `ok`";
+
+/// Answers GET /ping after an exact delay: a service that is slow on purpose
+#[derive(Debug, Parser)]
+#[command(name = "endpoint", version, after_help = EXAMPLES)]
+struct Args {
+    /// Address to listen on; with port 0 the system chooses, and the line on stdout tells
+    #[arg(
+        long,
+        env = "LISTEN",
+        value_name = "ADDRESS:PORT",
+        default_value = "127.0.0.1:9888"
+    )]
+    listen: SocketAddr,
+    /// Delay of a call without ?delay=: 200us, uniform(LOW,HIGH), exponential(MEAN), percentiles(50=DELAY,…)
+    #[arg(long, env = "IO_DELAY", value_name = "DELAY", default_value = "0")]
+    io_delay: Delay,
+    /// Calls served at once; the others wait in order of arrival, one per connection [default: no limit]
+    #[arg(long, env = "CAPACITY", value_name = "N")]
+    capacity: Option<NonZeroU32>,
+    /// Connections held at once; further ones wait in the system's queue of 4096, then unanswered
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384")]
+    max_connections: NonZeroU32,
+    /// Share of calls answered with an error's status: 0.05 or 5%
+    #[arg(long, env = "FAIL_STATUS", value_name = "SHARE", default_value = "0")]
+    fail_status: Share,
+    /// Status of those answers
+    #[arg(long, env = "FAIL_STATUS_CODE", value_name = "STATUS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(400..600))]
+    fail_status_code: u16,
+    /// Share of calls whose connection is reset after their delay
+    #[arg(long, env = "FAIL_RESET", value_name = "SHARE", default_value = "0")]
+    fail_reset: Share,
+    /// Share of calls never answered while the client holds on; each keeps its place in --capacity
+    #[arg(long, env = "FAIL_HANG", value_name = "SHARE", default_value = "0")]
+    fail_hang: Share,
+    /// Share of calls whose answer's body breaks off before its announced length
+    #[arg(long, env = "FAIL_BODY", value_name = "SHARE", default_value = "0")]
+    fail_body: Share,
+    /// Seed of failures and random delays: the same calls in the same order meet the same
+    #[arg(long, env = "SEED", value_name = "N", default_value_t = 0)]
+    seed: u64,
+    /// How long calls in flight may go on after a stop; then they are dropped
+    #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    stop_grace: Duration,
+    /// Stop when standard input ends, so that no process outlives the one that started it
+    #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
+    stop_on_stdin_close: bool,
+}
+
+impl Args {
+    fn behaviour(&self) -> Result<Behaviour, ShareError> {
+        Ok(Behaviour {
+            delay: self.io_delay.clone(),
+            capacity: self
+                .capacity
+                .map(|capacity| Semaphore::new(capacity.get() as usize)),
+            failures: Failures::new(self.fail_status, self.fail_reset, self.fail_hang, self.fail_body)?,
+            failure_status: StatusCode::from_u16(self.fail_status_code)
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            dice: Dice::seeded(self.seed),
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    vertex::init_logging();
+    let behaviour = match args.behaviour() {
+        Ok(behaviour) => behaviour,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(&args, behaviour) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
+    let served = runtime.block_on(async {
+        let stop = vertex::stop_requested(args.stop_on_stdin_close).context("listening to signals")?;
+        let listener = server::listen(args.listen)?;
+        let connections = server::allowed_connections(args.max_connections.get() as usize);
+        let bounds = Bounds {
+            connections,
+            stop_grace: args.stop_grace,
+        };
+        let stopped = CancellationToken::new();
+        let timer = Timer::start().context("starting the timer's thread")?;
+        let endpoint = Arc::new(Endpoint::new(behaviour, timer, stopped.clone()));
+        let listening = AnnouncedAddress {
+            listening: listener.local_addr()?,
+        };
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&listening)?)
+            .context("announcing the address on stdout")?;
+        server::serve(listener, endpoint, bounds, stopped, stop).await;
+        Ok(())
+    });
+    // A read of standard input cannot be interrupted: waiting for it would keep the process.
+    runtime.shutdown_background();
+    served
+}
