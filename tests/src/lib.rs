@@ -1,10 +1,16 @@
 //! What the tests share: the real binaries, started as anyone would start them.
 
-use std::path::PathBuf;
-use std::process::Stdio;
+pub mod reduce;
 
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::UnixStream;
 use tokio::process::{Child, ChildStdout, Command};
+use tonic::transport::{Channel, Endpoint};
 
 /// The path of one of the workspace's binaries, built beside the running test.
 ///
@@ -65,4 +71,48 @@ impl Running {
             .expect("an announced address")
             .listening
     }
+}
+
+/// A gRPC channel to a server on a Unix socket, once its server-info file is whole.
+///
+/// # Panics
+/// Where the server is not up within `patience`.
+pub async fn connect(socket: &Path, server_info: &Path, patience: Duration) -> Channel {
+    let whole = async {
+        loop {
+            let content = tokio::fs::read_to_string(server_info).await.unwrap_or_default();
+            if content.ends_with("U+005C__END__") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(patience, whole)
+        .await
+        .expect("the server-info file is written in time");
+    let socket = socket.to_owned();
+    let connector = tower::service_fn(move |_| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    });
+    // The address is not used: the connector knows the socket.
+    Endpoint::from_static("http://[::]:50051")
+        .connect_with_connector(connector)
+        .await
+        .expect("a server answers")
+}
+
+/// GETs JSON.
+///
+/// # Panics
+/// Where nobody answers or the answer is of another shape.
+pub async fn get_json<T: serde::de::DeserializeOwned>(url: &str) -> T {
+    // Fails where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::get(url)
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("JSON of that shape")
 }

@@ -61,26 +61,31 @@ pub struct Settings {
     pub workload: Workload,
     /// Calls in flight at once in this process [default: async 1000, thread-pool cores + 4 but at most 32,
     /// process-pool cores; sequential has one per key and window]
-    #[arg(long, env = "MAX_WORKERS", value_parser = max_workers)]
+    #[arg(long, env = "MAX_WORKERS", allow_hyphen_values = true, value_parser = max_workers)]
     pub max_workers: Option<NonZeroUsize>,
     /// Where the endpoint answers
     #[arg(long, env = "ENDPOINT_URL", default_value = "http://127.0.0.1:9888")]
     pub endpoint_url: String,
     /// Delay asked of the endpoint, or processor time per event: 200us, 1s, uniform(10ms,50ms), exponential(200ms),
     /// percentiles(50=10ms,99=1s)
-    #[arg(long, env = "IO_DELAY", default_value = "0")]
+    #[arg(long, env = "IO_DELAY", allow_hyphen_values = true, default_value = "0")]
     pub io_delay: Delay,
     /// Timeout of one attempt
-    #[arg(long, env = "TIMEOUT", default_value = "30s", value_parser = positive_duration)]
+    #[arg(long, env = "TIMEOUT", allow_hyphen_values = true, default_value = "30s", value_parser = positive_duration)]
     pub timeout: Duration,
     /// Attempts after the first, with a pause that doubles and varies
-    #[arg(long, env = "RETRIES", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    #[arg(long, env = "RETRIES", allow_hyphen_values = true, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
     pub retries: u32,
     /// Move cpu work under async from the runtime's threads to threads of its own
     #[arg(long, env = "CPU_OFFLOAD")]
     pub cpu_offload: bool,
     /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
-    #[arg(long, env = "MAX_WAITING", default_value = "1000000")]
+    #[arg(
+        long,
+        env = "MAX_WAITING",
+        allow_hyphen_values = true,
+        default_value = "1000000"
+    )]
     pub max_waiting: NonZeroUsize,
     /// What a window's result is: record (JSON for the experiment) or text (the original's message)
     #[arg(long, env = "RESULT_FORMAT", default_value = "record")]

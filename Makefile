@@ -1,0 +1,42 @@
+# The project's commands. `make` alone lists them.
+
+CARGO  ?= cargo
+PYTHON ?= python3
+PLAN   ?= plans/quick.yaml
+OUT    ?= out/$(basename $(notdir $(PLAN)))-$(shell date +%Y%m%d-%H%M%S)
+
+.DEFAULT_GOAL := help
+.PHONY: help experiment build test test-python lint fmt clean toolchain
+
+help: ## list the targets
+	@echo "Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment)"
+
+experiment: build ## build and run PLAN (default plans/quick.yaml, under a minute); prints where the report is
+	target/release/experiment run $(PLAN) --out $(OUT)
+
+build: toolchain ## build the programs, optimised, into target/release
+	$(CARGO) build --release --locked --workspace --bins
+
+test: toolchain ## run all tests that need nothing but Rust
+	$(CARGO) build --locked --workspace --bins --examples
+	$(CARGO) test --locked --workspace
+
+test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)
+	$(CARGO) build --locked --workspace --bins
+	PYTHON=$(PYTHON) tests/python/run
+
+lint: toolchain ## check format and lints; warnings are errors
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+fmt: toolchain ## format the sources
+	$(CARGO) fmt --all
+
+clean: ## remove what was built
+	rm -rf target
+
+toolchain:
+	@command -v $(CARGO) >/dev/null || { echo "make: cargo is not installed: get Rust 1.89 or newer from https://rustup.rs, then open a new shell" >&2; exit 1; }
+	@command -v $${CC:-cc} >/dev/null || { echo "make: no C compiler: install one, e.g. 'apt-get install gcc' or 'xcode-select --install'" >&2; exit 1; }

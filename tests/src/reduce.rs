@@ -1,0 +1,202 @@
+//! The real UDF behind its socket, driven as a data plane drives it: one stream for each window.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use numaflow::proto::reduce as proto;
+use numaflow::proto::reduce::reduce_client::ReduceClient;
+use prost_types::Timestamp;
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+use wire::WindowRecord;
+
+use crate::{Running, binary, connect};
+
+/// Patience with a process that starts on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Window length of the tests; only the record shows it.
+const WINDOW_MS: i64 = 10_000;
+
+/// A running UDF and a client of it.
+pub struct Udf {
+    /// The process.
+    pub process: Running,
+    client: ReduceClient<Channel>,
+    _folder: tempfile::TempDir,
+}
+
+/// The stream of one window.
+pub struct WindowStream {
+    start_ms: i64,
+    requests: mpsc::Sender<proto::ReduceRequest>,
+    responses: Streaming<proto::ReduceResponse>,
+    sent: u64,
+}
+
+/// What came out of a window.
+pub struct Results {
+    /// Payloads by joined keys.
+    pub by_key: BTreeMap<String, Vec<u8>>,
+}
+
+impl Udf {
+    /// Starts the UDF with arguments and environment, and waits until it serves.
+    pub async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let socket: PathBuf = folder.path().join("reduce.sock");
+        let info = folder.path().join("info");
+        let mut command = Command::new(binary("udf"));
+        command
+            .arg("--socket")
+            .arg(&socket)
+            .arg("--server-info")
+            .arg(&info)
+            .args(args)
+            .envs(env.iter().copied());
+        let process = Running::spawn(command);
+        let channel = connect(&socket, &info, PATIENCE).await;
+        Self {
+            process,
+            client: ReduceClient::new(channel),
+            _folder: folder,
+        }
+    }
+
+    /// Opens the stream of the window with this number.
+    pub async fn open(&mut self, number: i64) -> WindowStream {
+        let (requests, receiver) = mpsc::channel(500);
+        let responses = self
+            .client
+            .reduce_fn(ReceiverStream::new(receiver))
+            .await
+            .expect("a stream")
+            .into_inner();
+        WindowStream {
+            start_ms: number * WINDOW_MS,
+            requests,
+            responses,
+            sent: 0,
+        }
+    }
+
+    /// Sends `events` events for each of `keys` keys into a window, closes it and gives its records.
+    pub async fn window(&mut self, number: i64, keys: u64, events: u64) -> Vec<WindowRecord> {
+        let mut stream = self.open(number).await;
+        for index in 0..keys * events {
+            stream
+                .send(&format!("key-{}", index % keys), index, index / keys)
+                .await;
+        }
+        stream.close().await.records()
+    }
+}
+
+impl WindowStream {
+    /// Sends one event.
+    pub async fn send(&mut self, key: &str, index: u64, number: u64) {
+        let event = wire::Event {
+            generator: 7,
+            index,
+            number,
+            padding: String::new(),
+        };
+        self.send_payload(key, event.encode().expect("an event as JSON"))
+            .await;
+    }
+
+    /// Sends one message.
+    pub async fn send_payload(&mut self, key: &str, value: Vec<u8>) {
+        let window = self.window();
+        self.send_raw(key, value, vec![window]).await;
+    }
+
+    /// Sends one message with whatever windows.
+    pub async fn send_raw(&mut self, key: &str, value: Vec<u8>, windows: Vec<proto::Window>) {
+        let event = if self.sent == 0 { 0 } else { 4 };
+        self.sent += 1;
+        let request = proto::ReduceRequest {
+            payload: Some(proto::reduce_request::Payload {
+                keys: vec![key.to_owned()],
+                value,
+                event_time: Some(timestamp(self.start_ms)),
+                watermark: Some(timestamp(self.start_ms)),
+                headers: Default::default(),
+            }),
+            operation: Some(proto::reduce_request::WindowOperation { event, windows }),
+        };
+        self.requests.send(request).await.expect("the stream is open");
+    }
+
+    /// The window as it stands in a request.
+    pub fn window(&self) -> proto::Window {
+        proto::Window {
+            start: Some(timestamp(self.start_ms)),
+            end: Some(timestamp(self.start_ms + WINDOW_MS)),
+            slot: "0".into(),
+        }
+    }
+
+    /// The next response, or how the stream failed.
+    pub async fn response(&mut self) -> Result<Option<proto::ReduceResponse>, tonic::Status> {
+        self.responses.message().await
+    }
+
+    /// Half-closes the stream and reads it to its end.
+    pub async fn close(self) -> Results {
+        let Self {
+            requests,
+            mut responses,
+            ..
+        } = self;
+        drop(requests);
+        let mut by_key = BTreeMap::new();
+        let mut eof = false;
+        while let Some(response) = responses.message().await.expect("a response") {
+            assert!(!eof, "nothing follows EOF");
+            eof = response.eof;
+            if let Some(result) = response.result {
+                let before = by_key.insert(result.keys.join(":"), result.value);
+                assert!(before.is_none(), "one result for each key");
+            }
+        }
+        assert!(eof, "the stream ends with EOF");
+        Results { by_key }
+    }
+}
+
+impl Results {
+    /// The payloads as records.
+    pub fn records(&self) -> Vec<WindowRecord> {
+        self.by_key
+            .values()
+            .map(|value| serde_json::from_slice(value).expect("a record"))
+            .collect()
+    }
+}
+
+fn timestamp(ms: i64) -> Timestamp {
+    Timestamp {
+        seconds: ms.div_euclid(1_000),
+        nanos: (ms.rem_euclid(1_000) * 1_000_000) as i32,
+    }
+}
+
+/// Earliest close of book of any key → last key's result.
+pub fn close_tail(records: &[WindowRecord]) -> Duration {
+    let close = records
+        .iter()
+        .map(|record| record.close_us)
+        .min()
+        .expect("a record");
+    let result = records
+        .iter()
+        .map(|record| record.result_us)
+        .max()
+        .expect("a record");
+    Duration::from_micros(result - close)
+}
