@@ -32,7 +32,7 @@ pub struct Settings {
     pub cpu_offload: bool,
 }
 
-/// One closed window of one key. Stamps are microseconds since the Unix epoch by the UDF's clock.
+/// One closed window of one key. What a UDF in another language does not measure it may leave out. Stamps are microseconds since the Unix epoch by the UDF's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowRecord {
     /// Nonce of the UDF's process.
@@ -50,20 +50,27 @@ pub struct WindowRecord {
     /// Events by how their call ended.
     pub outcomes: OutcomeCounts,
     /// Attempts made, at least one per event that was called.
+    #[serde(default)]
     pub attempts: u64,
     /// Event numbers seen, by generator.
     pub seen: BTreeMap<u64, Ranges>,
     /// Events whose number had been seen before in this window and key.
+    #[serde(default)]
     pub repeated: u64,
     /// Events whose payload could not be decoded (they count as `bad-body`).
+    #[serde(default)]
     pub undecoded: u64,
     /// Time of every called event's last attempt, from its slot to its end.
+    #[serde(default)]
     pub latency: Latencies,
     /// Time of every event from when its call might begin to its first slot.
+    #[serde(default)]
     pub slot_wait: Latencies,
     /// Highest number of this window's and key's calls in flight at once.
+    #[serde(default)]
     pub peak_in_flight: u64,
     /// How often reading stopped because `max_waiting` events waited in the process.
+    #[serde(default)]
     pub reading_stopped: u64,
     /// When the first event arrived.
     pub first_arrival_us: u64,

@@ -1,0 +1,101 @@
+//! A panic in a call is that call's failure: the window's other calls, its record and the process go on.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use numaflow::reduce::{IntervalWindow, Metadata, ReduceRequest, Reducer};
+use tokio::sync::mpsc;
+use udf::{AsyncReduce, Call, Event, ResultFormat, StrategySpec, WorkerCommand, build};
+use wire::{Clock, Delay, Outcome, StartRule, StrategyKind, WindowRecord, Workload};
+
+/// Panics for every third event.
+struct Fragile;
+
+impl Fragile {
+    fn work(event: &Event) -> Outcome {
+        assert!(event.id.index % 3 != 0, "on purpose");
+        Outcome::Ok
+    }
+}
+
+#[async_trait]
+impl Call for Fragile {
+    async fn call(&self, event: &Event) -> Outcome {
+        Self::work(event)
+    }
+
+    fn call_blocking(&self, event: &Event) -> Outcome {
+        Self::work(event)
+    }
+}
+
+fn reducer(kind: StrategyKind) -> AsyncReduce {
+    let settings = wire::Settings {
+        strategy: kind,
+        start_rule: StartRule::AtArrival,
+        workload: Workload::Cpu,
+        max_workers: 4,
+        io_delay: Delay::ZERO,
+        timeout: Duration::from_secs(1),
+        retries: 0,
+        cpu_offload: false,
+    };
+    let strategy = build(StrategySpec {
+        kind,
+        max_workers: NonZeroUsize::new(4).unwrap(),
+        call: Arc::new(Fragile),
+        timeout: settings.timeout,
+        retries: 0,
+        worker: WorkerCommand {
+            program: "unused".into(),
+            args: Vec::new(),
+        },
+    })
+    .unwrap();
+    AsyncReduce::new(strategy, settings, 100, ResultFormat::Record, Clock::start())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_is_that_calls_failure() {
+    let epoch: DateTime<Utc> = DateTime::UNIX_EPOCH;
+    let metadata = Metadata::new(IntervalWindow {
+        start_time: epoch,
+        end_time: epoch + Duration::from_secs(10),
+    });
+    for kind in [
+        StrategyKind::Sequential,
+        StrategyKind::Async,
+        StrategyKind::ThreadPool,
+    ] {
+        let reducer = reducer(kind);
+        // Two windows: after the panics of the first the second is served by the same pool.
+        for _ in 0..2 {
+            let (requests, input) = mpsc::channel(1);
+            let send = async move {
+                for index in 0..9 {
+                    let event = wire::Event {
+                        generator: 1,
+                        index,
+                        number: index,
+                        padding: String::new(),
+                    };
+                    let request = ReduceRequest {
+                        keys: vec!["key".into()],
+                        value: event.encode().unwrap(),
+                        watermark: epoch,
+                        eventtime: epoch,
+                        headers: Default::default(),
+                    };
+                    requests.send(request).await.unwrap();
+                }
+            };
+            let (messages, ()) = tokio::join!(reducer.reduce(vec!["key".into()], input, &metadata), send);
+            let record: WindowRecord = serde_json::from_slice(&messages[0].value).unwrap();
+            assert_eq!(record.outcomes.get(&Outcome::Panic), Some(&3), "{kind}");
+            assert_eq!((record.ok(), record.events), (6, 9), "{kind}");
+        }
+    }
+}
