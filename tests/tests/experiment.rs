@@ -35,8 +35,14 @@ impl Place {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary("experiment"));
-        command.args(args).current_dir(self.folder.path()).env("TMPDIR", self.path("tmp"));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .args(args)
+            .current_dir(self.folder.path())
+            .env("TMPDIR", self.path("tmp"));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         command
     }
 
@@ -93,7 +99,11 @@ struct Ended {
 impl Ended {
     fn of(output: &Output) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Self { status: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        Self {
+            status: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
     }
 
     /// Wrong use ends with 2 and a single line that contains all of `words`.
@@ -113,18 +123,28 @@ fn processes_with(mark: &str) -> Vec<String> {
         let folder = entry.ok()?.path();
         let environment = fs::read(folder.join("environ")).ok()?;
         let found = String::from_utf8_lossy(&environment).contains(mark);
-        found.then(|| fs::read_to_string(folder.join("cmdline")).unwrap_or_default().replace('\0', " "))
+        found.then(|| {
+            fs::read_to_string(folder.join("cmdline"))
+                .unwrap_or_default()
+                .replace('\0', " ")
+        })
     };
     fs::read_dir("/proc").unwrap().filter_map(of).collect()
 }
 
 fn signal(child: &Child, name: &str) {
-    let sent = Command::new("sh").args(["-c", &format!("kill -{name} {}", child.id())]).status().unwrap();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -{name} {}", child.id())])
+        .status()
+        .unwrap();
     assert!(sent.success());
 }
 
 fn wait_for(lines: &mut impl Iterator<Item = std::io::Result<String>>, words: &str) -> String {
-    lines.map(Result::unwrap).find(|line| line.contains(words)).unwrap_or_else(|| panic!("no line with `{words}`"))
+    lines
+        .map(Result::unwrap)
+        .find(|line| line.contains(words))
+        .unwrap_or_else(|| panic!("no line with `{words}`"))
 }
 
 fn text(path: &Path) -> &str {
@@ -154,7 +174,10 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("report.html"), "{ended:?}");
     for file in ["report.html", "windows.csv", "summary.csv", "summary.md"] {
-        assert!(fs::metadata(place.path("out/tiny").join(file)).unwrap().len() > 100, "{file}");
+        assert!(
+            fs::metadata(place.path("out/tiny").join(file)).unwrap().len() > 100,
+            "{file}"
+        );
     }
 
     let outcomes = place.outcomes("out/tiny");
@@ -163,37 +186,74 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
         assert_eq!(outcome.end, TrialEnd::Completed);
         let ledger = outcome.ledger.as_ref().unwrap();
         assert!(ledger.balances(), "{ledger:?}");
-        assert_eq!((ledger.late, ledger.failed, ledger.lost, ledger.repeated), (0, 0, 0, 0), "{ledger:?}");
-        assert!((60..=80).contains(&ledger.ok), "three windows of 20, perhaps the one after them: {ledger:?}");
+        assert_eq!(
+            (ledger.late, ledger.failed, ledger.lost, ledger.repeated),
+            (0, 0, 0, 0),
+            "{ledger:?}"
+        );
+        assert!(
+            (60..=80).contains(&ledger.ok),
+            "three windows of 20, perhaps the one after them: {ledger:?}"
+        );
 
-        let starts: Vec<u64> = outcome.windows.iter().map(|window| window.window_start_ms).collect();
+        let starts: Vec<u64> = outcome
+            .windows
+            .iter()
+            .map(|window| window.window_start_ms)
+            .collect();
         assert_eq!(starts[0] % 1_000, 0, "a trial begins on a window boundary");
         assert_eq!(starts, [starts[0], starts[0] + 1_000, starts[0] + 2_000]);
         let warmup: Vec<bool> = outcome.windows.iter().map(|window| window.warmup).collect();
         assert_eq!(warmup, [true, false, false]);
         for window in &outcome.windows {
             let measured = window.measured.as_ref().unwrap();
-            assert_eq!((measured.keys, measured.events, measured.ok, measured.failed), (2, 20, 20, 0));
-            assert!(measured.execution_time_us > 800_000, "it contains the window's filling: {measured:?}");
-            assert!(measured.close_tail_us < measured.execution_time_us, "{measured:?}");
-            assert!(measured.stream_tail_us.unwrap() < measured.execution_time_us, "{measured:?}");
+            assert_eq!(
+                (measured.keys, measured.events, measured.ok, measured.failed),
+                (2, 20, 20, 0)
+            );
+            assert!(
+                measured.execution_time_us > 800_000,
+                "it contains the window's filling: {measured:?}"
+            );
+            assert!(
+                measured.close_tail_us < measured.execution_time_us,
+                "{measured:?}"
+            );
+            assert!(
+                measured.stream_tail_us.unwrap() < measured.execution_time_us,
+                "{measured:?}"
+            );
             assert!(measured.result_lag_us > 0, "{measured:?}");
         }
-        assert_eq!(outcome.latency.count(), 40, "the measured windows' calls, not those of the warm-up");
+        assert_eq!(
+            outcome.latency.count(),
+            40,
+            "the measured windows' calls, not those of the warm-up"
+        );
         assert!(outcome.latency.quantile(0.0).unwrap() >= Duration::from_millis(10));
         assert_eq!(outcome.slot_wait.count(), 40);
         let instruments = outcome.instruments.as_ref().unwrap();
         assert!(instruments.endpoint_served >= 60, "{instruments:?}");
         assert_eq!(instruments.endpoint_repeats, 0);
         let cost = outcome.cost.as_ref().unwrap();
-        assert!(cost.calls >= 60 && cost.peak_memory_bytes > 1_000_000 && cost.peak_threads > 1, "{cost:?}");
+        assert!(
+            cost.calls >= 60 && cost.peak_memory_bytes > 1_000_000 && cost.peak_threads > 1,
+            "{cost:?}"
+        );
     }
     let threads = |index: usize| outcomes[index].cost.as_ref().unwrap().peak_threads;
-    assert!(threads(1) >= 50, "the pool's children are counted: {}", threads(1));
+    assert!(
+        threads(1) >= 50,
+        "the pool's children are counted: {}",
+        threads(1)
+    );
 
     let again = place.run(&["report", "out/tiny"]);
     assert_eq!(again.status, Some(0), "{again:?}");
-    assert_eq!(again.stdout, ended.stdout, "the report is drawn from the journal alone");
+    assert_eq!(
+        again.stdout, ended.stdout,
+        "the report is drawn from the journal alone"
+    );
     place.assert_nothing_left();
 }
 
@@ -216,11 +276,16 @@ fn a_killed_run_is_resumed_without_repeating_or_losing_a_trial() {
     let mut bytes = fs::read(&journal).unwrap();
     bytes.extend_from_slice(br#"{"line":"trial","trial":{"id""#);
     fs::write(&journal, bytes).unwrap();
-    place.run(&["run", text(&plan), "--out", "o"]).assert_refused(&["--out", "--resume"]);
+    place
+        .run(&["run", text(&plan), "--out", "o"])
+        .assert_refused(&["--out", "--resume"]);
 
     let resumed = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
-    assert!(resumed.stderr.contains("trial 1/1"), "only the second trial is run: {resumed:?}");
+    assert!(
+        resumed.stderr.contains("trial 1/1"),
+        "only the second trial is run: {resumed:?}"
+    );
     let outcomes = place.outcomes("o");
     assert_eq!(outcomes.len(), 2);
     assert_eq!(outcomes[0], first[0]);
@@ -267,13 +332,17 @@ fn failures_of_the_endpoint_are_data() {
     let ended = place.run(&["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let ledger = place.outcomes("o").remove(0).ledger.unwrap();
-    assert!(ledger.balances() && ledger.ok == 0 && ledger.failed >= 40, "{ledger:?}");
+    assert!(
+        ledger.balances() && ledger.ok == 0 && ledger.failed >= 40,
+        "{ledger:?}"
+    );
 }
 
 #[test]
 fn bad_plans_are_refused_by_field() {
     let place = Place::new();
-    let fixed = |setting: &str| format!("name: bad\nwindow: 1s\nfixed:\n  rpu: 5\n  strategy: async\n  {setting}\n");
+    let fixed =
+        |setting: &str| format!("name: bad\nwindow: 1s\nfixed:\n  rpu: 5\n  strategy: async\n  {setting}\n");
     let bad = [
         (fixed("start_rule: sometimes"), "start_rule"),
         (fixed("io_delay: 1sec"), "io_delay"),
@@ -296,8 +365,12 @@ fn bad_plans_are_refused_by_field() {
     ];
     for (text_of_plan, field) in bad {
         let plan = place.plan(&text_of_plan);
-        place.run(&["run", text(&plan), "--out", "o"]).assert_refused(&["plan.yaml", field]);
-        place.run(&["predict", text(&plan)]).assert_refused(&["plan.yaml", field]);
+        place
+            .run(&["run", text(&plan), "--out", "o"])
+            .assert_refused(&["plan.yaml", field]);
+        place
+            .run(&["predict", text(&plan)])
+            .assert_refused(&["plan.yaml", field]);
     }
     assert!(!place.path("o").exists(), "nothing was started");
 }
@@ -308,19 +381,37 @@ fn wrong_use_is_refused_with_one_line() {
     let plan = place.plan(&tiny("async"));
     let plan = text(&plan);
     place.run(&["run", "none.yaml"]).assert_refused(&["none.yaml"]);
-    place.run(&["run", plan, "--only", "nothing-like-it"]).assert_refused(&["--only", "nothing-like-it"]);
+    place
+        .run(&["run", plan, "--only", "nothing-like-it"])
+        .assert_refused(&["--only", "nothing-like-it"]);
     fs::write(place.path("file"), "").unwrap();
-    place.run(&["run", plan, "--out", "file/below"]).assert_refused(&["--out", "file/below"]);
-    place.run(&["run", plan, "--out", "/proc/out"]).assert_refused(&["--out", "/proc/out"]);
-    place.run(&["report", "empty"]).assert_refused(&["empty", "journal"]);
+    place
+        .run(&["run", plan, "--out", "file/below"])
+        .assert_refused(&["--out", "file/below"]);
+    place
+        .run(&["run", plan, "--out", "/proc/out"])
+        .assert_refused(&["--out", "/proc/out"]);
+    place
+        .run(&["report", "empty"])
+        .assert_refused(&["empty", "journal"]);
     let engine = place.run(&["run", plan, "--engine", "moon"]);
-    assert!(engine.status == Some(2) && engine.stderr.contains("--engine"), "{engine:?}");
+    assert!(
+        engine.status == Some(2) && engine.stderr.contains("--engine"),
+        "{engine:?}"
+    );
     let patience = place.run(&["run", plan, "--patience", "1sec"]);
-    assert!(patience.status == Some(2) && patience.stderr.contains("--patience"), "{patience:?}");
+    assert!(
+        patience.status == Some(2) && patience.stderr.contains("--patience"),
+        "{patience:?}"
+    );
 
     let long = place.path(&"x".repeat(100));
     fs::create_dir(&long).unwrap();
-    let output = place.command(&["run", plan]).env("TMPDIR", &long).output().unwrap();
+    let output = place
+        .command(&["run", plan])
+        .env("TMPDIR", &long)
+        .output()
+        .unwrap();
     Ended::of(&output).assert_refused(&["TMPDIR", "too long"]);
     assert!(!place.path("out").exists(), "nothing was started");
 }
@@ -334,7 +425,9 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let last = ended.stderr.lines().last().unwrap();
     assert!(last.contains("1 of 1 trials failed"), "{ended:?}");
-    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else { panic!("{ended:?}") };
+    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else {
+        panic!("{ended:?}")
+    };
     for word in ["udf", "exit status: 7", "no such module"] {
         assert!(reason.contains(word), "{reason}");
     }
@@ -343,11 +436,21 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
 
     // A failed trial is run again; its plan is another's no longer than its journal.
     let udf = text(&binary("udf")).to_owned();
-    let resumed = place.run(&["run", text(&plan), "--out", "o", "--resume", "--udf-command", &udf]);
+    let resumed = place.run(&[
+        "run",
+        text(&plan),
+        "--out",
+        "o",
+        "--resume",
+        "--udf-command",
+        &udf,
+    ]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert_eq!(place.outcomes("o").len(), 2);
     let other = place.plan(&tiny("sequential"));
-    place.run(&["run", text(&other), "--out", "o", "--resume"]).assert_refused(&["--out", "another plan"]);
+    place
+        .run(&["run", text(&other), "--out", "o", "--resume"])
+        .assert_refused(&["--out", "another plan"]);
     place.assert_nothing_left();
 }
 
@@ -355,10 +458,21 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
 fn a_udf_that_is_never_ready_fails_its_trial() {
     let place = Place::new();
     let plan = place.plan(&tiny("async"));
-    let args = ["run", text(&plan), "--out", "o", "--patience", "1s", "--udf-command", "exec cat"];
+    let args = [
+        "run",
+        text(&plan),
+        "--out",
+        "o",
+        "--patience",
+        "1s",
+        "--udf-command",
+        "exec cat",
+    ];
     let ended = place.run(&args);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else { panic!("{ended:?}") };
+    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else {
+        panic!("{ended:?}")
+    };
     assert!(reason.contains("reduce") && reason.contains("1s"), "{reason}");
     place.assert_nothing_left();
 }
@@ -389,7 +503,10 @@ fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
     wait_for(&mut lines, "trial 2/2");
     signal(&child, "INT");
     let last = lines.map(Result::unwrap).last().unwrap();
-    assert!(last.contains("interrupted") && last.contains("1 trials are missing") && last.contains("--resume"), "{last}");
+    assert!(
+        last.contains("interrupted") && last.contains("1 trials are missing") && last.contains("--resume"),
+        "{last}"
+    );
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert_eq!(place.outcomes("o").len(), 1);
     assert!(place.path("o/report.html").exists());
@@ -415,10 +532,16 @@ fn a_journal_that_cannot_be_written_stops_the_run_intact() {
     let ended = Ended::of(&output);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let last = ended.stderr.lines().last().unwrap();
-    assert!(last.contains("cannot write") && last.contains("journal.jsonl"), "{ended:?}");
+    assert!(
+        last.contains("cannot write") && last.contains("journal.jsonl"),
+        "{ended:?}"
+    );
     let lines = journal::read(&place.path("o")).unwrap();
     assert!(matches!(lines.as_slice(), [JournalLine::Run(_)]), "{lines:?}");
-    assert!(fs::read(place.path("o/journal.jsonl")).unwrap().ends_with(b"\n"), "no half line");
+    assert!(
+        fs::read(place.path("o/journal.jsonl")).unwrap().ends_with(b"\n"),
+        "no half line"
+    );
     place.assert_nothing_left();
 }
 
@@ -437,7 +560,10 @@ fn predictions_help_and_completions_need_no_run() {
         (&["completions", "bash"], "--resume"),
     ] {
         let ended = place.run(args);
-        assert!(ended.status == Some(0) && ended.stdout.contains(word), "{ended:?}");
+        assert!(
+            ended.status == Some(0) && ended.stdout.contains(word),
+            "{ended:?}"
+        );
     }
     assert!(!place.path("out").exists());
 }

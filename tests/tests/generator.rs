@@ -1,0 +1,596 @@
+//! The generator as Numaflow meets it: the real binary, driven over its socket by the SDK's own client.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use numaflow::proto::source as proto;
+use numaflow::proto::source::source_client::SourceClient;
+use tests::{Running, binary, connect};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+use wire::{Event, GeneratorStats};
+
+/// Longer than anything here takes, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running generator with open streams, as the data plane holds them.
+struct Source {
+    process: Running,
+    address: std::net::SocketAddr,
+    client: SourceClient<Channel>,
+    reads: mpsc::Sender<proto::ReadRequest>,
+    results: Streaming<proto::ReadResponse>,
+    acks: mpsc::Sender<proto::AckRequest>,
+    acked: Streaming<proto::AckResponse>,
+    folder: tempfile::TempDir,
+}
+
+/// A message that was read.
+#[derive(Debug, Clone, PartialEq)]
+struct Received {
+    payload: Vec<u8>,
+    event: Event,
+    keys: Vec<String>,
+    time_ns: u64,
+    offset: proto::Offset,
+}
+
+impl Source {
+    async fn start(args: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, info) = (folder.path().join("source.sock"), folder.path().join("info"));
+        let mut command = command(&socket, &info);
+        command
+            .args(["--stats-listen", "127.0.0.1:0", "--stop-on-stdin-close"])
+            .args(args);
+        let mut process = Running::spawn(command);
+        let address = timeout(PATIENCE, process.address())
+            .await
+            .expect("an address in time");
+        let mut client = SourceClient::new(connect(&socket, &info, PATIENCE).await);
+        assert!(client.is_ready(()).await.unwrap().into_inner().ready);
+
+        let (reads, requests) = mpsc::channel(1);
+        let handshake = Some(proto::Handshake { sot: true });
+        reads
+            .send(proto::ReadRequest {
+                request: None,
+                handshake,
+            })
+            .await
+            .unwrap();
+        let mut results = client
+            .read_fn(ReceiverStream::new(requests))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(results.message().await.unwrap().unwrap().handshake, handshake);
+        let (acks, requests) = mpsc::channel(1);
+        acks.send(proto::AckRequest {
+            request: None,
+            handshake,
+        })
+        .await
+        .unwrap();
+        let mut acked = client
+            .ack_fn(ReceiverStream::new(requests))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(acked.message().await.unwrap().unwrap().handshake, handshake);
+        Self {
+            process,
+            address,
+            client,
+            reads,
+            results,
+            acks,
+            acked,
+            folder,
+        }
+    }
+
+    async fn ask(&self, num_records: u64, timeout_in_ms: u32) {
+        let request = Some(proto::read_request::Request {
+            num_records,
+            timeout_in_ms,
+        });
+        self.reads
+            .send(proto::ReadRequest {
+                request,
+                handshake: None,
+            })
+            .await
+            .unwrap();
+    }
+
+    async fn read(&mut self, num_records: u64, timeout_in_ms: u32) -> Vec<Received> {
+        self.ask(num_records, timeout_in_ms).await;
+        let mut received = Vec::new();
+        loop {
+            let response = timeout(PATIENCE, self.results.message())
+                .await
+                .expect("an answer in time");
+            let response = response.unwrap().expect("an open stream");
+            if response.status.is_some_and(|status| status.eot) {
+                return received;
+            }
+            let result = response.result.unwrap();
+            let time = result.event_time.unwrap();
+            received.push(Received {
+                event: Event::decode(&result.payload).unwrap(),
+                payload: result.payload,
+                keys: result.keys,
+                time_ns: time.seconds as u64 * 1_000_000_000 + time.nanos as u64,
+                offset: result.offset.unwrap(),
+            });
+        }
+    }
+
+    /// Reads as the data plane does, acks included, until there are `count` events.
+    async fn collect(&mut self, count: usize) -> Vec<Received> {
+        let mut all = Vec::new();
+        while all.len() < count {
+            let received = self.read((count - all.len()).min(500) as u64, 100).await;
+            self.ack(&received).await;
+            all.extend(received);
+        }
+        all
+    }
+
+    async fn ack(&mut self, received: &[Received]) {
+        let offsets = offsets(received);
+        let request = Some(proto::ack_request::Request { offsets });
+        self.acks
+            .send(proto::AckRequest {
+                request,
+                handshake: None,
+            })
+            .await
+            .unwrap();
+        assert!(
+            self.acked
+                .message()
+                .await
+                .unwrap()
+                .unwrap()
+                .result
+                .unwrap()
+                .success
+                .is_some()
+        );
+    }
+
+    async fn nack(&mut self, received: &[Received]) {
+        let offsets = offsets(received);
+        let request = vec![proto::nack_request::Request {
+            offsets,
+            nack_options: None,
+        }];
+        self.client.nack_fn(proto::NackRequest { request }).await.unwrap();
+    }
+
+    async fn pending(&mut self) -> i64 {
+        self.client
+            .pending_fn(())
+            .await
+            .unwrap()
+            .into_inner()
+            .result
+            .unwrap()
+            .count
+    }
+
+    async fn get(&self, path: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: generator\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body.to_owned()
+    }
+
+    async fn stats(&self) -> GeneratorStats {
+        serde_json::from_str(&self.get("/stats").await).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.child.id().unwrap().to_string();
+        assert!(
+            std::process::Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        timeout(PATIENCE, self.process.child.wait())
+            .await
+            .expect("an end in time")
+            .unwrap()
+            .code()
+    }
+}
+
+fn command(socket: &Path, info: &Path) -> Command {
+    let mut command = Command::new(binary("generator"));
+    command.arg("--socket").arg(socket).arg("--server-info").arg(info);
+    command
+}
+
+fn offsets(received: &[Received]) -> Vec<proto::Offset> {
+    received.iter().map(|received| received.offset.clone()).collect()
+}
+
+fn indices(received: &[Received]) -> Vec<u64> {
+    received.iter().map(|received| received.event.index).collect()
+}
+
+/// Runs the generator to its end, which must come by itself.
+async fn output(mut command: Command) -> Output {
+    let running = command
+        .kill_on_drop(true)
+        .stdin(std::process::Stdio::null())
+        .output();
+    timeout(PATIENCE, running).await.expect("an end in time").unwrap()
+}
+
+#[tokio::test]
+async fn events_are_exact_and_end_at_their_count() {
+    let args = [
+        "--rpu",
+        "300",
+        "--keys",
+        "4",
+        "--payload-size",
+        "150",
+        "--count",
+        "100",
+        "--align",
+        "200ms",
+    ];
+    let mut source = Source::start(&args).await;
+    assert_eq!(
+        source.stats().await.t0_us,
+        None,
+        "the schedule begins with the first read"
+    );
+    let all = source.collect(100).await;
+    let stats = source.stats().await;
+    let t0_us = stats.t0_us.unwrap();
+    assert_eq!(t0_us % 200_000, 0);
+    for (index, received) in all.iter().enumerate() {
+        let index = index as u64;
+        assert_eq!((received.event.index, received.event.number), (index, index / 4));
+        assert_eq!(received.event.generator, stats.generator);
+        assert_eq!(received.keys, [format!("key-{}", index % 4)]);
+        assert_eq!(received.payload.len(), 150);
+        assert_eq!(received.time_ns, t0_us * 1_000 + index * 1_000_000_000 / 300);
+        let offset = String::from_utf8(received.offset.offset.clone()).unwrap();
+        assert_eq!(offset, wire::idempotency_key(stats.generator, index));
+    }
+    assert_eq!(source.read(10, 50).await, [], "the count is reached");
+    assert_eq!(
+        (stats.offered, stats.sent, stats.acked, stats.nacked),
+        (100, 100, 100, 0)
+    );
+    assert_eq!(source.pending().await, 0);
+    assert_eq!(stats.lateness.count(), 100);
+
+    // At 300 events a second a window of 200 ms has 60: the numbers of each key are told by window.
+    let told: Vec<(u64, BTreeMap<String, String>)> = stats
+        .windows
+        .iter()
+        .map(|window| {
+            let numbers = window
+                .numbers
+                .iter()
+                .map(|(key, numbers)| (key.clone(), numbers.to_string()));
+            (window.window_start_ms, numbers.collect())
+        })
+        .collect();
+    let numbers = |range: &str| {
+        (0..4)
+            .map(|key| (format!("key-{key}"), range.to_owned()))
+            .collect()
+    };
+    let start_ms = t0_us / 1_000;
+    assert_eq!(
+        told,
+        [(start_ms, numbers("0-14")), (start_ms + 200, numbers("15-24"))]
+    );
+}
+
+#[tokio::test]
+async fn the_rate_is_kept_by_schedule_and_nothing_comes_early() {
+    let mut source = Source::start(&["--rpu", "10000", "--keys", "7"]).await;
+    let mut all = Vec::new();
+    while all.len() < 5_000 {
+        let received = source.read(500, 100).await;
+        // One machine, one wall clock: what has arrived was due.
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        assert!(received.iter().all(|received| received.time_ns <= now_ns));
+        source.ack(&received).await;
+        all.extend(received);
+    }
+    assert!(indices(&all).iter().copied().eq(0..all.len() as u64));
+    let t0_ns = all[0].time_ns;
+    assert!(
+        all.iter()
+            .all(|received| received.time_ns == t0_ns + received.event.index * 100_000)
+    );
+    let stats = source.stats().await;
+    let by_schedule = (stats.now_us - stats.t0_us.unwrap()) / 100 + 1;
+    // Stamps are whole microseconds, a hundredth of the distance of two events.
+    assert!(
+        stats.offered.abs_diff(by_schedule) <= 1,
+        "{} offered, {by_schedule} due",
+        stats.offered
+    );
+    assert_eq!((stats.sent, stats.acked), (all.len() as u64, all.len() as u64));
+    assert_eq!(stats.lateness.count(), stats.sent);
+    assert!(stats.overdue <= stats.sent);
+}
+
+#[tokio::test]
+async fn a_read_ends_at_its_timeout() {
+    let mut source = Source::start(&["--rpu", "1", "--count", "2"]).await;
+    let began = std::time::Instant::now();
+    assert_eq!(indices(&source.read(500, 100).await), [0]);
+    // Event 1 is due only after a second, well before patience ends.
+    assert!(
+        began.elapsed() >= Duration::from_millis(100),
+        "{:?}",
+        began.elapsed()
+    );
+    assert_eq!(source.pending().await, 0, "events of the future are not pending");
+    assert_eq!(indices(&source.read(500, 2_000).await), [1]);
+    assert_eq!(source.read(0, 60_000).await, []);
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_gets_everything_late_and_counted() {
+    let mut source = Source::start(&["--rpu", "1000"]).await;
+    assert_eq!(indices(&source.read(1, 1_000).await), [0]);
+    while source.pending().await < 300 {}
+    let late = source.read(300, 10_000).await;
+    assert_eq!(indices(&late), (1..=300).collect::<Vec<_>>());
+    let t0_ns = late[0].time_ns - 1_000_000;
+    assert!(
+        late.iter()
+            .all(|received| received.time_ns == t0_ns + received.event.index * 1_000_000)
+    );
+    let stats = source.stats().await;
+    // The last two may have been sent within a millisecond of their due time.
+    assert!(stats.overdue >= 298, "{} overdue", stats.overdue);
+    assert!(stats.lateness.max().unwrap() >= Duration::from_millis(298));
+    assert!(stats.offered >= 301);
+}
+
+#[tokio::test]
+async fn nacked_events_come_back_first_and_acked_ones_never() {
+    let mut source = Source::start(&["--rpu", "1000", "--count", "12", "--keys", "2"]).await;
+    let mut first = Vec::new();
+    while first.len() < 10 {
+        first.extend(source.read(10 - first.len() as u64, 1_000).await);
+    }
+    let (three, seven) = (first[3].clone(), first[7].clone());
+    source.ack(&first[..3]).await;
+    source
+        .nack(&[seven.clone(), three.clone(), three.clone(), first[0].clone()])
+        .await;
+    while source.stats().await.offered < 12 {}
+    assert_eq!(source.pending().await, 4, "two put back and two unsent");
+    let again = source.read(4, 1_000).await;
+    assert_eq!(
+        again[..2],
+        [three, seven],
+        "what was put back comes first, unchanged"
+    );
+    assert_eq!(indices(&again[2..]), [10, 11]);
+
+    let mut foreign = first[4].clone();
+    foreign.offset.offset = b"1-4".to_vec();
+    let mut strange = foreign.clone();
+    strange.offset.offset = b"\xff".to_vec();
+    source.ack(&[foreign.clone(), strange.clone()]).await;
+    source.nack(&[foreign, strange]).await;
+    let stats = source.stats().await;
+    assert_eq!((stats.sent, stats.acked, stats.nacked), (12, 3, 2));
+    source.ack(&first).await;
+    source.ack(&again).await;
+    let stats = source.stats().await;
+    assert_eq!((stats.sent, stats.acked, stats.nacked), (12, 12, 2));
+    source.nack(&again).await;
+    assert_eq!(source.pending().await, 0, "an acked event is not put back");
+}
+
+#[tokio::test]
+async fn offsets_of_two_processes_differ_and_a_seed_decides_the_keys() {
+    let args = |seed| {
+        [
+            "--rpu",
+            "100000",
+            "--keys",
+            "10",
+            "--key-skew",
+            "1.2",
+            "--count",
+            "200",
+            "--seed",
+            seed,
+        ]
+    };
+    let mut runs = Vec::new();
+    for seed in ["5", "5", "6"] {
+        runs.push(Source::start(&args(seed)).await.collect(200).await);
+    }
+    let offsets: BTreeSet<Vec<u8>> = runs
+        .iter()
+        .flatten()
+        .map(|received| received.offset.offset.clone())
+        .collect();
+    assert_eq!(offsets.len(), 600);
+    let keys = |run: &[Received]| {
+        run.iter()
+            .map(|received| received.keys.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(keys(&runs[0]), keys(&runs[1]));
+    assert_ne!(keys(&runs[0]), keys(&runs[2]));
+    let mut next: BTreeMap<Vec<String>, u64> = BTreeMap::new();
+    for received in &runs[0] {
+        let number = next.entry(received.keys.clone()).or_default();
+        assert_eq!(received.event.number, *number, "numbers of a key have no gap");
+        *number += 1;
+    }
+    let share = |key: &str| next.get(&vec![key.to_owned()]).copied().unwrap_or(0);
+    assert!(share("key-0") > share("key-9"), "the skew favours the first key");
+}
+
+#[tokio::test]
+async fn saturating_every_read_is_filled_at_once() {
+    let mut source = Source::start(&["--saturate", "--count", "1200"]).await;
+    let mut last_ns = 0;
+    for read in 0..2 {
+        let received = source.read(500, 0).await;
+        assert_eq!(
+            indices(&received),
+            (read * 500..(read + 1) * 500).collect::<Vec<_>>()
+        );
+        assert!(received.windows(2).all(|pair| pair[0].time_ns <= pair[1].time_ns));
+        assert!(received[0].time_ns >= last_ns);
+        last_ns = received[499].time_ns;
+        source.ack(&received).await;
+    }
+    assert_eq!(source.pending().await, 200);
+    assert_eq!(source.read(500, 0).await.len(), 200);
+    let stats = source.stats().await;
+    assert_eq!(
+        (stats.offered, stats.sent, stats.acked, stats.overdue),
+        (1_200, 1_200, 1_000, 0)
+    );
+}
+
+#[tokio::test]
+async fn health_and_metrics_are_told() {
+    let mut source = Source::start(&["--rpu", "1000000", "--count", "30"]).await;
+    source.collect(30).await;
+    assert_eq!(source.get("/healthz").await, "ok\n");
+    let metrics = source.get("/metrics").await;
+    for line in [
+        "offered_events_total 30",
+        "sent_events_total 30",
+        "acked_events_total 30",
+        "pending_events 0",
+    ] {
+        assert!(
+            metrics.contains(&format!("generator_{line}\n")),
+            "{line} in {metrics}"
+        );
+    }
+    assert!(metrics.contains("generator_overdue_events_total "));
+}
+
+#[tokio::test]
+async fn signals_and_the_end_of_stdin_end_it_cleanly() {
+    for end in ["-TERM", "-INT", "stdin"] {
+        let mut source = Source::start(&["--rpu", "1"]).await;
+        assert_eq!(indices(&source.read(1, 1_000).await), [0]);
+        // A read that would last for an hour is under way.
+        source.ask(5_000, 3_600_000).await;
+        match end {
+            "stdin" => drop(source.process.child.stdin.take()),
+            signal => source.signal(signal),
+        }
+        assert_eq!(source.exit_code().await, Some(0), "{end}");
+        assert!(
+            !source.folder.path().join("source.sock").exists(),
+            "{end} leaves no socket"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_socket_or_port_that_is_taken_is_named() {
+    let mut source = Source::start(&[]).await;
+    let folder = source.folder.path().to_owned();
+    let socket = folder.join("source.sock");
+    let held = output(command(&socket, &folder.join("other"))).await;
+    let error = String::from_utf8(held.stderr).unwrap();
+    assert_eq!(held.status.code(), Some(1), "{error}");
+    assert!(
+        error.lines().count() == 1 && error.contains(socket.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(
+        source.client.is_ready(()).await.unwrap().into_inner().ready,
+        "the other still serves"
+    );
+
+    let mut taken = command(&folder.join("b.sock"), &folder.join("b"));
+    taken.args(["--stats-listen", &source.address.to_string()]);
+    let taken = output(taken).await;
+    let error = String::from_utf8(taken.stderr).unwrap();
+    assert_eq!(taken.status.code(), Some(1), "{error}");
+    let told = error
+        .lines()
+        .filter(|line| line.starts_with("generator: "))
+        .collect::<Vec<_>>();
+    assert!(
+        told.len() == 1 && told[0].contains(&source.address.to_string()),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn wrong_use_is_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, info) = (folder.path().join("s"), folder.path().join("i"));
+    for (flag, values) in [
+        (
+            "--rpu",
+            &["0", "-1", "1000001", "1000000000000", "1.5", "ten", ""][..],
+        ),
+        ("--keys", &["0", "-1", "1000001", "x"]),
+        ("--key-skew", &["-0.1", "NaN", "inf", "x"]),
+        ("--payload-size", &["-1", "1000001", "1k"]),
+        ("--count", &["-1", "1.5", "x", "99999999999999999999"]),
+        ("--seed", &["-1", "x"]),
+        ("--align", &["0", "10", "-1s", "1us", "1sec", "1e99s"]),
+        ("--stats-listen", &["9888", "nowhere"]),
+    ] {
+        for value in values {
+            let mut command = command(&socket, &info);
+            command.args([flag, value]);
+            let refused = output(command).await;
+            let error = String::from_utf8(refused.stderr).unwrap();
+            assert_eq!(refused.status.code(), Some(2), "{flag} {value}: {error}");
+            let first = error.lines().next().unwrap_or_default();
+            assert!(
+                first.starts_with("error: ") && first.contains(flag),
+                "{flag} {value}: {error}"
+            );
+        }
+    }
+    let long: PathBuf = folder.path().join("x".repeat(110));
+    let refused = output(command(&long, &info)).await;
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(
+        error.lines().count() == 1 && error.contains("shorter path"),
+        "{error}"
+    );
+    assert!(!socket.exists() && !info.exists());
+}

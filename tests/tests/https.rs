@@ -1,0 +1,60 @@
+//! Calls to an endpoint behind TLS, with a certificate of an authority that the system knows.
+
+use std::sync::Arc;
+
+use tests::Running;
+use tests::reduce::Udf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// Ends TLS in front of `upstream`; gives its port.
+async fn tls_proxy(upstream: std::net::SocketAddr, certified: &rcgen::CertifiedKey<rcgen::KeyPair>) -> u16 {
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certified.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut inside) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut outside = TcpStream::connect(upstream).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut inside, &mut outside).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn https_works_for_both_forms_of_the_call() {
+    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+    let port = tls_proxy(endpoint.address().await, &certified).await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("authority.pem");
+    std::fs::write(&authority, certified.cert.pem()).unwrap();
+
+    let url = format!("https://localhost:{port}");
+    for strategy in ["async", "thread-pool"] {
+        let args = ["--endpoint-url", &url, "--strategy", strategy];
+        let mut udf = Udf::start(&args, &[("SSL_CERT_FILE", authority.to_str().unwrap())]).await;
+        assert_eq!(udf.window(0, 1, 5).await[0].ok(), 5, "{strategy}");
+
+        let mut distrustful = Udf::start(&args, &[("SSL_CERT_FILE", "/nonexistent")]).await;
+        assert_eq!(
+            distrustful.window(0, 1, 5).await[0].ok(),
+            0,
+            "{strategy}: the certificate is checked"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! The sink as Numaflow meets it: the real binary, driven over its socket by the SDK's own client.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use numaflow::proto::sink as proto;
+use numaflow::proto::sink::sink_client::SinkClient;
+use prost_types::Timestamp;
+use tests::{Running, binary, connect};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::Channel;
+use wire::{Clock, Delay, Latencies, Outcome, Ranges, Settings, SinkLine};
+use wire::{StartRule, StrategyKind, WindowRecord, Workload};
+
+/// Longer than anything here takes, however busy the machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running sink with an open stream, as the data plane holds it.
+struct Sink {
+    child: Child,
+    /// Its standard output; dropping it closes the pipe.
+    lines: Option<Lines<BufReader<ChildStdout>>>,
+    client: SinkClient<Channel>,
+    requests: mpsc::Sender<proto::SinkRequest>,
+    responses: Streaming<proto::SinkResponse>,
+    folder: tempfile::TempDir,
+}
+
+impl Sink {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (socket, info) = (folder.path().join("sink.sock"), folder.path().join("info"));
+        let mut command = command(&socket, &info);
+        command.arg("--stop-on-stdin-close");
+        let Running { child, lines } = Running::spawn(command);
+        let mut client = SinkClient::new(connect(&socket, &info, PATIENCE).await);
+        assert!(client.is_ready(()).await.unwrap().into_inner().ready);
+
+        let (requests, receiver) = mpsc::channel(10);
+        let handshake = Some(proto::Handshake { sot: true });
+        requests
+            .send(proto::SinkRequest {
+                handshake,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+        let mut responses = client
+            .sink_fn(ReceiverStream::new(receiver))
+            .await
+            .unwrap()
+            .into_inner();
+        assert_eq!(responses.message().await.unwrap().unwrap().handshake, handshake);
+        Self {
+            child,
+            lines: Some(lines),
+            client,
+            requests,
+            responses,
+            folder,
+        }
+    }
+
+    async fn send(&self, records: &[proto::sink_request::Request]) {
+        for record in records {
+            let request = Some(record.clone());
+            self.requests
+                .send(proto::SinkRequest {
+                    request,
+                    ..Default::default()
+                })
+                .await
+                .unwrap();
+        }
+        let status = Some(proto::TransmissionStatus { eot: true });
+        self.requests
+            .send(proto::SinkRequest {
+                status,
+                ..Default::default()
+            })
+            .await
+            .unwrap();
+    }
+
+    /// Sends one call's records; the answers in order: id, status and error.
+    async fn write(
+        &mut self,
+        records: &[proto::sink_request::Request],
+    ) -> Vec<(String, proto::Status, String)> {
+        self.send(records).await;
+        let mut answers = Vec::new();
+        loop {
+            let response = timeout(PATIENCE, self.responses.message())
+                .await
+                .expect("an answer in time");
+            let response = response.unwrap().expect("an open stream");
+            if response.status.is_some_and(|status| status.eot) {
+                return answers;
+            }
+            answers.extend(response.results.into_iter().map(|result| {
+                let status = result.status();
+                (result.id, status, result.err_msg)
+            }));
+        }
+    }
+
+    async fn line(&mut self) -> SinkLine {
+        let line = timeout(PATIENCE, self.lines.as_mut().unwrap().next_line())
+            .await
+            .expect("a line in time");
+        serde_json::from_str(&line.unwrap().expect("an open stdout")).unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().unwrap().to_string();
+        assert!(
+            std::process::Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
+    }
+
+    async fn exit_code(&mut self) -> Option<i32> {
+        timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("an end in time")
+            .unwrap()
+            .code()
+    }
+}
+
+fn command(socket: &Path, info: &Path) -> Command {
+    let mut command = Command::new(binary("sink"));
+    command.arg("--socket").arg(socket).arg("--server-info").arg(info);
+    command
+}
+
+fn message(id: &str, key: &str, event_time_ms: i64, value: &[u8]) -> proto::sink_request::Request {
+    let time = Timestamp {
+        seconds: event_time_ms / 1_000,
+        nanos: (event_time_ms % 1_000 * 1_000_000) as i32,
+    };
+    proto::sink_request::Request {
+        keys: vec![key.to_owned()],
+        value: value.to_vec(),
+        event_time: Some(time),
+        watermark: Some(time),
+        id: id.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn record(key: &str, window_end_ms: u64) -> WindowRecord {
+    WindowRecord {
+        process: u64::MAX,
+        window_start_ms: window_end_ms - 10_000,
+        window_end_ms,
+        keys: vec![key.to_owned()],
+        settings: Settings {
+            strategy: StrategyKind::Async,
+            start_rule: StartRule::AtClose,
+            workload: Workload::Http,
+            max_workers: 1_000,
+            io_delay: Delay::Fixed(Duration::from_secs(1)),
+            timeout: Duration::from_secs(30),
+            retries: 0,
+            cpu_offload: false,
+        },
+        events: 2,
+        outcomes: BTreeMap::from([(Outcome::Ok, 2)]),
+        attempts: 2,
+        seen: BTreeMap::from([(7, Ranges::span(0, 1))]),
+        repeated: 0,
+        undecoded: 0,
+        latency: Latencies::new(),
+        slot_wait: Latencies::new(),
+        peak_in_flight: 2,
+        reading_stopped: 0,
+        first_arrival_us: 1,
+        last_arrival_us: 2,
+        close_us: 3,
+        result_us: 4,
+    }
+}
+
+#[tokio::test]
+async fn every_record_becomes_one_line_and_every_id_is_answered() {
+    let mut sink = Sink::start().await;
+    let before_us = Clock::start().now_us();
+    let first = record("a", 20_000);
+    let payload = serde_json::to_vec(&first).unwrap();
+    let records = [
+        message("id-0", "a", 19_999, &payload),
+        message("id-1", "b", 19_999, b"batch_time: 1.5 \xff\nsecond line"),
+        message("id-2", "a", 29_999, b""),
+    ];
+    let answers = sink.write(&records).await;
+    let expected: Vec<_> = (0..3)
+        .map(|i| (format!("id-{i}"), proto::Status::Success, String::new()))
+        .collect();
+    assert_eq!(answers, expected);
+    // The same window and key again, in a call of its own: a retry after a lost answer.
+    assert_eq!(
+        sink.write(&[message("id-0", "a", 19_999, &payload)]).await.len(),
+        1
+    );
+
+    let lines = [
+        sink.line().await,
+        sink.line().await,
+        sink.line().await,
+        sink.line().await,
+    ];
+    let after_us = Clock::start().now_us();
+    for (number, line) in lines.iter().enumerate() {
+        assert_eq!((line.process, line.line), (lines[0].process, number as u64));
+        assert!(line.arrival_us >= before_us && line.arrival_us <= after_us);
+    }
+    let told: Vec<(&str, &str, i64, bool)> = lines
+        .iter()
+        .map(|line| {
+            (
+                line.id.as_str(),
+                line.keys[0].as_str(),
+                line.event_time_ms,
+                line.duplicate,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("id-0", "a", 19_999, false),
+            ("id-1", "b", 19_999, false),
+            ("id-2", "a", 29_999, false),
+            ("id-0", "a", 19_999, true),
+        ]
+    );
+    assert_eq!((&lines[0].record, &lines[0].text), (&Some(first), &None));
+    assert_eq!(
+        lines[1].text.as_deref(),
+        Some("batch_time: 1.5 \u{fffd}\nsecond line")
+    );
+    assert_eq!((&lines[2].record, lines[2].text.as_deref()), (&None, Some("")));
+}
+
+#[tokio::test]
+async fn a_large_call_is_written_whole_and_without_gaps() {
+    let mut sink = Sink::start().await;
+    let records: Vec<_> = (0..500)
+        .map(|i| {
+            message(
+                &format!("id-{i}"),
+                &format!("key-{i}"),
+                19_999,
+                format!("text {i}").as_bytes(),
+            )
+        })
+        .collect();
+    let answers = sink.write(&records).await;
+    assert!(
+        answers
+            .iter()
+            .enumerate()
+            .all(|(i, (id, status, _))| { *id == format!("id-{i}") && *status == proto::Status::Success })
+    );
+    assert_eq!(answers.len(), 500);
+    for number in 0..500 {
+        let line = sink.line().await;
+        assert_eq!(
+            (line.line, line.text, line.duplicate),
+            (number, Some(format!("text {number}")), false)
+        );
+    }
+    assert_eq!(
+        sink.write(&[]).await,
+        [],
+        "a call without records is answered too"
+    );
+}
+
+#[tokio::test]
+async fn a_closed_stdout_is_a_failure_of_each_record_not_of_the_process() {
+    let mut sink = Sink::start().await;
+    sink.lines = None;
+    for _ in 0..2 {
+        let records = [message("a", "k", 9_999, b"x"), message("b", "k", 19_999, b"y")];
+        let answers = sink.write(&records).await;
+        let told: Vec<_> = answers
+            .iter()
+            .map(|(id, status, _)| (id.as_str(), *status))
+            .collect();
+        assert_eq!(
+            told,
+            [("a", proto::Status::Failure), ("b", proto::Status::Failure)]
+        );
+        assert!(
+            answers
+                .iter()
+                .all(|(_, _, error)| error.contains("cannot write to stdout"))
+        );
+    }
+    assert!(sink.client.is_ready(()).await.unwrap().into_inner().ready);
+    sink.signal("-TERM");
+    assert_eq!(sink.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn signals_and_the_end_of_stdin_end_it_cleanly() {
+    for end in ["-TERM", "-INT", "stdin"] {
+        let mut sink = Sink::start().await;
+        sink.write(&[message("a", "k", 9_999, b"x")]).await;
+        match end {
+            "stdin" => drop(sink.child.stdin.take()),
+            signal => sink.signal(signal),
+        }
+        assert_eq!(sink.exit_code().await, Some(0), "{end}");
+        assert_eq!(sink.line().await.id, "a");
+        assert!(
+            !sink.folder.path().join("sink.sock").exists(),
+            "{end} leaves no socket"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_reader_of_stdout_that_does_not_read_cannot_hold_up_the_end() {
+    let mut sink = Sink::start().await;
+    // More than a pipe holds.
+    sink.send(&[message("a", "k", 9_999, "x".repeat(1_000_000).as_bytes())])
+        .await;
+    let begun = timeout(PATIENCE, sink.lines.as_mut().unwrap().get_mut().fill_buf()).await;
+    assert!(
+        !begun.expect("output in time").unwrap().is_empty(),
+        "the write has begun and cannot end"
+    );
+    sink.signal("-TERM");
+    assert_eq!(sink.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn a_socket_that_is_held_or_too_long_is_named() {
+    let mut sink = Sink::start().await;
+    let folder = sink.folder.path().to_owned();
+    for (socket, code) in [(folder.join("sink.sock"), 1), (folder.join("x".repeat(110)), 2)] {
+        let mut command = command(&socket, &folder.join("other"));
+        let running = command
+            .kill_on_drop(true)
+            .stdin(std::process::Stdio::null())
+            .output();
+        let refused = timeout(PATIENCE, running).await.expect("an end in time").unwrap();
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(code), "{error}");
+        assert!(
+            error.lines().count() == 1 && error.contains(socket.to_str().unwrap()),
+            "{error}"
+        );
+    }
+    assert!(
+        sink.client.is_ready(()).await.unwrap().into_inner().ready,
+        "the other still serves"
+    );
+}
