@@ -16,6 +16,10 @@ pub const MAX_SOCKET_PATH: usize = 107;
 /// How long a server that has stopped by itself is given to be explained by a signal.
 const SIGNAL_GRACE: Duration = Duration::from_millis(200);
 
+/// How long open streams are given to end after a stop was asked for: the SDK waits for its client to end
+/// them, and a client that does not must not keep the process alive.
+const STOP_GRACE: Duration = Duration::from_secs(1);
+
 /// Where a vertex' process meets its data plane, and when it stops.
 #[derive(Debug, Clone, clap::Args)]
 pub struct VertexArgs {
@@ -123,7 +127,7 @@ where
         }
         () = &mut stop => {
             let _ = stop_server.send(());
-            server.await.map_err(failed)
+            tokio::time::timeout(STOP_GRACE, server).await.unwrap_or(Ok(())).map_err(failed)
         }
     }
 }
