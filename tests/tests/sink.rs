@@ -265,19 +265,27 @@ async fn a_large_call_is_written_whole_and_without_gaps() {
             )
         })
         .collect();
+    // Read while it writes: the lines are more than a pipe holds.
+    let mut lines = sink.lines.take().unwrap();
+    let reading = tokio::spawn(async move {
+        let mut read = Vec::new();
+        while read.len() < 500 {
+            read.push(lines.next_line().await.unwrap().unwrap());
+        }
+        (read, lines)
+    });
     let answers = sink.write(&records).await;
-    assert!(
-        answers
-            .iter()
-            .enumerate()
-            .all(|(i, (id, status, _))| { *id == format!("id-{i}") && *status == proto::Status::Success })
-    );
     assert_eq!(answers.len(), 500);
-    for number in 0..500 {
-        let line = sink.line().await;
+    for (i, (id, status, _)) in answers.iter().enumerate() {
+        assert_eq!((id, *status), (&format!("id-{i}"), proto::Status::Success));
+    }
+    let (read, lines) = timeout(PATIENCE, reading).await.expect("lines in time").unwrap();
+    sink.lines = Some(lines);
+    for (number, line) in read.iter().enumerate() {
+        let line: SinkLine = serde_json::from_str(line).unwrap();
         assert_eq!(
             (line.line, line.text, line.duplicate),
-            (number, Some(format!("text {number}")), false)
+            (number as u64, Some(format!("text {number}")), false)
         );
     }
     assert_eq!(
