@@ -2,10 +2,14 @@
 //! from it alone.
 
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::outcome::TrialOutcome;
+use crate::plan::Plan;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,4 +38,265 @@ pub struct RunFacts {
     pub machine: BTreeMap<String, String>,
     /// The command that repeats it.
     pub command: String,
+}
+
+/// The journal's name in its folder.
+pub const FILE_NAME: &str = "journal.jsonl";
+
+/// Why a journal cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The folder cannot be made.
+    #[error("--out: cannot create the folder `{}`: {source}", folder.display())]
+    CreateFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file cannot be opened.
+    #[error("cannot open `{}`: {source}", path.display())]
+    Open {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another run holds it.
+    #[error("--out: another run is writing to `{}`: wait for its end or choose another folder", .0.display())]
+    Held(PathBuf),
+    /// There is one already.
+    #[error("--out: `{}` holds a journal of an earlier run: continue it with --resume, or choose another folder", .0.display())]
+    Exists(PathBuf),
+    /// It belongs to another plan.
+    #[error("--out: `{}` holds the journal of another plan (`{found}`): choose another folder", path.display())]
+    OtherPlan {
+        /// The journal.
+        path: PathBuf,
+        /// Name of the plan it belongs to.
+        found: String,
+    },
+    /// There is none.
+    #[error("`{}` holds no journal with a run: expected {FILE_NAME} as `experiment run` writes it", .0.display())]
+    Missing(PathBuf),
+    /// A line that is not the last is no journal line.
+    #[error("`{}` line {line} is not a line of a journal: {source}", path.display())]
+    Line {
+        /// The journal.
+        path: PathBuf,
+        /// Number of the line, from 1.
+        line: usize,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// A line could not be written; what was written of it has been taken back.
+    #[error("cannot write to `{}`: {source}; all trials before are kept, make room and continue with --resume", path.display())]
+    Append {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl JournalError {
+    /// Whether the command was wrong, in contrast to something that failed.
+    pub fn is_wrong_use(&self) -> bool {
+        !matches!(self, Self::Append { .. } | Self::Line { .. })
+    }
+}
+
+/// The journal of a run that is under way; nobody else can open it for writing meanwhile.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    lines: Vec<JournalLine>,
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made if need be, and writes the line that a run starts with.
+    /// With `resume` an earlier run of the same plan is continued: a last line that was cut is taken off.
+    ///
+    /// # Errors
+    /// Where there is a journal without `resume`, one of another plan, one that is held or broken, or the
+    /// folder cannot be written to.
+    pub fn open(folder: &Path, facts: RunFacts, resume: bool) -> Result<Self, JournalError> {
+        std::fs::create_dir_all(folder)
+            .map_err(|source| JournalError::CreateFolder { folder: folder.to_owned(), source })?;
+        let path = folder.join(FILE_NAME);
+        let open_error = |source| JournalError::Open { path: path.clone(), source };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(open_error)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::Held(folder.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(open_error(source)),
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(open_error)?;
+        let (lines, length) = parse(&path, &bytes)?;
+        if let Some(found) = lines.iter().find_map(other_plan(&facts)) {
+            return Err(JournalError::OtherPlan { path, found });
+        }
+        if !lines.is_empty() && !resume {
+            return Err(JournalError::Exists(folder.to_owned()));
+        }
+        file.set_len(length).map_err(open_error)?;
+        // The name of a new file is safe only when its folder is.
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(open_error)?;
+        let mut journal = Self { path, file, length, lines };
+        journal.append(JournalLine::Run(facts))?;
+        Ok(journal)
+    }
+
+    /// Adds a line; on return it is on the disk, whole.
+    ///
+    /// # Errors
+    /// [`JournalError::Append`]; the file is then as it was before.
+    pub fn append(&mut self, line: JournalLine) -> Result<(), JournalError> {
+        let append = |file: &mut File| -> io::Result<u64> {
+            let mut bytes = serde_json::to_vec(&line)?;
+            bytes.push(b'\n');
+            file.write_all(&bytes)?;
+            file.sync_data()?;
+            Ok(bytes.len() as u64)
+        };
+        match append(&mut self.file) {
+            Ok(written) => {
+                self.length += written;
+                self.lines.push(line);
+                Ok(())
+            }
+            Err(source) => {
+                // If this fails too, the half line that stays is one that readers take as absent.
+                let _ = self.file.set_len(self.length);
+                Err(JournalError::Append { path: self.path.clone(), source })
+            }
+        }
+    }
+
+    /// Its lines, oldest first.
+    pub fn lines(&self) -> &[JournalLine] {
+        &self.lines
+    }
+}
+
+/// Reads the journal in a folder; a last line that was cut is taken as absent.
+///
+/// # Errors
+/// Where there is none, or one of its lines is broken.
+pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
+    let path = folder.join(FILE_NAME);
+    let bytes = match std::fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            return Err(JournalError::Missing(folder.to_owned()));
+        }
+        Err(source) => return Err(JournalError::Open { path, source }),
+    };
+    let (lines, _) = parse(&path, &bytes)?;
+    if lines.is_empty() {
+        return Err(JournalError::Missing(folder.to_owned()));
+    }
+    Ok(lines)
+}
+
+/// The outcome that counts for every trial, by its id: the latest.
+pub fn latest(lines: &[JournalLine]) -> BTreeMap<&str, &TrialOutcome> {
+    let outcomes = lines.iter().filter_map(|line| match line {
+        JournalLine::Trial(outcome) => Some((outcome.trial.id.as_str(), outcome.as_ref())),
+        JournalLine::Run(_) => None,
+    });
+    outcomes.collect()
+}
+
+/// The whole lines and the bytes they take.
+fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalError> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
+    let lines = lines.map(|(number, line)| {
+        serde_json::from_slice(line).map_err(|source| JournalError::Line {
+            path: path.to_owned(),
+            line: number + 1,
+            source,
+        })
+    });
+    Ok((lines.collect::<Result<_, _>>()?, whole as u64))
+}
+
+/// Finds the name of a plan that is not the one of `facts`.
+fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
+    |line| match line {
+        JournalLine::Run(run) if !same_plan(&run.plan_text, &facts.plan_text) => Some(run.plan_name.clone()),
+        _ => None,
+    }
+}
+
+/// Whether two texts ask the same, be it in other words.
+fn same_plan(a: &str, b: &str) -> bool {
+    let hash = |text| Plan::parse(text, "plan").map(|plan| plan.hash());
+    a == b || matches!((hash(a), hash(b)), (Ok(a), Ok(b)) if a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(plan_text: &str) -> RunFacts {
+        RunFacts {
+            plan_name: format!("plan {plan_text}"),
+            plan_text: plan_text.to_owned(),
+            trials: 1,
+            engine: "local".to_owned(),
+            started_us: 1,
+            machine: BTreeMap::new(),
+            command: "experiment run".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_cut_line_is_absent_and_taken_off_on_resuming() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Journal::open(folder.path(), facts("a"), false).unwrap());
+        let path = folder.path().join(FILE_NAME);
+        let whole = std::fs::read(&path).unwrap();
+        let cut = [whole.as_slice(), br#"{"line":"tri"#].concat();
+        std::fs::write(&path, cut).unwrap();
+
+        assert_eq!(read(folder.path()).unwrap(), [JournalLine::Run(facts("a"))]);
+        let journal = Journal::open(folder.path(), facts("a"), true).unwrap();
+        assert_eq!(journal.lines().len(), 2);
+        assert_eq!(std::fs::read(&path).unwrap(), [whole.as_slice(), whole.as_slice()].concat());
+    }
+
+    #[test]
+    fn a_journal_is_kept_from_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |plan, resume| Journal::open(folder.path(), facts(plan), resume);
+        let first = open("a", false).unwrap();
+        assert!(matches!(open("a", true), Err(JournalError::Held(_))));
+        drop(first);
+        assert!(matches!(open("a", false), Err(JournalError::Exists(_))));
+        let other = open("b", true).unwrap_err();
+        assert!(matches!(&other, JournalError::OtherPlan { found, .. } if found == "plan a"));
+        assert!(other.is_wrong_use());
+    }
+
+    #[test]
+    fn broken_lines_before_the_last_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(Journal::open(folder.path(), facts("a"), false).unwrap());
+        let path = folder.path().join(FILE_NAME);
+        let mut text = std::fs::read_to_string(&path).unwrap();
+        text.push_str("no\n");
+        std::fs::write(&path, &text).unwrap();
+        assert!(matches!(read(folder.path()), Err(JournalError::Line { line: 2, .. })));
+        assert!(matches!(read(&folder.path().join("none")), Err(JournalError::Missing(_))));
+    }
 }

@@ -1,0 +1,182 @@
+//! What a process and its descendants cost: processor time, memory and threads, sampled from `/proc` by a
+//! thread of its own, so that measuring takes no turn from the runtime that drives the trial. Only on Linux.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Between two samples: short against a window, long against the tens of microseconds that a sample takes.
+const PERIOD: Duration = Duration::from_millis(200);
+
+/// Samples between two searches for new children; a search reads one file for every process of the machine.
+const SEARCH_EVERY: u32 = 5;
+
+/// Highest and last figures seen of a process and its descendants.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Processor time, user and system, of the living and of those waited for, µs.
+    pub cpu_us: u64,
+    /// Highest resident memory, bytes, summed over the processes of one sample.
+    pub peak_memory_bytes: u64,
+    /// Highest number of threads, summed over the processes of one sample.
+    pub peak_threads: u64,
+}
+
+/// Samples until it is finished or dropped.
+#[derive(Debug)]
+pub struct Sampler {
+    stop: Sender<()>,
+    thread: JoinHandle<Option<Usage>>,
+}
+
+impl Sampler {
+    /// Begins to sample the process `pid` and its descendants; nothing where there is no `/proc` to read.
+    pub fn start(pid: u32) -> Option<Self> {
+        Stat::read(pid)?;
+        let (stop, stopped) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("cost".to_owned())
+            .spawn(move || {
+                let mut usage = None;
+                let mut pids = vec![pid];
+                for turn in 0u32.. {
+                    let ended = stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout);
+                    if ended || turn % SEARCH_EVERY == 0 {
+                        pids = descendants(pid);
+                    }
+                    add_sample(&mut usage, pids.iter().filter_map(|pid| Stat::read(*pid)));
+                    if ended {
+                        break;
+                    }
+                }
+                usage
+            })
+            .ok()?;
+        Some(Self { stop, thread })
+    }
+
+    /// Takes a last sample and ends; nothing where no sample could be taken. Blocks for as long as a sample takes.
+    pub fn finish(self) -> Option<Usage> {
+        drop(self.stop);
+        self.thread.join().ok().flatten()
+    }
+}
+
+fn add_sample(usage: &mut Option<Usage>, stats: impl Iterator<Item = Stat>) {
+    let sample = stats.fold(None, |sum: Option<Usage>, stat| {
+        let sum = sum.unwrap_or_default();
+        Some(Usage {
+            cpu_us: sum.cpu_us + stat.cpu_us,
+            peak_memory_bytes: sum.peak_memory_bytes + stat.memory_bytes,
+            peak_threads: sum.peak_threads + stat.threads,
+        })
+    });
+    if let Some(sample) = sample {
+        let highest = usage.unwrap_or_default();
+        *usage = Some(Usage {
+            cpu_us: highest.cpu_us.max(sample.cpu_us),
+            peak_memory_bytes: highest.peak_memory_bytes.max(sample.peak_memory_bytes),
+            peak_threads: highest.peak_threads.max(sample.peak_threads),
+        });
+    }
+}
+
+/// What `/proc/PID/stat` says (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    parent: u32,
+    cpu_us: u64,
+    memory_bytes: u64,
+    threads: u64,
+}
+
+impl Stat {
+    #[cfg(target_os = "linux")]
+    fn read(pid: u32) -> Option<Self> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
+        Self::parse(&text, rustix::param::clock_ticks_per_second(), page_bytes)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn read(_pid: u32) -> Option<Self> {
+        None
+    }
+
+    fn parse(text: &str, ticks_per_second: u64, page_bytes: u64) -> Option<Self> {
+        // The second field is the name in parentheses, which may itself contain spaces and parentheses.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // Numbered from 1 as in the manual; `rest` begins with field 3.
+        let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
+        let ticks = field(14)? + field(15)? + field(16)? + field(17)?;
+        Some(Self {
+            parent: u32::try_from(field(4)?).ok()?,
+            cpu_us: ticks * 1_000_000 / ticks_per_second.max(1),
+            threads: field(20)?,
+            memory_bytes: field(24)? * page_bytes,
+        })
+    }
+}
+
+/// The process and everything below it.
+fn descendants(root: u32) -> Vec<u32> {
+    let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+            && let Some(stat) = Stat::read(pid)
+        {
+            children.entry(stat.parent).or_default().push(pid);
+        }
+    }
+    let mut found = vec![root];
+    let mut next = 0;
+    while let Some(pid) = found.get(next).copied() {
+        // Taken out, so that a process id reused while reading cannot make a circle.
+        found.extend(children.remove(&pid).unwrap_or_default());
+        next += 1;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_line_is_read_by_its_fields() {
+        let line = "42 (a b) c) S 7 42 42 0 -1 4194304 900 0 0 0 150 50 20 5 20 0 12 0 100 1000000 300 184467 1 1";
+        let stat = Stat::parse(line, 100, 4_096);
+        assert_eq!(
+            stat,
+            Some(Stat { parent: 7, cpu_us: 2_250_000, memory_bytes: 300 * 4_096, threads: 12 })
+        );
+        for broken in ["", "42 (x", "42 (x) S", "42 (x) S a b c d e f g h i j k l m n o p q r s t u"] {
+            assert_eq!(Stat::parse(broken, 100, 4_096), None, "{broken}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_is_counted_with_its_children() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        // The outer shell reports once its child runs, then waits for it; the child ends with standard input.
+        let mut outer = Command::new("sh")
+            .args(["-c", "sh -c 'echo up; read line; exit'; exit"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(outer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "up\n");
+        let usage = Sampler::start(outer.id()).unwrap().finish().unwrap();
+        assert_eq!(usage.peak_threads, 2, "two shells of one thread each");
+        assert!(usage.peak_memory_bytes > 100_000, "{usage:?}");
+        assert!(Sampler::start(u32::MAX).is_none());
+        drop(outer.stdin.take());
+        outer.wait().unwrap();
+    }
+}

@@ -1,0 +1,60 @@
+//! Where a trial runs: one trait, one implementation per place. The run loop knows nothing else of them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wire::{Latencies, OutcomeCounts};
+
+use crate::outcome::{Cost, Instruments, Ledger, TrialEnd, WindowResult};
+use crate::trial::Trial;
+
+pub mod local;
+
+pub use local::EngineError;
+
+/// Runs trials, one at a time.
+#[async_trait]
+pub trait Engine: Send {
+    /// Its name on the command line and in the journal.
+    fn name(&self) -> &'static str;
+
+    /// How long a trial takes if it keeps up, set-up included: for telling the time left.
+    fn expected(&self, trial: &Trial) -> Duration;
+
+    /// Runs one trial to its end. Dropping the future abandons the trial and ends whatever was started for it.
+    ///
+    /// # Errors
+    /// Where the trial could not be run to its end; the next one may still succeed.
+    async fn run(
+        &mut self,
+        trial: &Trial,
+        progress: &dyn TrialProgress,
+    ) -> Result<Observation, EngineError>;
+}
+
+/// Hears how far a trial is.
+pub trait TrialProgress: Send + Sync {
+    /// `closed` windows of `all`, warm-up windows included, have given their results.
+    fn windows(&self, closed: u32, all: u32);
+}
+
+/// What an engine has seen of a trial that ran to its end.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    /// Completed or cut off.
+    pub end: TrialEnd,
+    /// Its windows in order: warm-up windows, then measured ones.
+    pub windows: Vec<WindowResult>,
+    /// Where every event went; absent where the UDF does not emit records that name event numbers.
+    pub ledger: Option<Ledger>,
+    /// Calls of all windows by how they ended.
+    pub outcomes: OutcomeCounts,
+    /// Latency of the attempts in the measured windows.
+    pub latency: Latencies,
+    /// Waiting for a slot in the measured windows.
+    pub slot_wait: Latencies,
+    /// How exact the instruments were.
+    pub instruments: Option<Instruments>,
+    /// What the UDF cost; absent where it cannot be measured.
+    pub cost: Option<Cost>,
+}

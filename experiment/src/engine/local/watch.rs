@@ -1,0 +1,165 @@
+//! What a trial shows while it runs: windows closed and events dropped by the data plane, records that reached the
+//! sink. Both sides write here; the engine waits for the moment when every window has given its results.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use dataplane::{DropReason, Message, Observer, WindowClosed};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::ChildStdout;
+use tokio::sync::Notify;
+use wire::{Event, Ranges, SinkLine, WindowRecord};
+
+use super::EngineError;
+
+/// Collects; shared by the data plane, the reader of the sink and the engine.
+#[derive(Debug)]
+pub(super) struct Watch {
+    window_ms: u64,
+    seen: Mutex<Seen>,
+    changed: Notify,
+}
+
+/// What has been seen so far; by the start of the window, milliseconds since the epoch.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Seen {
+    /// Windows that the data plane has closed.
+    pub closings: BTreeMap<u64, Closing>,
+    /// What the sink has written.
+    pub arrivals: BTreeMap<u64, Arrivals>,
+    /// Events that the data plane dropped, by window and key.
+    pub late: BTreeMap<(u64, String), Ranges>,
+    /// Dropped messages that are no event of ours.
+    pub late_undecoded: u64,
+    next_line: u64,
+}
+
+/// The close of one window by the data plane.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Closing {
+    /// Events it was given.
+    pub events: u64,
+    /// Results it gave.
+    pub results: u64,
+    /// When the data plane ended its input.
+    pub half_close: Instant,
+    /// When its last result had come.
+    pub eof: Instant,
+}
+
+/// What has arrived at the sink of one window.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrivals {
+    /// Lines, records or not.
+    pub lines: u64,
+    /// Lines that the sink marked as duplicates.
+    pub duplicates: u64,
+    /// When the last one arrived, microseconds since the epoch.
+    pub last_us: u64,
+    /// Those that are records of ours.
+    pub records: Vec<WindowRecord>,
+}
+
+impl Seen {
+    /// Whether a window has given all its results and the sink has them.
+    pub fn complete(&self, window_start_ms: u64) -> bool {
+        let arrived = self.arrivals.get(&window_start_ms).map_or(0, |arrivals| arrivals.lines);
+        self.closings
+            .get(&window_start_ms)
+            .is_some_and(|closing| closing.results > 0 && arrived >= closing.results)
+    }
+
+    fn arrive(&mut self, line: SinkLine, window_ms: u64) -> Result<(), EngineError> {
+        if line.line != self.next_line {
+            return Err(EngineError::SinkGap { expected: self.next_line, found: line.line });
+        }
+        self.next_line += 1;
+        // A result's event time is the last millisecond of its window.
+        let end_ms = u64::try_from(line.event_time_ms.saturating_add(1)).unwrap_or(0);
+        let arrivals = self.arrivals.entry(end_ms.saturating_sub(window_ms)).or_default();
+        arrivals.lines += 1;
+        arrivals.duplicates += u64::from(line.duplicate);
+        arrivals.last_us = arrivals.last_us.max(line.arrival_us);
+        arrivals.records.extend(line.record);
+        Ok(())
+    }
+
+    fn drop_event(&mut self, message: &Message, window_ms: u64) {
+        match Event::decode(&message.payload) {
+            Ok(event) => {
+                let event_ms = message.event_time_ms();
+                let start_ms = event_ms - event_ms % window_ms.max(1);
+                self.late.entry((start_ms, message.keys.join(":"))).or_default().insert(event.number);
+            }
+            Err(_) => self.late_undecoded += 1,
+        }
+    }
+}
+
+impl Watch {
+    /// For windows of `window_ms` milliseconds.
+    pub fn new(window_ms: u64) -> Arc<Self> {
+        Arc::new(Self { window_ms, seen: Mutex::default(), changed: Notify::new() })
+    }
+
+    /// What has been seen so far.
+    pub fn seen(&self) -> Seen {
+        self.lock().clone()
+    }
+
+    /// Waits until all of `windows` (their starts) are complete; `progress` hears how many are at every change.
+    pub async fn complete(&self, windows: &[u64], progress: impl Fn(usize)) {
+        loop {
+            let changed = self.changed.notified();
+            let closed = {
+                let seen = self.lock();
+                windows.iter().filter(|start_ms| seen.complete(**start_ms)).count()
+            };
+            progress(closed);
+            if closed == windows.len() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Reads what the sink writes, until it ends.
+    ///
+    /// # Errors
+    /// Where a line is none of a sink's, or one is missing.
+    pub async fn read_sink(&self, stdout: BufReader<ChildStdout>) -> Result<(), EngineError> {
+        let mut lines = stdout.lines();
+        while let Some(text) = lines.next_line().await.map_err(EngineError::SinkRead)? {
+            let line = serde_json::from_str(&text).map_err(|source| EngineError::SinkLine { source })?;
+            self.lock().arrive(line, self.window_ms)?;
+            self.changed.notify_one();
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Observer for Watch {
+    fn dropped(&self, message: &Message, _reason: DropReason) {
+        self.lock().drop_event(message, self.window_ms);
+    }
+
+    fn window_closed(&self, closed: &WindowClosed) {
+        let mut seen = self.lock();
+        let closing = seen.closings.entry(closed.start_ms).or_insert(Closing {
+            events: 0,
+            results: 0,
+            half_close: closed.half_close,
+            eof: closed.eof,
+        });
+        closing.events += closed.events;
+        closing.results += closed.results;
+        closing.eof = closed.eof;
+        drop(seen);
+        self.changed.notify_one();
+    }
+}

@@ -1,0 +1,76 @@
+//! Facts of the machine and of the versions a run was made with: figures without them cannot be compared.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+/// The version of Numaflow's Rust SDK that the processes are built with; a test compares it with the lock file.
+pub const NUMAFLOW_SDK: &str = "0.6.0";
+
+/// How many calls the machine's processors can work on at once; 1 where it cannot be told.
+pub fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// The facts by name; what cannot be told is absent.
+pub fn facts() -> BTreeMap<String, String> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let uname = rustix::system::uname();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    [
+        ("os", field(&read("/etc/os-release"), "PRETTY_NAME", '=').or_else(|| Some(std::env::consts::OS.to_owned()))),
+        ("kernel", uname.release().to_str().ok().map(str::to_owned)),
+        ("architecture", Some(std::env::consts::ARCH.to_owned())),
+        ("cpu", field(&read("/proc/cpuinfo"), "model name", ':')),
+        ("cores", Some(cores().to_string())),
+        ("memory", field(&read("/proc/meminfo"), "MemTotal", ':')),
+        ("file descriptors", limit.current.map(|limit| limit.to_string())),
+        ("async-reduce", Some(env!("CARGO_PKG_VERSION").to_owned())),
+        ("numaflow-sdk", Some(NUMAFLOW_SDK.to_owned())),
+        ("build", Some(if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned())),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+/// Lets this process and its children hold as many descriptors as the system permits: every call in flight is a
+/// connection at both of its ends. Where it is refused, things stay as they are.
+pub fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// The first value of `name` in lines of name, separator and value; quotes around the value are taken off.
+fn field(text: &str, name: &str, separator: char) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(separator)?;
+        (found.trim() == name).then(|| value.trim().trim_matches('"').to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_say_what_a_reader_must_know() {
+        let facts = facts();
+        for name in ["os", "kernel", "architecture", "cores", "async-reduce", "numaflow-sdk", "build"] {
+            assert!(facts.get(name).is_some_and(|value| !value.is_empty()), "{name}: {facts:?}");
+        }
+    }
+
+    #[test]
+    fn the_version_of_the_sdk_is_the_locked_one() {
+        let lock = include_str!("../../Cargo.lock");
+        assert!(lock.contains(&format!("name = \"numaflow\"\nversion = \"{NUMAFLOW_SDK}\"")));
+    }
+
+    #[test]
+    fn fields_are_found_by_name() {
+        let text = "NAME=\"X\"\nPRETTY_NAME=\"X 1 (y)\"\n";
+        assert_eq!(field(text, "PRETTY_NAME", '='), Some("X 1 (y)".to_owned()));
+        assert_eq!(field(text, "NONE", '='), None);
+    }
+}

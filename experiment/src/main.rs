@@ -1,0 +1,101 @@
+//! `experiment`: runs a plan, predicts it, or draws its report again.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+mod cli;
+
+/// How should a Numaflow reduce UDF do slow work for each event, how many calls at once, and up to which rate
+/// does it keep up? Runs the trials of a plan and reports.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  experiment run plans/quick.yaml                 run a plan; the report is at out/quick/report.html
+  experiment run plans/classic.yaml --resume      continue after an interruption
+  experiment run plans/classic.yaml --only async  only the trials whose id contains `async`
+  experiment run plans/quick.yaml --udf-command 'python3 udf.py' --out out/python
+  experiment predict plans/classic.yaml           what to expect, without running anything
+  experiment report out/quick                     draw the report again from its journal
+
+Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the trials of a plan and write journal and report
+    Run(RunArgs),
+    /// Print what is expected of every trial of a plan, without running it
+    Predict {
+        /// The plan
+        plan: PathBuf,
+    },
+    /// Draw the report again from the journal in a folder
+    Report {
+        /// The folder that `run` wrote to
+        folder: PathBuf,
+    },
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// How to run a plan.
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The plan, in YAML
+    plan: PathBuf,
+    /// Where the trials run
+    #[arg(long, env = "ENGINE", value_enum, default_value_t = EngineKind::Local)]
+    engine: EngineKind,
+    /// Folder for journal and report [default: out/NAME-OF-THE-PLAN]
+    #[arg(long, env = "OUT", value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Continue an earlier run: trials that have an outcome are kept, failed ones are run again
+    #[arg(long)]
+    resume: bool,
+    /// Run only the trials whose id contains this
+    #[arg(long, value_name = "SUBSTRING")]
+    only: Option<String>,
+    /// Shell command that starts another reduce UDF instead of ours; it gets SOCKET, SERVER_INFO, ENDPOINT_URL,
+    /// IO_DELAY, STRATEGY, MAX_WORKERS, … in its environment
+    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
+    udf_command: Option<String>,
+    /// How long the processes of a trial may take to become ready
+    #[arg(long, env = "PATIENCE", value_name = "DURATION", default_value = "10s", value_parser = wire::parse_duration)]
+    patience: Duration,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EngineKind {
+    /// On this machine, with an embedded data plane
+    Local,
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run(args) => cli::run(args),
+        Command::Predict { plan } => cli::predict(&plan),
+        Command::Report { folder } => cli::report(&folder),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "experiment", &mut std::io::stdout());
+            Ok(())
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("experiment: {:#}", failure.error);
+            ExitCode::from(failure.exit)
+        }
+    }
+}
