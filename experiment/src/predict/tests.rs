@@ -1,0 +1,352 @@
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::NonZeroU64;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn nonzero(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).unwrap()
+}
+
+fn cores() -> NonZeroUsize {
+    NonZeroUsize::new(2).unwrap()
+}
+
+fn cell(strategy: StrategyKind, workers: u64, rpu: u64, delay: &str, start_rule: StartRule) -> TrialSettings {
+    TrialSettings {
+        rpu: nonzero(rpu),
+        keys: nonzero(1),
+        key_skew: 0.0,
+        payload_size: 0,
+        io_delay: delay.parse().unwrap(),
+        strategy,
+        start_rule,
+        workload: Workload::Http,
+        max_workers: nonzero(workers),
+        timeout: Duration::from_secs(30),
+        retries: 0,
+        cpu_offload: false,
+        max_waiting: nonzero(1_000_000),
+        capacity: None,
+        fail_status: 0.0,
+        window: Duration::from_secs(10),
+        read_timeout: Duration::from_millis(200),
+        warmup: 1,
+        windows: 13,
+        seed: 1,
+    }
+}
+
+fn of(settings: &TrialSettings) -> Prediction {
+    predict(settings, cores())
+}
+
+/// Asserts verdict, load factor (±1 %, ±0.01) and tail (±1 % and ±2 ms).
+fn expect(settings: &TrialSettings, verdict: Verdict, load: f64, tail_s: Option<f64>) {
+    let prediction = of(settings);
+    assert_eq!(prediction.verdict, verdict, "{prediction:?}");
+    let close = |got: f64, wanted: f64, slack: f64| (got - wanted).abs() <= wanted * 0.01 + slack;
+    assert!(close(prediction.load_factor, load, 0.01), "{prediction:?}");
+    match (prediction.close_tail(), tail_s) {
+        (None, None) => {}
+        (Some(got), Some(wanted)) => assert!(close(got.as_secs_f64(), wanted, 0.002), "{prediction:?}"),
+        _ => panic!("{prediction:?}"),
+    }
+}
+
+use StartRule::{AtArrival, AtClose};
+use StrategyKind::{Async, ProcessPool, Sequential, ThreadPool};
+use Verdict::{Cannot, Critical, KeepsUp};
+
+#[test]
+fn the_classic_grid() {
+    for rpu in [10, 100] {
+        let share = rpu as f64 / 10.0 * 0.003;
+        expect(
+            &cell(Sequential, 1, rpu, "0", AtArrival),
+            KeepsUp,
+            share,
+            Some(0.0),
+        );
+        expect(
+            &cell(ThreadPool, 100, rpu, "200us", AtArrival),
+            KeepsUp,
+            0.0,
+            Some(0.0),
+        );
+    }
+    expect(&cell(Sequential, 1, 10, "1s", AtArrival), Cannot, 10.0, None);
+    expect(&cell(Sequential, 1, 100, "1s", AtArrival), Cannot, 100.0, None);
+    expect(&cell(Async, 1_000, 10, "1s", AtClose), KeepsUp, 0.1, Some(1.0));
+    expect(&cell(Async, 1_000, 100, "1s", AtClose), KeepsUp, 0.1, Some(1.0));
+    for pool in [ThreadPool, ProcessPool] {
+        expect(&cell(pool, 100, 10, "1s", AtArrival), KeepsUp, 0.1, Some(0.8));
+        expect(&cell(pool, 100, 100, "1s", AtArrival), Critical, 1.0, Some(0.8));
+        expect(&cell(pool, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
+    }
+    // The original's hidden limit of 100 cost it ten seconds a window.
+    expect(&cell(Async, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
+}
+
+#[test]
+fn start_rules() {
+    expect(&cell(Async, 1_000, 100, "1s", AtArrival), KeepsUp, 0.1, Some(0.8));
+    expect(
+        &cell(ThreadPool, 200, 100, "1s", AtArrival),
+        KeepsUp,
+        0.5,
+        Some(0.8),
+    );
+    expect(
+        &cell(ThreadPool, 200, 100, "1s", AtClose),
+        KeepsUp,
+        0.5,
+        Some(5.0),
+    );
+    expect(
+        &cell(Async, 1_000, 100, "100ms", AtArrival),
+        KeepsUp,
+        0.01,
+        Some(0.0),
+    );
+    expect(
+        &cell(Async, 1_000, 100, "100ms", AtClose),
+        KeepsUp,
+        0.01,
+        Some(0.1),
+    );
+    // A slow source: the next event comes later than the next read.
+    expect(&cell(Async, 1_000, 1, "1.5s", AtArrival), KeepsUp, 0.0, Some(0.5));
+    // 500 events fill a read batch in 100 ms.
+    expect(
+        &cell(Async, 10_000, 5_000, "1s", AtArrival),
+        KeepsUp,
+        0.5,
+        Some(0.9),
+    );
+    // Capacity is there, but each close stalls the pod for longer than a window.
+    expect(&cell(Async, 1_000, 10, "11s", AtClose), Cannot, 1.1, None);
+    expect(&cell(Async, 1_000, 10, "11s", AtArrival), Cannot, 0.11, None);
+}
+
+#[test]
+fn keys_help_only_a_sequential_strategy() {
+    let keys = |mut settings: TrialSettings, keys: u64, skew: f64| {
+        settings.keys = nonzero(keys);
+        settings.key_skew = skew;
+        settings
+    };
+    expect(
+        &keys(cell(Sequential, 1, 4, "1s", AtArrival), 1, 0.0),
+        Cannot,
+        4.0,
+        None,
+    );
+    let five = of(&keys(cell(Sequential, 1, 4, "1s", AtArrival), 5, 0.0));
+    assert_eq!(
+        (five.verdict, (five.load_factor * 100.0).round()),
+        (KeepsUp, 80.0)
+    );
+    expect(
+        &keys(cell(Sequential, 1, 4, "1s", AtClose), 5, 0.0),
+        KeepsUp,
+        0.8,
+        Some(8.0),
+    );
+    expect(
+        &keys(cell(Sequential, 1, 4, "1s", AtClose), 5, 1.0),
+        Cannot,
+        1.8,
+        None,
+    );
+    for keys_ in [1, 5] {
+        expect(
+            &keys(cell(ThreadPool, 40, 4, "1s", AtClose), keys_, 0.0),
+            KeepsUp,
+            0.1,
+            Some(1.0),
+        );
+    }
+}
+
+#[test]
+fn processor_capacity_and_failures_bound_what_workers_can_do() {
+    let mut cpu = cell(ThreadPool, 32, 500, "1ms", AtArrival);
+    cpu.workload = Workload::Cpu;
+    assert_eq!((of(&cpu).load_factor, of(&cpu).verdict), (0.25, KeepsUp));
+    cpu.rpu = nonzero(3_000);
+    assert_eq!((of(&cpu).load_factor, of(&cpu).verdict), (1.5, Cannot));
+
+    let mut limited = cell(Async, 1_000, 100, "1s", AtArrival);
+    limited.capacity = Some(nonzero(50));
+    expect(&limited, Cannot, 2.0, None);
+
+    // Without delay it is the processor that bounds the rate.
+    expect(&cell(Async, 1_000, 100, "0", AtClose), KeepsUp, 0.003, Some(0.03));
+    assert_eq!(of(&cell(Async, 100_000, 100_000, "0", AtArrival)).verdict, Cannot);
+
+    let mut runs_out = cell(Async, 1_000, 10, "1h", AtArrival);
+    runs_out.timeout = Duration::from_secs(2);
+    runs_out.retries = 1;
+    expect(&runs_out, KeepsUp, 0.04, Some(3.8));
+    assert!(
+        of(&runs_out)
+            .why
+            .ends_with("; every call runs into its timeout of 2s."),
+        "{}",
+        of(&runs_out).why
+    );
+
+    let mut failing = cell(ThreadPool, 100, 10, "1s", AtArrival);
+    failing.fail_status = 0.5;
+    failing.retries = 1;
+    assert!((of(&failing).load_factor - 0.15).abs() < 0.001);
+}
+
+#[test]
+fn a_varying_delay_is_predicted_by_its_longest_calls() {
+    let exponential = of(&cell(Async, 10_000, 100, "exponential(100ms)", AtClose));
+    let tail_s = exponential.close_tail().unwrap().as_secs_f64();
+    assert!((tail_s - 0.1 * 1_000f64.ln()).abs() < 0.01, "{tail_s}");
+    assert!((exponential.needed_in_flight - 10.03).abs() < 0.001);
+    let pool = of(&cell(ThreadPool, 20, 100, "uniform(50ms,150ms)", AtClose));
+    let tail_s = pool.close_tail().unwrap().as_secs_f64();
+    assert!((5.0..5.2).contains(&tail_s), "{tail_s}");
+}
+
+#[test]
+fn the_reason_is_one_sentence_with_the_numbers() {
+    let why = |settings: &TrialSettings| of(settings).why;
+    assert_eq!(
+        why(&cell(Sequential, 1, 10, "1s", AtArrival)),
+        "10 calls a second of 1s keep 10 in flight and 1 can be, 1000 % of the capacity: \
+         it falls behind by 90.03s with every window of 10s."
+    );
+    assert_eq!(
+        why(&cell(Async, 1_000, 100, "1s", AtArrival)),
+        "100 calls a second of 1s keep 100 in flight and 1000 can be, 10 % of the capacity: \
+         events arrive at the latest one read batch (200ms) before the close, which leaves 800.3ms of calls."
+    );
+    assert_eq!(
+        why(&cell(Async, 1_000, 100, "1s", AtClose)),
+        "100 calls a second of 1s keep 100 in flight and 1000 can be, 10 % of the capacity: \
+         the 1000 calls of a window begin at its close and take 1s."
+    );
+    assert!(
+        why(&cell(ThreadPool, 100, 100, "1s", AtArrival))
+            .contains("100 % of the capacity: nothing is to spare")
+    );
+    assert!(why(&cell(Async, 1_000, 10, "11s", AtClose)).contains("longer than its window of 10s"));
+}
+
+/// The same pool by brute force: batches come, free workers take events in order, and the last end is found.
+fn simulated(settings: &TrialSettings, service_s: f64, workers: u64, phase_s: f64) -> f64 {
+    let (rpu, period_s) = (settings.rpu.get() as f64, tail::period_s(settings));
+    let mut free: BinaryHeap<Reverse<u64>> = (0..workers).map(|_| Reverse(0)).collect();
+    let nanos = |seconds: f64| ((seconds + 100.0) * 1e9).round() as u64; // times before the window's end are negative
+    let batch_end = |due_s: f64| phase_s + ((due_s - phase_s) / period_s - 1e-9).ceil() * period_s;
+    let events = settings.events_per_window();
+    let (mut last_arrival_s, mut last_end) = (0.0, 0);
+    for before in (1..=events).rev() {
+        last_arrival_s = batch_end(-(before as f64) / rpu);
+        let Some(Reverse(free_at)) = free.pop() else {
+            panic!("no workers")
+        };
+        let end = free_at.max(nanos(last_arrival_s)) + (service_s * 1e9).round() as u64;
+        last_end = last_end.max(end);
+        free.push(Reverse(end));
+    }
+    let first_of_next_s = batch_end(0.0);
+    let close_s = if last_arrival_s < first_of_next_s - 1e-9 {
+        first_of_next_s
+    } else {
+        first_of_next_s + period_s
+    };
+    last_end.saturating_sub(nanos(close_s)) as f64 / 1e9
+}
+
+fn start_rules_() -> impl Strategy<Value = StartRule> {
+    prop_oneof![Just(AtArrival), Just(AtClose)]
+}
+
+fn strategies() -> impl Strategy<Value = StrategyKind> {
+    proptest::sample::select(StrategyKind::ALL)
+}
+
+proptest! {
+    #[test]
+    fn bursts_are_served_as_in_a_simulation(rpu in 1u64..400, workers in 1u64..60, delay_ms in 1u64..900, phase in 0.01f64..0.99) {
+        let settings = cell(ThreadPool, workers, rpu, &format!("{delay_ms}ms"), AtArrival);
+        let service = Service::of(&settings);
+        let crew = Crew::of(&settings, 2.0);
+        prop_assume!(service.mean_s / crew.step_s < 1.0);
+        let phase_s = phase * tail::period_s(&settings);
+        let predicted = tail::at_arrival_with_phase(&settings, &service, &crew, phase_s);
+        let simulated = simulated(&settings, service.mean_s, workers, phase_s);
+        prop_assert!((predicted - simulated).abs() < 1e-6, "{predicted} against {simulated}");
+    }
+
+    #[test]
+    fn more_load_is_never_better(
+        strategy in strategies(), rule in start_rules_(), keys in 1u64..9,
+        rpu in 1u64..1_000, more_rpu in 0u64..1_000, delay_us in 0u64..3_000_000, more_us in 0u64..3_000_000,
+    ) {
+        let at = |rpu: u64, delay_us: u64| {
+            let mut settings = cell(strategy, 50, rpu, &format!("{delay_us}us"), rule);
+            settings.keys = nonzero(keys);
+            of(&settings)
+        };
+        let (base, faster, slower) = (at(rpu, delay_us), at(rpu + more_rpu, delay_us), at(rpu, delay_us + more_us));
+        let tail = |prediction: &Prediction| prediction.close_tail_us.unwrap_or(u64::MAX);
+        prop_assert!(faster.load_factor >= base.load_factor - 1e-9);
+        prop_assert!(faster.needed_in_flight >= base.needed_in_flight);
+        prop_assert!(slower.load_factor >= base.load_factor);
+        prop_assert!(tail(&slower) >= tail(&base), "{base:?} {slower:?}");
+        let rank = |verdict: Verdict| match verdict { KeepsUp => 0, Critical => 1, Cannot => 2 };
+        prop_assert!(rank(slower.verdict) >= rank(base.verdict));
+        if rule == AtClose {
+            prop_assert!(tail(&faster) >= tail(&base), "{base:?} {faster:?}");
+        }
+    }
+
+    #[test]
+    fn more_workers_are_never_worse(
+        rule in start_rules_(), rpu in 1u64..1_000, delay_us in 0u64..3_000_000, workers in 1u64..300, more in 0u64..300,
+    ) {
+        let with = |workers: u64| of(&cell(Async, workers, rpu, &format!("{delay_us}us"), rule));
+        let (few, many) = (with(workers), with(workers + more));
+        prop_assert!(many.load_factor <= few.load_factor);
+        prop_assert!(many.close_tail_us.unwrap_or(u64::MAX) <= few.close_tail_us.unwrap_or(u64::MAX), "{few:?} {many:?}");
+    }
+
+    #[test]
+    fn the_load_is_what_must_be_in_flight_by_littles_law(rpu in 1u64..1_000, delay_us in 1_000u64..3_000_000, workers in 1u64..20) {
+        let prediction = of(&cell(ThreadPool, workers, rpu, &format!("{delay_us}us"), AtArrival));
+        let in_flight = rpu as f64 * (delay_us as f64 / 1e6 + CALL_OVERHEAD.as_secs_f64());
+        prop_assert!((prediction.needed_in_flight - in_flight).abs() <= in_flight * 1e-9);
+        prop_assert!((prediction.load_factor - in_flight / workers as f64).abs() <= in_flight * 1e-9);
+        prop_assert_eq!(prediction.close_tail_us.is_none(), prediction.verdict == Cannot);
+    }
+
+    #[test]
+    fn no_possible_trial_panics(
+        strategy in strategies(), rule in start_rules_(), rpu in 1u64..=1_000_000, workers in 1u64..=100_000,
+        keys in 1u64..=1_000, skew in 0.0f64..10.0, cpu: bool, capacity in proptest::option::of(1u64..1_000),
+        delay in "(0|1ns|24h|exponential\\(0\\)|exponential\\(1h\\)|uniform\\(0,24h\\)|percentiles\\(50=1ms,99=10s\\))",
+        fail in 0.0f64..=1.0, retries in 0u32..=100,
+    ) {
+        let mut settings = cell(strategy, workers, rpu, &delay, rule);
+        settings.keys = nonzero(keys);
+        settings.key_skew = skew;
+        settings.workload = if cpu { Workload::Cpu } else { Workload::Http };
+        settings.capacity = capacity.map(nonzero);
+        (settings.fail_status, settings.retries) = (fail, retries);
+        let prediction = of(&settings);
+        prop_assert!(prediction.load_factor.is_finite() && prediction.load_factor >= 0.0, "{prediction:?}");
+        prop_assert!(!prediction.why.contains("NaN") && !prediction.why.contains("inf"), "{prediction:?}");
+        let json = serde_json::to_string(&prediction).unwrap();
+        prop_assert_eq!(serde_json::from_str::<Prediction>(&json).unwrap().verdict, prediction.verdict);
+    }
+}
