@@ -146,13 +146,24 @@ mod tests {
 
     #[test]
     fn a_stat_line_is_read_by_its_fields() {
-        let line = "42 (a b) c) S 7 42 42 0 -1 4194304 900 0 0 0 150 50 20 5 20 0 12 0 100 1000000 300 184467 1 1";
+        let line =
+            "42 (a b) c) S 7 42 42 0 -1 4194304 900 0 0 0 150 50 20 5 20 0 12 0 100 1000000 300 184467 1 1";
         let stat = Stat::parse(line, 100, 4_096);
         assert_eq!(
             stat,
-            Some(Stat { parent: 7, cpu_us: 2_250_000, memory_bytes: 300 * 4_096, threads: 12 })
+            Some(Stat {
+                parent: 7,
+                cpu_us: 2_250_000,
+                memory_bytes: 300 * 4_096,
+                threads: 12
+            })
         );
-        for broken in ["", "42 (x", "42 (x) S", "42 (x) S a b c d e f g h i j k l m n o p q r s t u"] {
+        for broken in [
+            "",
+            "42 (x",
+            "42 (x) S",
+            "42 (x) S a b c d e f g h i j k l m n o p q r s t u",
+        ] {
             assert_eq!(Stat::parse(broken, 100, 4_096), None, "{broken}");
         }
     }
@@ -170,7 +181,9 @@ mod tests {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(outer.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        BufReader::new(outer.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
         assert_eq!(line, "up\n");
         let usage = Sampler::start(outer.id()).unwrap().finish().unwrap();
         assert_eq!(usage.peak_threads, 2, "two shells of one thread each");

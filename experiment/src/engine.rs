@@ -25,11 +25,7 @@ pub trait Engine: Send {
     ///
     /// # Errors
     /// Where the trial could not be run to its end; the next one may still succeed.
-    async fn run(
-        &mut self,
-        trial: &Trial,
-        progress: &dyn TrialProgress,
-    ) -> Result<Observation, EngineError>;
+    async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError>;
 }
 
 /// Hears how far a trial is.

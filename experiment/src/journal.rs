@@ -123,10 +123,15 @@ impl Journal {
     /// Where there is a journal without `resume`, one of another plan, one that is held or broken, or the
     /// folder cannot be written to.
     pub fn open(folder: &Path, facts: RunFacts, resume: bool) -> Result<Self, JournalError> {
-        std::fs::create_dir_all(folder)
-            .map_err(|source| JournalError::CreateFolder { folder: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| JournalError::CreateFolder {
+            folder: folder.to_owned(),
+            source,
+        })?;
         let path = folder.join(FILE_NAME);
-        let open_error = |source| JournalError::Open { path: path.clone(), source };
+        let open_error = |source| JournalError::Open {
+            path: path.clone(),
+            source,
+        };
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -149,8 +154,15 @@ impl Journal {
         }
         file.set_len(length).map_err(open_error)?;
         // The name of a new file is safe only when its folder is.
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(open_error)?;
-        let mut journal = Self { path, file, length, lines };
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(open_error)?;
+        let mut journal = Self {
+            path,
+            file,
+            length,
+            lines,
+        };
         journal.append(JournalLine::Run(facts))?;
         Ok(journal)
     }
@@ -176,7 +188,10 @@ impl Journal {
             Err(source) => {
                 // If this fails too, the half line that stays is one that readers take as absent.
                 let _ = self.file.set_len(self.length);
-                Err(JournalError::Append { path: self.path.clone(), source })
+                Err(JournalError::Append {
+                    path: self.path.clone(),
+                    source,
+                })
             }
         }
     }
@@ -218,7 +233,10 @@ pub fn latest(lines: &[JournalLine]) -> BTreeMap<&str, &TrialOutcome> {
 
 /// The whole lines and the bytes they take.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalError> {
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |last| last + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
     let lines = lines.map(|(number, line)| {
         serde_json::from_slice(line).map_err(|source| JournalError::Line {
@@ -272,7 +290,10 @@ mod tests {
         assert_eq!(read(folder.path()).unwrap(), [JournalLine::Run(facts("a"))]);
         let journal = Journal::open(folder.path(), facts("a"), true).unwrap();
         assert_eq!(journal.lines().len(), 2);
-        assert_eq!(std::fs::read(&path).unwrap(), [whole.as_slice(), whole.as_slice()].concat());
+        assert_eq!(
+            std::fs::read(&path).unwrap(),
+            [whole.as_slice(), whole.as_slice()].concat()
+        );
     }
 
     #[test]
@@ -296,7 +317,13 @@ mod tests {
         let mut text = std::fs::read_to_string(&path).unwrap();
         text.push_str("no\n");
         std::fs::write(&path, &text).unwrap();
-        assert!(matches!(read(folder.path()), Err(JournalError::Line { line: 2, .. })));
-        assert!(matches!(read(&folder.path().join("none")), Err(JournalError::Missing(_))));
+        assert!(matches!(
+            read(folder.path()),
+            Err(JournalError::Line { line: 2, .. })
+        ));
+        assert!(matches!(
+            read(&folder.path().join("none")),
+            Err(JournalError::Missing(_))
+        ));
     }
 }

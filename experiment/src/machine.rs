@@ -17,7 +17,11 @@ pub fn facts() -> BTreeMap<String, String> {
     let uname = rustix::system::uname();
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     [
-        ("os", field(&read("/etc/os-release"), "PRETTY_NAME", '=').or_else(|| Some(std::env::consts::OS.to_owned()))),
+        (
+            "os",
+            field(&read("/etc/os-release"), "PRETTY_NAME", '=')
+                .or_else(|| Some(std::env::consts::OS.to_owned())),
+        ),
         ("kernel", uname.release().to_str().ok().map(str::to_owned)),
         ("architecture", Some(std::env::consts::ARCH.to_owned())),
         ("cpu", field(&read("/proc/cpuinfo"), "model name", ':')),
@@ -26,7 +30,17 @@ pub fn facts() -> BTreeMap<String, String> {
         ("file descriptors", limit.current.map(|limit| limit.to_string())),
         ("async-reduce", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("numaflow-sdk", Some(NUMAFLOW_SDK.to_owned())),
-        ("build", Some(if cfg!(debug_assertions) { "debug" } else { "release" }.to_owned())),
+        (
+            "build",
+            Some(
+                if cfg!(debug_assertions) {
+                    "debug"
+                } else {
+                    "release"
+                }
+                .to_owned(),
+            ),
+        ),
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
@@ -38,7 +52,13 @@ pub fn facts() -> BTreeMap<String, String> {
 pub fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        },
+    );
 }
 
 /// The first value of `name` in lines of name, separator and value; quotes around the value are taken off.
@@ -56,8 +76,19 @@ mod tests {
     #[test]
     fn facts_say_what_a_reader_must_know() {
         let facts = facts();
-        for name in ["os", "kernel", "architecture", "cores", "async-reduce", "numaflow-sdk", "build"] {
-            assert!(facts.get(name).is_some_and(|value| !value.is_empty()), "{name}: {facts:?}");
+        for name in [
+            "os",
+            "kernel",
+            "architecture",
+            "cores",
+            "async-reduce",
+            "numaflow-sdk",
+            "build",
+        ] {
+            assert!(
+                facts.get(name).is_some_and(|value| !value.is_empty()),
+                "{name}: {facts:?}"
+            );
         }
     }
 

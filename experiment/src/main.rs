@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod cli;
 
@@ -86,15 +86,12 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run(args),
         Command::Predict { plan } => cli::predict(&plan),
         Command::Report { folder } => cli::report(&folder),
-        Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "experiment", &mut std::io::stdout());
-            Ok(())
-        }
+        Command::Completions { shell } => cli::completions(shell),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("experiment: {:#}", failure.error);
+            experiment::progress::say(&format!("experiment: {:#}", failure.error));
             ExitCode::from(failure.exit)
         }
     }

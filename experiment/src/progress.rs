@@ -1,6 +1,7 @@
 //! How far a run is, on stderr: a bar on a terminal, plain lines elsewhere.
 
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Write, stderr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,24 +17,63 @@ const TICK: Duration = Duration::from_millis(500);
 
 /// The progress that suits stderr.
 pub fn on_stderr() -> Box<dyn Progress> {
-    if stderr().is_terminal() { Box::new(Bar::new()) } else { Box::new(Lines) }
+    if stderr().is_terminal() {
+        Box::new(Bar::new())
+    } else {
+        Box::new(Lines {
+            end: End::now(),
+            closed: AtomicU32::new(0),
+        })
+    }
 }
 
-/// Plain lines: one when a trial starts, one when it ends.
+/// When the whole run is expected to end.
+#[derive(Debug, Clone)]
+struct End(Arc<Mutex<Instant>>);
+
+impl End {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn set(&self, left: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + left;
+    }
+
+    fn left(&self) -> String {
+        let end = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rough(end.saturating_duration_since(Instant::now()))
+    }
+}
+
+/// Plain lines: one when a trial starts, one for every window, one when it ends.
 #[derive(Debug)]
-struct Lines;
+struct Lines {
+    end: End,
+    closed: AtomicU32,
+}
 
 impl TrialProgress for Lines {
-    fn windows(&self, _closed: u32, _all: u32) {}
+    fn windows(&self, closed: u32, all: u32) {
+        if self.closed.swap(closed, Ordering::Relaxed) < closed {
+            say(&format!("  window {closed}/{all}, {} left", self.end.left()));
+        }
+    }
 }
 
 impl Progress for Lines {
     fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration) {
-        eprintln!("trial {position}/{all} {}: started, {} left in all", trial.id, rough(left));
+        self.end.set(left);
+        self.closed.store(0, Ordering::Relaxed);
+        say(&format!(
+            "trial {position}/{all} {}, {} left",
+            trial.id,
+            self.end.left()
+        ));
     }
 
     fn trial_ended(&self, outcome: &TrialOutcome) {
-        eprintln!("{}", ended(outcome));
+        say(&format!("  {}", ended(outcome)));
     }
 }
 
@@ -41,17 +81,16 @@ impl Progress for Lines {
 #[derive(Debug)]
 struct Bar {
     bar: ProgressBar,
-    end: Arc<Mutex<Instant>>,
+    end: End,
 }
 
 impl Bar {
     fn new() -> Self {
-        let end = Arc::new(Mutex::new(Instant::now()));
-        let shown = Arc::clone(&end);
+        let end = End::now();
+        let shown = end.clone();
         let left = move |_: &ProgressState, text: &mut dyn std::fmt::Write| {
-            let end = *shown.lock().unwrap_or_else(PoisonError::into_inner);
             // A text that cannot be written is a bar that is not drawn.
-            let _ = text.write_str(&rough(end.saturating_duration_since(Instant::now())));
+            let _ = text.write_str(&shown.left());
         };
         let template = "{prefix} [{bar:24}] window {pos}/{len}, {left} left · {msg}";
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
@@ -70,14 +109,15 @@ impl TrialProgress for Bar {
 
 impl Progress for Bar {
     fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration) {
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now() + left;
+        self.end.set(left);
         self.bar.set_prefix(format!("trial {position}/{all}"));
         self.bar.set_message(trial.id.clone());
         self.windows(0, trial.settings.warmup + trial.settings.windows);
     }
 
     fn trial_ended(&self, outcome: &TrialOutcome) {
-        self.bar.println(ended(outcome));
+        self.bar
+            .println(format!("{}: {}", outcome.trial.id, ended(outcome)));
     }
 }
 
@@ -87,13 +127,25 @@ impl Drop for Bar {
     }
 }
 
+/// A line on stderr; a run goes on though nobody reads it.
+pub fn say(line: &str) {
+    let _ = writeln!(stderr(), "{line}");
+}
+
 fn ended(outcome: &TrialOutcome) -> String {
     let seconds = Duration::from_micros(outcome.ended_us.saturating_sub(outcome.started_us)).as_secs_f64();
     let how = match &outcome.end {
         TrialEnd::Completed => "completed".to_owned(),
         TrialEnd::CutOff => {
-            let censored = outcome.windows.iter().filter(|window| window.measured.is_none()).count();
-            format!("cut off, {censored} of {} windows censored", outcome.windows.len())
+            let censored = outcome
+                .windows
+                .iter()
+                .filter(|window| window.measured.is_none())
+                .count();
+            format!(
+                "cut off, {censored} of {} windows censored",
+                outcome.windows.len()
+            )
         }
         TrialEnd::Failed { reason } => format!("FAILED: {reason}"),
     };
@@ -101,7 +153,7 @@ fn ended(outcome: &TrialOutcome) -> String {
         Some(ledger) if !ledger.balances() => ", THE LEDGER DOES NOT BALANCE",
         _ => "",
     };
-    format!("trial {}: {how}{balance} ({seconds:.1} s)", outcome.trial.id)
+    format!("{how}{balance} ({seconds:.1} s)")
 }
 
 /// A duration as a person says it.

@@ -38,8 +38,15 @@ pub enum RunEnd {
 pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Trial> {
     let latest = latest(lines);
     let done = |outcome: &TrialOutcome| matches!(outcome.end, TrialEnd::Completed | TrialEnd::CutOff);
-    let done: BTreeSet<&str> = latest.into_iter().filter(|(_, outcome)| done(outcome)).map(|(id, _)| id).collect();
-    trials.iter().filter(|trial| !done.contains(trial.id.as_str())).collect()
+    let done: BTreeSet<&str> = latest
+        .into_iter()
+        .filter(|(_, outcome)| done(outcome))
+        .map(|(id, _)| id)
+        .collect();
+    trials
+        .iter()
+        .filter(|trial| !done.contains(trial.id.as_str()))
+        .collect()
 }
 
 /// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs.
@@ -70,7 +77,12 @@ pub async fn run(
     Ok(RunEnd::Finished)
 }
 
-async fn run_trial(trial: &Trial, engine: &mut dyn Engine, progress: &dyn Progress, clock: &Clock) -> TrialOutcome {
+async fn run_trial(
+    trial: &Trial,
+    engine: &mut dyn Engine,
+    progress: &dyn Progress,
+    clock: &Clock,
+) -> TrialOutcome {
     let prediction = predict(&trial.settings, machine::cores());
     let started_us = clock.now_us();
     let observed = engine.run(trial, progress).await;
@@ -99,7 +111,11 @@ async fn run_trial(trial: &Trial, engine: &mut dyn Engine, progress: &dyn Progre
             outcome.instruments = observed.instruments;
             outcome.cost = observed.cost;
         }
-        Err(error) => outcome.end = TrialEnd::Failed { reason: error.to_string().replace('\n', " | ") },
+        Err(error) => {
+            outcome.end = TrialEnd::Failed {
+                reason: error.to_string().replace('\n', " | "),
+            }
+        }
     }
     outcome
 }

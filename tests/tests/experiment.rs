@@ -1,5 +1,5 @@
 //! The experiment as anyone runs it: a plan goes in; journal, report, exit status and one clear line come out, and
-//! nothing stays behind. Windows are of one second, so that a trial takes a few.
+//! nothing stays behind. Windows are of half a second, so that a trial takes two.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -69,16 +69,12 @@ impl Place {
     /// Nothing that was started for this test runs any more. Killed processes need a moment to go; a process that
     /// sees its standard input end has the five seconds that the experiment itself would give it.
     fn assert_nothing_runs(&self) {
-        let mark = format!("TMPDIR={}\0", self.path("tmp").display());
-        let deadline = Instant::now() + Duration::from_secs(8);
-        loop {
-            let left = processes_with(&mark);
-            if left.is_empty() {
-                return;
-            }
-            assert!(Instant::now() < deadline, "still running: {left:?}");
-            std::thread::yield_now();
-        }
+        wait_until(|| processes_with(&self.mark()).is_empty());
+    }
+
+    /// What the environment of every process has that was started for this test.
+    fn mark(&self) -> String {
+        format!("TMPDIR={}\0", self.path("tmp").display())
     }
 
     fn assert_nothing_left(&self) {
@@ -132,6 +128,15 @@ fn processes_with(mark: &str) -> Vec<String> {
     fs::read_dir("/proc").unwrap().filter_map(of).collect()
 }
 
+/// Looks until it is so, for eight seconds at most.
+fn wait_until(so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(8);
+    while !so() {
+        assert!(Instant::now() < deadline, "not so after eight seconds");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 fn signal(child: &Child, name: &str) {
     let sent = Command::new("sh")
         .args(["-c", &format!("kill -{name} {}", child.id())])
@@ -151,15 +156,15 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// One warm-up window and one that is measured, of one second each; axes are added by the test.
+/// One warm-up window and one that is measured, of 20 events each; axes are added by the test.
 const TINY: &str = "
 name: tiny
-window: 1s
-read_timeout: 100ms
+window: 500ms
+read_timeout: 50ms
 warmup: 1
 windows: 1
 cut_off: 10s
-fixed: {rpu: 20, keys: 2, io_delay: 10ms, max_workers: 50}
+fixed: {rpu: 40, keys: 2, io_delay: 10ms, max_workers: 50}
 ";
 
 fn tiny(strategies: &str) -> String {
@@ -201,8 +206,8 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
             .iter()
             .map(|window| window.window_start_ms)
             .collect();
-        assert_eq!(starts[0] % 1_000, 0, "a trial begins on a window boundary");
-        assert_eq!(starts, [starts[0], starts[0] + 1_000, starts[0] + 2_000]);
+        assert_eq!(starts[0] % 500, 0, "a trial begins on a window boundary");
+        assert_eq!(starts, [starts[0], starts[0] + 500, starts[0] + 1_000]);
         let warmup: Vec<bool> = outcome.windows.iter().map(|window| window.warmup).collect();
         assert_eq!(warmup, [true, false, false]);
         for window in &outcome.windows {
@@ -212,7 +217,7 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
                 (2, 20, 20, 0)
             );
             assert!(
-                measured.execution_time_us > 800_000,
+                measured.execution_time_us > 400_000,
                 "it contains the window's filling: {measured:?}"
             );
             assert!(
@@ -260,7 +265,7 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
 #[test]
 fn a_killed_run_is_resumed_without_repeating_or_losing_a_trial() {
     let place = Place::new();
-    let plan = place.plan(&tiny("async, sequential"));
+    let plan = place.plan(&tiny("async, thread-pool"));
     let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
     wait_for(&mut lines, "trial 2/2");
     let other = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
@@ -300,15 +305,15 @@ fn a_killed_run_is_resumed_without_repeating_or_losing_a_trial() {
 #[test]
 fn a_trial_that_cannot_keep_up_is_cut_off_and_its_windows_censored() {
     let place = Place::new();
-    // Twenty calls of 250 ms one after another need five seconds for a window of one.
+    // Twenty calls of 250 ms one after another need five seconds for a window of half a second.
     let plan = "
 name: overload
-window: 1s
-read_timeout: 100ms
+window: 500ms
+read_timeout: 50ms
 warmup: 0
 windows: 2
 cut_off: 1s
-fixed: {rpu: 20, keys: 1, io_delay: 250ms, strategy: sequential, start_rule: at-arrival}
+fixed: {rpu: 40, keys: 1, io_delay: 250ms, strategy: sequential, start_rule: at-arrival}
 ";
     let plan = place.plan(plan);
     let ended = place.run(&["run", text(&plan), "--out", "o"]);
@@ -360,7 +365,7 @@ fn bad_plans_are_refused_by_field() {
         ("name: bad\naxes: {rpu: []}\n".to_owned(), "rpu"),
         ("name: bad\nwindows: 0\n".to_owned(), "windows"),
         ("windows: 1\n".to_owned(), "name"),
-        (String::new(), "name"),
+        (String::new(), "plan"),
         ("name: [\n".to_owned(), "plan.yaml"),
     ];
     for (text_of_plan, field) in bad {
@@ -447,10 +452,45 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
     ]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert_eq!(place.outcomes("o").len(), 2);
-    let other = place.plan(&tiny("sequential"));
+    let other = place.plan(&tiny("thread-pool"));
     place
         .run(&["run", text(&other), "--out", "o", "--resume"])
         .assert_refused(&["--out", "another plan"]);
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_udf_that_is_killed_while_it_works_fails_its_trial() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async").replace("windows: 1", "windows: 40"));
+    // The shell takes it down once it has been called; its input is handed on, because a shell in the background has none.
+    let udf = format!(
+        "exec 3<&0; {} <&3 & read line < {}; kill -9 $!; exit 9",
+        text(&binary("udf")),
+        text(&place.path("now"))
+    );
+    assert!(
+        Command::new("mkfifo")
+            .arg(place.path("now"))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
+    wait_for(&mut lines, "trial 1/1");
+    wait_until(|| {
+        processes_with(&place.mark())
+            .iter()
+            .any(|line| line.contains("--stats-listen"))
+    });
+    fs::write(place.path("now"), "\n").unwrap();
+    wait_for(&mut lines, "FAILED: udf ended unexpectedly (exit status: 9)");
+    assert!(
+        lines
+            .map(Result::unwrap)
+            .any(|line| line.contains("1 of 1 trials failed"))
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(1));
     place.assert_nothing_left();
 }
 
@@ -490,7 +530,7 @@ fn results_that_are_no_records_are_timed_from_outside() {
         let measured = window.measured.as_ref().unwrap();
         assert_eq!((measured.keys, measured.events), (2, 20));
         assert_eq!(Some(measured.close_tail_us), measured.stream_tail_us);
-        assert!(measured.execution_time_us >= 1_000_000, "{measured:?}");
+        assert!(measured.execution_time_us >= 500_000, "{measured:?}");
     }
     place.assert_nothing_left();
 }
@@ -498,7 +538,7 @@ fn results_that_are_no_records_are_timed_from_outside() {
 #[test]
 fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
     let place = Place::new();
-    let plan = place.plan(&tiny("async, sequential"));
+    let plan = place.plan(&tiny("async, thread-pool"));
     let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
     wait_for(&mut lines, "trial 2/2");
     signal(&child, "INT");
@@ -511,6 +551,23 @@ fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
     assert_eq!(place.outcomes("o").len(), 1);
     assert!(place.path("o/report.html").exists());
     place.assert_nothing_left();
+}
+
+#[test]
+fn a_second_interruption_stops_at_once() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async"));
+    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+    wait_for(&mut lines, "trial 1/1");
+    signal(&child, "INT");
+    signal(&child, "TERM");
+    let code = child.wait().unwrap().code();
+    assert!(
+        matches!(code, Some(130 | 1)),
+        "130, or 1 where there was nothing left to stop: {code:?}"
+    );
+    assert_eq!(place.outcomes("o").len(), 0);
+    place.assert_nothing_runs();
 }
 
 #[test]
@@ -548,7 +605,7 @@ fn a_journal_that_cannot_be_written_stops_the_run_intact() {
 #[test]
 fn predictions_help_and_completions_need_no_run() {
     let place = Place::new();
-    let plan = place.plan(&tiny("async, sequential"));
+    let plan = place.plan(&tiny("async, thread-pool"));
     let predicted = place.run(&["predict", text(&plan)]);
     assert_eq!(predicted.status, Some(0), "{predicted:?}");
     assert_eq!(predicted.stdout.lines().count(), 3, "{predicted:?}");

@@ -101,7 +101,11 @@ impl LocalEngine {
     pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, EngineError> {
         let find = |name: &'static str| {
             let path = folder.join(name);
-            if path.is_file() { Ok(path) } else { Err(EngineError::Missing { process: name, path }) }
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(EngineError::Missing { process: name, path })
+            }
         };
         let binaries = Binaries {
             endpoint: find("endpoint")?,
@@ -113,12 +117,26 @@ impl LocalEngine {
         machine::raise_descriptor_limit();
         // Fails only where a provider has been chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().no_proxy().timeout(STATS_TIMEOUT).build();
-        Ok(Self { config, binaries, http: http.map_err(EngineError::Client)?, clock: Clock::start() })
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(STATS_TIMEOUT)
+            .build();
+        Ok(Self {
+            config,
+            binaries,
+            http: http.map_err(EngineError::Client)?,
+            clock: Clock::start(),
+        })
     }
 
-    async fn start(&self, settings: &TrialSettings, folder: &Path, watch: &Arc<Watch>) -> Result<Pipeline, EngineError> {
-        let [source_place, udf_place, sink_place] = ["source", "udf", "sink"].map(|name| Place::within(folder, name));
+    async fn start(
+        &self,
+        settings: &TrialSettings,
+        folder: &Path,
+        watch: &Arc<Watch>,
+    ) -> Result<Pipeline, EngineError> {
+        let [source_place, udf_place, sink_place] =
+            ["source", "udf", "sink"].map(|name| Place::within(folder, name));
         let mut endpoint = Process::spawn("endpoint", flags::endpoint(&self.binaries.endpoint, settings))?;
         let windows = u64::from(settings.warmup) + u64::from(settings.windows) + 1;
         let count = events_in(settings, windows);
@@ -149,7 +167,10 @@ impl LocalEngine {
             endpoint_address,
             generator_address,
         };
-        let vertex = |place: Place| dataplane::VertexSockets { socket: place.socket, server_info: place.server_info };
+        let vertex = |place: Place| dataplane::VertexSockets {
+            socket: place.socket,
+            server_info: place.server_info,
+        };
         let sockets = dataplane::Sockets {
             source: vertex(source_place),
             reduce: vertex(udf_place),
@@ -157,11 +178,17 @@ impl LocalEngine {
         };
         let config = dataplane::Config::new(settings.window, settings.read_timeout);
         let connect = dataplane::DataPlane::connect(config, &sockets, self.config.patience);
-        let data_plane = pipeline.guard(async { connect.await.map_err(EngineError::DataPlane) }).await?;
+        let data_plane = pipeline
+            .guard(async { connect.await.map_err(EngineError::DataPlane) })
+            .await?;
         let observer: Arc<Watch> = Arc::clone(watch);
         pipeline.tasks.spawn(async move {
             let stop = async { drop(stop.await) };
-            data_plane.run(observer, stop).await.map(|counts| Some(by_name(&counts))).map_err(EngineError::DataPlane)
+            data_plane
+                .run(observer, stop)
+                .await
+                .map(|counts| Some(by_name(&counts)))
+                .map_err(EngineError::DataPlane)
         });
         Ok(pipeline)
     }
@@ -172,13 +199,29 @@ impl LocalEngine {
         ready: impl Future<Output = Result<T, EngineError>>,
     ) -> Result<T, EngineError> {
         let patience = self.config.patience;
-        timeout(patience, ready).await.map_err(|_| EngineError::NotReady { process, patience })?
+        timeout(patience, ready)
+            .await
+            .map_err(|_| EngineError::NotReady { process, patience })?
     }
 
-    async fn stats<T: DeserializeOwned>(&self, process: &'static str, address: SocketAddr) -> Result<T, EngineError> {
+    async fn stats<T: DeserializeOwned>(
+        &self,
+        process: &'static str,
+        address: SocketAddr,
+    ) -> Result<T, EngineError> {
         let error = |source| EngineError::Stats { process, source };
-        let answer = self.http.get(format!("http://{address}/stats")).send().await.map_err(error)?;
-        answer.error_for_status().map_err(error)?.json().await.map_err(error)
+        let answer = self
+            .http
+            .get(format!("http://{address}/stats"))
+            .send()
+            .await
+            .map_err(error)?;
+        answer
+            .error_for_status()
+            .map_err(error)?
+            .json()
+            .await
+            .map_err(error)
     }
 
     /// When event 0 is due, microseconds since the epoch.
@@ -216,7 +259,9 @@ impl Engine for LocalEngine {
         let mut pipeline = self.start(settings, folder.path(), &watch).await?;
         let sampler = pipeline.udf.id().and_then(Sampler::start);
 
-        let t0_us = pipeline.guard(self.first_due_us(pipeline.generator_address)).await?;
+        let t0_us = pipeline
+            .guard(self.first_due_us(pipeline.generator_address))
+            .await?;
         let windows = window_starts(settings, t0_us / 1_000);
         let all = settings.warmup + settings.windows;
         let end = self.clock.instant(t0_us) + settings.window * all + self.config.cut_off;
@@ -250,8 +295,18 @@ impl Engine for LocalEngine {
 impl Pipeline {
     /// Does `work` unless a child dies or a task ends before. A broken connection is mostly somebody's death:
     /// then the death is what is told.
-    async fn guard<T>(&mut self, work: impl Future<Output = Result<T, EngineError>>) -> Result<T, EngineError> {
-        let Self { endpoint, generator, udf, sink, tasks, .. } = self;
+    async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, EngineError>>,
+    ) -> Result<T, EngineError> {
+        let Self {
+            endpoint,
+            generator,
+            udf,
+            sink,
+            tasks,
+            ..
+        } = self;
         let death = async {
             tokio::select! {
                 death = udf.death() => death,
@@ -337,7 +392,9 @@ fn trial_folder() -> Result<tempfile::TempDir, EngineError> {
     let folder = folder.map_err(|source| EngineError::Folder { parent, source })?;
     let length = folder.path().as_os_str().len() + SOCKET_NAME;
     if length > EngineError::MAX_SOCKET_PATH {
-        return Err(EngineError::FolderTooLong { parent: std::env::temp_dir() });
+        return Err(EngineError::FolderTooLong {
+            parent: std::env::temp_dir(),
+        });
     }
     Ok(folder)
 }

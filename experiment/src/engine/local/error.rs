@@ -104,4 +104,9 @@ pub enum EngineError {
 impl EngineError {
     /// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
     pub const MAX_SOCKET_PATH: usize = 107;
+
+    /// Whether a setting is wrong, in contrast to something that failed.
+    pub fn is_wrong_use(&self) -> bool {
+        matches!(self, Self::Folder { .. } | Self::FolderTooLong { .. })
+    }
 }

@@ -33,14 +33,19 @@ pub(super) struct Place {
 impl Place {
     /// In a folder, under a short name: a socket's path has room for a hundred bytes.
     pub fn within(folder: &Path, name: &str) -> Self {
-        Self { socket: folder.join(name), server_info: folder.join(format!("{name}-info")) }
+        Self {
+            socket: folder.join(name),
+            server_info: folder.join(format!("{name}-info")),
+        }
     }
 }
 
 /// The endpoint's command.
 pub(super) fn endpoint(binary: &Path, settings: &TrialSettings) -> Command {
     let mut command = ours(binary);
-    command.args(["--listen", "127.0.0.1:0"]).args(["--seed", &settings.seed.to_string()]);
+    command
+        .args(["--listen", "127.0.0.1:0"])
+        .args(["--seed", &settings.seed.to_string()]);
     // When it is stopped everything has been read: nobody waits for its last answers.
     command.args(["--stop-grace", "0"]);
     if let Some(capacity) = settings.capacity {
@@ -79,7 +84,10 @@ pub(super) fn sink(binary: &Path, place: &Place) -> Command {
 pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint: SocketAddr, place: &Place) -> Command {
     let mut command = ours(binary);
     for (name, value) in udf_settings(settings, endpoint) {
-        command.arg(format!("--{}={value}", name.to_ascii_lowercase().replace('_', "-")));
+        command.arg(format!(
+            "--{}={value}",
+            name.to_ascii_lowercase().replace('_', "-")
+        ));
     }
     if settings.cpu_offload {
         command.arg("--cpu-offload");
@@ -90,7 +98,12 @@ pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint: SocketAddr,
 }
 
 /// The command of a UDF that is not ours, for a shell; it is told its settings by environment variables.
-pub(super) fn foreign_udf(line: &str, settings: &TrialSettings, endpoint: SocketAddr, place: &Place) -> Command {
+pub(super) fn foreign_udf(
+    line: &str,
+    settings: &TrialSettings,
+    endpoint: SocketAddr,
+    place: &Place,
+) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", line])
@@ -120,11 +133,18 @@ fn udf_settings(settings: &TrialSettings, endpoint: SocketAddr) -> Vec<(&'static
 fn ours(binary: &Path) -> Command {
     let mut command = Command::new(binary);
     command.env_clear().env("RUST_LOG", "warn");
-    command.envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
+    command.envs(
+        KEPT.iter()
+            .filter_map(|name| Some((name, std::env::var_os(name)?))),
+    );
     command.arg("--stop-on-stdin-close");
     command
 }
 
 fn serve(command: &mut Command, place: &Place) {
-    command.arg("--socket").arg(&place.socket).arg("--server-info").arg(&place.server_info);
+    command
+        .arg("--socket")
+        .arg(&place.socket)
+        .arg("--server-info")
+        .arg(&place.server_info);
 }

@@ -38,7 +38,10 @@ pub(super) struct Process {
 impl Process {
     /// Starts the command as `name`.
     pub fn spawn(name: &'static str, mut command: Command) -> Result<Self, EngineError> {
-        let spawn_error = |source| EngineError::Spawn { process: name, source };
+        let spawn_error = |source| EngineError::Spawn {
+            process: name,
+            source,
+        };
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -49,7 +52,10 @@ impl Process {
             .spawn()
             .map_err(spawn_error)?;
         let tail = Arc::new(Mutex::new(VecDeque::new()));
-        let reader = child.stderr.take().map(|stderr| tokio::spawn(keep_tail(stderr, Arc::clone(&tail))));
+        let reader = child
+            .stderr
+            .take()
+            .map(|stderr| tokio::spawn(keep_tail(stderr, Arc::clone(&tail))));
         Ok(Self {
             name,
             group: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
@@ -83,7 +89,10 @@ impl Process {
         let announced: Result<wire::AnnouncedAddress, _> = serde_json::from_str(&line);
         announced
             .map(|announced| announced.listening)
-            .map_err(|source| EngineError::Announcement { process: self.name, source })
+            .map_err(|source| EngineError::Announcement {
+                process: self.name,
+                source,
+            })
     }
 
     /// Waits until it ends by itself and tells so.
@@ -94,7 +103,11 @@ impl Process {
             let _ = timeout(LAST_WORDS, reader).await;
             self.reader = None;
         }
-        EngineError::Died { process: self.name, status: describe(ended), said: self.last_words() }
+        EngineError::Died {
+            process: self.name,
+            status: describe(ended),
+            said: self.last_words(),
+        }
     }
 
     /// Lets it end: its standard input is closed, with `terminate` it gets the signal, after `patience` it is killed.
@@ -147,7 +160,11 @@ async fn keep_tail(mut stderr: ChildStderr, tail: Arc<Mutex<VecDeque<u8>>>) {
 
 /// The last lines of a text in one.
 fn one_line(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ")
 }
 
@@ -169,7 +186,10 @@ mod tests {
     async fn a_death_tells_status_and_last_words() {
         let mut process = shell("yes filler | head -n 5000 >&2; echo 'the reason' >&2; exit 3");
         let death = process.death().await.to_string();
-        assert!(death.starts_with("shell ended unexpectedly (exit status: 3): "), "{death}");
+        assert!(
+            death.starts_with("shell ended unexpectedly (exit status: 3): "),
+            "{death}"
+        );
         assert!(death.ends_with("filler | the reason"), "{death}");
         assert_eq!(death.matches(" | ").count(), TAIL_LINES - 1);
     }
@@ -180,9 +200,19 @@ mod tests {
         assert_eq!(process.address().await.unwrap(), "127.0.0.1:80".parse().unwrap());
         process.stop(false, Duration::from_secs(5)).await;
         let failed = shell("echo nonsense; read line").address().await.unwrap_err();
-        assert!(matches!(failed, EngineError::Announcement { process: "shell", .. }));
-        let died = shell("echo 'port taken' >&2; exit 2").address().await.unwrap_err().to_string();
-        assert!(died.contains("exit status: 2") && died.contains("port taken"), "{died}");
+        assert!(matches!(
+            failed,
+            EngineError::Announcement { process: "shell", .. }
+        ));
+        let died = shell("echo 'port taken' >&2; exit 2")
+            .address()
+            .await
+            .unwrap_err()
+            .to_string();
+        assert!(
+            died.contains("exit status: 2") && died.contains("port taken"),
+            "{died}"
+        );
     }
 
     #[tokio::test]

@@ -64,7 +64,10 @@ pub(super) struct Arrivals {
 impl Seen {
     /// Whether a window has given all its results and the sink has them.
     pub fn complete(&self, window_start_ms: u64) -> bool {
-        let arrived = self.arrivals.get(&window_start_ms).map_or(0, |arrivals| arrivals.lines);
+        let arrived = self
+            .arrivals
+            .get(&window_start_ms)
+            .map_or(0, |arrivals| arrivals.lines);
         self.closings
             .get(&window_start_ms)
             .is_some_and(|closing| closing.results > 0 && arrived >= closing.results)
@@ -72,7 +75,10 @@ impl Seen {
 
     fn arrive(&mut self, line: SinkLine, window_ms: u64) -> Result<(), EngineError> {
         if line.line != self.next_line {
-            return Err(EngineError::SinkGap { expected: self.next_line, found: line.line });
+            return Err(EngineError::SinkGap {
+                expected: self.next_line,
+                found: line.line,
+            });
         }
         self.next_line += 1;
         // A result's event time is the last millisecond of its window.
@@ -90,7 +96,10 @@ impl Seen {
             Ok(event) => {
                 let event_ms = message.event_time_ms();
                 let start_ms = event_ms - event_ms % window_ms.max(1);
-                self.late.entry((start_ms, message.keys.join(":"))).or_default().insert(event.number);
+                self.late
+                    .entry((start_ms, message.keys.join(":")))
+                    .or_default()
+                    .insert(event.number);
             }
             Err(_) => self.late_undecoded += 1,
         }
@@ -100,7 +109,11 @@ impl Seen {
 impl Watch {
     /// For windows of `window_ms` milliseconds.
     pub fn new(window_ms: u64) -> Arc<Self> {
-        Arc::new(Self { window_ms, seen: Mutex::default(), changed: Notify::new() })
+        Arc::new(Self {
+            window_ms,
+            seen: Mutex::default(),
+            changed: Notify::new(),
+        })
     }
 
     /// What has been seen so far.
@@ -114,7 +127,10 @@ impl Watch {
             let changed = self.changed.notified();
             let closed = {
                 let seen = self.lock();
-                windows.iter().filter(|start_ms| seen.complete(**start_ms)).count()
+                windows
+                    .iter()
+                    .filter(|start_ms| seen.complete(**start_ms))
+                    .count()
             };
             progress(closed);
             if closed == windows.len() {
