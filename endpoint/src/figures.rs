@@ -72,18 +72,23 @@ impl Figures {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call has arrived; `key` is generator and index out of its idempotency key.
-    pub fn arrived(self: &Arc<Self>, arrived: Instant, key: Option<(u64, u64)>) -> Call {
+    /// A call has arrived; `key` is generator and index out of its idempotency key. It is in service at
+    /// once, or later by [`Call::served_from`].
+    pub fn arrived(self: &Arc<Self>, arrived: Instant, key: Option<(u64, u64)>, at_once: bool) -> Call {
         let mut counted = self.lock();
         counted.in_flight += 1;
         counted.peak_in_flight = counted.peak_in_flight.max(counted.in_flight);
         if let Some((generator, index)) = key {
             counted.remember(generator, index);
         }
+        if at_once {
+            counted.enter_service();
+        }
+        let served_from = at_once.then_some(arrived);
         Call {
             figures: Arc::clone(self),
             arrived,
-            served_from: None,
+            served_from,
             answered: false,
         }
     }
@@ -103,9 +108,7 @@ impl Call {
     /// The call's service begins: from here on its delay runs.
     pub fn served_from(&mut self, start: Instant) {
         self.served_from = Some(start);
-        let mut counted = self.figures.lock();
-        counted.in_service += 1;
-        counted.peak_in_service = counted.peak_in_service.max(counted.in_service);
+        self.figures.lock().enter_service();
     }
 
     /// The call will never be answered.
@@ -119,6 +122,7 @@ impl Call {
         let service = now.duration_since(self.served_from.unwrap_or(self.arrived));
         self.answered = true;
         let mut counted = self.figures.lock();
+        counted.leave(self.served_from.is_some());
         counted.served += 1;
         if let Some(failure) = failure {
             *counted.failures.entry(failure).or_default() += 1;
@@ -131,14 +135,25 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let mut counted = self.figures.lock();
-        counted.in_flight -= 1;
-        counted.in_service -= u64::from(self.served_from.is_some());
-        counted.abandoned += u64::from(!self.answered);
+        if !self.answered {
+            let mut counted = self.figures.lock();
+            counted.leave(self.served_from.is_some());
+            counted.abandoned += 1;
+        }
     }
 }
 
 impl Counted {
+    fn enter_service(&mut self) {
+        self.in_service += 1;
+        self.peak_in_service = self.peak_in_service.max(self.in_service);
+    }
+
+    fn leave(&mut self, service: bool) {
+        self.in_flight -= 1;
+        self.in_service -= u64::from(service);
+    }
+
     fn remember(&mut self, generator: u64, index: u64) {
         if !self.generators.contains_key(&generator) && self.generators.len() >= MAX_GENERATORS {
             let silent = self
@@ -199,8 +214,8 @@ mod tests {
     fn a_call_is_in_flight_until_it_is_answered_or_dropped() {
         let figures = Arc::new(Figures::default());
         let now = Instant::now();
-        let mut first = figures.arrived(now, None);
-        let second = figures.arrived(now, None);
+        let mut first = figures.arrived(now, None, false);
+        let second = figures.arrived(now, None, false);
         first.served_from(now);
         let counted = figures.snapshot();
         assert_eq!((counted.in_flight, counted.in_service), (2, 1));

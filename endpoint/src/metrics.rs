@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn the_text_tells_counts_and_quantiles() {
         let figures = Arc::new(Figures::default());
-        let call = figures.arrived(Instant::now(), Some((1, 1)));
+        let call = figures.arrived(Instant::now(), Some((1, 1)), true);
         call.answered(Duration::from_millis(2), Some(Failure::Body));
         let text = text(&figures.snapshot()).unwrap();
         for line in [

@@ -110,18 +110,21 @@ impl Endpoint {
         let roll = behaviour.dice.roll();
         let asked = delay.as_ref().unwrap_or(&behaviour.delay).quantile(roll.delay);
         let failure = behaviour.failures.pick(roll.failure);
-        let mut call = self.figures.arrived(arrived, idempotency_key(request));
+        let mut call = self
+            .figures
+            .arrived(arrived, idempotency_key(request), behaviour.capacity.is_none());
+        let mut start = arrived;
+        // The slot is given back when the call ends, whichever way.
         let _slot = match &behaviour.capacity {
-            // Never closed; the slot is given back when the call ends, whichever way.
-            Some(capacity) => capacity.acquire().await.ok(),
+            Some(capacity) => {
+                // Never closed, so the slot is always there in the end.
+                let slot = capacity.acquire().await.ok();
+                start = Instant::now();
+                call.served_from(start);
+                slot
+            }
             None => None,
         };
-        let start = if behaviour.capacity.is_some() {
-            Instant::now()
-        } else {
-            arrived
-        };
-        call.served_from(start);
         if failure == Some(Failure::Hang) {
             call.hangs();
             // The connection drops this future when its client leaves.

@@ -125,7 +125,9 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = next => match accepted {
                 Ok((stream, permit)) => {
-                    let (endpoint, stopped) = (Arc::clone(&endpoint), stopped.clone());
+                    // A token of its own, as it is looked at with every step of the connection: one lock for
+                    // all connections would be what they wait for.
+                    let (endpoint, stopped) = (Arc::clone(&endpoint), stopped.child_token());
                     connections.spawn(async move {
                         connection(stream, endpoint, stopped).await;
                         drop(permit);

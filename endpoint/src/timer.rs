@@ -1,6 +1,6 @@
 //! Waiting to the microsecond, which tokio's timer with its wheel of milliseconds cannot: one thread
-//! sleeps until the earliest due time and wakes the tasks. With nothing due it sleeps without end, and
-//! it never spins.
+//! sleeps until just before the earliest due time and wakes its task, which spins for the rest, never
+//! longer than [`LEAD`]. With nothing due the thread sleeps without end and nobody spins.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -9,7 +9,11 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How much earlier than due a task is woken: about what two changes of thread take, from the system to
+/// the timer's thread and from there to the task's.
+const LEAD: Duration = Duration::from_micros(40);
 
 /// The thread that wakes; dropping it ends the thread. Sleeps that are left over are never woken.
 #[derive(Debug)]
@@ -86,14 +90,14 @@ impl Shared {
         sleep_exactly();
         let mut queue = self.lock();
         while !queue.stopped {
-            let now = Instant::now();
-            let due = queue.take_due(now);
+            let horizon = Instant::now() + LEAD;
+            let due = queue.take_due(horizon);
             queue = if !due.is_empty() {
                 drop(queue);
                 due.into_iter().for_each(Waker::wake);
                 self.lock()
             } else if let Some(next) = queue.next() {
-                let left = next.saturating_duration_since(now);
+                let left = next.saturating_duration_since(horizon);
                 self.changed
                     .wait_timeout(queue, left)
                     .unwrap_or_else(PoisonError::into_inner)
@@ -127,10 +131,10 @@ impl Queue {
         self.waiting.first_key_value().map(|((due, _), _)| *due)
     }
 
-    fn take_due(&mut self, now: Instant) -> Vec<Waker> {
+    fn take_due(&mut self, horizon: Instant) -> Vec<Waker> {
         let mut due = Vec::new();
         while let Some(first) = self.waiting.first_entry()
-            && first.key().0 <= now
+            && first.key().0 <= horizon
         {
             due.push(first.remove());
         }
@@ -142,7 +146,11 @@ impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        if Instant::now() >= self.due {
+        let left = self.due.saturating_duration_since(Instant::now());
+        if left <= LEAD {
+            while Instant::now() < self.due {
+                std::hint::spin_loop();
+            }
             return Poll::Ready(());
         }
         let mut queue = self.shared.lock();
@@ -172,7 +180,6 @@ impl Drop for Sleep {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::time::Duration;
 
     #[test]
     fn a_long_delay_is_due_at_its_time_and_not_at_any_cap() {

@@ -157,6 +157,9 @@ async fn no_answer_is_early_and_short_delays_are_kept_beside_many_waiting_calls(
         (stats.served, stats.in_flight, stats.peak_in_flight),
         (400, 200, 201)
     );
+    assert_eq!(client.metric("endpoint_calls_in_service ").await, 200);
+    let peak = client.metric("endpoint_calls_in_service_peak ").await;
+    assert_eq!(peak, 201, "without a capacity all are served at once");
     let [asked, given, excess] = [&stats.delay.asked, &stats.delay.given, &stats.delay.excess];
     assert_eq!((asked.count(), given.count(), excess.count()), (400, 400, 400));
     assert_eq!(asked.max(), Some(Duration::from_micros(1_500)));
@@ -236,6 +239,7 @@ async fn calls_above_the_capacity_wait_for_their_turn() {
     let stats = client.stats().await;
     assert_eq!((stats.served, stats.in_flight, stats.peak_in_flight), (6, 0, 6));
     assert_eq!(client.metric("endpoint_calls_in_service_peak ").await, 2);
+    assert_eq!(client.metric("endpoint_calls_in_service ").await, 0);
     assert!(
         stats.delay.given.max().unwrap() >= delay * 2,
         "waiting is part of what was given"
