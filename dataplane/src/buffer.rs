@@ -1,0 +1,60 @@
+//! The buffers between the vertices: what lies in them and how it is taken out.
+
+pub(crate) mod pull;
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// An event on its way from the source to a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// What the source read; opaque here.
+    pub payload: Vec<u8>,
+    /// The keys given by the source.
+    pub keys: Vec<String>,
+    /// The event time given by the source.
+    pub event_time: SystemTime,
+    /// The headers given by the source.
+    pub headers: HashMap<String, String>,
+    /// The watermark of the read that brought the message, in milliseconds since the epoch.
+    pub watermark_ms: u64,
+    /// Whether the message was older than the watermark when it was read.
+    pub late: bool,
+}
+
+/// What lies in the buffer between source and reduce.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// An event.
+    Event(Message),
+    /// The watermark of an idle source, in milliseconds since the epoch.
+    Watermark(u64),
+}
+
+/// What lies in the buffer between reduce and sink.
+#[derive(Debug)]
+pub(crate) struct Emitted {
+    /// Unique over the run.
+    pub id: String,
+    pub keys: Vec<String>,
+    pub payload: Vec<u8>,
+    /// Event time and watermark, in milliseconds since the epoch.
+    pub event_time_ms: u64,
+}
+
+impl Message {
+    /// The event time in whole milliseconds since the epoch.
+    pub fn event_time_ms(&self) -> u64 {
+        epoch_ms(self.event_time)
+    }
+}
+
+/// Whole milliseconds since the epoch, 0 before it.
+pub(crate) fn epoch_ms(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, crate::config::millis)
+}
+
+/// A time on the wire.
+pub(crate) fn timestamp(time_ms: u64) -> prost_types::Timestamp {
+    (UNIX_EPOCH + Duration::from_millis(time_ms)).into()
+}

@@ -1,0 +1,254 @@
+//! The reduce vertex: one task for all windows. A window that closes is awaited to its end before any other message is
+//! touched, as in Numaflow, where this makes the close tail stall the whole pod.
+
+use std::sync::Arc;
+use std::time::{Instant, UNIX_EPOCH};
+
+use numaflow::proto::reduce::reduce_client::ReduceClient;
+use numaflow::proto::reduce::{ReduceRequest, Window, reduce_request, reduce_response};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::AbortOnDropHandle;
+use tonic::transport::Channel;
+
+use crate::Observer;
+use crate::buffer::{Emitted, Item, Message, timestamp};
+use crate::config::{ACTOR_CHANNEL, Config, PBQ_CHANNEL, REQUEST_CHANNEL, WINDOW_CHANNEL, millis};
+use crate::counts::{Counters, add};
+use crate::error::{Error, Vertex};
+use crate::windows::{Span, Windows};
+
+/// Queue in front of the reducer. Numaflow has two channels with a task between them that only judges messages;
+/// judging here costs no queue of its own, so their sizes add up.
+pub(crate) const REDUCER_QUEUE: usize = PBQ_CHANNEL + ACTOR_CHANNEL;
+/// Queue of one window. Numaflow has two channels with a task between them that only converts.
+pub(crate) const WINDOW_QUEUE: usize = WINDOW_CHANNEL + REQUEST_CHANNEL;
+
+/// Numaflow's slot of every fixed window.
+const SLOT: &str = "0";
+/// The tag of a message that is not forwarded.
+const DROP_TAG: &str = "U+005C__DROP__";
+
+/// A window whose book is closed and whose results are on their way to the sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WindowClosed {
+    /// Start in milliseconds since the epoch.
+    pub start_ms: u64,
+    /// End in milliseconds since the epoch.
+    pub end_ms: u64,
+    /// Messages given to the window.
+    pub events: u64,
+    /// Results that came from it.
+    pub results: u64,
+    /// When the stream's sending half was closed: close of book.
+    pub half_close: Instant,
+    /// When the end of its results was seen here.
+    pub eof: Instant,
+}
+
+/// The reduce vertex at work.
+pub(crate) struct Reducer {
+    client: ReduceClient<Channel>,
+    results: mpsc::Sender<Emitted>,
+    failed: mpsc::Sender<Error>,
+    counters: Arc<Counters>,
+    observer: Arc<dyn Observer>,
+    windows: Windows<OpenWindow>,
+}
+
+/// An open window: dropping the sender is its close of book, dropping the task cancels it.
+struct OpenWindow {
+    requests: mpsc::Sender<ReduceRequest>,
+    task: AbortOnDropHandle<Option<Ended>>,
+    events: u64,
+}
+
+/// The end of a window's stream.
+struct Ended {
+    results: u64,
+    eof: Instant,
+}
+
+/// Runs the reduce vertex until its input ends; windows that are then still open are cancelled.
+pub(crate) async fn run(
+    config: Config,
+    client: ReduceClient<Channel>,
+    mut input: mpsc::Receiver<Item>,
+    results: mpsc::Sender<Emitted>,
+    counters: Arc<Counters>,
+    observer: Arc<dyn Observer>,
+) -> Result<(), Error> {
+    // One slot: the first failure ends the vertex.
+    let (failed, mut failure) = mpsc::channel(1);
+    let windows = Windows::new(millis(config.window), config.allowed_lateness);
+    let mut reducer = Reducer {
+        client,
+        results,
+        failed,
+        counters,
+        observer,
+        windows,
+    };
+    let working = async {
+        while let Some(item) = input.recv().await {
+            match item {
+                Item::Event(message) => reducer.event(message).await,
+                Item::Watermark(watermark_ms) => {
+                    reducer.windows.advance(watermark_ms);
+                    reducer.close_due().await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        biased;
+        Some(error) = failure.recv() => Err(error),
+        () = working => Ok(()),
+    }
+}
+
+impl Reducer {
+    async fn event(&mut self, message: Message) {
+        let event_ms = message.event_time_ms();
+        if let Some(reason) = self.windows.judge(event_ms, message.watermark_ms, message.late) {
+            add(self.counters.dropped(reason), 1);
+            self.observer.dropped(&message, reason);
+            return;
+        }
+        self.close_due().await;
+        let open = |span| {
+            add(&self.counters.windows_opened, 1);
+            let (requests, queued) = mpsc::channel(WINDOW_QUEUE);
+            let stream = WindowStream {
+                client: self.client.clone(),
+                results: self.results.clone(),
+                counters: Arc::clone(&self.counters),
+                span,
+            };
+            let failed = self.failed.clone();
+            let task = tokio::spawn(async move {
+                match stream.run(queued).await {
+                    Ok(ended) => Some(ended),
+                    Err(error) => {
+                        let _ = failed.try_send(error);
+                        None
+                    }
+                }
+            });
+            OpenWindow {
+                requests,
+                task: AbortOnDropHandle::new(task),
+                events: 0,
+            }
+        };
+        let (span, window, first) = self.windows.assign(event_ms, open);
+        let request = request(message, span, first);
+        if window.requests.send(request).await.is_ok() {
+            window.events += 1;
+            add(&self.counters.delivered, 1);
+        } else {
+            // Where the stream failed its own error is there already and wins.
+            let _ = self
+                .failed
+                .try_send(Vertex::Reduce.broke("it ended a window before its close of book"));
+        }
+    }
+
+    /// Closes what the watermark has passed, one after another.
+    async fn close_due(&mut self) {
+        while let Some((span, window)) = self.windows.take_due() {
+            let half_close = Instant::now();
+            drop(window.requests);
+            let Ok(Some(ended)) = window.task.await else {
+                // The failure is on its way; or the task panicked, which must not pass for a closed window.
+                let _ = self
+                    .failed
+                    .try_send(Vertex::Reduce.broke("a window's task ended without a result"));
+                return;
+            };
+            add(&self.counters.windows_closed, 1);
+            self.observer.window_closed(&WindowClosed {
+                start_ms: span.start_ms,
+                end_ms: span.end_ms,
+                events: window.events,
+                results: ended.results,
+                half_close,
+                eof: ended.eof,
+            });
+        }
+    }
+}
+
+/// The call of one window.
+struct WindowStream {
+    client: ReduceClient<Channel>,
+    results: mpsc::Sender<Emitted>,
+    counters: Arc<Counters>,
+    span: Span,
+}
+
+impl WindowStream {
+    /// Sends the window's requests and writes its results to the next buffer, until EOF or the end of the call.
+    async fn run(mut self, requests: mpsc::Receiver<ReduceRequest>) -> Result<Ended, Error> {
+        let call = self.client.reduce_fn(ReceiverStream::new(requests)).await;
+        let mut responses = call
+            .map_err(Vertex::Reduce.failed("opening a window"))?
+            .into_inner();
+        let (mut index, mut results) = (0, 0);
+        loop {
+            let response = responses
+                .message()
+                .await
+                .map_err(Vertex::Reduce.failed("reducing a window"))?;
+            let Some(response) = response.filter(|response| !response.eof) else {
+                return Ok(Ended {
+                    results,
+                    eof: Instant::now(),
+                });
+            };
+            let result = response.result.unwrap_or_default();
+            index += 1;
+            if result.tags.iter().any(|tag| tag == DROP_TAG) {
+                continue;
+            }
+            // A sink that has ended has an error of its own.
+            let _ = self.results.send(self.emitted(result, index - 1)).await;
+            results += 1;
+            add(&self.counters.results, 1);
+        }
+    }
+
+    fn emitted(&self, result: reduce_response::Result, index: u64) -> Emitted {
+        let Span { start_ms, end_ms } = self.span;
+        Emitted {
+            id: format!("reduce-0-{start_ms}-{end_ms}-{index}"),
+            keys: result.keys,
+            payload: result.value,
+            event_time_ms: end_ms - 1,
+        }
+    }
+}
+
+fn request(message: Message, span: Span, first: bool) -> ReduceRequest {
+    use reduce_request::window_operation::Event;
+    let event = if first { Event::Open } else { Event::Append };
+    let window = Window {
+        start: Some(timestamp(span.start_ms)),
+        end: Some(timestamp(span.end_ms)),
+        slot: SLOT.to_owned(),
+    };
+    debug_assert!(message.event_time >= UNIX_EPOCH);
+    ReduceRequest {
+        payload: Some(reduce_request::Payload {
+            keys: message.keys,
+            value: message.payload,
+            event_time: Some(message.event_time.into()),
+            watermark: Some(timestamp(message.watermark_ms)),
+            headers: message.headers,
+        }),
+        operation: Some(reduce_request::WindowOperation {
+            event: event.into(),
+            windows: vec![window],
+        }),
+    }
+}

@@ -1,0 +1,229 @@
+//! The source vertex: read, stamp with the watermark, write to the buffer, acknowledge, and only then read again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use numaflow::proto::source::{AckRequest, Offset, ReadRequest, ack_request, read_request, read_response};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use crate::buffer::{Item, Message, epoch_ms};
+use crate::config::{Config, IdleSource, millis};
+use crate::connect::SourceCalls;
+use crate::counts::{Counters, add};
+use crate::error::{Error, Vertex};
+use crate::windows::Watermark;
+
+/// The source vertex at work.
+pub(crate) struct Source {
+    calls: SourceCalls,
+    buffer: mpsc::Sender<Item>,
+    counters: Arc<Counters>,
+    read_batch: usize,
+    read_timeout: Duration,
+    watermark: Watermark,
+    idle: Option<Idle>,
+}
+
+/// When an idle source's watermark moves next.
+struct Idle {
+    config: IdleSource,
+    next: Instant,
+}
+
+/// One read batch; the offsets are kept apart for the acknowledgement.
+#[derive(Default)]
+struct ReadBatch {
+    messages: Vec<Message>,
+    offsets: Vec<Offset>,
+}
+
+impl Source {
+    pub fn new(
+        config: &Config,
+        calls: SourceCalls,
+        buffer: mpsc::Sender<Item>,
+        counters: Arc<Counters>,
+    ) -> Self {
+        Self {
+            calls,
+            buffer,
+            counters,
+            read_batch: config.read_batch,
+            read_timeout: config.read_timeout,
+            watermark: Watermark::default(),
+            idle: config.idle_source.map(|config| Idle {
+                config,
+                next: Instant::now() + config.threshold,
+            }),
+        }
+    }
+
+    /// Reads until it is stopped; a read that has begun is finished first.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
+        let mut batch = ReadBatch::default();
+        while !stop.is_cancelled() {
+            self.read(&mut batch).await?;
+            if batch.messages.is_empty() {
+                continue;
+            }
+            self.stamp(&mut batch.messages);
+            if !self.write(&mut batch.messages, &stop).await {
+                break;
+            }
+            self.acknowledge(std::mem::take(&mut batch.offsets)).await?;
+            if let Some(idle) = &mut self.idle {
+                idle.next = Instant::now() + idle.config.threshold;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(&mut self, batch: &mut ReadBatch) -> Result<(), Error> {
+        let request = read_request::Request {
+            num_records: self.read_batch as u64,
+            timeout_in_ms: u32::try_from(millis(self.read_timeout)).unwrap_or(u32::MAX),
+        };
+        let request = ReadRequest {
+            request: Some(request),
+            handshake: None,
+        };
+        // A failed send means that the call has ended: its response says why.
+        let _ = self.calls.reads.send(request).await;
+        loop {
+            // The watermark of a source that has just given data does not move by time.
+            let idle = self
+                .idle
+                .as_ref()
+                .filter(|_| batch.messages.is_empty())
+                .map(|idle| idle.next);
+            let response = tokio::select! {
+                biased;
+                response = self.calls.read.message() => response,
+                () = until(idle), if idle.is_some() => {
+                    self.step();
+                    continue;
+                }
+            };
+            let response = response.map_err(Vertex::Source.failed("read"))?;
+            let response = response.ok_or_else(|| Vertex::Source.broke("it ended the read call"))?;
+            if response.status.is_some_and(|status| status.eot) {
+                return Ok(());
+            }
+            if let Some(result) = response.result {
+                add(&self.counters.read, 1);
+                batch.take(result)?;
+            }
+        }
+    }
+
+    /// Numaflow measures idleness from the last data read; from the last acknowledgement it cannot hit data that
+    /// waited for a full buffer.
+    fn step(&mut self) {
+        let Some(idle) = &mut self.idle else { return };
+        idle.next += idle.config.step_interval;
+        self.watermark
+            .step(idle.config.increment_by, epoch_ms(SystemTime::now()));
+        if let Some(watermark) = self.watermark.get() {
+            // A full buffer needs no idle watermark: data will bring a newer one.
+            let _ = self.buffer.try_send(Item::Watermark(watermark));
+        }
+    }
+
+    fn stamp(&mut self, messages: &mut [Message]) {
+        if let Some(oldest) = messages.iter().map(Message::event_time_ms).min() {
+            self.watermark.advance(oldest);
+        }
+        let watermark_ms = self.watermark.get().unwrap_or_default();
+        for message in messages {
+            message.watermark_ms = watermark_ms;
+            message.late = message.event_time_ms() < watermark_ms;
+        }
+    }
+
+    /// Writes to the buffer and waits while it is full. False where that wait was ended.
+    async fn write(&mut self, messages: &mut Vec<Message>, stop: &CancellationToken) -> bool {
+        for message in messages.drain(..) {
+            let slot = match self.buffer.try_reserve() {
+                Ok(slot) => slot,
+                Err(_) => {
+                    self.note_depth();
+                    tokio::select! {
+                        slot = self.buffer.reserve() => match slot {
+                            Ok(slot) => slot,
+                            // The reducer has ended, with an error of its own.
+                            Err(_) => return false,
+                        },
+                        () = stop.cancelled() => return false,
+                    }
+                }
+            };
+            slot.send(Item::Event(message));
+        }
+        self.note_depth();
+        true
+    }
+
+    fn note_depth(&self) {
+        let depth = self.buffer.max_capacity() - self.buffer.capacity();
+        self.counters
+            .max_buffer_depth
+            .fetch_max(depth as u64, Ordering::Relaxed);
+    }
+
+    async fn acknowledge(&mut self, offsets: Vec<Offset>) -> Result<(), Error> {
+        let count = offsets.len();
+        let request = AckRequest {
+            request: Some(ack_request::Request { offsets }),
+            handshake: None,
+        };
+        // As above: the response says why.
+        let _ = self.calls.acks.send(request).await;
+        let response = self
+            .calls
+            .acked
+            .message()
+            .await
+            .map_err(Vertex::Source.failed("ack"))?;
+        match response
+            .and_then(|response| response.result)
+            .and_then(|result| result.success)
+        {
+            Some(()) => {
+                add(&self.counters.acked, count);
+                Ok(())
+            }
+            None => Err(Vertex::Source.broke("it did not confirm an acknowledgement")),
+        }
+    }
+}
+
+impl ReadBatch {
+    fn take(&mut self, result: read_response::Result) -> Result<(), Error> {
+        let offset = result
+            .offset
+            .ok_or_else(|| Vertex::Source.broke("a message has no offset"))?;
+        let event_time = result.event_time.and_then(|time| SystemTime::try_from(time).ok());
+        let event_time = event_time.filter(|time| *time >= SystemTime::UNIX_EPOCH);
+        let event_time =
+            event_time.ok_or_else(|| Vertex::Source.broke("a message has no event time since 1970"))?;
+        self.offsets.push(offset);
+        self.messages.push(Message {
+            payload: result.payload,
+            keys: result.keys,
+            event_time,
+            headers: result.headers,
+            watermark_ms: 0,
+            late: false,
+        });
+        Ok(())
+    }
+}
+
+async fn until(time: Option<Instant>) {
+    if let Some(time) = time {
+        sleep_until(time).await;
+    }
+}
