@@ -1,0 +1,172 @@
+//! The page: everything it shows, gathered for its template. Whatever was written by others (names, reasons, the
+//! plan's text) is escaped there.
+
+use std::collections::BTreeMap;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment};
+use serde::Serialize;
+
+use super::charts::{self, Figure};
+use super::table::Table;
+use super::{sentences, tables, text};
+use crate::summary::{Row, Summary};
+
+#[derive(Serialize)]
+struct Page<'a> {
+    title: &'a str,
+    started: Option<String>,
+    facts: Vec<Fact>,
+    warnings: Vec<String>,
+    asked: Vec<String>,
+    sentences: [String; 3],
+    machine: BTreeMap<&'a str, &'a str>,
+    engine: &'a str,
+    command: &'a str,
+    plan_text: &'a str,
+    tails: Figure,
+    windows: Figure,
+    tables: Tables,
+}
+
+/// A figure at the head of the page.
+#[derive(Serialize)]
+struct Fact {
+    value: String,
+    name: &'static str,
+    bad: bool,
+}
+
+#[derive(Serialize)]
+struct Tables {
+    series: Table,
+    main: Table,
+    latency: Table,
+    prediction: Table,
+    ledger: Table,
+    outcomes: Table,
+    cost: Table,
+    instruments: Table,
+    failures: Table,
+}
+
+/// Draws the page.
+///
+/// # Errors
+/// Where the template fails, which its tests rule out.
+pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|name| match name {
+        "report.css" => AutoEscape::None,
+        _ => AutoEscape::Html,
+    });
+    environment.set_syntax(
+        SyntaxConfig::builder()
+            .trim_blocks(true)
+            .lstrip_blocks(true)
+            .build()?,
+    );
+    environment.add_template("report.css", include_str!("report.css"))?;
+    environment.add_template("report.html", include_str!("report.html.jinja"))?;
+    let page = environment
+        .get_template("report.html")?
+        .render(Serde(Page::new(summary)))?;
+    Ok(text::harmless(&page))
+}
+
+impl<'a> Page<'a> {
+    fn new(summary: &Summary<'a>) -> Self {
+        let facts = summary.facts;
+        let machine = facts.map(|facts| {
+            facts
+                .machine
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+                .collect()
+        });
+        Self {
+            title: facts.map_or("experiment", |facts| facts.plan_name.as_str()),
+            started: summary.first_started_us.map(text::date),
+            facts: head(summary),
+            warnings: warnings(summary),
+            asked: sentences::asked(summary),
+            sentences: sentences::outcome(summary),
+            machine: machine.unwrap_or_default(),
+            engine: facts.map_or("", |facts| facts.engine.as_str()),
+            command: facts.map_or("", |facts| facts.command.as_str()),
+            plan_text: facts.map_or("", |facts| facts.plan_text.as_str()),
+            tails: charts::tails(summary),
+            windows: charts::windows(summary),
+            tables: Tables {
+                series: tables::series(summary).for_page(),
+                main: tables::main(summary).for_page(),
+                latency: tables::latency(summary).for_page(),
+                prediction: tables::prediction(summary).for_page(),
+                ledger: tables::ledger(summary).for_page(),
+                outcomes: tables::outcomes(summary).for_page(),
+                cost: tables::cost(summary).for_page(),
+                instruments: tables::instruments(summary).for_page(),
+                failures: tables::failures(summary).for_page(),
+            },
+        }
+    }
+}
+
+fn head(summary: &Summary<'_>) -> Vec<Fact> {
+    let sum = |of: fn(&Row<'_>) -> u64| summary.rows.iter().map(of).sum::<u64>();
+    let (measured, censored) = (sum(|row| row.measured), sum(|row| row.censored));
+    let failed = sum(|row| row.failed_trials as u64);
+    let ledgers = sum(|row| row.ledger.map_or(0, |sum| sum.trials as u64));
+    let balanced = sum(|row| row.ledger.map_or(0, |sum| sum.balanced as u64));
+    let events = sum(|row| row.ledger.map_or(0, |sum| sum.offered));
+    let fact = |value: u64, name| Fact {
+        value: text::count(value),
+        name,
+        bad: false,
+    };
+    let mut facts = vec![
+        fact(summary.trials.len() as u64, "trials"),
+        fact(events, "events"),
+        fact(measured, "windows measured"),
+        fact(censored, "windows censored"),
+        Fact {
+            value: format!("{} of {}", text::count(balanced), text::count(ledgers)),
+            name: "ledgers balance",
+            bad: balanced < ledgers,
+        },
+    ];
+    if failed > 0 {
+        facts.push(Fact {
+            value: text::count(failed),
+            name: "trials failed",
+            bad: true,
+        });
+    }
+    facts
+}
+
+fn warnings(summary: &Summary<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let ended = summary.trials.len();
+    if let Some(facts) = summary.facts.filter(|facts| facts.trials > ended) {
+        warnings.push(format!(
+            "{ended} of the plan's {} have ended; this report shows those.",
+            text::counted(facts.trials as u64, "trial")
+        ));
+    }
+    let unbalanced = summary.unbalanced().count() as u64;
+    if unbalanced > 0 {
+        warnings.push(format!(
+            "The ledger of {} does not balance: some events are unaccounted for, so do not rely on those figures.",
+            text::counted(unbalanced, "trial")
+        ));
+    }
+    if summary.starts > 1 {
+        warnings.push(format!(
+            "The run was resumed {}.",
+            text::counted(summary.starts as u64 - 1, "time")
+        ));
+    }
+    warnings
+}

@@ -1,0 +1,212 @@
+//! A table that is drawn three ways: on the page, in Markdown and on the terminal.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::text;
+
+/// Rows of a table on the page; more are in the CSV files.
+pub(super) const MAX_ROWS: usize = 1_000;
+
+/// A table whose rows are grouped by cell and named by series.
+#[derive(Debug, Serialize)]
+pub(super) struct Table {
+    pub(super) columns: Vec<Column>,
+    pub(super) rows: Vec<TableRow>,
+    /// Rows left out beyond [`MAX_ROWS`]; set when the page is drawn.
+    pub(super) left_out: usize,
+}
+
+/// A column after those that name the row.
+#[derive(Debug, Serialize)]
+pub(super) struct Column {
+    pub(super) name: &'static str,
+    /// Numbers are set to the right.
+    pub(super) number: bool,
+}
+
+/// A row.
+#[derive(Debug, Serialize)]
+pub(super) struct TableRow {
+    /// The cell's label.
+    pub(super) group: String,
+    /// The series' label.
+    pub(super) label: String,
+    /// The series' small drawing, for the page.
+    pub(super) swatch: String,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// One value.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Entry {
+    pub(super) text: String,
+    pub(super) tone: Tone,
+}
+
+/// How a value is meant; never said by colour alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Tone {
+    Plain,
+    Good,
+    Edge,
+    Bad,
+    Muted,
+}
+
+impl Entry {
+    pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
+        Self {
+            text: text.into(),
+            tone,
+        }
+    }
+
+    pub(super) fn plain(text: impl Into<String>) -> Self {
+        Self::new(text, Tone::Plain)
+    }
+
+    /// A value, or a dash where there is none.
+    pub(super) fn or_dash(text: Option<String>) -> Self {
+        text.map_or_else(|| Self::new("–", Tone::Muted), Self::plain)
+    }
+}
+
+/// Columns of numbers.
+pub(super) fn numbers(names: &[&'static str]) -> Vec<Column> {
+    names.iter().map(|name| Column { name, number: true }).collect()
+}
+
+/// A column of words.
+pub(super) fn words(name: &'static str) -> Column {
+    Column { name, number: false }
+}
+
+impl Table {
+    /// Leaves out what a page should not carry.
+    pub(super) fn for_page(mut self) -> Self {
+        self.left_out = self.rows.len().saturating_sub(MAX_ROWS);
+        self.rows.truncate(MAX_ROWS);
+        self
+    }
+
+    /// As GitHub's Markdown.
+    pub(super) fn markdown(&self) -> String {
+        let safe = |raw: &str| {
+            let escaped = text::harmless(raw).replace('\\', "\\\\").replace('|', "\\|");
+            escaped.replace(['\n', '\t'], " ").replace('<', "&lt;")
+        };
+        let mut out = String::from("| cell | strategy |");
+        for column in &self.columns {
+            let _ = write!(out, " {} |", column.name);
+        }
+        out.push_str("\n|---|---|");
+        for column in &self.columns {
+            out.push_str(if column.number { "---:|" } else { "---|" });
+        }
+        out.push('\n');
+        for row in &self.rows {
+            let _ = write!(out, "| {} | {} |", safe(&row.group), safe(&row.label));
+            for entry in &row.entries {
+                let _ = write!(out, " {} |", safe(&entry.text));
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// In columns of equal width, cells as headings.
+    pub(super) fn terminal(&self) -> String {
+        let width = |text: &str| text.chars().count();
+        let labels = self
+            .rows
+            .iter()
+            .map(|row| width(&row.label))
+            .chain([width("strategy")]);
+        let first = labels.max().unwrap_or(0) + 2;
+        let widths: Vec<usize> = self
+            .columns
+            .iter()
+            .enumerate()
+            .map(|(i, column)| {
+                let entries = self.rows.iter().filter_map(|row| row.entries.get(i));
+                entries
+                    .map(|entry| width(&entry.text))
+                    .chain([width(column.name)])
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let line = |label: &str, texts: &mut dyn Iterator<Item = &str>| {
+            let mut line = format!("{label:<first$}");
+            for ((text, column), width) in texts.zip(&self.columns).zip(&widths) {
+                let _ = if column.number {
+                    write!(line, "  {text:>width$}")
+                } else {
+                    write!(line, "  {text:<width$}")
+                };
+            }
+            text::harmless(line.trim_end()) + "\n"
+        };
+        let mut out = line("strategy", &mut self.columns.iter().map(|column| column.name));
+        let mut group = None;
+        for row in &self.rows {
+            if group != Some(&row.group) {
+                out.push_str(&format!("{}\n", text::harmless(&row.group)));
+                group = Some(&row.group);
+            }
+            out.push_str(&line(
+                &format!("  {}", row.label),
+                &mut row.entries.iter().map(|e| e.text.as_str()),
+            ));
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> Table {
+        let row = |group: &str, label: &str, number: &str, word: &str| TableRow {
+            group: group.into(),
+            label: label.into(),
+            swatch: String::new(),
+            entries: vec![Entry::plain(number), Entry::plain(word)],
+        };
+        Table {
+            columns: vec![
+                Column {
+                    name: "tail",
+                    number: true,
+                },
+                words("verdict"),
+            ],
+            rows: vec![
+                row("RPU 10", "async", "1.00 s", "a|b"),
+                row("RPU 10", "thread-pool", "200 µs", "c\nd"),
+            ],
+            left_out: 0,
+        }
+    }
+
+    #[test]
+    fn a_terminal_table_is_aligned_by_characters() {
+        let mut table = table();
+        table.rows[1].entries[1].text = "cd".into();
+        assert_eq!(
+            table.terminal(),
+            "strategy         tail  verdict\nRPU 10\n  async        1.00 s  a|b\n  thread-pool  200 µs  cd\n"
+        );
+    }
+
+    #[test]
+    fn markdown_keeps_its_columns_whatever_is_written() {
+        let markdown = table().markdown();
+        assert!(markdown.contains("| RPU 10 | async | 1.00 s | a\\|b |\n"));
+        assert!(markdown.contains("| RPU 10 | thread-pool | 200 µs | c d |\n"));
+    }
+}
