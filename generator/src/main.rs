@@ -46,16 +46,16 @@ const EXAMPLES: &str = "Examples:
 #[command(version, after_help = EXAMPLES)]
 struct Args {
     /// Events per second, over all keys [1 to 1000000]
-    #[arg(long, env = "RPU", value_name = "N", default_value = "100", value_parser = rpu, allow_negative_numbers = true)]
+    #[arg(long, env = "RPU", value_name = "N", default_value = "100", value_parser = rpu, allow_hyphen_values = true)]
     rpu: NonZeroU32,
     /// Number of keys, named key-0 and on [1 to 1000000]
-    #[arg(long, env = "KEYS", value_name = "N", default_value = "1", value_parser = key_count, allow_negative_numbers = true)]
+    #[arg(long, env = "KEYS", value_name = "N", default_value = "1", value_parser = key_count, allow_hyphen_values = true)]
     keys: NonZeroU32,
     /// Exponent of the keys' Zipf distribution; 0 deals the keys in turn
-    #[arg(long, env = "KEY_SKEW", value_name = "F", default_value = "0", value_parser = key_skew, allow_negative_numbers = true)]
+    #[arg(long, env = "KEY_SKEW", value_name = "F", default_value = "0", value_parser = key_skew, allow_hyphen_values = true)]
     key_skew: f64,
     /// Bytes of a message's payload; 0 for the smallest [at most 1000000]
-    #[arg(long, env = "PAYLOAD_SIZE", value_name = "N", default_value = "0", value_parser = payload_size, allow_negative_numbers = true)]
+    #[arg(long, env = "PAYLOAD_SIZE", value_name = "N", default_value = "0", value_parser = payload_size, allow_hyphen_values = true)]
     payload_size: usize,
     /// Number of events; 0 for no end
     #[arg(
@@ -63,7 +63,7 @@ struct Args {
         env = "COUNT",
         value_name = "N",
         default_value_t = 0,
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
     count: u64,
     /// Decides which event gets which key under --key-skew
@@ -72,11 +72,11 @@ struct Args {
         env = "SEED",
         value_name = "N",
         default_value_t = 0,
-        allow_negative_numbers = true
+        allow_hyphen_values = true
     )]
     seed: u64,
     /// Make event 0 due at a multiple of this duration, like 10s; otherwise at the first read
-    #[arg(long, env = "ALIGN", value_name = "DURATION", value_parser = align, allow_negative_numbers = true)]
+    #[arg(long, env = "ALIGN", value_name = "DURATION", value_parser = align, allow_hyphen_values = true)]
     align: Option<Duration>,
     /// Address for /stats, /metrics and /healthz; where it listens is printed as one line of JSON
     #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS")]
