@@ -1,5 +1,8 @@
 //! The generator as Numaflow meets it: the real binary, driven over its socket by the SDK's own client.
 
+// The lint's exception for tests does not reach the functions they share.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Output;
