@@ -222,3 +222,6 @@ fn instruments(
         engine,
     }
 }
+
+#[cfg(test)]
+mod tests;

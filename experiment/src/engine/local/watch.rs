@@ -179,3 +179,87 @@ impl Observer for Watch {
         self.changed.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(line: u64, event_time_ms: i64) -> SinkLine {
+        SinkLine {
+            process: 1,
+            line,
+            arrival_us: 40 + line,
+            id: format!("id-{line}"),
+            keys: Vec::new(),
+            event_time_ms,
+            duplicate: line == 1,
+            record: None,
+            text: Some("done".to_owned()),
+        }
+    }
+
+    #[test]
+    fn lines_belong_to_the_window_that_ends_with_them() {
+        let mut seen = Seen::default();
+        for (number, event_time_ms) in [(0, 10_999), (1, 10_999), (2, 11_999)] {
+            seen.arrive(line(number, event_time_ms), 1_000).unwrap();
+        }
+        let found: Vec<_> = seen
+            .arrivals
+            .iter()
+            .map(|(start, of)| (*start, of.lines, of.duplicates, of.last_us))
+            .collect();
+        assert_eq!(found, [(10_000, 2, 1, 41), (11_000, 1, 0, 42)]);
+    }
+
+    #[test]
+    fn a_missing_line_is_noticed() {
+        let mut seen = Seen::default();
+        seen.arrive(line(0, 999), 1_000).unwrap();
+        let gap = seen.arrive(line(2, 999), 1_000);
+        assert!(matches!(
+            gap,
+            Err(EngineError::SinkGap {
+                expected: 1,
+                found: 2
+            })
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_trial_is_complete_when_every_window_has_all_its_results() {
+        let watch = Watch::new(1_000);
+        let closed = |start_ms: u64| {
+            let now = Instant::now();
+            watch.window_closed(&WindowClosed {
+                start_ms,
+                end_ms: start_ms + 1_000,
+                events: 5,
+                results: 2,
+                half_close: now,
+                eof: now,
+            });
+        };
+        let arrive = |number: u64, event_time_ms: i64| {
+            watch.lock().arrive(line(number, event_time_ms), 1_000).unwrap();
+            watch.changed.notify_one();
+        };
+        let progress = Mutex::new(Vec::new());
+        let complete = watch.complete(&[10_000, 11_000], |closed| progress.lock().unwrap().push(closed));
+        let happen = async {
+            for (start_ms, first) in [(10_000, 0), (11_000, 2)] {
+                closed(start_ms);
+                tokio::task::yield_now().await;
+                for number in [first, first + 1] {
+                    arrive(number, start_ms as i64 + 999);
+                    tokio::task::yield_now().await;
+                }
+            }
+        };
+        tokio::join!(complete, happen);
+        let mut progress = progress.into_inner().unwrap();
+        progress.dedup();
+        assert_eq!(progress, [0, 1, 2]);
+        assert!(watch.seen().complete(10_000) && !watch.seen().complete(12_000));
+    }
+}
