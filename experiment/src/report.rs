@@ -4,6 +4,7 @@
 mod charts;
 mod csv;
 mod page;
+mod question;
 mod sentences;
 mod svg;
 mod table;

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::charts::{self, Figure};
 use super::table::Table;
-use super::{sentences, tables, text};
+use super::{question, sentences, tables, text};
 use crate::summary::{Row, Summary};
 
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Page<'a> {
     title: &'a str,
     started: Option<String>,
     facts: Vec<Fact>,
-    warnings: Vec<String>,
+    notes: Vec<Note>,
     asked: Vec<String>,
     sentences: [String; 3],
     machine: BTreeMap<&'a str, &'a str>,
@@ -35,6 +35,13 @@ struct Page<'a> {
 struct Fact {
     value: String,
     name: &'static str,
+    bad: bool,
+}
+
+/// What must be known before anything else is believed.
+#[derive(Serialize)]
+struct Note {
+    text: String,
     bad: bool,
 }
 
@@ -89,9 +96,12 @@ impl<'a> Page<'a> {
             title: facts.map_or("experiment", |facts| facts.plan_name.as_str()),
             started: summary.first_started_us.map(text::date),
             facts: head(summary),
-            warnings: warnings(summary),
-            asked: sentences::asked(summary),
-            sentences: sentences::outcome(summary),
+            notes: notes(summary),
+            asked: question::asked(summary)
+                .iter()
+                .map(|paragraph| text::unbreakable(paragraph))
+                .collect(),
+            sentences: sentences::outcome(summary).map(|sentence| text::unbreakable(&sentence)),
             machine: machine.unwrap_or_default(),
             engine: facts.map_or("", |facts| facts.engine.as_str()),
             command: facts.map_or("", |facts| facts.command.as_str()),
@@ -146,27 +156,30 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
     facts
 }
 
-fn warnings(summary: &Summary<'_>) -> Vec<String> {
-    let mut warnings = Vec::new();
-    let ended = summary.trials.len();
-    if let Some(facts) = summary.facts.filter(|facts| facts.trials > ended) {
-        warnings.push(format!(
-            "{ended} of the plan's {} have ended; this report shows those.",
-            text::counted(facts.trials as u64, "trial")
-        ));
-    }
+fn notes(summary: &Summary<'_>) -> Vec<Note> {
+    let mut notes = Vec::new();
     let unbalanced = summary.unbalanced().count() as u64;
     if unbalanced > 0 {
-        warnings.push(format!(
+        let text = format!(
             "The ledger of {} does not balance: some events are unaccounted for, so do not rely on those figures.",
             text::counted(unbalanced, "trial")
-        ));
+        );
+        notes.push(Note { text, bad: true });
+    }
+    let ended = summary.trials.len();
+    if let Some(facts) = summary.facts.filter(|facts| facts.trials > ended) {
+        let all = text::counted(facts.trials as u64, "trial");
+        notes.push(Note {
+            text: format!("{ended} of the plan's {all} have ended; this report shows those."),
+            bad: false,
+        });
     }
     if summary.starts > 1 {
-        warnings.push(format!(
-            "The run was resumed {}.",
-            text::counted(summary.starts as u64 - 1, "time")
-        ));
+        let times = text::counted(summary.starts as u64 - 1, "time");
+        notes.push(Note {
+            text: format!("The run was resumed {times}."),
+            bad: false,
+        });
     }
-    warnings
+    notes
 }

@@ -1,96 +1,9 @@
-//! What was asked and what came out, in words. Every sentence is computed and must be true of odd runs too: a single
-//! strategy, everything censored, everything failed, nothing run.
-
-use std::collections::BTreeSet;
-
-use wire::Workload;
+//! What came out, in words. Every sentence is computed and must be true of odd runs too: a single strategy,
+//! everything censored, everything failed, nothing run.
 
 use super::text;
 use crate::predict::Verdict;
 use crate::summary::{Agreement, Condition, Row, Summary};
-use crate::trial::TrialSettings;
-
-/// The plan's question, a paragraph in each entry.
-pub(super) fn asked(summary: &Summary<'_>) -> Vec<String> {
-    let all: Vec<&TrialSettings> = summary
-        .trials
-        .iter()
-        .map(|outcome| &outcome.trial.settings)
-        .collect();
-    if all.is_empty() {
-        return vec!["No trial has ended yet, so there is nothing to show.".to_owned()];
-    }
-    let strategies = distinct(summary.series.iter().map(|series| series.strategy.to_string()));
-    let rpus: BTreeSet<u64> = all.iter().map(|asked| asked.rpu.get()).collect();
-    let rpus: Vec<String> = rpus.into_iter().map(text::count).collect();
-    let mut by_delay: Vec<_> = summary
-        .cells
-        .iter()
-        .map(|cell| (cell.delay_mean, cell.delay.clone()))
-        .collect();
-    by_delay.sort();
-    let delays = distinct(by_delay.into_iter().map(|(_, delay)| delay));
-    let work = match (
-        all.iter().any(|a| a.workload == Workload::Http),
-        all.iter().any(|a| a.workload == Workload::Cpu),
-    ) {
-        (true, false) => "a call to an endpoint that takes",
-        (false, true) => "a computation that takes a processor",
-        _ => "a call or a computation that takes",
-    };
-    let how = if strategies.len() == 1 {
-        format!("up to which rate does {} keep up", strategies[0])
-    } else {
-        format!(
-            "which of {} keeps up, and how long does the window take to give its result",
-            text::list(&strategies)
-        )
-    };
-    let question = format!(
-        "When every event of a window needs {work} {}, {how}, at {} events per second (RPU)?",
-        alternatives(&delays),
-        alternatives(&rpus)
-    );
-    vec![question, conditions(summary, &all)]
-}
-
-fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
-    let of =
-        |value: fn(&TrialSettings) -> String| text::list(&distinct(all.iter().map(|asked| value(asked))));
-    let repeats = summary.rows.iter().map(|row| row.trials.len()).max().unwrap_or(1) as u64;
-    let mut sentence = format!(
-        "Each trial runs the whole pipeline: {} warm-up and {} measured windows of {}, {} {}",
-        of(|a| text::count(u64::from(a.warmup))),
-        of(|a| text::count(u64::from(a.windows))),
-        of(|a| text::setting(a.window)),
-        of(|a| text::count(a.keys.get())),
-        if all.iter().all(|asked| asked.keys.get() == 1) {
-            "key"
-        } else {
-            "keys"
-        },
-    );
-    if repeats > 1 {
-        sentence.push_str(&format!(
-            "; each setting is run up to {} times",
-            text::count(repeats)
-        ));
-    }
-    sentence.push('.');
-    let others = distinct(
-        summary
-            .cells
-            .iter()
-            .flat_map(|cell| cell.others.iter().map(|other| other.name.to_owned())),
-    );
-    if !others.is_empty() {
-        sentence.push_str(&format!(
-            " Varied beside rate and delay: {}.",
-            text::list(&others)
-        ));
-    }
-    sentence
-}
 
 /// The three sentences.
 pub(super) fn outcome(summary: &Summary<'_>) -> [String; 3] {
@@ -135,7 +48,11 @@ fn kept_up(summary: &Summary<'_>) -> String {
     let clauses: Vec<String> = scores
         .iter()
         .map(|((kept, judged), labels)| {
-            let (each, its) = if labels.len() > 1 { (" each", "their") } else { ("", "its") };
+            let (each, its) = if labels.len() > 1 {
+                (" each", "their")
+            } else {
+                ("", "its")
+            };
             let cells = match (*kept, *judged) {
                 (1, 1) => format!("in {its} only cell"),
                 (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
@@ -170,10 +87,24 @@ fn capitalised(sentence: &str) -> String {
 fn tails(summary: &Summary<'_>) -> String {
     let mut hardest: Vec<usize> = (0..summary.cells.len()).collect();
     // The hardest first; of equals the one with the higher rate, then the later one.
-    let key = |cell: &usize| summary.cells.get(*cell).map(|c| (c.needed_in_flight(), c.rpu as f64));
-    hardest.sort_by(|a, b| key(b).partial_cmp(&key(a)).unwrap_or(std::cmp::Ordering::Equal).then(b.cmp(a)));
+    let key = |cell: &usize| {
+        summary
+            .cells
+            .get(*cell)
+            .map(|c| (c.needed_in_flight(), c.rpu as f64))
+    };
+    hardest.sort_by(|a, b| {
+        key(b)
+            .partial_cmp(&key(a))
+            .unwrap_or(std::cmp::Ordering::Equal)
+            .then(b.cmp(a))
+    });
     let with_tail = |cell: usize| -> Vec<&Row<'_>> {
-        summary.rows_of(cell).iter().filter(|row| row.close_tail.is_some()).collect()
+        summary
+            .rows_of(cell)
+            .iter()
+            .filter(|row| row.close_tail.is_some())
+            .collect()
     };
     for cell in &hardest {
         let rows = with_tail(*cell);
@@ -181,7 +112,10 @@ fn tails(summary: &Summary<'_>) -> String {
             return compared(summary, *cell, &rows, hardest.first() == Some(cell));
         }
     }
-    let measured: Vec<usize> = hardest.into_iter().filter(|cell| !with_tail(*cell).is_empty()).collect();
+    let measured: Vec<usize> = hardest
+        .into_iter()
+        .filter(|cell| !with_tail(*cell).is_empty())
+        .collect();
     match measured.as_slice() {
         [] => "No window gave a result, so there is no close tail to compare.".to_owned(),
         cells => alone(summary, cells),
@@ -206,7 +140,11 @@ fn tail_of(row: &Row<'_>) -> String {
 
 /// The extremes of a cell, and what must be known of its strategies beside them.
 fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_all: bool) -> String {
-    let label = summary.cells.get(cell).map(crate::summary::Cell::label).unwrap_or_default();
+    let label = summary
+        .cells
+        .get(cell)
+        .map(crate::summary::Cell::label)
+        .unwrap_or_default();
     let by_tail = |row: &&&Row<'_>| row.close_tail.map(|spread| spread.median);
     let (Some(low), Some(high)) = (rows.iter().min_by_key(by_tail), rows.iter().max_by_key(by_tail)) else {
         return String::new();
@@ -231,11 +169,22 @@ fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_al
         name(high)
     );
     let names = |fits: fn(&Row<'_>) -> bool| -> Vec<String> {
-        summary.rows_of(cell).iter().filter(|row| fits(row)).map(name).collect()
+        summary
+            .rows_of(cell)
+            .iter()
+            .filter(|row| fits(row))
+            .map(name)
+            .collect()
     };
     let parts = [
-        (names(|row| row.close_tail.is_some() && row.condition != Some(Condition::KeptUp)), "did not keep up there"),
-        (names(|row| row.close_tail.is_none() && !row.all_failed()), "gave no result there"),
+        (
+            names(|row| row.close_tail.is_some() && row.condition != Some(Condition::KeptUp)),
+            "did not keep up there",
+        ),
+        (
+            names(|row| row.close_tail.is_none() && !row.all_failed()),
+            "gave no result there",
+        ),
         (names(|row| row.all_failed()), "failed there"),
     ];
     for (names, what) in parts.iter().filter(|(names, _)| !names.is_empty()) {
@@ -340,22 +289,4 @@ pub(super) fn condition(condition: Option<Condition>) -> &'static str {
         Some(Condition::Censored) => "no result in time",
         None => "failed",
     }
-}
-
-fn alternatives(values: &[String]) -> String {
-    match values {
-        [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
-        _ => values.concat(),
-    }
-}
-
-/// Each text once, in the order of its first.
-fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
-    let mut distinct: Vec<String> = Vec::new();
-    for text in texts {
-        if !distinct.contains(&text) {
-            distinct.push(text);
-        }
-    }
-    distinct
 }

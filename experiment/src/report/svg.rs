@@ -209,11 +209,12 @@ fn doubled(radius: &str) -> String {
 }
 
 impl Linear {
-    /// From zero to a round value at or above `highest`, over `places`.
-    pub(crate) fn from_zero(highest: f64, places: (f64, f64)) -> Self {
-        let step = nice_step(highest, 5);
+    /// From a round value at or below `lowest` to one at or above `highest`, over `places`.
+    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
+        let step = nice_step(highest - lowest, 5);
+        let low = (lowest / step + 1e-9).floor().max(0.0) * step;
         Self {
-            values: (0.0, (highest / step).ceil().max(1.0) * step),
+            values: (low, ((highest / step).ceil() * step).max(low + step)),
             places,
         }
     }
@@ -297,9 +298,13 @@ mod tests {
 
     #[test]
     fn ticks_are_round() {
-        let scale = Linear::from_zero(11.3, (100.0, 0.0));
+        let scale = Linear::around(0.0, 11.3, (100.0, 0.0));
         assert_eq!(scale.ticks(5), [0.0, 5.0, 10.0, 15.0]);
         assert_eq!(scale.at(0.0), 100.0);
+        assert_eq!(
+            Linear::around(10.0, 11.2, (100.0, 0.0)).ticks(5),
+            [10.0, 10.5, 11.0, 11.5]
+        );
         let log = Log::around(150.0, 1_020_000.0, (100.0, 0.0));
         assert_eq!(
             log.ticks().into_iter().map(micros_label).collect::<Vec<_>>(),
@@ -319,7 +324,7 @@ mod tests {
             prop_assert!((20.0..=200.0).contains(&log.at(value)));
             prop_assert!(log.at(low) >= log.at(low * factor));
             prop_assert!((1..=60).contains(&log.ticks().len()));
-            let linear = Linear::from_zero(low, (200.0, 20.0));
+            let linear = Linear::around(low, low * factor, (200.0, 20.0));
             prop_assert!((20.0..=200.0).contains(&linear.at(value)));
             prop_assert!((2..=12).contains(&linear.ticks(5).len()));
         }

@@ -1,5 +1,7 @@
 //! The report's tables, each from the summary: what a row shows and what is said where nothing was measured.
 
+mod trials;
+
 use std::time::Duration;
 
 use wire::{Latencies, Outcome, StartRule};
@@ -8,9 +10,11 @@ use super::charts::Style;
 use super::sentences;
 use super::table::{Entry, Table, TableRow, Tone, numbers, words};
 use super::text;
-use crate::outcome::{Cost, Instruments, Ledger, TrialEnd, TrialOutcome};
+use crate::outcome::Cost;
 use crate::predict::Verdict;
 use crate::summary::{Agreement, Condition, Row, Spread, Summary};
+
+pub(super) use trials::{failures, instruments, ledger};
 
 /// A table with one row for each row of the summary.
 fn by_row(
@@ -27,29 +31,6 @@ fn by_row(
     Table {
         columns,
         rows: rows.collect(),
-        left_out: 0,
-    }
-}
-
-/// A table with one row for each trial that has what is shown.
-fn by_trial(
-    summary: &Summary<'_>,
-    columns: Vec<super::table::Column>,
-    entries: impl Fn(&TrialOutcome) -> Option<Vec<Entry>>,
-) -> Table {
-    let mut rows = Vec::new();
-    for row in &summary.rows {
-        for trial in &row.trials {
-            let repeat = match row.trials.len() {
-                1 => String::new(),
-                _ => format!(", repeat {}", trial.trial.repeat + 1),
-            };
-            rows.extend(entries(trial).map(|entries| named(summary, row, &repeat, entries)));
-        }
-    }
-    Table {
-        columns,
-        rows,
         left_out: 0,
     }
 }
@@ -257,45 +238,6 @@ fn prediction_entries(row: &Row<'_>) -> Vec<Entry> {
     ]
 }
 
-/// Where the events of each trial went.
-pub(super) fn ledger(summary: &Summary<'_>) -> Table {
-    let mut columns = numbers(&[
-        "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
-    ]);
-    columns.push(words("balance"));
-    by_trial(summary, columns, |trial| {
-        trial.ledger.as_ref().map(ledger_entries)
-    })
-}
-
-fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
-    let count = |number: u64| Entry::plain(text::count(number));
-    let unwelcome = |number: u64| match number {
-        0 => Entry::new("0", Tone::Muted),
-        number => Entry::new(text::count(number), Tone::Edge),
-    };
-    let balance = if ledger.balances() {
-        Entry::new("✓ balances", Tone::Good)
-    } else {
-        let errors = match ledger.errors.as_slice() {
-            [] => "the parts do not add up to what was offered".to_owned(),
-            errors => errors.join("; "),
-        };
-        Entry::new(format!("✗ ERROR: {errors}"), Tone::Bad)
-    };
-    vec![
-        count(ledger.offered),
-        unwelcome(ledger.unsent),
-        unwelcome(ledger.late),
-        count(ledger.ok),
-        unwelcome(ledger.failed),
-        unwelcome(ledger.open),
-        unwelcome(ledger.lost),
-        unwelcome(ledger.repeated),
-        balance,
-    ]
-}
-
 /// Calls by how they ended; only outcomes that occurred have a column.
 pub(super) fn outcomes(summary: &Summary<'_>) -> Table {
     let occurred: Vec<Outcome> = Outcome::ALL
@@ -353,50 +295,6 @@ fn cost_entries(cost: &Cost) -> Vec<Entry> {
         Entry::plain(text::bytes(cost.peak_memory_bytes)),
         Entry::plain(text::count(cost.peak_threads)),
     ]
-}
-
-/// How exact the instruments were in each trial.
-pub(super) fn instruments(summary: &Summary<'_>) -> Table {
-    let columns = numbers(&[
-        "generator late p99",
-        "overdue events",
-        "endpoint excess p50",
-        "endpoint excess p99",
-        "calls served",
-        "peak in flight",
-        "repeated calls",
-    ]);
-    by_trial(summary, columns, |trial| {
-        trial.instruments.as_ref().map(instrument_entries)
-    })
-}
-
-fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
-    let mut entries = quantiles(&instruments.generator_lateness, &[0.99]);
-    entries.push(Entry::plain(text::count(instruments.overdue)));
-    entries.extend(quantiles(&instruments.endpoint_excess, &[0.5, 0.99]));
-    let counts = [
-        instruments.endpoint_served,
-        instruments.endpoint_peak_in_flight,
-        instruments.endpoint_repeats,
-    ];
-    entries.extend(counts.map(|number| Entry::plain(text::count(number))));
-    entries
-}
-
-/// Trials that could not be run to their end, with the reason.
-pub(super) fn failures(summary: &Summary<'_>) -> Table {
-    by_trial(
-        summary,
-        vec![words("trial"), words("reason")],
-        |trial| match &trial.end {
-            TrialEnd::Failed { reason } => Some(vec![
-                Entry::plain(trial.trial.id.clone()),
-                Entry::new(reason.clone(), Tone::Bad),
-            ]),
-            TrialEnd::Completed | TrialEnd::CutOff => None,
-        },
-    )
 }
 
 /// The table that ends a run: what matters most, in a terminal's width.

@@ -66,7 +66,7 @@ pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -84,8 +84,8 @@ pub(crate) fn ratio(value: f64) -> String {
     if !value.is_finite() {
         return "∞".to_owned();
     }
-    if value != 0.0 && value.abs() < 0.001 {
-        return format!("{value:.1e}");
+    if value > 0.0 && value < 0.001 {
+        return "< 0.001".to_owned();
     }
     let decimals = match value.abs() {
         v if v >= 99.95 => 0,
@@ -123,6 +123,23 @@ pub(crate) fn list<S: AsRef<str>>(parts: &[S]) -> String {
             format!("{} and {}", most.join(", "), last.as_ref())
         }
     }
+}
+
+/// The text with numbers held together with their units, so that no line breaks between them.
+pub(crate) fn unbreakable(text: &str) -> String {
+    let mut text = text.to_owned();
+    for unit in ["µs", "ms", "s", "%"] {
+        for digit in '0'..='9' {
+            for end in [" ", ")", ",", ".", ";"] {
+                let (from, to) = (
+                    format!("{digit} {unit}{end}"),
+                    format!("{digit}\u{a0}{unit}{end}"),
+                );
+                text = text.replace(&from, &to);
+            }
+        }
+    }
+    text
 }
 
 /// A stamp in microseconds since the epoch as UTC.
@@ -187,6 +204,10 @@ mod tests {
         assert_eq!(
             ["512 B", "1 KiB", "41.3 MiB", "2 TiB"],
             [512, 1024, 43_306_189, 2 << 40].map(bytes)
+        );
+        assert_eq!(
+            unbreakable("of 6.20 s (a), 5 s, 3 sinks"),
+            "of 6.20\u{a0}s (a), 5\u{a0}s, 3 sinks"
         );
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(counted(1, "window"), "1 window");

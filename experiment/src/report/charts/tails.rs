@@ -7,7 +7,7 @@ use crate::report::text;
 use crate::summary::{Cell, Row, Spread, Summary};
 
 const WIDTH: f64 = 380.0;
-const HEIGHT: f64 = 300.0;
+const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = WIDTH - 10.0;
 const BOTTOM: f64 = HEIGHT - 44.0;
@@ -105,6 +105,10 @@ impl Frame {
         }
     }
 
+    fn top(&self) -> f64 {
+        self.scale.places.1
+    }
+
     fn category(&self) -> f64 {
         (RIGHT - LEFT) / self.rpus.len().max(1) as f64
     }
@@ -193,8 +197,8 @@ fn axes(svg: &mut Svg, frame: &Frame, cell: &Cell) {
         if place > 0 {
             svg.line(
                 "grid",
+                (places.at(place as f64), frame.top()),
                 (places.at(place as f64), BOTTOM),
-                (places.at(place as f64), BOTTOM + 5.0),
             );
         }
         if place % every == 0 {

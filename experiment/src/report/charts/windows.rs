@@ -1,14 +1,18 @@
 //! The original's chart, one panel for each cell: execution time of each window, one line for each trial. Censored
 //! windows are gaps with a cross at the top edge, in a row of their own for each series.
 
+mod scales;
+
+use scales::Scales;
+
 use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
 use crate::outcome::{TrialOutcome, WindowResult};
 use crate::report::svg::{Anchor, Linear, Marker, Svg};
 use crate::report::text;
 use crate::summary::{Row, Summary};
 
-const WIDTH: f64 = 520.0;
-const HEIGHT: f64 = 280.0;
+const WIDTH: f64 = 440.0;
+const HEIGHT: f64 = 270.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = WIDTH - 12.0;
 const BOTTOM: f64 = HEIGHT - 42.0;
@@ -28,15 +32,6 @@ struct Point {
     seconds: Option<f64>,
     /// Whether any of its windows is censored.
     censored: bool,
-}
-
-struct Scales {
-    x: Linear,
-    y: Linear,
-    /// Series with censored windows, in the order of their rows of crosses.
-    crossed: Vec<usize>,
-    last_index: u32,
-    warmups: u32,
 }
 
 /// Draws the original's chart for each cell.
@@ -148,44 +143,6 @@ fn points(windows: &[WindowResult], width: usize) -> Vec<Point> {
     windows.chunks(width).map(of).collect()
 }
 
-impl Scales {
-    fn of(summary: &Summary<'_>, cell: usize, lines: &[(&Row<'_>, Vec<Point>)]) -> Self {
-        let all = || lines.iter().flat_map(|(_, points)| points);
-        let mut crossed: Vec<usize> = lines
-            .iter()
-            .filter(|(_, points)| points.iter().any(|p| p.censored))
-            .map(|(row, _)| row.series)
-            .collect();
-        crossed.dedup();
-        let top = if crossed.is_empty() {
-            TOP + 4.0
-        } else {
-            TOP + crossed.len() as f64 * CROSS_ROW + 12.0
-        };
-        let window = summary
-            .cells
-            .get(cell)
-            .map_or(0.0, |cell| cell.window.as_secs_f64());
-        let highest = all().filter_map(|point| point.seconds).fold(window, f64::max);
-        let last_index = all().map(|point| point.index).max().unwrap_or(0);
-        let x = Linear {
-            values: (0.0, f64::from(last_index.max(1))),
-            places: (LEFT + 12.0, RIGHT - 10.0),
-        };
-        Self {
-            x,
-            y: Linear::from_zero(highest * 1.02, (BOTTOM, top)),
-            crossed,
-            last_index,
-            warmups: all()
-                .filter(|point| point.warmup)
-                .map(|point| point.index + 1)
-                .max()
-                .unwrap_or(0),
-        }
-    }
-}
-
 fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
     svg.text(
         "axis-title",
@@ -206,9 +163,11 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
         }
     }
     let ticks = scales.y.ticks(5);
-    let decimals = ticks
-        .get(1)
-        .map_or(0, |step| usize::from(*step < 0.95) + usize::from(*step < 0.095));
+    let step = ticks
+        .first()
+        .zip(ticks.get(1))
+        .map_or(1.0, |(first, second)| second - first);
+    let decimals = usize::from(step < 0.95) + usize::from(step < 0.095);
     for tick in ticks {
         let y = scales.y.at(tick);
         svg.line("grid", (LEFT, y), (RIGHT, y));
@@ -261,13 +220,13 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
 }
 
 fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usize, points: &[Point]) {
-    let place = |point: &Point, seconds: f64| (scales.x.at(f64::from(point.index)), scales.y.at(seconds));
+    let place = |point: &Point, seconds: f64| (scales.x(point, series), scales.y.at(seconds));
     for run in points.split(|point| point.seconds.is_none()) {
         let run: Vec<(f64, f64)> = run
             .iter()
             .filter_map(|p| p.seconds.map(|s| place(p, s)))
             .collect();
-        svg.polyline(&style.line, &run);
+        svg.polyline(&format!("{} thin", style.line), &run);
     }
     let few = points.len() <= MAX_MARKERS;
     for (i, point) in points.iter().enumerate() {
@@ -278,7 +237,12 @@ fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usiz
                 "point",
                 &format!("{label}, window {}: {seconds:.3} s", point.index),
             );
-            svg.marker(&style.marker, style.shape, place(point, seconds), 3.5);
+            svg.marker(
+                &style.marker,
+                style.shape,
+                place(point, seconds),
+                (1.5 + scales.step() / 3.0).min(3.5),
+            );
             svg.close();
         } else if alone(i.wrapping_sub(1)) && alone(i + 1) {
             svg.marker(&style.marker, style.shape, place(point, seconds), 2.0);
@@ -296,12 +260,7 @@ fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usiz
         if few {
             svg.open("point", &format!("{label}, window {}: no result", point.index));
         }
-        svg.marker(
-            &class,
-            Marker::Cross,
-            (scales.x.at(f64::from(point.index)), y),
-            radius,
-        );
+        svg.marker(&class, Marker::Cross, (scales.x(point, series), y), radius);
         if few {
             svg.close();
         }

@@ -1,0 +1,113 @@
+//! Tables with a row for each trial, repeats apart: ledgers and instruments are not merged, failures have reasons.
+
+use super::{named, quantiles};
+use crate::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
+use crate::report::table::{Column, Entry, Table, Tone, numbers, words};
+use crate::report::text;
+use crate::summary::Summary;
+
+/// A table with one row for each trial that has what is shown.
+fn by_trial(
+    summary: &Summary<'_>,
+    columns: Vec<Column>,
+    entries: impl Fn(&TrialOutcome) -> Option<Vec<Entry>>,
+) -> Table {
+    let mut rows = Vec::new();
+    for row in &summary.rows {
+        for trial in &row.trials {
+            let repeat = match row.trials.len() {
+                1 => String::new(),
+                _ => format!(", repeat {}", trial.trial.repeat + 1),
+            };
+            rows.extend(entries(trial).map(|entries| named(summary, row, &repeat, entries)));
+        }
+    }
+    Table {
+        columns,
+        rows,
+        left_out: 0,
+    }
+}
+
+/// Where the events of each trial went.
+pub(in crate::report) fn ledger(summary: &Summary<'_>) -> Table {
+    let mut columns = numbers(&[
+        "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
+    ]);
+    columns.push(words("balance"));
+    by_trial(summary, columns, |trial| {
+        trial.ledger.as_ref().map(ledger_entries)
+    })
+}
+
+fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
+    let count = |number: u64| Entry::plain(text::count(number));
+    let unwelcome = |number: u64| match number {
+        0 => Entry::new("0", Tone::Muted),
+        number => Entry::new(text::count(number), Tone::Edge),
+    };
+    let balance = if ledger.balances() {
+        Entry::new("✓ balances", Tone::Good)
+    } else {
+        let errors = match ledger.errors.as_slice() {
+            [] => "the parts do not add up to what was offered".to_owned(),
+            errors => errors.join("; "),
+        };
+        Entry::new(format!("✗ ERROR: {errors}"), Tone::Bad)
+    };
+    vec![
+        count(ledger.offered),
+        unwelcome(ledger.unsent),
+        unwelcome(ledger.late),
+        count(ledger.ok),
+        unwelcome(ledger.failed),
+        unwelcome(ledger.open),
+        unwelcome(ledger.lost),
+        unwelcome(ledger.repeated),
+        balance,
+    ]
+}
+
+/// How exact the instruments were in each trial.
+pub(in crate::report) fn instruments(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "generator late p99",
+        "overdue events",
+        "endpoint excess p50",
+        "endpoint excess p99",
+        "calls served",
+        "peak in flight",
+        "repeated calls",
+    ]);
+    by_trial(summary, columns, |trial| {
+        trial.instruments.as_ref().map(instrument_entries)
+    })
+}
+
+fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
+    let mut entries = quantiles(&instruments.generator_lateness, &[0.99]);
+    entries.push(Entry::plain(text::count(instruments.overdue)));
+    entries.extend(quantiles(&instruments.endpoint_excess, &[0.5, 0.99]));
+    let counts = [
+        instruments.endpoint_served,
+        instruments.endpoint_peak_in_flight,
+        instruments.endpoint_repeats,
+    ];
+    entries.extend(counts.map(|number| Entry::plain(text::count(number))));
+    entries
+}
+
+/// Trials that could not be run to their end, with the reason.
+pub(in crate::report) fn failures(summary: &Summary<'_>) -> Table {
+    by_trial(
+        summary,
+        vec![words("trial"), words("reason")],
+        |trial| match &trial.end {
+            TrialEnd::Failed { reason } => Some(vec![
+                Entry::plain(trial.trial.id.clone()),
+                Entry::new(reason.clone(), Tone::Bad),
+            ]),
+            TrialEnd::Completed | TrialEnd::CutOff => None,
+        },
+    )
+}
