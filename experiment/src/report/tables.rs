@@ -223,6 +223,11 @@ fn prediction_entries(row: &Row<'_>) -> Vec<Entry> {
         }
         _ => Entry::or_dash(None),
     };
+    // The table has no column of windows, so what is left out is said beside the figure.
+    let mut measured = median(row, row.close_tail);
+    if row.censored > 0 && row.measured > 0 {
+        measured.text.push_str(&format!(" ({})", windows(row).text));
+    }
     let tail = match prediction.close_tail() {
         Some(tail) => Entry::plain(text::duration(tail)),
         None => Entry::new("grows", Tone::Muted),
@@ -233,7 +238,7 @@ fn prediction_entries(row: &Row<'_>) -> Vec<Entry> {
         condition(row),
         agreement,
         tail,
-        median(row, row.close_tail),
+        measured,
         difference,
     ]
 }

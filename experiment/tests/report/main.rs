@@ -296,7 +296,7 @@ fn medians_leave_out_what_is_censored_and_say_so() {
     let shown =
         ["close_tail_median_us", "measured", "censored", "condition"].map(|name| value(&rows[0], name));
     assert_eq!(shown, ["3000000", "3", "10", "no-result-in-time"]);
-    assert!(report.page.contains(">3 of 13<"));
+    assert!(report.page.contains(">3 of 13<") && report.page.contains(">3.00 s (3 of 13)<"));
     assert!(report.file("summary.md").contains("| 3 of 13 | 3.00 s |"));
     assert!(report::table(&lines).contains("3 of 13"));
 }
