@@ -74,7 +74,7 @@ impl Config {
 
     /// Refuses what cannot work.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let whole_millis = |time: Duration| !time.is_zero() && time.subsec_nanos() % 1_000_000 == 0;
+        let whole_millis = |time: Duration| !time.is_zero() && time.subsec_nanos().is_multiple_of(1_000_000);
         let refuse = |setting, reason| Err(Error::Config { setting, reason });
         if !whole_millis(self.window) {
             return refuse("window", "must be whole milliseconds, at least 1ms");

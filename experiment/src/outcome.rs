@@ -117,8 +117,7 @@ impl Ledger {
     /// Whether every event is accounted for exactly once.
     pub fn balances(&self) -> bool {
         self.errors.is_empty()
-            && self.offered
-                == self.unsent + self.late + self.ok + self.failed + self.open + self.lost
+            && self.offered == self.unsent + self.late + self.ok + self.failed + self.open + self.lost
     }
 }
 

@@ -1,6 +1,8 @@
 //! The endpoint as its callers meet it: the real binary over real sockets, spoken to by a client that
 //! is none of its own code.
 
+#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
+
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! Calls to an endpoint behind TLS, with a certificate of an authority that the system knows.
 
+#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
+
 use std::sync::Arc;
 
 use tests::Running;

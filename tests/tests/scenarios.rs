@@ -1,5 +1,7 @@
 //! Strategies, start rules and settings as scenario files: what is run, and in which ranges its results must lie.
 
+#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
+
 use std::path::Path;
 use std::time::Duration;
 

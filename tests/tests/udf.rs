@@ -1,5 +1,7 @@
 //! The UDF as the SDK and its users meet it: what must hold whatever the strategy.
 
+#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
+
 use std::time::Duration;
 
 use assert_cmd::Command as Cli;

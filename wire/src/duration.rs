@@ -80,7 +80,12 @@ pub fn format_duration(duration: Duration) -> String {
         .iter()
         .rev()
         .find(|(_, unit)| nanos >= *unit && (nanos * 1_000).is_multiple_of(*unit))
-        .or_else(|| UNITS[..4].iter().rev().find(|(_, unit)| nanos.is_multiple_of(*unit)))
+        .or_else(|| {
+            UNITS[..4]
+                .iter()
+                .rev()
+                .find(|(_, unit)| nanos.is_multiple_of(*unit))
+        })
         .copied()
         .unwrap_or(UNITS[0]);
     let thousandths = nanos * 1_000 / unit;

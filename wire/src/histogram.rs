@@ -152,7 +152,11 @@ mod tests {
             let mut merged = Latencies::new();
             merged.merge(&back);
             for read in [&latencies, &back, &merged] {
-                assert!(read.max().unwrap().abs_diff(duration) <= duration / 1_000, "{:?}", read.max());
+                assert!(
+                    read.max().unwrap().abs_diff(duration) <= duration / 1_000,
+                    "{:?}",
+                    read.max()
+                );
                 assert!(read.quantile(1.0).unwrap().abs_diff(duration) <= duration / 1_000);
                 assert_eq!(read.quantile(0.5), Some(Duration::from_micros(200)));
             }
