@@ -1,0 +1,7 @@
+//! Drives the data plane against real SDK servers over real sockets.
+
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod flow;
+mod support;
+mod trouble;
