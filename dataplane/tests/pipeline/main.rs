@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod flow;
+mod servers;
 mod support;
 mod trouble;

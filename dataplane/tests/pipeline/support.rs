@@ -1,12 +1,10 @@
 //! A pipeline of three SDK servers whose behaviour the test chooses. Each server has a runtime of its own, so that it
 //! can be killed as a process is: all at once.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use chrono::DateTime;
 use dataplane::{
     Config, Counts, DataPlane, DropReason, Error, Message, Observer, Sockets, VertexSockets, WindowClosed,
 };
@@ -15,52 +13,14 @@ use numaflow::{reduce, sink, source};
 use tokio::runtime::Runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tonic::async_trait;
+
+pub use crate::servers::*;
 
 /// Read timeout of all tests: every wait of the data plane is a few of them.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(50);
 /// Longer than anything here takes on a busy machine: only a hang reaches it.
 pub const HANG: Duration = Duration::from_secs(10);
 pub const WINDOW_MS: u64 = 1_000;
-
-/// An event of the test: key, event time in milliseconds since the epoch, payload.
-#[derive(Clone, Debug)]
-pub struct Event(pub &'static str, pub u64, pub Vec<u8>);
-
-/// What the test sees of the UDF.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Seen {
-    /// A window's first event of a key: the window's start in milliseconds.
-    Opened(u64),
-    /// Its close of book.
-    Closed(u64),
-    /// Its results were given.
-    Done(u64),
-}
-
-/// How the UDF behaves.
-#[derive(Clone)]
-pub struct Udf {
-    pub seen: mpsc::UnboundedSender<Seen>,
-    /// Each window needs one permit per key after its close of book.
-    pub permits: Arc<Semaphore>,
-    /// Input is not read while this is false.
-    pub reads: watch::Receiver<bool>,
-    pub panics: bool,
-}
-
-/// How the sink behaves: the payloads that fail, and how often.
-#[derive(Clone, Default)]
-pub struct Failing(pub Arc<Mutex<BTreeMap<String, u32>>>);
-
-/// One record at the sink.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    pub id: String,
-    pub keys: Vec<String>,
-    pub text: String,
-    pub event_time_ms: i64,
-}
 
 /// A running pipeline and its three servers.
 pub struct Pipeline {
@@ -84,6 +44,8 @@ pub struct Server(Option<Runtime>, #[allow(dead_code)] oneshot::Sender<()>);
 pub struct Observed {
     pub dropped: Mutex<Vec<(Message, DropReason)>>,
     pub closed: Mutex<Vec<WindowClosed>>,
+    /// Rings at each closed window.
+    pub bell: tokio::sync::Notify,
 }
 
 /// What a test changes before the pipeline starts.
@@ -154,6 +116,10 @@ impl Pipeline {
             ),
         ];
         let plane = DataPlane::connect(config, &sockets, HANG).await.unwrap();
+        // The SDK's first server installs a panic hook that prints nothing and keeps the first panic of the process:
+        // failed assertions would be silent and a test would see another test's panic.
+        static LOUD: std::sync::Once = std::sync::Once::new();
+        LOUD.call_once(|| drop(std::panic::take_hook()));
         let observed = Arc::new(Observed::default());
         let (stop, stopped) = oneshot::channel();
         let observer = Arc::clone(&observed) as Arc<dyn Observer>;
@@ -255,122 +221,6 @@ impl<T> WithSvc for sink::Server<T> {
     type Svc = T;
 }
 
-struct Script {
-    queued: tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<Event>>>,
-    acks: mpsc::UnboundedSender<usize>,
-}
-
-#[async_trait]
-impl source::Sourcer for Script {
-    async fn read(&self, request: source::SourceReadRequest, transmitter: mpsc::Sender<source::Message>) {
-        let mut queued = self.queued.lock().await;
-        let Ok(batch) = tokio::time::timeout(request.timeout, queued.recv()).await else {
-            return;
-        };
-        // The test has hung up: an idle source.
-        let Some(batch) = batch else {
-            return tokio::time::sleep(request.timeout).await;
-        };
-        assert!(batch.len() <= request.count, "the test keeps to the read batch");
-        for (number, Event(key, time_ms, value)) in batch.into_iter().enumerate() {
-            let message = source::Message {
-                value,
-                offset: source::Offset {
-                    offset: number.to_be_bytes().to_vec(),
-                    partition_id: 0,
-                },
-                event_time: DateTime::from_timestamp_millis(i64::try_from(time_ms).unwrap()).unwrap(),
-                keys: vec![key.to_owned()],
-                headers: [("key".to_owned(), key.to_owned())].into(),
-                user_metadata: None,
-            };
-            transmitter.send(message).await.unwrap();
-        }
-    }
-
-    async fn ack(&self, offsets: Vec<source::Offset>) {
-        let _ = self.acks.send(offsets.len());
-    }
-
-    async fn nack(&self, _offsets: Vec<source::NackOffset>) {}
-
-    async fn pending(&self) -> Option<usize> {
-        None
-    }
-}
-
-impl reduce::ReducerCreator for Udf {
-    type R = Udf;
-
-    fn create(&self) -> Udf {
-        self.clone()
-    }
-}
-
-#[async_trait]
-impl reduce::Reducer for Udf {
-    async fn reduce(
-        &self,
-        keys: Vec<String>,
-        mut input: mpsc::Receiver<reduce::ReduceRequest>,
-        metadata: &reduce::Metadata,
-    ) -> Vec<reduce::Message> {
-        let window = &metadata.interval_window;
-        let start_ms = u64::try_from(window.start_time.timestamp_millis()).unwrap();
-        let _ = self.seen.send(Seen::Opened(start_ms));
-        assert!(!self.panics, "as asked");
-        let _ = self.reads.clone().wait_for(|reads| *reads).await;
-        let mut count = 0;
-        while let Some(event) = input.recv().await {
-            assert!(window.start_time <= event.eventtime && event.eventtime < window.end_time);
-            assert!(event.watermark <= event.eventtime);
-            assert_eq!(event.headers.get("key"), keys.first());
-            count += 1;
-        }
-        let _ = self.seen.send(Seen::Closed(start_ms));
-        self.permits.acquire().await.unwrap().forget();
-        let _ = self.seen.send(Seen::Done(start_ms));
-        let text = format!("{}/{start_ms}/{count}", keys.join("+"));
-        vec![reduce::Message::new(text.into_bytes()).with_keys(keys)]
-    }
-}
-
-struct Records {
-    records: mpsc::UnboundedSender<Record>,
-    failing: Failing,
-}
-
-#[async_trait]
-impl sink::Sinker for Records {
-    async fn sink(&self, mut input: mpsc::Receiver<sink::SinkRequest>) -> Vec<sink::Response> {
-        let mut responses = Vec::new();
-        while let Some(request) = input.recv().await {
-            let text = String::from_utf8(request.value).unwrap();
-            if let Some(left) = self
-                .failing
-                .0
-                .lock()
-                .unwrap()
-                .get_mut(&text)
-                .filter(|left| **left > 0)
-            {
-                *left -= 1;
-                responses.push(sink::Response::failure(request.id, "as asked".to_owned()));
-                continue;
-            }
-            responses.push(sink::Response::ok(request.id.clone()));
-            let event_time_ms = request.event_time.timestamp_millis();
-            let _ = self.records.send(Record {
-                id: request.id,
-                keys: request.keys,
-                text,
-                event_time_ms,
-            });
-        }
-        responses
-    }
-}
-
 impl Observer for Observed {
     fn dropped(&self, message: &Message, reason: DropReason) {
         self.dropped.lock().unwrap().push((message.clone(), reason));
@@ -378,5 +228,6 @@ impl Observer for Observed {
 
     fn window_closed(&self, closed: &WindowClosed) {
         self.closed.lock().unwrap().push(*closed);
+        self.bell.notify_one();
     }
 }

@@ -110,11 +110,10 @@ async fn stop_delivers_the_results_that_are_there() {
         read_timeout: Duration::from_millis(500),
         ..config()
     };
-    let mut pipeline = Pipeline::start(config, Setup::default()).await;
+    let pipeline = Pipeline::start(config, Setup::default()).await;
     pipeline.feed([event(5_000)]);
     pipeline.feed([event(6_000)]);
-    assert_eq!(soon(pipeline.seen.recv()).await.unwrap(), Seen::Opened(5_000));
-    while soon(pipeline.seen.recv()).await.unwrap() != Seen::Done(5_000) {}
+    soon(pipeline.observed.bell.notified()).await;
     let counts = pipeline.stop().await.unwrap();
     assert_eq!((counts.windows_closed, counts.results, counts.sunk), (1, 1, 1));
 }
