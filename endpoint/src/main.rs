@@ -145,7 +145,5 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
         server::serve(listener, endpoint, bounds, stopped, stop).await;
         Ok(())
     });
-    // A read of standard input cannot be interrupted: waiting for it would keep the process.
-    runtime.shutdown_background();
     served
 }

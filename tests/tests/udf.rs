@@ -248,6 +248,25 @@ async fn it_stops_when_its_standard_input_ends() {
     assert_eq!(status.code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn it_stops_on_a_signal_while_its_standard_input_is_open() {
+    let mut udf = Udf::start(&["--stop-on-stdin-close"], &[]).await;
+    let id = udf.process.child.id().unwrap().to_string();
+    Cli::new("kill").args(["-TERM", &id]).assert().success();
+    let status = tokio::time::timeout(PATIENCE, exited(&mut udf.process.child))
+        .await
+        .unwrap();
+    assert_eq!(status.code(), Some(0));
+}
+
+/// Waits without closing standard input, which `Child::wait` does first.
+async fn exited(child: &mut tokio::process::Child) -> std::process::ExitStatus {
+    let stdin = child.stdin.take();
+    let status = child.wait().await.unwrap();
+    drop(stdin);
+    status
+}
+
 #[test]
 fn bad_settings_are_refused_in_words() {
     let wrong = [

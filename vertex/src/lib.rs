@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
@@ -148,10 +147,22 @@ pub fn stop_requested(on_stdin_close: bool) -> io::Result<impl Future<Output = (
     })
 }
 
+/// Reads on a thread of its own: a read that waits would keep a runtime from ending after a signal.
 async fn stdin_closed() {
-    let mut stdin = tokio::io::stdin();
-    let mut buffer = [0; 64];
-    while matches!(stdin.read(&mut buffer).await, Ok(read) if read > 0) {}
+    let (closed, on_close) = oneshot::channel();
+    let reader = std::thread::Builder::new()
+        .name("stdin".to_owned())
+        .spawn(move || {
+            let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+            let _ = closed.send(());
+        });
+    match reader {
+        Ok(_) => drop(on_close.await),
+        Err(error) => {
+            tracing::error!("standard input is not watched: {error}");
+            std::future::pending().await
+        }
+    }
 }
 
 /// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`,
