@@ -2,13 +2,14 @@
 //! touched, as in Numaflow, where this makes the close tail stall the whole pod.
 
 use std::sync::Arc;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use numaflow::proto::reduce::reduce_client::ReduceClient;
-use numaflow::proto::reduce::{ReduceRequest, Window, reduce_request, reduce_response};
+use numaflow::proto::reduce::{ReduceRequest, ReduceResponse, Window, reduce_request, reduce_response};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
+use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::Observer;
@@ -24,6 +25,8 @@ pub(crate) const REDUCER_QUEUE: usize = PBQ_CHANNEL + ACTOR_CHANNEL;
 /// Queue of one window. Numaflow has two channels with a task between them that only converts.
 pub(crate) const WINDOW_QUEUE: usize = WINDOW_CHANNEL + REQUEST_CHANNEL;
 
+/// How long a call may go on after EOF.
+const READ_OUT_PATIENCE: Duration = Duration::from_secs(1);
 /// Numaflow's slot of every fixed window.
 const SLOT: &str = "0";
 /// The tag of a message that is not forwarded.
@@ -201,10 +204,9 @@ impl WindowStream {
                 .await
                 .map_err(Vertex::Reduce.failed("reducing a window"))?;
             let Some(response) = response.filter(|response| !response.eof) else {
-                return Ok(Ended {
-                    results,
-                    eof: Instant::now(),
-                });
+                let eof = Instant::now();
+                tokio::spawn(read_out(responses));
+                return Ok(Ended { results, eof });
             };
             let result = response.result.unwrap_or_default();
             index += 1;
@@ -227,6 +229,13 @@ impl WindowStream {
             event_time_ms: end_ms - 1,
         }
     }
+}
+
+/// Reads a call to its end after EOF. Dropped at once it would be cancelled, which a UDF on pynumaflow that has not yet
+/// left its handler takes for an error of its own and exits. Nobody waits for it, and a call that does not end is cancelled.
+async fn read_out(mut responses: Streaming<ReduceResponse>) {
+    let to_the_end = async { while let Ok(Some(_)) = responses.message().await {} };
+    let _ = tokio::time::timeout(READ_OUT_PATIENCE, to_the_end).await;
 }
 
 fn request(message: Message, span: Span, first: bool) -> ReduceRequest {
