@@ -257,7 +257,11 @@ fn condition(sound: &[&TrialOutcome]) -> Option<Condition> {
         .max_by_key(|condition| *condition as u8)
 }
 
-/// Compares the lower medians of the first and the last half, so that one slow window decides nothing.
+/// Fewest windows in which a growth can be told from noise.
+const FEWEST_FOR_GROWTH: usize = 4;
+
+/// Compares the lower medians of the first and the last half, so that one slow window decides nothing. Of fewer windows
+/// than [`FEWEST_FOR_GROWTH`] only their lag can be judged: a result later than a whole window.
 fn falls_behind(lags: &[u64], window_us: f64) -> bool {
     let half = lags.len() / 2;
     let median = |part: &[u64]| {
@@ -266,7 +270,7 @@ fn falls_behind(lags: &[u64], window_us: f64) -> bool {
         part.get(part.len().saturating_sub(1) / 2)
             .map_or(0.0, |lag| *lag as f64)
     };
-    if half == 0 {
+    if lags.len() < FEWEST_FOR_GROWTH {
         return median(lags) > window_us;
     }
     let between = (lags.len() - half) as f64;
@@ -304,15 +308,16 @@ mod tests {
             !falls_behind(&[100, 100, 100, 900_000], second),
             "one slow window at the end"
         );
-        assert!(
-            !falls_behind(&[5_000_000, 5_000_000], second),
-            "late, but steadily"
-        );
+        assert!(!falls_behind(&[5_000_000; 4], second), "late, but steadily");
         assert!(falls_behind(&[100_000, 200_000, 300_000, 400_000], second));
         assert!(
             !falls_behind(&[100_000, 104_000, 108_000, 112_000], second),
             "within the tolerance"
         );
         assert!(falls_behind(&[1_000_001], second) && !falls_behind(&[999_999], second));
+        assert!(
+            !falls_behind(&[400_000, 500_000], second),
+            "too few to tell a growth"
+        );
     }
 }
