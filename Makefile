@@ -20,11 +20,11 @@ build: toolchain ## build the programs, optimised, into target/release
 	$(CARGO) build --release --locked --workspace --bins
 
 test: toolchain ## run all tests that need nothing but Rust
-	$(CARGO) build --locked --workspace --bins --examples
+	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
 
 test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)
-	$(CARGO) build --locked --workspace --bins
+	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
 
 lint: toolchain ## check format and lints; warnings are errors

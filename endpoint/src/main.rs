@@ -115,7 +115,7 @@ fn main() -> ExitCode {
     match run(&args, behaviour) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("endpoint: {}", vertex::one_line(error.as_ref()));
             ExitCode::FAILURE
         }
     }

@@ -91,7 +91,10 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            experiment::progress::say(&format!("experiment: {:#}", failure.error));
+            experiment::progress::say(&format!(
+                "experiment: {}",
+                vertex::one_line(failure.error.as_ref())
+            ));
             ExitCode::from(failure.exit)
         }
     }

@@ -94,7 +94,7 @@ fn main() -> ExitCode {
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("generator: {error:#}");
+            eprintln!("generator: {}", vertex::one_line(error.as_ref()));
             let wrong_use = matches!(error.downcast_ref(), Some(VertexError::PathTooLong(_)));
             ExitCode::from(if wrong_use { 2 } else { 1 })
         }

@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match start(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("sink: {error:#}");
+            eprintln!("sink: {}", vertex::one_line(error.as_ref()));
             let wrong_use = matches!(error.downcast_ref(), Some(VertexError::PathTooLong(_)));
             ExitCode::from(if wrong_use { 2 } else { 1 })
         }

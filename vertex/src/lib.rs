@@ -43,7 +43,7 @@ pub enum VertexError {
     #[error("socket: `{}` is held by a running process: stop it or choose another path", .0.display())]
     Held(PathBuf),
     /// The folder is missing or cannot be written to.
-    #[error("socket: cannot use `{}`: {source}", path.display())]
+    #[error("socket: cannot use `{}`: {source}: create its folder or choose another path", path.display())]
     Unusable {
         /// The socket's path.
         path: PathBuf,
@@ -165,6 +165,20 @@ async fn stdin_closed() {
     }
 }
 
+/// An error and its causes in one line, without the causes that the text before tells already.
+pub fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line = format!("{line}: {text}");
+        }
+        cause = error.source();
+    }
+    line.replace('\n', " ")
+}
+
 /// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`,
 /// without colours with `NO_COLOR`.
 pub fn init_logging() {
@@ -216,6 +230,18 @@ mod tests {
         assert!(matches!(paths(socket.clone()), Err(VertexError::Held(_))));
         drop(listener);
         assert!(paths(socket).is_ok(), "a stale socket is no obstacle");
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let source = io::Error::other("no room");
+        let error = VertexError::Unusable {
+            path: "/s".into(),
+            source,
+        };
+        assert_eq!(one_line(&error).matches("no room").count(), 1);
+        let error = VertexError::Signals(io::Error::other("none left"));
+        assert_eq!(one_line(&error), "cannot listen to signals: none left");
     }
 
     #[tokio::test]
