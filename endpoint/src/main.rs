@@ -126,7 +126,7 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("starting the runtime")?;
-    let served = runtime.block_on(async {
+    runtime.block_on(async {
         let stop = vertex::stop_requested(args.stop_on_stdin_close).context("listening to signals")?;
         let listener = server::listen(args.listen)?;
         let connections = server::allowed_connections(args.max_connections.get() as usize);
@@ -144,6 +144,5 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
             .context("announcing the address on stdout")?;
         server::serve(listener, endpoint, bounds, stopped, stop).await;
         Ok(())
-    });
-    served
+    })
 }

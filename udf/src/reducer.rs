@@ -81,8 +81,12 @@ impl Reducer for AsyncReduce {
         let arrivals = shared.intake.read(&window, &shared_keys, input, queue).await;
         let tally = match strategy.await {
             Ok(tally) => tally,
-            // A bug of ours, not of a call: the SDK reports it and stops.
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                // A bug of ours, not of a call: the SDK reports it and stops.
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is ending.
+                Err(_) => return Vec::new(),
+            },
         };
         let result = Instant::now();
         let value = match shared.result_format {
