@@ -62,34 +62,14 @@ impl<E: Executor> Concurrent<E> {
         let (executor, slots, retry) = (Arc::clone(&self.executor), self.slots.clone(), self.retry);
         let in_flight = Arc::clone(in_flight);
         calls.spawn(async move {
-            let event = Arc::new(event);
-            let mut slot = Some(slot);
-            let mut attempt_count = 0;
-            loop {
-                let held = match slot.take() {
-                    Some(slot) => slot,
-                    None => slots.acquire().await,
-                };
-                let started = Instant::now();
-                let outcome = {
-                    let _in_flight = in_flight.enter();
-                    executor.attempt(&event).await
-                };
-                let latency = started.elapsed();
-                drop(held);
-                attempt_count += 1;
-                match retry.pause(outcome, attempt_count, rand::random()) {
-                    // The slot is free while the call pauses.
-                    Some(pause) => tokio::time::sleep(pause).await,
-                    None => {
-                        return Ended {
-                            outcome,
-                            attempts: attempt_count,
-                            latency,
-                        };
-                    }
-                }
-            }
+            attempts(
+                &*executor,
+                &Arc::new(event),
+                retry,
+                &in_flight,
+                Some((slot, &slots)),
+            )
+            .await
         });
     }
 }
@@ -140,29 +120,36 @@ async fn next(
     }
 }
 
-/// Attempts without slots, one after another.
+/// Attempts one after another; with slots each has one, which is free while the call pauses before the next.
 pub(super) async fn attempts<E: Executor>(
     executor: &E,
     event: &Arc<Event>,
     retry: Retry,
-    mut started: Instant,
+    in_flight: &InFlight,
+    slots: Option<(OwnedSemaphorePermit, &Slots)>,
 ) -> Ended {
-    let mut attempt_count = 0;
+    let (mut slot, slots) = slots.unzip();
+    let mut attempts = 0;
     loop {
-        let outcome = executor.attempt(event).await;
+        let started = Instant::now();
+        let outcome = {
+            let _in_flight = in_flight.enter();
+            executor.attempt(event).await
+        };
         let latency = started.elapsed();
-        attempt_count += 1;
-        match retry.pause(outcome, attempt_count, rand::random()) {
-            Some(pause) => tokio::time::sleep(pause).await,
-            None => {
-                return Ended {
-                    outcome,
-                    attempts: attempt_count,
-                    latency,
-                };
-            }
+        drop(slot.take());
+        attempts += 1;
+        let Some(pause) = retry.pause(outcome, attempts, rand::random()) else {
+            return Ended {
+                outcome,
+                attempts,
+                latency,
+            };
+        };
+        tokio::time::sleep(pause).await;
+        if let Some(slots) = slots {
+            slot = Some(slots.acquire().await);
         }
-        started = Instant::now();
     }
 }
 
