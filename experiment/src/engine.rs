@@ -18,6 +18,12 @@ pub trait Engine: Send {
     /// Its name on the command line and in the journal.
     fn name(&self) -> &'static str;
 
+    /// Whether these trials can be run at all; asked once, before the first of them.
+    ///
+    /// # Errors
+    /// Where something that all of them need is not there, or one asks for what this engine cannot give.
+    async fn check(&self, trials: &[Trial]) -> Result<(), EngineError>;
+
     /// How long a trial takes if it keeps up, set-up included: for telling the time left.
     fn expected(&self, trial: &Trial) -> Duration;
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use experiment::engine::local::EndpointUrl;
 
 mod cli;
 
@@ -23,6 +24,7 @@ Examples:
   experiment run plans/classic.yaml --resume      continue after an interruption
   experiment run plans/classic.yaml --only async  only the trials whose id contains `async`
   experiment run plans/quick.yaml --udf-command 'python3 udf.py' --out out/python
+  experiment run plans/quick.yaml --endpoint-url http://127.0.0.1:9888   measure against your own endpoint
   experiment predict plans/classic.yaml           what to expect, without running anything
   experiment report out/quick                     draw the report again from its journal
 
@@ -70,6 +72,9 @@ struct RunArgs {
     /// IO_DELAY, STRATEGY, MAX_WORKERS, … in its environment
     #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
     udf_command: Option<String>,
+    /// Your own endpoint instead of ours: every call is `GET URL/ping?delay=…`
+    #[arg(long, env = "ENDPOINT_URL", value_name = "URL")]
+    endpoint_url: Option<EndpointUrl>,
     /// How long the processes of a trial may take to become ready
     #[arg(long, env = "PATIENCE", value_name = "DURATION", default_value = "10s", value_parser = wire::parse_duration)]
     patience: Duration,

@@ -122,6 +122,7 @@ impl Ledger {
 }
 
 /// How exact generator, endpoint and data plane were, so that a reader can tell the instrument from the thing measured.
+/// The endpoint's figures are absent where the calls went to the user's own endpoint: it is not measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instruments {
     /// How late events were sent against their due time.
@@ -129,13 +130,17 @@ pub struct Instruments {
     /// Events sent later than one millisecond after they were due.
     pub overdue: u64,
     /// How much longer the endpoint took than asked, waiting for capacity apart.
-    pub endpoint_excess: Latencies,
+    #[serde(default)]
+    pub endpoint_excess: Option<Latencies>,
     /// Calls that the endpoint saw.
-    pub endpoint_served: u64,
+    #[serde(default)]
+    pub endpoint_served: Option<u64>,
     /// Highest number of calls in flight that the endpoint saw.
-    pub endpoint_peak_in_flight: u64,
+    #[serde(default)]
+    pub endpoint_peak_in_flight: Option<u64>,
     /// Calls that the endpoint saw more than once, by idempotency key.
-    pub endpoint_repeats: u64,
+    #[serde(default)]
+    pub endpoint_repeats: Option<u64>,
     /// Whatever else the engine knows of itself, by name (counts).
     pub engine: BTreeMap<String, u64>,
 }
@@ -151,4 +156,29 @@ pub struct Cost {
     pub peak_memory_bytes: u64,
     /// Highest number of threads seen, summed over its processes.
     pub peak_threads: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_of_the_endpoint_are_plain_or_absent_in_a_journal() {
+        let plain = r#"{"generator_lateness":LAT,"overdue":1,"endpoint_excess":LAT,"endpoint_served":33,
+            "endpoint_peak_in_flight":5,"endpoint_repeats":0,"engine":{}}"#;
+        let none = serde_json::to_string(&Latencies::new()).unwrap();
+        let read: Instruments = serde_json::from_str(&plain.replace("LAT", &none)).unwrap();
+        assert_eq!(
+            (
+                read.endpoint_served,
+                read.endpoint_peak_in_flight,
+                read.endpoint_repeats
+            ),
+            (Some(33), Some(5), Some(0))
+        );
+        assert_eq!(read.endpoint_excess, Some(Latencies::new()));
+        let absent = r#"{"generator_lateness":LAT,"overdue":1,"engine":{}}"#.replace("LAT", &none);
+        let read: Instruments = serde_json::from_str(&absent).unwrap();
+        assert_eq!((read.endpoint_served, read.endpoint_excess), (None, None));
+    }
 }

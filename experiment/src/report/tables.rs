@@ -293,8 +293,10 @@ fn cost_entries(cost: &Cost) -> Vec<Entry> {
         .ok()
         .filter(|_| cost.calls > 0)
         .map(Duration::from_nanos);
+    // Neither records nor our endpoint have counted them: no trial is without calls.
+    let calls = Some(cost.calls).filter(|calls| *calls > 0);
     vec![
-        Entry::plain(text::count(cost.calls)),
+        Entry::or_dash(calls.map(text::count)),
         Entry::plain(text::duration(Duration::from_micros(cost.cpu_us))),
         Entry::or_dash(per_thousand.map(text::duration)),
         Entry::plain(text::bytes(cost.peak_memory_bytes)),

@@ -359,6 +359,22 @@ fn a_failed_trial_is_named_and_in_no_figure() {
 }
 
 #[test]
+fn an_endpoint_that_was_not_measured_is_no_zero() {
+    let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+    let instruments = outcome.instruments.as_mut().unwrap();
+    instruments.endpoint_excess = None;
+    instruments.endpoint_served = None;
+    instruments.endpoint_peak_in_flight = None;
+    instruments.endpoint_repeats = None;
+    let report = Report::of(&journal("own endpoint", vec![outcome]));
+    let document = report.document();
+    let unmeasured = document
+        .descendants()
+        .filter(|node| node.has_tag_name("td") && text_of(node) == "not measured");
+    assert_eq!(unmeasured.count(), 5);
+}
+
+#[test]
 fn an_unbalanced_ledger_is_an_error_in_red() {
     let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
     let ledger = outcome.ledger.as_mut().unwrap();

@@ -23,8 +23,8 @@ pub(super) struct Evidence {
     pub seen: Seen,
     /// The generator's account, read after the last read.
     pub generator: GeneratorStats,
-    /// The endpoint's account.
-    pub endpoint: EndpointStats,
+    /// Our endpoint's account; absent where the calls went to the user's own.
+    pub endpoint: Option<EndpointStats>,
     /// What the UDF used.
     pub usage: Option<Usage>,
     /// The data plane's own counts, by name.
@@ -112,10 +112,9 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
 
     let censored = windows.iter().any(|window| window.measured.is_none());
     let attempts = records.iter().map(|record| record.attempts).sum();
-    let calls = if settings.workload == Workload::Http {
-        endpoint.served
-    } else {
-        attempts
+    let calls = match &endpoint {
+        Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
+        _ => attempts,
     };
     Observation {
         end: if censored {
@@ -203,7 +202,7 @@ fn merge<'a>(
 
 fn instruments(
     generator: GeneratorStats,
-    endpoint: EndpointStats,
+    endpoint: Option<EndpointStats>,
     seen: &Seen,
     counts: BTreeMap<String, u64>,
 ) -> Instruments {
@@ -215,10 +214,10 @@ fn instruments(
     Instruments {
         generator_lateness: generator.lateness,
         overdue: generator.overdue,
-        endpoint_excess: endpoint.delay.excess,
-        endpoint_served: endpoint.served,
-        endpoint_peak_in_flight: endpoint.peak_in_flight,
-        endpoint_repeats: endpoint.repeats.values().sum(),
+        endpoint_served: endpoint.as_ref().map(|endpoint| endpoint.served),
+        endpoint_peak_in_flight: endpoint.as_ref().map(|endpoint| endpoint.peak_in_flight),
+        endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
+        endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess),
         engine,
     }
 }

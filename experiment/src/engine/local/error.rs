@@ -34,6 +34,34 @@ pub enum EngineError {
     /// The client that reads `/stats` cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
+    /// Nothing that speaks HTTP answers at the user's own endpoint.
+    #[error("--endpoint-url: `{url}`: {what}; start your endpoint there or correct the URL")]
+    EndpointSilent {
+        /// What was called.
+        url: String,
+        /// What happened.
+        what: String,
+    },
+    /// The user's own endpoint does not answer calls with success.
+    #[error("--endpoint-url: `{url}` answers {status}: {advice}; it must answer with a 2xx status")]
+    EndpointStatus {
+        /// What was called.
+        url: String,
+        /// The answer's status.
+        status: reqwest::StatusCode,
+        /// What that means.
+        advice: &'static str,
+    },
+    /// A trial needs our own endpoint.
+    #[error(
+        "--endpoint-url: the trial `{trial}` sets `{setting}`, which only the experiment's own endpoint understands: take it out of the plan, or run without --endpoint-url"
+    )]
+    EndpointSetting {
+        /// Name of the setting.
+        setting: &'static str,
+        /// The first trial that has it.
+        trial: String,
+    },
     /// A process cannot be started.
     #[error("cannot start {process}: {source}")]
     Spawn {
@@ -107,6 +135,9 @@ impl EngineError {
 
     /// Whether a setting is wrong, in contrast to something that failed.
     pub fn is_wrong_use(&self) -> bool {
-        matches!(self, Self::Folder { .. } | Self::FolderTooLong { .. })
+        matches!(
+            self,
+            Self::Folder { .. } | Self::FolderTooLong { .. } | Self::EndpointSetting { .. }
+        )
     }
 }

@@ -1,6 +1,5 @@
 //! The settings of a trial as the flags of its processes, and as the environment of a UDF that is not ours.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
@@ -9,12 +8,15 @@ use wire::format_duration;
 use crate::trial::TrialSettings;
 
 /// Environment that our processes keep; anything else could hold settings that the plan does not know of.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 11] = [
     "PATH",
     "HOME",
     "TMPDIR",
     "LANG",
     "LD_LIBRARY_PATH",
+    // Whom an endpoint behind TLS is believed by.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
     "NO_COLOR",
     "LOG_FORMAT",
     "RUST_LOG",
@@ -81,9 +83,9 @@ pub(super) fn sink(binary: &Path, place: &Place) -> Command {
 }
 
 /// Our UDF's command.
-pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint: SocketAddr, place: &Place) -> Command {
+pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint_url: &str, place: &Place) -> Command {
     let mut command = ours(binary);
-    for (name, value) in udf_settings(settings, endpoint) {
+    for (name, value) in udf_settings(settings, endpoint_url) {
         command.arg(format!(
             "--{}={value}",
             name.to_ascii_lowercase().replace('_', "-")
@@ -101,13 +103,13 @@ pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint: SocketAddr,
 pub(super) fn foreign_udf(
     line: &str,
     settings: &TrialSettings,
-    endpoint: SocketAddr,
+    endpoint_url: &str,
     place: &Place,
 ) -> Command {
     let mut command = Command::new("sh");
     command
         .args(["-c", line])
-        .envs(udf_settings(settings, endpoint))
+        .envs(udf_settings(settings, endpoint_url))
         .env("CPU_OFFLOAD", settings.cpu_offload.to_string())
         .env("RESULT_FORMAT", "record")
         .env("STOP_ON_STDIN_CLOSE", "true")
@@ -116,13 +118,13 @@ pub(super) fn foreign_udf(
     command
 }
 
-fn udf_settings(settings: &TrialSettings, endpoint: SocketAddr) -> Vec<(&'static str, String)> {
+fn udf_settings(settings: &TrialSettings, endpoint_url: &str) -> Vec<(&'static str, String)> {
     vec![
         ("STRATEGY", settings.strategy.to_string()),
         ("START_RULE", settings.start_rule.to_string()),
         ("WORKLOAD", settings.workload.to_string()),
         ("MAX_WORKERS", settings.max_workers.to_string()),
-        ("ENDPOINT_URL", format!("http://{endpoint}")),
+        ("ENDPOINT_URL", endpoint_url.to_owned()),
         ("IO_DELAY", settings.io_delay.to_string()),
         ("TIMEOUT", format_duration(settings.timeout)),
         ("RETRIES", settings.retries.to_string()),

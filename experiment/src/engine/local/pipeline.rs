@@ -35,11 +35,11 @@ pub(super) struct Binaries {
 /// What runs for a trial.
 #[derive(Debug)]
 pub(super) struct Pipeline {
-    /// Where the endpoint answers.
-    pub endpoint_address: SocketAddr,
+    /// Where our endpoint answers; absent where the calls go to the user's own.
+    pub endpoint_address: Option<SocketAddr>,
     /// Where the generator tells its stats.
     pub generator_address: SocketAddr,
-    endpoint: Process,
+    endpoint: Option<Process>,
     generator: Process,
     udf: Process,
     sink: Process,
@@ -82,7 +82,13 @@ impl Pipeline {
         folder: &Path,
     ) -> Result<Self, EngineError> {
         let [source, reduce, sink] = ["source", "udf", "sink"].map(|name| Place::within(folder, name));
-        let mut endpoint = Process::spawn("endpoint", flags::endpoint(&binaries.endpoint, settings))?;
+        let mut endpoint = match config.endpoint_url {
+            None => Some(Process::spawn(
+                "endpoint",
+                flags::endpoint(&binaries.endpoint, settings),
+            )?),
+            Some(_) => None,
+        };
         // One more window than is asked for: its first events close the last one.
         let windows = u64::from(settings.warmup) + u64::from(settings.windows) + 1;
         let count = events_in(settings, windows);
@@ -91,10 +97,16 @@ impl Pipeline {
             flags::generator(&binaries.generator, settings, count, &source),
         )?;
         let sink_process = Process::spawn("sink", flags::sink(&binaries.sink, &sink))?;
-        let endpoint_address = ready("endpoint", config.patience, endpoint.address()).await?;
+        let (endpoint_address, url) = match (&mut endpoint, &config.endpoint_url) {
+            (Some(endpoint), _) => {
+                let address = ready("endpoint", config.patience, endpoint.address()).await?;
+                (Some(address), format!("http://{address}"))
+            }
+            (None, own) => (None, own.as_ref().map(ToString::to_string).unwrap_or_default()),
+        };
         let udf = match &config.udf_command {
-            Some(line) => flags::foreign_udf(line, settings, endpoint_address, &reduce),
-            None => flags::udf(&binaries.udf, settings, endpoint_address, &reduce),
+            Some(line) => flags::foreign_udf(line, settings, &url, &reduce),
+            None => flags::udf(&binaries.udf, settings, &url, &reduce),
         };
         let udf = Process::spawn("udf", udf)?;
         let generator_address = ready("generator", config.patience, generator.address()).await?;
@@ -170,9 +182,15 @@ impl Pipeline {
             ..
         } = self;
         let death = async {
+            let endpoint_death = async {
+                match endpoint {
+                    Some(endpoint) => endpoint.death().await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 death = udf.death() => death,
-                death = endpoint.death() => death,
+                death = endpoint_death => death,
                 death = generator.death() => death,
                 death = sink.death() => death,
             }
@@ -209,11 +227,16 @@ impl Pipeline {
     /// Lets all children end, a foreign UDF by a signal as well.
     pub async fn stop(mut self) {
         self.tasks.abort_all();
+        let endpoint = async {
+            if let Some(endpoint) = self.endpoint {
+                endpoint.stop(false, STOP_PATIENCE).await;
+            }
+        };
         tokio::join!(
             self.udf.stop(self.foreign_udf, STOP_PATIENCE),
             self.generator.stop(false, STOP_PATIENCE),
             self.sink.stop(false, STOP_PATIENCE),
-            self.endpoint.stop(false, STOP_PATIENCE),
+            endpoint,
         );
     }
 }

@@ -87,13 +87,19 @@ pub(in crate::report) fn instruments(summary: &Summary<'_>) -> Table {
 fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
     let mut entries = quantiles(&instruments.generator_lateness, &[0.99]);
     entries.push(Entry::plain(text::count(instruments.overdue)));
-    entries.extend(quantiles(&instruments.endpoint_excess, &[0.5, 0.99]));
+    let not_measured = || Entry::new("not measured", Tone::Muted);
+    match &instruments.endpoint_excess {
+        Some(excess) => entries.extend(quantiles(excess, &[0.5, 0.99])),
+        None => entries.extend([not_measured(), not_measured()]),
+    }
     let counts = [
         instruments.endpoint_served,
         instruments.endpoint_peak_in_flight,
         instruments.endpoint_repeats,
     ];
-    entries.extend(counts.map(|number| Entry::plain(text::count(number))));
+    entries.extend(
+        counts.map(|number| number.map_or_else(not_measured, |number| Entry::plain(text::count(number)))),
+    );
     entries
 }
 

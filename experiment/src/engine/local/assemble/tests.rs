@@ -116,7 +116,7 @@ fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
             lateness: Latencies::new(),
             windows: (0..windows).map(sent).collect(),
         },
-        endpoint: EndpointStats {
+        endpoint: Some(EndpointStats {
             served: 33,
             in_flight: 0,
             peak_in_flight: 5,
@@ -128,7 +128,7 @@ fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
                 given: Latencies::new(),
                 excess: Latencies::new(),
             },
-        },
+        }),
         usage: Some(Usage {
             cpu_us: 5,
             peak_memory_bytes: 6,
@@ -209,7 +209,8 @@ fn a_window_is_measured_over_its_keys() {
         })
     );
     assert_eq!(
-        seen.instruments.map(|instruments| instruments.endpoint_repeats),
+        seen.instruments
+            .and_then(|instruments| instruments.endpoint_repeats),
         Some(2)
     );
 }
@@ -264,5 +265,29 @@ fn a_cpu_trial_counts_its_own_calls() {
     assert_eq!(
         assemble(&settings, evidence).cost.map(|cost| cost.calls),
         Some(20)
+    );
+}
+
+#[test]
+fn an_endpoint_that_is_not_ours_is_not_measured() {
+    let mut evidence = evidence(1, 1, Duration::ZERO);
+    evidence.endpoint = None;
+    arrive(&mut evidence, 0, both(0));
+    let seen = assemble(&settings(0, 1), evidence);
+    let instruments = seen.instruments.unwrap();
+    assert_eq!(
+        (
+            instruments.endpoint_served,
+            instruments.endpoint_peak_in_flight,
+            instruments.endpoint_repeats,
+            instruments.endpoint_excess
+        ),
+        (None, None, None, None)
+    );
+    let attempts: u64 = both(0).iter().map(|record| record.attempts).sum();
+    assert_eq!(
+        seen.cost.map(|cost| cost.calls),
+        Some(attempts),
+        "the records' own count"
     );
 }

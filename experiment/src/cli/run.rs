@@ -1,0 +1,195 @@
+//! `experiment run`: what must be right before the first trial, the run itself, and what its end means.
+
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use experiment::engine::local::{LocalConfig, LocalEngine};
+use experiment::engine::{Engine, EngineError};
+use experiment::journal::{self, Journal, JournalLine, RunFacts};
+use experiment::outcome::{TrialEnd, TrialOutcome};
+use experiment::plan::Plan;
+use experiment::run::{RunEnd, remaining, run as run_trials};
+use experiment::trial::Trial;
+use experiment::{machine, progress};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{Failure, journal_failure, read_plan, write_report, wrong_use};
+use crate::{EngineKind, RunArgs};
+
+/// The exit status after a second Ctrl-C: 128 and the signal's number.
+const EXIT_STOPPED: i32 = 130;
+
+/// `experiment run`.
+pub fn run(args: RunArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .context("cannot start the runtime")?
+        .block_on(run_plan(args))
+}
+
+async fn run_plan(args: RunArgs) -> Result<(), Failure> {
+    let (plan, text) = read_plan(&args.plan)?;
+    let trials = plan.trials();
+    let wanted = wanted(&trials, args.only.as_deref())?;
+    let mut engine = engine(&args, &plan)?;
+    engine.check(&wanted).await.map_err(engine_failure)?;
+    let out = args
+        .out
+        .clone()
+        .unwrap_or_else(|| Path::new("out").join(&plan.name));
+    let facts = RunFacts {
+        plan_name: plan.name.clone(),
+        plan_text: text,
+        trials: trials.len(),
+        engine: engine.name().to_owned(),
+        started_us: wire::Clock::start().now_us(),
+        machine: facts_of_run(&args),
+        command: command_line(),
+    };
+    let mut journal = Journal::open(&out, facts, args.resume).map_err(journal_failure)?;
+
+    let interrupted = interruptions().context("cannot listen to signals")?;
+    let missing = remaining(&wanted, journal.lines());
+    let progress = progress::on_stderr();
+    let end = run_trials(
+        &missing,
+        engine.as_mut(),
+        &mut journal,
+        progress.as_ref(),
+        interrupted,
+    )
+    .await;
+    drop(progress);
+    let end = end.map_err(journal_failure)?;
+    if journal
+        .lines()
+        .iter()
+        .any(|line| matches!(line, JournalLine::Trial(_)))
+    {
+        write_report(&out, journal.lines())?;
+    }
+    if let RunEnd::Interrupted { missing } = end {
+        let error = anyhow!(
+            "interrupted: {missing} trials are missing, what there is has been kept; continue with --resume"
+        );
+        return Err(error.into());
+    }
+    verdict(&wanted, journal.lines())
+}
+
+fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+    match args.engine {
+        EngineKind::Local => {
+            let own = std::env::current_exe().context("cannot tell where this program is")?;
+            let config = LocalConfig {
+                cut_off: plan.cut_off,
+                patience: args.patience,
+                udf_command: args.udf_command.clone(),
+                endpoint_url: args.endpoint_url.clone(),
+            };
+            let folder = own.parent().unwrap_or(Path::new("."));
+            let engine = LocalEngine::new(folder, config).map_err(engine_failure)?;
+            Ok(Box::new(engine))
+        }
+    }
+}
+
+/// The trials whose id contains `only`.
+fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
+    let only = only.unwrap_or_default();
+    let wanted: Vec<Trial> = trials
+        .iter()
+        .filter(|trial| trial.id.contains(only))
+        .cloned()
+        .collect();
+    if wanted.is_empty() {
+        return Err(wrong_use(anyhow!(
+            "--only: no trial's id contains `{only}`; `experiment predict` lists them"
+        )));
+    }
+    Ok(wanted)
+}
+
+/// The machine's facts, and whose endpoint was called if it was not ours.
+fn facts_of_run(args: &RunArgs) -> std::collections::BTreeMap<String, String> {
+    let mut facts = machine::facts();
+    if let Some(url) = &args.endpoint_url {
+        facts.insert("endpoint".to_owned(), format!("your own, {url}"));
+    }
+    facts
+}
+
+fn engine_failure(error: EngineError) -> Failure {
+    let exit = if error.is_wrong_use() { 2 } else { 1 };
+    Failure {
+        error: error.into(),
+        exit,
+    }
+}
+
+/// Whether every wanted trial ran to its end with a ledger that balances.
+fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
+    let latest = journal::latest(lines);
+    let outcomes = wanted
+        .iter()
+        .filter_map(|trial| latest.get(trial.id.as_str()).copied());
+    let bad = |outcome: &&TrialOutcome| {
+        matches!(outcome.end, TrialEnd::Failed { .. })
+            || outcome.ledger.as_ref().is_some_and(|ledger| !ledger.balances())
+    };
+    let (all, bad) = (wanted.len(), outcomes.filter(bad).count());
+    match bad {
+        0 => Ok(()),
+        bad => Err(anyhow!(
+            "{bad} of {all} trials failed or have a ledger that does not balance: see the table"
+        )
+        .into()),
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM; the second ends the process at once.
+fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (first, interrupted) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            let Some(first) = first.take() else {
+                std::process::exit(EXIT_STOPPED)
+            };
+            progress::say(
+                "interrupted: stopping the running trial, the report shows what there is; again to stop at once",
+            );
+            // Nobody listens once all trials have been run: then the report is being written.
+            let _ = first.send(());
+        }
+    });
+    Ok(async {
+        if interrupted.await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+/// The command that was given, quoted for a shell where it must be.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+    let quoted = |arg: String| {
+        if !arg.is_empty() && arg.chars().all(plain) {
+            arg
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        }
+    };
+    let program = "experiment".to_owned();
+    let args = std::env::args_os()
+        .skip(1)
+        .map(|arg| quoted(arg.to_string_lossy().into_owned()));
+    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
+}

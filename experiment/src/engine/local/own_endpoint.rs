@@ -1,0 +1,166 @@
+//! The user's own endpoint instead of ours: where it is, and whether it can be called. Asked before anything
+//! starts, because a trial whose every call fails would still run to its end.
+
+use std::error::Error;
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use reqwest::{StatusCode, Url, redirect};
+
+use super::EngineError;
+use crate::trial::Trial;
+
+/// What an address looks like, for errors.
+const LIKE: &str = "expected one like http://127.0.0.1:9888";
+
+/// Where an endpoint answers `GET /ping?delay=…`: an http or https URL, to which `/ping` is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointUrl(Url);
+
+/// Why a text is not the address of an endpoint; each in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointUrlError {
+    /// It is no URL.
+    #[error("{0}: {LIKE}")]
+    Reading(String),
+    /// It is a URL that HTTP cannot go to.
+    #[error("`{0}` is neither http nor https: {LIKE}")]
+    Scheme(String),
+    /// It has a user or a password.
+    #[error("a user or password would be written to the journal: leave it out")]
+    Secret,
+    /// It has a query or a fragment.
+    #[error("`/ping?delay=…` is added to it: leave out its query and fragment")]
+    Query,
+}
+
+impl FromStr for EndpointUrl {
+    type Err = EndpointUrlError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointUrlError> {
+        let url = Url::parse(text).map_err(|error| EndpointUrlError::Reading(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointUrlError::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointUrlError::Secret);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(EndpointUrlError::Query);
+        }
+        Ok(Self(url))
+    }
+}
+
+/// Without a slash at its end, so that `/ping` can be added.
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl EndpointUrl {
+    /// Calls it once, as the UDF will.
+    ///
+    /// # Errors
+    /// Where nobody answers within `patience`, what answers is not HTTP, or the status is no success.
+    pub(super) async fn probe(&self, patience: Duration) -> Result<(), EngineError> {
+        let client = reqwest::Client::builder()
+            .http1_only()
+            .no_proxy()
+            .redirect(redirect::Policy::none())
+            .timeout(patience)
+            .build()
+            .map_err(EngineError::Client)?;
+        let url = format!("{self}/ping?delay=0");
+        let answer = client.get(&url).send().await;
+        let status = answer.map_err(|error| EngineError::EndpointSilent {
+            what: what_happened(&error, patience),
+            url: url.clone(),
+        })?;
+        match status.status() {
+            status if status.is_success() => Ok(()),
+            status => Err(EngineError::EndpointStatus {
+                advice: advice(status),
+                url,
+                status,
+            }),
+        }
+    }
+}
+
+/// Whether a trial asks for something that only our own endpoint can do.
+pub(super) fn ask_only_for_delays(trials: &[Trial]) -> Result<(), EngineError> {
+    for trial in trials {
+        let asked = &trial.settings;
+        for (setting, given) in [
+            ("capacity", asked.capacity.is_some()),
+            ("fail_status", asked.fail_status > 0.0),
+        ] {
+            if given {
+                return Err(EngineError::EndpointSetting {
+                    setting,
+                    trial: trial.id.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+fn what_happened(error: &reqwest::Error, patience: Duration) -> String {
+    // The client's own words repeat the URL; what the system said is at the end of the chain.
+    let mut cause: &dyn Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    if error.is_timeout() {
+        format!("no answer within {}", wire::format_duration(patience))
+    } else if error.is_connect() {
+        format!("cannot connect: {cause}")
+    } else {
+        format!("the answer is not HTTP: {cause}")
+    }
+}
+
+fn advice(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::NOT_FOUND => "/ping is missing there, and every call goes to it",
+        status if status.is_redirection() => "calls do not follow it: give the address that it leads to",
+        _ => "every call would fail",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_and_written_without_a_slash_at_its_end() {
+        for (given, written) in [
+            ("http://127.0.0.1:9888", "http://127.0.0.1:9888"),
+            ("https://example.org/", "https://example.org"),
+            ("http://[::1]:80/slow/", "http://[::1]/slow"),
+        ] {
+            assert_eq!(given.parse::<EndpointUrl>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_calls_cannot_go_to_is_refused() {
+        for (given, word) in [
+            ("", "relative URL"),
+            ("127.0.0.1:9888", "relative URL"),
+            ("localhost:9888", "neither http nor https"),
+            ("http://", "empty host"),
+            ("http://host:99999", "port"),
+            ("ftp://host", "`ftp`"),
+            ("http://me@host", "user"),
+            ("http://host?delay=1s", "query"),
+        ] {
+            let error = given.parse::<EndpointUrl>().unwrap_err().to_string();
+            assert!(error.contains(word) && !error.contains('\n'), "{given}: {error}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! What comes of runs that end.
+
+use std::fs;
+use std::time::Duration;
+
+use experiment::outcome::TrialEnd;
+
+use super::place::{Place, text, tiny};
+
+#[test]
+fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async, process-pool").replace("windows: 1", "windows: 2"));
+    let ended = place.run(&["run", text(&plan)]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("report.html"), "{ended:?}");
+    for file in ["report.html", "windows.csv", "summary.csv", "summary.md"] {
+        assert!(
+            fs::metadata(place.path("out/tiny").join(file)).unwrap().len() > 100,
+            "{file}"
+        );
+    }
+
+    let outcomes = place.outcomes("out/tiny");
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        assert_eq!(outcome.end, TrialEnd::Completed);
+        let ledger = outcome.ledger.as_ref().unwrap();
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!(
+            (ledger.late, ledger.failed, ledger.lost, ledger.repeated),
+            (0, 0, 0, 0),
+            "{ledger:?}"
+        );
+        assert!(
+            (60..=80).contains(&ledger.ok),
+            "three windows of 20, perhaps the one after them: {ledger:?}"
+        );
+
+        let starts: Vec<u64> = outcome
+            .windows
+            .iter()
+            .map(|window| window.window_start_ms)
+            .collect();
+        assert_eq!(starts[0] % 500, 0, "a trial begins on a window boundary");
+        assert_eq!(starts, [starts[0], starts[0] + 500, starts[0] + 1_000]);
+        let warmup: Vec<bool> = outcome.windows.iter().map(|window| window.warmup).collect();
+        assert_eq!(warmup, [true, false, false]);
+        for window in &outcome.windows {
+            let measured = window.measured.as_ref().unwrap();
+            assert_eq!(
+                (measured.keys, measured.events, measured.ok, measured.failed),
+                (2, 20, 20, 0)
+            );
+            assert!(
+                measured.execution_time_us > 400_000,
+                "it contains the window's filling: {measured:?}"
+            );
+            assert!(
+                measured.close_tail_us < measured.execution_time_us,
+                "{measured:?}"
+            );
+            assert!(
+                measured.stream_tail_us.unwrap() < measured.execution_time_us,
+                "{measured:?}"
+            );
+            assert!(measured.result_lag_us > 0, "{measured:?}");
+        }
+        assert_eq!(
+            outcome.latency.count(),
+            40,
+            "the measured windows' calls, not those of the warm-up"
+        );
+        assert!(outcome.latency.quantile(0.0).unwrap() >= Duration::from_millis(10));
+        assert_eq!(outcome.slot_wait.count(), 40);
+        let instruments = outcome.instruments.as_ref().unwrap();
+        assert!(instruments.endpoint_served.unwrap() >= 60, "{instruments:?}");
+        assert_eq!(instruments.endpoint_repeats, Some(0));
+        let cost = outcome.cost.as_ref().unwrap();
+        assert!(
+            cost.calls >= 60 && cost.peak_memory_bytes > 1_000_000 && cost.peak_threads > 1,
+            "{cost:?}"
+        );
+    }
+    let threads = |index: usize| outcomes[index].cost.as_ref().unwrap().peak_threads;
+    assert!(
+        threads(1) >= 50,
+        "the pool's children are counted: {}",
+        threads(1)
+    );
+
+    let again = place.run(&["report", "out/tiny"]);
+    assert_eq!(again.status, Some(0), "{again:?}");
+    assert_eq!(
+        again.stdout, ended.stdout,
+        "the report is drawn from the journal alone"
+    );
+    place.assert_nothing_left();
+}
+
+#[test]
+fn a_trial_that_cannot_keep_up_is_cut_off_and_its_windows_censored() {
+    let place = Place::new();
+    // Twenty calls of 250 ms one after another need five seconds for a window of half a second.
+    let plan = "
+name: overload
+window: 500ms
+read_timeout: 50ms
+warmup: 0
+windows: 2
+cut_off: 1s
+fixed: {rpu: 40, keys: 1, io_delay: 250ms, strategy: sequential, start_rule: at-arrival}
+";
+    let plan = place.plan(plan);
+    let ended = place.run(&["run", text(&plan), "--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcomes = place.outcomes("o");
+    assert_eq!(outcomes[0].end, TrialEnd::CutOff);
+    assert_eq!(outcomes[0].windows.len(), 2);
+    assert!(outcomes[0].windows.iter().all(|window| window.measured.is_none()));
+    let ledger = outcomes[0].ledger.as_ref().unwrap();
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!((ledger.ok, ledger.lost, ledger.late), (0, 0, 0), "{ledger:?}");
+    assert!(ledger.open >= 40, "all that was sent: {ledger:?}");
+    assert!(outcomes[0].cost.is_some());
+    place.assert_nothing_left();
+}
+
+#[test]
+fn failures_of_the_endpoint_are_data() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async").replace("max_workers: 50", "max_workers: 50, fail_status: 1"));
+    let ended = place.run(&["run", text(&plan), "--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let ledger = place.outcomes("o").remove(0).ledger.unwrap();
+    assert!(
+        ledger.balances() && ledger.ok == 0 && ledger.failed >= 40,
+        "{ledger:?}"
+    );
+}
+
+#[test]
+fn predictions_help_and_completions_need_no_run() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async, thread-pool"));
+    let predicted = place.run(&["predict", text(&plan)]);
+    assert_eq!(predicted.status, Some(0), "{predicted:?}");
+    assert_eq!(predicted.stdout.lines().count(), 3, "{predicted:?}");
+    assert!(predicted.stdout.contains("keeps up"), "{predicted:?}");
+    for (args, word) in [
+        (&["--help"][..], "Examples"),
+        (&["run", "--help"], "--udf-command"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+        (&["completions", "bash"], "--resume"),
+    ] {
+        let ended = place.run(args);
+        assert!(
+            ended.status == Some(0) && ended.stdout.contains(word),
+            "{ended:?}"
+        );
+    }
+    assert!(!place.path("out").exists());
+}
