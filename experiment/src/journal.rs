@@ -113,9 +113,48 @@ impl JournalError {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
-    length: u64,
+    whole: WholeLines<File>,
     lines: Vec<JournalLine>,
+}
+
+/// What lines are added to: a file, or what a test puts in its place.
+trait Storage: Write {
+    /// Returns when everything written is safe.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Takes off what is beyond so many bytes.
+    fn cut(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl Storage for File {
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Adds lines, each whole or not at all.
+#[derive(Debug)]
+struct WholeLines<S> {
+    storage: S,
+    /// Bytes of the lines that are whole.
+    length: u64,
+}
+
+impl<S: Storage> WholeLines<S> {
+    fn append(&mut self, line: &JournalLine) -> io::Result<()> {
+        let mut bytes = serde_json::to_vec(line)?;
+        bytes.push(b'\n');
+        let written = self.storage.write_all(&bytes).and_then(|()| self.storage.sync());
+        match written {
+            Ok(()) => self.length += bytes.len() as u64,
+            // If this fails too, the half line that stays is one that readers take as absent.
+            Err(_) => drop(self.storage.cut(self.length)),
+        }
+        written
+    }
 }
 
 impl Journal {
@@ -162,8 +201,10 @@ impl Journal {
             .map_err(open_error)?;
         let mut journal = Self {
             path,
-            file,
-            length,
+            whole: WholeLines {
+                storage: file,
+                length,
+            },
             lines,
         };
         journal.append(JournalLine::Run(facts))?;
@@ -175,28 +216,12 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Append`]; the file is then as it was before.
     pub fn append(&mut self, line: JournalLine) -> Result<(), JournalError> {
-        let append = |file: &mut File| -> io::Result<u64> {
-            let mut bytes = serde_json::to_vec(&line)?;
-            bytes.push(b'\n');
-            file.write_all(&bytes)?;
-            file.sync_data()?;
-            Ok(bytes.len() as u64)
-        };
-        match append(&mut self.file) {
-            Ok(written) => {
-                self.length += written;
-                self.lines.push(line);
-                Ok(())
-            }
-            Err(source) => {
-                // If this fails too, the half line that stays is one that readers take as absent.
-                let _ = self.file.set_len(self.length);
-                Err(JournalError::Append {
-                    path: self.path.clone(),
-                    source,
-                })
-            }
-        }
+        self.whole.append(&line).map_err(|source| JournalError::Append {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.lines.push(line);
+        Ok(())
     }
 
     /// Its lines, oldest first.

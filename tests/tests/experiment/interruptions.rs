@@ -84,13 +84,30 @@ fn a_second_interruption_stops_at_once() {
     place.assert_nothing_runs();
 }
 
+/// Bytes of a block in `ulimit -f`, by POSIX.
+const BLOCK: usize = 512;
+
 #[test]
-fn a_journal_that_cannot_be_written_stops_the_run_intact() {
+fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() {
     let place = Place::new();
-    let plan = place.plan(&tiny("async"));
-    // A limit on the size of files stands for a full disk: room for the first line, not for the outcome's.
+    let plan = place.plan(&tiny("async, thread-pool"));
+    let first = place.run(&["run", text(&plan), "--out", "o", "--only", "strategy=async"]);
+    assert_eq!(first.status, Some(0), "{first:?}");
+    let journal_path = place.path("o/journal.jsonl");
+    let before = fs::read(&journal_path).unwrap();
+    let lines: Vec<&[u8]> = before.split_inclusive(|byte| *byte == b'\n').collect();
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines[1].len() > 3 * BLOCK,
+        "an outcome's line needs more room than it is given"
+    );
+
+    // A limit on the size of files stands for a full disk: room for the line of the resumed run, which may be
+    // somewhat longer than the first one's, and for a part of the second trial's line.
+    let room = before.len() + lines[0].len() + BLOCK;
     let script = format!(
-        "trap '' XFSZ; ulimit -f 4; exec {} run {} --out o",
+        "trap '' XFSZ; ulimit -f {}; exec {} run {} --out o --resume",
+        room.div_ceil(BLOCK),
         text(&binary("experiment")),
         text(&plan)
     );
@@ -102,16 +119,48 @@ fn a_journal_that_cannot_be_written_stops_the_run_intact() {
         .unwrap();
     let ended = Ended::of(&output);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let last = ended.stderr.lines().last().unwrap();
+    let said: Vec<&str> = ended.stderr.lines().collect();
     assert!(
-        last.contains("cannot write") && last.contains("journal.jsonl"),
-        "{ended:?}"
+        said.iter().any(|line| line.contains("window 2/2")),
+        "it ran: {ended:?}"
+    );
+    let errors: Vec<_> = said
+        .iter()
+        .filter(|line| line.starts_with("experiment: "))
+        .collect();
+    assert_eq!(errors.len(), 1, "{ended:?}");
+    for words in ["cannot write", "journal.jsonl", "are kept", "--resume"] {
+        assert!(errors[0].contains(words), "{ended:?}");
+    }
+
+    let after = fs::read(&journal_path).unwrap();
+    assert!(
+        after.starts_with(&before) && after.ends_with(b"\n"),
+        "whole lines only"
     );
     let lines = journal::read(&place.path("o")).unwrap();
-    assert!(matches!(lines.as_slice(), [JournalLine::Run(_)]), "{lines:?}");
     assert!(
-        fs::read(place.path("o/journal.jsonl")).unwrap().ends_with(b"\n"),
-        "no half line"
+        matches!(
+            lines.as_slice(),
+            [JournalLine::Run(_), JournalLine::Trial(_), JournalLine::Run(_)]
+        ),
+        "{lines:?}"
     );
+    assert_eq!(after.iter().filter(|byte| **byte == b'\n').count(), 3);
+    place.assert_nothing_left();
+
+    let resumed = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
+    assert_eq!(resumed.status, Some(0), "{resumed:?}");
+    assert!(resumed.stderr.contains("trial 1/1"), "{resumed:?}");
+    let outcomes = place.outcomes("o");
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        assert_eq!(outcome.end, TrialEnd::Completed);
+        let ledger = outcome.ledger.as_ref().unwrap();
+        assert!(
+            ledger.balances() && ledger.ok >= 40 && ledger.lost == 0,
+            "{ledger:?}"
+        );
+    }
     place.assert_nothing_left();
 }
