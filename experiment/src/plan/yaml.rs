@@ -26,8 +26,19 @@ pub(super) enum Step<'a> {
     Item(usize),
 }
 
+/// What is said of a text without any value.
+const EMPTY: &str =
+    "the plan is empty: expected at least `name`, and `fixed` or `axes` with rpu, strategy, …";
+
 /// Reads a text.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
+    // Comments alone are no value either.
+    if let Ok(None) = serde_yaml::from_str::<Option<IgnoredAny>>(text) {
+        return Err(Refusal {
+            line: 1,
+            message: EMPTY.to_owned(),
+        });
+    }
     NoDuplicates
         .deserialize(serde_yaml::Deserializer::from_str(text))
         .and_then(|()| serde_yaml::from_str(text))

@@ -26,7 +26,8 @@ fn bad_plans_are_refused_by_field() {
         ("name: bad\naxes: {rpu: []}\n".to_owned(), "rpu"),
         ("name: bad\nwindows: 0\n".to_owned(), "windows"),
         ("windows: 1\n".to_owned(), "name"),
-        (String::new(), "plan"),
+        (String::new(), "plan.yaml:1: the plan is empty"),
+        ("\n# later\n".to_owned(), "plan.yaml:1: the plan is empty"),
         ("name: [\n".to_owned(), "plan.yaml"),
     ];
     for (text_of_plan, field) in bad {

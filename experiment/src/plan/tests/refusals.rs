@@ -239,3 +239,18 @@ fn settings_that_do_not_go_together_are_refused_with_line_and_field() {
         "plans/x.yaml:1: fixed: the plan has no trials: `strategy` is neither fixed nor an axis"
     );
 }
+
+#[test]
+fn a_plan_without_any_value_is_empty() {
+    for text in ["", " \n\n", "# a comment\n", "---\n", "null\n", "~"] {
+        let error = parse(text).expect_err(text).to_string();
+        assert!(
+            error.starts_with("plans/x.yaml:1: the plan is empty: expected"),
+            "{text:?}: {error}"
+        );
+    }
+    for text in ["\u{feff}", "\t", "[]", "{}", "0"] {
+        let error = parse(text).expect_err(text).to_string();
+        assert!(!error.contains('\n'), "{text:?}: {error}");
+    }
+}
