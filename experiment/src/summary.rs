@@ -1,6 +1,7 @@
 //! A run condensed: its trials sorted into cells and series, one row for each setting, repeats merged. Every figure
 //! of the report is taken from here. A median is of measured windows only, and its censored windows stand beside it.
 
+mod condition;
 mod row;
 mod settings;
 
@@ -9,8 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::journal::{self, JournalLine, RunFacts};
 use crate::outcome::TrialOutcome;
 
+pub use condition::Condition;
 pub(crate) use row::failed;
-pub use row::{Agreement, Condition, LedgerSum, Row, Spread};
+pub use row::{Agreement, LedgerSum, Row, Spread};
 pub(crate) use settings::delay_text;
 pub use settings::{Cell, Series};
 

@@ -36,6 +36,8 @@ pub(super) struct TableRow {
     /// The series' small drawing, for the page.
     pub(super) swatch: String,
     pub(super) entries: Vec<Entry>,
+    /// What the page says below the row; empty for nothing.
+    pub(super) note: String,
 }
 
 /// One value.
@@ -176,6 +178,7 @@ mod tests {
             label: label.into(),
             swatch: String::new(),
             entries: vec![Entry::plain(number), Entry::plain(word)],
+            note: String::new(),
         };
         Table {
             columns: vec![

@@ -1,6 +1,7 @@
 //! Tables with a row for each trial, repeats apart: ledgers and instruments are not merged, failures have reasons.
 
-use super::{named, quantiles};
+use super::calls::quantiles;
+use super::named;
 use crate::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
 use crate::report::table::{Column, Entry, Table, Tone, numbers, words};
 use crate::report::text;

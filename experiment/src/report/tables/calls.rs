@@ -1,0 +1,105 @@
+//! Tables of the calls: how long they took, how they ended, what they cost.
+
+use std::time::Duration;
+
+use wire::{Latencies, Outcome};
+
+use super::by_row;
+use crate::outcome::Cost;
+use crate::report::table::{Entry, Table, Tone, numbers};
+use crate::report::text;
+use crate::summary::Summary;
+
+pub(super) fn quantiles(latencies: &Latencies, shares: &[f64]) -> Vec<Entry> {
+    shares
+        .iter()
+        .map(|share| Entry::or_dash(latencies.quantile(*share).map(text::duration)))
+        .collect()
+}
+
+/// Percentiles of the calls' latency and of waiting for a slot.
+pub(in crate::report) fn latency(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "calls",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+        "slot wait p50",
+        "slot wait p99",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| row.latency.count() > 0,
+        |row| {
+            let mut entries = vec![Entry::plain(text::count(row.latency.count()))];
+            entries.extend(quantiles(&row.latency, &[0.5, 0.9, 0.99, 0.999]));
+            entries.push(Entry::or_dash(row.latency.max().map(text::duration)));
+            entries.extend(quantiles(&row.slot_wait, &[0.5, 0.99]));
+            entries
+        },
+    )
+}
+
+/// Calls by how they ended; only outcomes that occurred have a column.
+pub(in crate::report) fn outcomes(summary: &Summary<'_>) -> Table {
+    let occurred: Vec<Outcome> = Outcome::ALL
+        .iter()
+        .copied()
+        .filter(|outcome| {
+            *outcome == Outcome::Ok || summary.rows.iter().any(|row| row.outcomes.contains_key(outcome))
+        })
+        .collect();
+    let names: Vec<&'static str> = occurred.iter().map(|outcome| outcome.name()).collect();
+    by_row(
+        summary,
+        numbers(&names),
+        |row| !row.outcomes.is_empty(),
+        |row| {
+            occurred
+                .iter()
+                .map(|outcome| Entry::plain(text::count(*row.outcomes.get(outcome).unwrap_or(&0))))
+                .collect()
+        },
+    )
+}
+
+/// What the UDF cost.
+pub(in crate::report) fn cost(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "calls",
+        "processor time",
+        "per 1,000 calls",
+        "peak memory",
+        "threads",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| !row.all_failed(),
+        |row| row.cost.as_ref().map_or_else(not_measured, cost_entries),
+    )
+}
+
+fn not_measured() -> Vec<Entry> {
+    vec![Entry::new("not measured", Tone::Muted); 5]
+}
+
+fn cost_entries(cost: &Cost) -> Vec<Entry> {
+    let per_call = u128::from(cost.cpu_us) * 1_000_000 / u128::from(cost.calls.max(1));
+    let per_thousand = u64::try_from(per_call)
+        .ok()
+        .filter(|_| cost.calls > 0)
+        .map(Duration::from_nanos);
+    // Neither records nor our endpoint have counted them: no trial is without calls.
+    let calls = Some(cost.calls).filter(|calls| *calls > 0);
+    vec![
+        Entry::or_dash(calls.map(text::count)),
+        Entry::plain(text::duration(Duration::from_micros(cost.cpu_us))),
+        Entry::or_dash(per_thousand.map(text::duration)),
+        Entry::plain(text::bytes(cost.peak_memory_bytes)),
+        Entry::plain(text::count(cost.peak_threads)),
+    ]
+}
