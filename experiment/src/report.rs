@@ -1,10 +1,11 @@
-//! The report: one page that anyone can open anywhere, and its figures as CSV and Markdown. Drawn from the journal
-//! alone; the same journal gives the same files.
+//! The report: one page that anyone can open anywhere, its main chart as a picture, its figures as CSV and Markdown.
+//! Drawn from the journal alone; the same journal gives the same files.
 
 mod charts;
 mod csv;
 mod page;
 mod question;
+mod scale;
 mod sentences;
 mod svg;
 mod table;
@@ -48,7 +49,7 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Writes `report.html`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each whole or not at all, and
+/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each whole or not at all, and
 /// returns the page's path. The latest outcome of each trial counts.
 ///
 /// # Errors
@@ -60,6 +61,9 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
     whole(&dir.join("summary.csv"), |out| csv::summary(&summary, out))?;
     whole(&dir.join("summary.md"), |out| {
         out.write_all(markdown(&summary).as_bytes())
+    })?;
+    whole(&dir.join("close-tail.svg"), |out| {
+        out.write_all(charts::picture(name(&summary), &charts::tails(&summary)).as_bytes())
     })?;
     let path = dir.join("report.html");
     whole(&path, |out| out.write_all(page.as_bytes()))?;
@@ -89,11 +93,15 @@ pub fn table(lines: &[JournalLine]) -> String {
     out
 }
 
-fn markdown(summary: &Summary<'_>) -> String {
-    let name = summary
+/// The plan's name.
+fn name<'a>(summary: &Summary<'a>) -> &'a str {
+    summary
         .facts
-        .map_or("experiment", |facts| facts.plan_name.as_str());
-    let name = text::harmless(name)
+        .map_or("experiment", |facts| facts.plan_name.as_str())
+}
+
+fn markdown(summary: &Summary<'_>) -> String {
+    let name = text::harmless(name(summary))
         .replace(['\n', '\t'], " ")
         .replace('<', "&lt;");
     let mut out = format!("# {name}\n\n");

@@ -1,6 +1,7 @@
 //! The two charts as small multiples: panels that a phone stacks and a desk sets side by side. What both share is
 //! here: panels, legend, and how a series is drawn.
 
+mod picture;
 mod tails;
 mod windows;
 
@@ -9,6 +10,7 @@ use serde::Serialize;
 use super::svg::{Marker, Svg};
 use crate::summary::{Series, Summary};
 
+pub(super) use picture::picture;
 pub(super) use tails::tails;
 pub(super) use windows::windows;
 

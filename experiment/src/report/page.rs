@@ -93,7 +93,7 @@ impl<'a> Page<'a> {
                 .collect()
         });
         Self {
-            title: facts.map_or("experiment", |facts| facts.plan_name.as_str()),
+            title: super::name(summary),
             started: summary.first_started_us.map(text::date),
             facts: head(summary),
             notes: notes(summary),

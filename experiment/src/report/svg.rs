@@ -1,8 +1,7 @@
-//! Just enough SVG for charts: shapes with classes, escaped text, scales with round ticks. Colours are the page's
+//! Just enough SVG for charts: shapes with classes, escaped text. Colours are the page's
 //! style sheet's, so that one drawing serves light, dark and print.
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use super::text;
 
@@ -27,20 +26,6 @@ pub(crate) enum Marker {
     Triangle,
     Diamond,
     Cross,
-}
-
-/// A straight scale from values to places.
-#[derive(Clone, Copy)]
-pub(crate) struct Linear {
-    pub(crate) values: (f64, f64),
-    pub(crate) places: (f64, f64),
-}
-
-/// A logarithmic scale; values below its lowest are placed there.
-#[derive(Clone, Copy)]
-pub(crate) struct Log {
-    pub(crate) values: (f64, f64),
-    pub(crate) places: (f64, f64),
 }
 
 /// Text made safe inside XML.
@@ -78,6 +63,20 @@ impl Svg {
         Self { out }
     }
 
+    /// A drawing that is a file: with a size, and with styles of its own (without `<` and `&`).
+    pub(crate) fn picture((width, height): (f64, f64), title: &str, description: &str, style: &str) -> Self {
+        let (width, height) = (place(width), place(height));
+        let out = format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
+             height=\"{height}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">{}</title><desc id=\"d\">{}</desc>\
+             <style>\n{}</style>",
+            escape(title),
+            escape(description),
+            style
+        );
+        Self { out }
+    }
+
     /// A small drawing beside a text that says the same, so readers of text are spared it.
     pub(crate) fn decoration(class: &str, (width, height): (f64, f64)) -> Self {
         let (width, height) = (place(width), place(height));
@@ -86,6 +85,18 @@ impl Svg {
              width=\"{width}\" height=\"{height}\" aria-hidden=\"true\">"
         );
         Self { out }
+    }
+
+    /// Sets a finished drawing into this one.
+    pub(crate) fn embed(&mut self, at: (f64, f64), size: (f64, f64), drawing: &str) {
+        let _ = write!(
+            self.out,
+            "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">{drawing}</svg>",
+            place(at.0),
+            place(at.1),
+            place(size.0),
+            place(size.1)
+        );
     }
 
     pub(crate) fn line(&mut self, class: &str, from: (f64, f64), to: (f64, f64)) {
@@ -206,127 +217,4 @@ impl Marker {
 
 fn doubled(radius: &str) -> String {
     place(radius.parse::<f64>().unwrap_or(0.0) * 2.0)
-}
-
-impl Linear {
-    /// From a round value at or below `lowest` to one at or above `highest`, over `places`.
-    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
-        let step = nice_step(highest - lowest, 5);
-        let low = (lowest / step + 1e-9).floor().max(0.0) * step;
-        Self {
-            values: (low, ((highest / step).ceil() * step).max(low + step)),
-            places,
-        }
-    }
-
-    pub(crate) fn at(&self, value: f64) -> f64 {
-        let share = (value - self.values.0) / (self.values.1 - self.values.0).max(f64::MIN_POSITIVE);
-        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
-    }
-
-    /// Round values (1, 2 or 5 times a power of ten apart), about `count` of them.
-    pub(crate) fn ticks(&self, count: u32) -> Vec<f64> {
-        let step = nice_step(self.values.1 - self.values.0, count);
-        let first = (self.values.0 / step).ceil() as i64;
-        let last = (self.values.1 / step + 1e-9).floor() as i64;
-        (first..=last).map(|i| i as f64 * step).collect()
-    }
-}
-
-/// The smallest of 1, 2 and 5 times a power of ten that divides `span` into at most `count` steps.
-fn nice_step(span: f64, count: u32) -> f64 {
-    if span <= 0.0 || !span.is_finite() {
-        return 1.0;
-    }
-    let raw = span / f64::from(count.max(1));
-    let decade = 10f64.powf(raw.log10().floor());
-    [1.0, 2.0, 5.0, 10.0]
-        .map(|m| m * decade)
-        .into_iter()
-        .find(|step| *step >= raw * 0.999_999)
-        .unwrap_or(decade * 10.0)
-}
-
-impl Log {
-    /// From the decade below `lowest` to the round value (1, 2, 5) at or above `highest`, at least a decade; both positive.
-    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
-        let low = 10f64.powf((lowest.log10() + 1e-9).floor());
-        let decade = 10f64.powf((highest.log10() + 1e-9).floor());
-        let high = [1.0, 2.0, 5.0, 10.0]
-            .map(|m| m * decade)
-            .into_iter()
-            .find(|v| *v >= highest * 0.999_999);
-        Self {
-            values: (low, high.unwrap_or(decade * 10.0).max(low * 10.0)),
-            places,
-        }
-    }
-
-    pub(crate) fn at(&self, value: f64) -> f64 {
-        let (low, high) = (self.values.0.log10(), self.values.1.log10());
-        let share = (value.max(self.values.0).log10() - low) / (high - low);
-        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
-    }
-
-    /// The decades, and 2 and 5 times them where there are fewer than three.
-    pub(crate) fn ticks(&self) -> Vec<f64> {
-        let (low, high) = (
-            self.values.0.log10().round() as i32,
-            self.values.1.log10().ceil() as i32,
-        );
-        let steps: &[f64] = if f64::from(high - low) < 3.0 {
-            &[1.0, 2.0, 5.0]
-        } else {
-            &[1.0]
-        };
-        (low..=high)
-            .flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)))
-            .filter(|tick| *tick <= self.values.1 * 1.000_001)
-            .collect()
-    }
-}
-
-/// A tick of a scale of microseconds.
-pub(crate) fn micros_label(micros: f64) -> String {
-    text::setting(Duration::from_nanos((micros * 1e3).round() as u64))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn ticks_are_round() {
-        let scale = Linear::around(0.0, 11.3, (100.0, 0.0));
-        assert_eq!(scale.ticks(5), [0.0, 5.0, 10.0, 15.0]);
-        assert_eq!(scale.at(0.0), 100.0);
-        assert_eq!(
-            Linear::around(10.0, 11.2, (100.0, 0.0)).ticks(5),
-            [10.0, 10.5, 11.0, 11.5]
-        );
-        let log = Log::around(150.0, 1_020_000.0, (100.0, 0.0));
-        assert_eq!(
-            log.ticks().into_iter().map(micros_label).collect::<Vec<_>>(),
-            ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
-        );
-        let narrow = Log::around(1_000_000.0, 1_100_000.0, (100.0, 0.0));
-        assert_eq!(
-            narrow.ticks().into_iter().map(micros_label).collect::<Vec<_>>(),
-            ["1 s", "2 s", "5 s", "10 s"]
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn scales_stay_inside_their_places(low in 1e-3f64..1e12, factor in 1.0f64..1e9, value in 0.0f64..1e13) {
-            let log = Log::around(low, low * factor, (200.0, 20.0));
-            prop_assert!((20.0..=200.0).contains(&log.at(value)));
-            prop_assert!(log.at(low) >= log.at(low * factor));
-            prop_assert!((1..=60).contains(&log.ticks().len()));
-            let linear = Linear::around(low, low * factor, (200.0, 20.0));
-            prop_assert!((20.0..=200.0).contains(&linear.at(value)));
-            prop_assert!((2..=12).contains(&linear.ticks(5).len()));
-        }
-    }
 }

@@ -14,7 +14,13 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
     let ended = place.run(&["run", text(&plan)]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("report.html"), "{ended:?}");
-    for file in ["report.html", "windows.csv", "summary.csv", "summary.md"] {
+    for file in [
+        "report.html",
+        "close-tail.svg",
+        "windows.csv",
+        "summary.csv",
+        "summary.md",
+    ] {
         assert!(
             fs::metadata(place.path("out/tiny").join(file)).unwrap().len() > 100,
             "{file}"

@@ -7,7 +7,8 @@ use scales::Scales;
 
 use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
 use crate::outcome::{TrialOutcome, WindowResult};
-use crate::report::svg::{Anchor, Linear, Marker, Svg};
+use crate::report::scale::Linear;
+use crate::report::svg::{Anchor, Marker, Svg};
 use crate::report::text;
 use crate::summary::{Row, Summary};
 

@@ -1,7 +1,7 @@
 //! Where a cell's windows are placed: the scales of one panel, shared by all its lines.
 
 use super::{BOTTOM, CROSS_ROW, LEFT, Point, RIGHT, TOP};
-use crate::report::svg::Linear;
+use crate::report::scale::Linear;
 use crate::summary::{Row, Summary};
 
 /// The scales of one panel.

@@ -1,0 +1,142 @@
+//! Scales from values to places, with round ticks.
+
+use std::time::Duration;
+
+use super::text;
+
+/// A straight scale from values to places.
+#[derive(Clone, Copy)]
+pub(crate) struct Linear {
+    pub(crate) values: (f64, f64),
+    pub(crate) places: (f64, f64),
+}
+
+/// A logarithmic scale; values below its lowest are placed there.
+#[derive(Clone, Copy)]
+pub(crate) struct Log {
+    pub(crate) values: (f64, f64),
+    pub(crate) places: (f64, f64),
+}
+
+impl Linear {
+    /// From a round value at or below `lowest` to one at or above `highest`, over `places`.
+    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
+        let step = nice_step(highest - lowest, 5);
+        let low = (lowest / step + 1e-9).floor().max(0.0) * step;
+        Self {
+            values: (low, ((highest / step).ceil() * step).max(low + step)),
+            places,
+        }
+    }
+
+    pub(crate) fn at(&self, value: f64) -> f64 {
+        let share = (value - self.values.0) / (self.values.1 - self.values.0).max(f64::MIN_POSITIVE);
+        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
+    }
+
+    /// Round values (1, 2 or 5 times a power of ten apart), about `count` of them.
+    pub(crate) fn ticks(&self, count: u32) -> Vec<f64> {
+        let step = nice_step(self.values.1 - self.values.0, count);
+        let first = (self.values.0 / step).ceil() as i64;
+        let last = (self.values.1 / step + 1e-9).floor() as i64;
+        (first..=last).map(|i| i as f64 * step).collect()
+    }
+}
+
+/// The smallest of 1, 2 and 5 times a power of ten that divides `span` into at most `count` steps.
+fn nice_step(span: f64, count: u32) -> f64 {
+    if span <= 0.0 || !span.is_finite() {
+        return 1.0;
+    }
+    let raw = span / f64::from(count.max(1));
+    let decade = 10f64.powf(raw.log10().floor());
+    [1.0, 2.0, 5.0, 10.0]
+        .map(|m| m * decade)
+        .into_iter()
+        .find(|step| *step >= raw * 0.999_999)
+        .unwrap_or(decade * 10.0)
+}
+
+impl Log {
+    /// From the decade below `lowest` to the round value (1, 2, 5) at or above `highest`, at least a decade; both positive.
+    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
+        let low = 10f64.powf((lowest.log10() + 1e-9).floor());
+        let decade = 10f64.powf((highest.log10() + 1e-9).floor());
+        let high = [1.0, 2.0, 5.0, 10.0]
+            .map(|m| m * decade)
+            .into_iter()
+            .find(|v| *v >= highest * 0.999_999);
+        Self {
+            values: (low, high.unwrap_or(decade * 10.0).max(low * 10.0)),
+            places,
+        }
+    }
+
+    pub(crate) fn at(&self, value: f64) -> f64 {
+        let (low, high) = (self.values.0.log10(), self.values.1.log10());
+        let share = (value.max(self.values.0).log10() - low) / (high - low);
+        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
+    }
+
+    /// The decades, and 2 and 5 times them where there are fewer than three.
+    pub(crate) fn ticks(&self) -> Vec<f64> {
+        let (low, high) = (
+            self.values.0.log10().round() as i32,
+            self.values.1.log10().ceil() as i32,
+        );
+        let steps: &[f64] = if f64::from(high - low) < 3.0 {
+            &[1.0, 2.0, 5.0]
+        } else {
+            &[1.0]
+        };
+        (low..=high)
+            .flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)))
+            .filter(|tick| *tick <= self.values.1 * 1.000_001)
+            .collect()
+    }
+}
+
+/// A tick of a scale of microseconds.
+pub(crate) fn micros_label(micros: f64) -> String {
+    text::setting(Duration::from_nanos((micros * 1e3).round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ticks_are_round() {
+        let scale = Linear::around(0.0, 11.3, (100.0, 0.0));
+        assert_eq!(scale.ticks(5), [0.0, 5.0, 10.0, 15.0]);
+        assert_eq!(scale.at(0.0), 100.0);
+        assert_eq!(
+            Linear::around(10.0, 11.2, (100.0, 0.0)).ticks(5),
+            [10.0, 10.5, 11.0, 11.5]
+        );
+        let log = Log::around(150.0, 1_020_000.0, (100.0, 0.0));
+        assert_eq!(
+            log.ticks().into_iter().map(micros_label).collect::<Vec<_>>(),
+            ["100 µs", "1 ms", "10 ms", "100 ms", "1 s"]
+        );
+        let narrow = Log::around(1_000_000.0, 1_100_000.0, (100.0, 0.0));
+        assert_eq!(
+            narrow.ticks().into_iter().map(micros_label).collect::<Vec<_>>(),
+            ["1 s", "2 s", "5 s", "10 s"]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn scales_stay_inside_their_places(low in 1e-3f64..1e12, factor in 1.0f64..1e9, value in 0.0f64..1e13) {
+            let log = Log::around(low, low * factor, (200.0, 20.0));
+            prop_assert!((20.0..=200.0).contains(&log.at(value)));
+            prop_assert!(log.at(low) >= log.at(low * factor));
+            prop_assert!((1..=60).contains(&log.ticks().len()));
+            let linear = Linear::around(low, low * factor, (200.0, 20.0));
+            prop_assert!((20.0..=200.0).contains(&linear.at(value)));
+            prop_assert!((2..=12).contains(&linear.ticks(5).len()));
+        }
+    }
+}
