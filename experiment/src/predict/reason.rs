@@ -54,10 +54,17 @@ impl Reason<'_> {
                 "the {} calls of a window begin at its close and take {tail}",
                 settings.events_per_window()
             ),
-            (Verdict::KeepsUp, StartRule::AtArrival) => format!(
-                "events arrive at the latest one read batch ({}) before the close, which leaves {tail} of calls",
-                seconds(tail::period_s(settings))
-            ),
+            (Verdict::KeepsUp, StartRule::AtArrival) => {
+                let left = if tail == "0" {
+                    "no call".to_owned()
+                } else {
+                    format!("{tail} of calls")
+                };
+                format!(
+                    "events arrive at the latest one read batch ({}) before the close, which leaves {left}",
+                    seconds(tail::period_s(settings))
+                )
+            }
         };
         let runs_out =
             if service.varying.is_none() && settings.io_delay.mean().as_secs_f64() >= service.limit_s {
@@ -85,6 +92,9 @@ fn seconds(seconds: f64) -> String {
 
 /// A number with at most two decimals, none above a hundred.
 fn plain(number: f64) -> String {
+    if number > 0.0 && number < 0.01 {
+        return "less than 0.01".to_owned();
+    }
     let text = if number >= 100.0 {
         format!("{number:.0}")
     } else {

@@ -230,6 +230,11 @@ fn the_reason_is_one_sentence_with_the_numbers() {
          events arrive at the latest one read batch (200ms) before the close, which leaves 800.3ms of calls."
     );
     assert_eq!(
+        why(&cell(Async, 1_000, 10, "0", AtArrival)),
+        "10 calls a second of 300us keep less than 0.01 in flight and 1000 can be, 0.03 % of the capacity: \
+         events arrive at the latest one read batch (200ms) before the close, which leaves no call."
+    );
+    assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtClose)),
         "100 calls a second of 1s keep 100 in flight and 1000 can be, 10 % of the capacity: \
          the 1000 calls of a window begin at its close and take 1s."
