@@ -1,6 +1,7 @@
 //! `journal.jsonl`: one line when a run starts or is resumed, one for every trial as it ends. The report is drawn
 //! from it alone.
 
+mod error;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::TrialOutcome;
 use crate::plan::Plan;
+
+pub use error::JournalError;
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,71 +46,11 @@ pub struct RunFacts {
     pub command: String,
 }
 
+/// Parts that a user may replace; where one is, the machine's facts name it.
+pub const REPLACEABLE: [&str; 2] = ["endpoint", "udf"];
+
 /// The journal's name in its folder.
 pub const FILE_NAME: &str = "journal.jsonl";
-
-/// Why a journal cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum JournalError {
-    /// The folder cannot be made.
-    #[error("--out: cannot create the folder `{}`: {source}", folder.display())]
-    CreateFolder {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file cannot be opened.
-    #[error("cannot open `{}`: {source}", path.display())]
-    Open {
-        /// The journal.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another run holds it.
-    #[error("--out: another run is writing to `{}`: wait for its end or choose another folder", .0.display())]
-    Held(PathBuf),
-    /// There is one already.
-    #[error("--out: `{}` holds a journal of an earlier run: continue it with --resume, or choose another folder", .0.display())]
-    Exists(PathBuf),
-    /// It belongs to another plan.
-    #[error("--out: `{}` holds the journal of another plan (`{found}`): choose another folder", path.display())]
-    OtherPlan {
-        /// The journal.
-        path: PathBuf,
-        /// Name of the plan it belongs to.
-        found: String,
-    },
-    /// There is none.
-    #[error("`{}` holds no journal with a run: expected {FILE_NAME} as `experiment run` writes it", .0.display())]
-    Missing(PathBuf),
-    /// A line that is not the last is no journal line.
-    #[error("`{}` line {line} is not a line of a journal: {source}", path.display())]
-    Line {
-        /// The journal.
-        path: PathBuf,
-        /// Number of the line, from 1.
-        line: usize,
-        /// What is wrong with it.
-        source: serde_json::Error,
-    },
-    /// A line could not be written; what was written of it has been taken back.
-    #[error("cannot write to `{}`: {source}; all trials before are kept, make room and continue with --resume", path.display())]
-    Append {
-        /// The journal.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl JournalError {
-    /// Whether the command was wrong, in contrast to something that failed.
-    pub fn is_wrong_use(&self) -> bool {
-        !matches!(self, Self::Append { .. } | Self::Line { .. })
-    }
-}
 
 /// The journal of a run that is under way; nobody else can open it for writing meanwhile.
 #[derive(Debug)]
@@ -190,6 +133,9 @@ impl Journal {
         let (lines, length) = parse(&path, &bytes)?;
         if let Some(found) = lines.iter().find_map(other_plan(&facts)) {
             return Err(JournalError::OtherPlan { path, found });
+        }
+        if let Some(part) = lines.iter().find_map(other_part(&facts)) {
+            return Err(JournalError::OtherPart { path, part });
         }
         if !lines.is_empty() && !resume {
             return Err(JournalError::Exists(folder.to_owned()));
@@ -281,6 +227,17 @@ fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
     |line| match line {
         JournalLine::Run(run) if !same_plan(&run.plan_text, &facts.plan_text) => Some(run.plan_name.clone()),
         _ => None,
+    }
+}
+
+/// Finds a part that is not the one of `facts`: figures of two UDFs must not become one row.
+fn other_part(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<&'static str> {
+    |line| match line {
+        JournalLine::Run(run) => {
+            let differs = |part: &&'static str| run.machine.get(*part) != facts.machine.get(*part);
+            REPLACEABLE.into_iter().find(|part| differs(part))
+        }
+        JournalLine::Trial(_) => None,
     }
 }
 

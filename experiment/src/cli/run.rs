@@ -111,11 +111,17 @@ fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
     Ok(wanted)
 }
 
-/// The machine's facts, and whose endpoint was called if it was not ours.
+/// The machine's facts, and what ran in place of ours.
 fn facts_of_run(args: &RunArgs) -> std::collections::BTreeMap<String, String> {
     let mut facts = machine::facts();
-    if let Some(url) = &args.endpoint_url {
-        facts.insert("endpoint".to_owned(), format!("your own, {url}"));
+    let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
+    for (name, own) in journal::REPLACEABLE
+        .into_iter()
+        .zip([&endpoint, &args.udf_command])
+    {
+        if let Some(own) = own {
+            facts.insert(name.to_owned(), format!("your own, {own}"));
+        }
     }
     facts
 }
