@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::TrialOutcome;
+use crate::outcome::{TrialEnd, TrialOutcome};
 use crate::plan::Plan;
 
 pub use error::JournalError;
@@ -134,7 +134,7 @@ impl Journal {
         if let Some(found) = lines.iter().find_map(other_plan(&facts)) {
             return Err(JournalError::OtherPlan { path, found });
         }
-        if let Some(part) = lines.iter().find_map(other_part(&facts)) {
+        if let Some(part) = other_part(&lines, &facts) {
             return Err(JournalError::OtherPart { path, part });
         }
         if !lines.is_empty() && !resume {
@@ -230,15 +230,22 @@ fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
     }
 }
 
-/// Finds a part that is not the one of `facts`: figures of two UDFs must not become one row.
-fn other_part(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<&'static str> {
-    |line| match line {
-        JournalLine::Run(run) => {
-            let differs = |part: &&'static str| run.machine.get(*part) != facts.machine.get(*part);
-            REPLACEABLE.into_iter().find(|part| differs(part))
+/// Finds a part, with which a trial has an outcome that counts, that is not the one of `facts`: figures of two UDFs must
+/// not become one report. Failed trials are run again, as after a wrong command.
+fn other_part(lines: &[JournalLine], facts: &RunFacts) -> Option<&'static str> {
+    let mut other = None;
+    for line in lines {
+        match line {
+            JournalLine::Run(run) => {
+                let differs = |part: &&'static str| run.machine.get(*part) != facts.machine.get(*part);
+                other = REPLACEABLE.into_iter().find(differs);
+            }
+            JournalLine::Trial(outcome) if matches!(outcome.end, TrialEnd::Failed { .. }) => {}
+            JournalLine::Trial(_) if other.is_some() => return other,
+            JournalLine::Trial(_) => {}
         }
-        JournalLine::Trial(_) => None,
     }
+    None
 }
 
 /// Whether two texts ask the same, be it in other words.

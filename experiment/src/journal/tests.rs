@@ -137,12 +137,6 @@ fn a_journal_is_kept_from_others() {
     let other = open("b", true).unwrap_err();
     assert!(matches!(&other, JournalError::OtherPlan { found, .. } if found == "plan a"));
     assert!(other.is_wrong_use());
-    let mut own = facts("a");
-    own.machine.insert("udf".to_owned(), "your own, x".to_owned());
-    let other = Journal::open(folder.path(), own, true).unwrap_err();
-    assert!(matches!(&other, JournalError::OtherPart { part: "udf", .. }));
-    assert!(other.is_wrong_use());
-    assert!(open("a", true).is_ok());
 }
 
 #[test]

@@ -39,6 +39,10 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
     ]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert_eq!(place.outcomes("o").len(), 2);
+    // Now that a trial counts, no other UDF may go on.
+    place
+        .run(&["run", text(&plan), "--out", "o", "--resume"])
+        .assert_refused(&["--out", "another udf"]);
     let other = place.plan(&tiny("thread-pool"));
     place
         .run(&["run", text(&other), "--out", "o", "--resume"])
