@@ -27,8 +27,8 @@ pub struct Ended {
     pub outcome: Outcome,
     /// Attempts made.
     pub attempts: u32,
-    /// Time of the last attempt.
-    pub latency: Duration,
+    /// Time of the last attempt; absent where it panicked, as nobody saw its end.
+    pub latency: Option<Duration>,
 }
 
 impl Tally {
@@ -36,7 +36,9 @@ impl Tally {
     pub fn count(&mut self, ended: Ended) {
         *self.outcomes.entry(ended.outcome).or_default() += 1;
         self.attempts += u64::from(ended.attempts);
-        self.latency.record(ended.latency);
+        if let Some(latency) = ended.latency {
+            self.latency.record(latency);
+        }
     }
 }
 

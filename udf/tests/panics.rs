@@ -98,6 +98,9 @@ async fn a_panic_is_that_calls_failure() {
             let record: WindowRecord = serde_json::from_slice(&messages[0].value).unwrap();
             assert_eq!(record.outcomes.get(&Outcome::Panic), Some(&3), "{kind}");
             assert_eq!((record.ok(), record.events), (6, 9), "{kind}");
+            // A pool sees a panicking call end; a task that panics takes the time of its call with it.
+            let timed = if kind == StrategyKind::ThreadPool { 9 } else { 6 };
+            assert_eq!(record.latency.count(), timed, "{kind}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_trait::async_trait;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -136,7 +136,7 @@ pub(super) async fn attempts<E: Executor>(
             let _in_flight = in_flight.enter();
             executor.attempt(event).await
         };
-        let latency = started.elapsed();
+        let latency = Some(started.elapsed());
         drop(slot.take());
         attempts += 1;
         let Some(pause) = retry.pause(outcome, attempts, rand::random()) else {
@@ -160,7 +160,7 @@ pub(super) fn ended(call: Result<Ended, JoinError>) -> Ended {
         Ended {
             outcome: Outcome::Panic,
             attempts: 1,
-            latency: Duration::ZERO,
+            latency: None,
         }
     })
 }
