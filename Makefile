@@ -5,19 +5,27 @@ PYTHON ?= python3
 PLAN   ?= plans/quick.yaml
 OUT    ?= out/$(basename $(notdir $(PLAN)))-$(shell date +%Y%m%d-%H%M%S)
 
+IMAGE       ?= async-reduce
+TAG         ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+IMAGE_BUILD ?= docker build
+
 .DEFAULT_GOAL := help
-.PHONY: help experiment build test test-python lint fmt clean toolchain
+.PHONY: help experiment build image test test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
-	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment)"
+	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment), IMAGE=name TAG=version IMAGE_BUILD=command (for image)"
 
 experiment: build ## build and run PLAN (default plans/quick.yaml, under a minute); prints where the report is
 	target/release/experiment run $(PLAN) --out $(OUT)
 
 build: toolchain ## build the programs, optimised, into target/release
 	$(CARGO) build --release --locked --workspace --bins
+
+image: ## build the container image IMAGE:TAG with IMAGE_BUILD (default `docker build`; e.g. `podman build`)
+	@command -v $(firstword $(IMAGE_BUILD)) >/dev/null || { echo "make: '$(firstword $(IMAGE_BUILD))' is not installed: install Docker, or name another builder, e.g. make image IMAGE_BUILD='podman build'" >&2; exit 1; }
+	$(IMAGE_BUILD) --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) -t $(IMAGE):$(TAG) .
 
 test: toolchain ## run all tests that need nothing but Rust
 	$(CARGO) build --locked --workspace --all-targets

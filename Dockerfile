@@ -1,0 +1,44 @@
+# One image with all five programs; a container names the one it runs: /usr/local/bin/generator, udf, sink, endpoint or
+# experiment. `make image` builds it.
+
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /src
+
+# The dependencies alone, with empty programs in place of ours: built again only when a manifest changes.
+COPY Cargo.toml Cargo.lock ./
+COPY wire/Cargo.toml wire/
+COPY vertex/Cargo.toml vertex/
+COPY endpoint/Cargo.toml endpoint/
+COPY generator/Cargo.toml generator/
+COPY udf/Cargo.toml udf/
+COPY sink/Cargo.toml sink/
+COPY dataplane/Cargo.toml dataplane/
+COPY experiment/Cargo.toml experiment/
+COPY tests/Cargo.toml tests/
+RUN set -e; \
+    for crate in wire vertex dataplane tests udf experiment; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
+    for crate in endpoint generator udf sink experiment; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
+    mkdir -p tests/tests; \
+    for test in $(sed -n 's/^name = "\(.*\)"/\1/p' tests/Cargo.toml); do touch tests/tests/$test.rs; done; \
+    cargo build --release --locked --bins; \
+    rm -rf */src tests/tests
+
+COPY . .
+# What was built from the empty programs is newer than the sources: cargo compares the times of files.
+RUN find . -name '*.rs' -exec touch {} + \
+    && cargo build --release --locked --bins \
+    && mkdir -p /out/usr/local/bin \
+    && cd target/release && cp endpoint generator udf sink experiment /out/usr/local/bin/
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="async-reduce" \
+      org.opencontainers.image.description="How a Numaflow reduce UDF should do slow work for each event: an experiment" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /out/ /
+# By number: Kubernetes can tell only then that it is not root (runAsNonRoot).
+USER 65532:65532
+CMD ["/usr/local/bin/experiment", "--help"]
