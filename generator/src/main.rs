@@ -37,7 +37,8 @@ const EXAMPLES: &str = "Examples:
   generator --rpu 100 --keys 5
   generator --rpu 1000 --keys 100 --key-skew 1.1 --seed 7 --count 60000 --align 10s
   generator --socket /tmp/g.sock --server-info /tmp/g.info --stats-listen 127.0.0.1:0
-  generator --saturate --payload-size 1000";
+  generator --saturate --payload-size 1000
+  generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start";
 
 /// A user-defined source for Numaflow that offers events at an exact rate: event i is due i/RPU seconds
 /// after event 0, whatever the reader does. What the reader could not take in time is counted and sent
@@ -78,7 +79,13 @@ struct Args {
     /// Make event 0 due at a multiple of this duration, like 10s; otherwise at the first read
     #[arg(long, env = "ALIGN", value_name = "DURATION", value_parser = align, allow_hyphen_values = true)]
     align: Option<Duration>,
-    /// Address for /stats, /metrics and /healthz; where it listens is printed as one line of JSON
+    /// Send nothing before POST /start at --stats-listen; the schedule begins with the first read after it
+    #[arg(long, env = "HOLD")]
+    hold: bool,
+    /// Partition of its offsets: the number that Numaflow gave this replica
+    #[arg(long, env = "NUMAFLOW_REPLICA", value_name = "N", default_value_t = 0)]
+    replica: u16,
+    /// Address for /stats, /metrics, /healthz and POST /start; where it listens is printed as one line of JSON
     #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS")]
     stats_listen: Option<SocketAddr>,
     /// No schedule: fill every read at once (--rpu and --align have no effect)
@@ -90,6 +97,10 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.hold && args.stats_listen.is_none() {
+        eprintln!("generator: hold: nothing could start it: choose an address with --stats-listen");
+        return ExitCode::from(2);
+    }
     vertex::init_logging();
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -124,10 +135,11 @@ fn build(args: &Args, stopping: CancellationToken) -> Generator {
         rate: (!args.saturate).then_some(Rate(args.rpu)),
         count: (args.count > 0).then_some(args.count),
         align: args.align,
+        hold: args.hold,
     };
     let keys = Keys::new(args.keys, args.key_skew, args.seed);
     let state = State::new(plan, keys, args.align.unwrap_or(WINDOW));
-    Generator::new(state, rand::random(), args.payload_size, stopping)
+    Generator::new(state, rand::random(), args.replica, args.payload_size, stopping)
 }
 
 /// Ends the reads that are under way before the server is told to stop, as it waits for them.

@@ -32,6 +32,7 @@ struct NanoClock {
 #[derive(Debug, Clone)]
 pub struct Generator {
     nonce: u64,
+    replica: u16,
     payload_size: usize,
     clock: NanoClock,
     stopping: CancellationToken,
@@ -58,17 +59,29 @@ impl NanoClock {
 }
 
 impl Generator {
-    /// A source whose offsets carry `nonce`, with payloads of `payload_size` bytes. Reads end early once
+    /// A source whose offsets carry `nonce` and the partition `replica`, with payloads of `payload_size` bytes. Reads end early once
     /// `stopping` is cancelled.
-    pub fn new(state: State, nonce: u64, payload_size: usize, stopping: CancellationToken) -> Self {
+    pub fn new(
+        state: State,
+        nonce: u64,
+        replica: u16,
+        payload_size: usize,
+        stopping: CancellationToken,
+    ) -> Self {
         let state = Arc::new(Mutex::new(state));
         Self {
             nonce,
+            replica,
             payload_size,
             clock: NanoClock::start(),
             stopping,
             state,
         }
+    }
+
+    /// Lets a schedule that waits begin with the next read.
+    pub fn start(&self) {
+        self.state().start();
     }
 
     /// Everything that is told at `/stats`.
@@ -108,7 +121,7 @@ impl Generator {
             value,
             offset: Offset {
                 offset: idempotency_key(self.nonce, drawn.index).into_bytes(),
-                partition_id: 0,
+                partition_id: self.replica.into(),
             },
             event_time: event_time(drawn.time_ns),
             keys: vec![key],
@@ -181,7 +194,7 @@ impl Sourcer for Generator {
             }
             let wake = match hindered {
                 Next::DueAt(due_ns) => self.clock.instant(due_ns).max(earliest_wake),
-                Next::Full | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
+                Next::Full | Next::Held | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
             };
             if !self.wait_until(wake.min(deadline)).await {
                 return;

@@ -39,6 +39,8 @@ pub enum Next {
     DueAt(u64),
     /// [`MAX_UNACKED`] events are un-acked.
     Full,
+    /// The schedule waits for its start.
+    Held,
     /// All events have been sent.
     Finished,
 }
@@ -69,6 +71,8 @@ pub struct Plan {
     pub count: Option<u64>,
     /// Event 0 is due at a multiple of this.
     pub align: Option<Duration>,
+    /// The schedule begins with the first read after [`State::start`], not with the first of all.
+    pub hold: bool,
 }
 
 /// The generator's state.
@@ -88,7 +92,7 @@ pub struct State {
 }
 
 impl State {
-    /// Nothing sent yet; the schedule begins with the first read. `window` is the length of the windows by
+    /// Nothing sent yet; the schedule begins with the first read, or waits for its start. `window` is the length of the windows by
     /// which sent events are told.
     pub fn new(plan: Plan, keys: Keys, window: Duration) -> Self {
         Self {
@@ -106,9 +110,17 @@ impl State {
         }
     }
 
+    /// Lets a schedule that waits begin with the next read; of no effect on one that does not wait.
+    pub fn start(&mut self) {
+        self.plan.hold = false;
+    }
+
     /// The next event for a reader, now being `now_ns`: put back ones first, then new ones that were due by
     /// `due_by_ns`, which must not lie after now.
     pub fn next(&mut self, now_ns: u64, due_by_ns: u64) -> Next {
+        if self.plan.hold {
+            return Next::Held;
+        }
         let t0_ns = *self.t0_ns.get_or_insert_with(|| match self.plan.rate {
             Some(_) => first_due_ns(now_ns, self.plan.align),
             None => now_ns,
@@ -181,6 +193,7 @@ impl State {
         };
         let unsent = match self.plan.rate {
             Some(_) => Some(offered.saturating_sub(self.sent)),
+            None if self.plan.hold => Some(0),
             None => self.plan.count.map(|count| count - self.sent),
         };
         Counts {

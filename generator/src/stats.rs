@@ -1,4 +1,5 @@
-//! What the generator tells over HTTP: `/stats` for the experiment, `/metrics` for Prometheus, `/healthz`.
+//! What the generator tells over HTTP: `/stats` for the experiment, `/metrics` for Prometheus, `/healthz`;
+//! and the one thing that it can be told: `POST /start`.
 
 use std::fmt;
 use std::io;
@@ -6,7 +7,7 @@ use std::io;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
@@ -25,6 +26,7 @@ use crate::state::Counts;
 pub async fn serve(listener: TcpListener, generator: Generator) -> io::Result<()> {
     let routes = Router::new()
         .route("/stats", get(stats))
+        .route("/start", post(start))
         .route("/metrics", get(metrics))
         .route("/healthz", get(|| async { "ok\n" }))
         .with_state(generator);
@@ -33,6 +35,11 @@ pub async fn serve(listener: TcpListener, generator: Generator) -> io::Result<()
 
 async fn stats(State(generator): State<Generator>) -> Json<GeneratorStats> {
     Json(generator.stats())
+}
+
+async fn start(State(generator): State<Generator>) -> StatusCode {
+    generator.start();
+    StatusCode::NO_CONTENT
 }
 
 async fn metrics(State(generator): State<Generator>) -> Response {

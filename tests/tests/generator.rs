@@ -47,12 +47,18 @@ struct Received {
 
 impl Source {
     async fn start(args: &[&str]) -> Self {
+        Self::start_with(args, None).await
+    }
+
+    /// Starts it as the replica that Numaflow numbers so.
+    async fn start_with(args: &[&str], replica: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (socket, info) = (folder.path().join("source.sock"), folder.path().join("info"));
         let mut command = command(&socket, &info);
         command
             .args(["--stats-listen", "127.0.0.1:0", "--stop-on-stdin-close"])
             .args(args);
+        command.envs(replica.map(|replica| ("NUMAFLOW_REPLICA", replica)));
         let mut process = Running::spawn(command);
         let address = timeout(PATIENCE, process.address())
             .await
@@ -192,14 +198,20 @@ impl Source {
     }
 
     async fn get(&self, path: &str) -> String {
+        let (head, body) = self.ask_http("GET", path).await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        body
+    }
+
+    /// Head and body of the answer.
+    async fn ask_http(&self, method: &str, path: &str) -> (String, String) {
         let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nhost: generator\r\nconnection: close\r\n\r\n");
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: generator\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-        body.to_owned()
+        (head.to_owned(), body.to_owned())
     }
 
     async fn stats(&self) -> GeneratorStats {
@@ -312,6 +324,76 @@ async fn events_are_exact_and_end_at_their_count() {
     assert_eq!(
         told,
         [(start_ms, numbers("0-14")), (start_ms + 200, numbers("15-24"))]
+    );
+}
+
+#[tokio::test]
+async fn a_schedule_on_hold_begins_with_the_first_read_after_its_start() {
+    for schedule in [["--rpu", "1000"], ["--saturate", "--count=5"]] {
+        let mut source = Source::start(&[&["--hold"], &schedule[..]].concat()).await;
+        for _ in 0..2 {
+            assert_eq!(source.read(500, 30).await, [], "{schedule:?}");
+            let stats = source.stats().await;
+            assert_eq!((stats.t0_us, stats.offered, stats.sent), (None, 0, 0));
+            assert_eq!(source.pending().await, 0);
+        }
+        let before_us = source.stats().await.now_us;
+        for _ in 0..2 {
+            let (head, body) = source.ask_http("POST", "/start").await;
+            assert!(head.starts_with("HTTP/1.1 204") && body.is_empty(), "{head}");
+        }
+        let stats = source.stats().await;
+        assert_eq!((stats.t0_us, stats.offered), (None, 0), "it begins with a read");
+        let read = source.collect(5).await;
+        assert_eq!(indices(&read), [0, 1, 2, 3, 4]);
+        let t0_us = source.stats().await.t0_us.unwrap();
+        assert!(t0_us >= before_us, "{t0_us} {before_us}");
+        let (head, _) = source.ask_http("POST", "/start").await;
+        assert!(head.starts_with("HTTP/1.1 204"), "{head}");
+        assert_eq!(
+            source.stats().await.t0_us,
+            Some(t0_us),
+            "a late start changes nothing"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_aligned_schedule_on_hold_is_aligned_after_its_start() {
+    let mut source = Source::start(&["--hold", "--align", "200ms", "--rpu", "100"]).await;
+    assert_eq!(source.read(500, 300).await, []);
+    let started_us = source.stats().await.now_us;
+    source.ask_http("POST", "/start").await;
+    let read = source.collect(1).await;
+    let t0_us = source.stats().await.t0_us.unwrap();
+    assert_eq!((t0_us % 200_000, read[0].time_ns), (0, t0_us * 1_000));
+    assert!(t0_us > started_us, "{t0_us} {started_us}");
+}
+
+#[tokio::test]
+async fn offsets_carry_the_replica_as_their_partition() {
+    for (replica, partition) in [(None, 0), (Some("7"), 7)] {
+        let mut source = Source::start_with(&["--rpu", "1000"], replica).await;
+        let read = source.collect(3).await;
+        assert!(
+            read.iter()
+                .all(|received| received.offset.partition_id == partition)
+        );
+        assert_eq!(indices(&read), [0, 1, 2], "{replica:?}");
+        assert_eq!(source.stats().await.acked, 3, "acks find their events");
+    }
+}
+
+#[tokio::test]
+async fn a_hold_that_nothing_could_end_is_refused() {
+    let mut hold = Command::new(binary("generator"));
+    hold.arg("--hold");
+    let refused = output(hold).await;
+    let error = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{error}");
+    assert!(
+        error.lines().count() == 1 && error.contains("--stats-listen"),
+        "{error}"
     );
 }
 

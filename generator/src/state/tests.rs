@@ -14,6 +14,7 @@ fn state(rpu: Option<u32>, count: Option<u64>) -> State {
             rate,
             count,
             align: None,
+            hold: false,
         },
         keys,
         Duration::from_secs(10),
@@ -74,6 +75,28 @@ fn at_the_bound_nothing_new_is_sent_until_an_ack() {
     assert!(state.ack(5));
     assert!(matches!(state.next(SECOND, SECOND), Next::Send(drawn) if drawn.index == MAX_UNACKED as u64));
     assert_eq!(state.counts(SECOND).pending, None, "there is no end to them");
+}
+
+#[test]
+fn a_schedule_that_waits_offers_nothing_before_its_start() {
+    for rpu in [Some(10), None] {
+        let mut state = state(rpu, Some(5));
+        state.plan.hold = true;
+        assert_eq!(state.next(SECOND, SECOND), Next::Held);
+        let counts = state.counts(5 * SECOND);
+        assert_eq!((counts.offered, counts.pending), (0, Some(0)), "{rpu:?}");
+        assert_eq!(state.stats(1, 5 * SECOND).t0_us, None);
+        state.start();
+        assert!(
+            matches!(state.next(7 * SECOND, 7 * SECOND), Next::Send(drawn) if drawn.time_ns == 7 * SECOND)
+        );
+        state.start();
+        assert_eq!(
+            state.stats(1, 8 * SECOND).t0_us,
+            Some(7_000_000),
+            "a second start changes nothing"
+        );
+    }
 }
 
 proptest! {
