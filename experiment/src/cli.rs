@@ -11,9 +11,11 @@ use experiment::predict::predict as predict_trial;
 use experiment::{machine, report};
 
 pub use self::run::run;
+pub use self::verify::verify;
 use crate::Cli;
 
 mod run;
+mod verify;
 
 /// Why a command failed, with its exit status.
 pub struct Failure {

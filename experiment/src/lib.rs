@@ -1,5 +1,6 @@
 //! Measures: a plan becomes trials, an engine runs them, a journal keeps what came of them, a report shows it.
 
+pub mod cluster;
 pub mod cost;
 pub mod engine;
 pub mod journal;

@@ -44,6 +44,8 @@ enum Command {
         /// The folder that `run` wrote to
         folder: PathBuf,
     },
+    /// Wait until the count of records of a pipeline's sink rises
+    Verify(VerifyArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -80,6 +82,17 @@ struct RunArgs {
     patience: Duration,
 }
 
+/// How to see that records come out of a pipeline.
+#[derive(Debug, Args)]
+struct VerifyArgs {
+    /// Where the sink serves its metrics, such as http://async-reduce-sink-headless:9100/metrics
+    #[arg(long, env = "SINK_METRICS", value_name = "URL")]
+    sink_metrics: reqwest::Url,
+    /// How long it may take
+    #[arg(long, env = "WITHIN", value_name = "DURATION", default_value = "2m", value_parser = wire::parse_duration)]
+    within: Duration,
+}
+
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum EngineKind {
     /// On this machine, with an embedded data plane
@@ -91,6 +104,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run(args),
         Command::Predict { plan } => cli::predict(&plan),
         Command::Report { folder } => cli::report(&folder),
+        Command::Verify(args) => cli::verify(args),
         Command::Completions { shell } => cli::completions(shell),
     };
     match done {

@@ -1,0 +1,2 @@
+//! Diagnoses of objects as a cluster gives them.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
