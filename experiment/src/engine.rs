@@ -1,5 +1,6 @@
 //! Where a trial runs: one trait, one implementation per place. The run loop knows nothing else of them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -9,8 +10,25 @@ use crate::outcome::{Cost, Instruments, Ledger, TrialEnd, WindowResult};
 use crate::trial::Trial;
 
 pub mod local;
+mod sequence;
+mod windows;
 
-pub use local::EngineError;
+/// Why an engine cannot be set up, or a trial not be run to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// On this machine.
+    #[error(transparent)]
+    Local(#[from] local::LocalError),
+}
+
+impl EngineError {
+    /// Whether a setting is wrong, in contrast to something that failed.
+    pub fn is_wrong_use(&self) -> bool {
+        match self {
+            Self::Local(error) => error.is_wrong_use(),
+        }
+    }
+}
 
 /// Runs trials, one at a time.
 #[async_trait]
@@ -27,11 +45,26 @@ pub trait Engine: Send {
     /// How long a trial takes if it keeps up, set-up included: for telling the time left.
     fn expected(&self, trial: &Trial) -> Duration;
 
-    /// Runs one trial to its end. Dropping the future abandons the trial and ends whatever was started for it.
+    /// Facts of where the trials run that the machine's own facts do not have, by name.
+    async fn facts(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// Runs one trial to its end. Dropping the future abandons the trial and ends whatever was
+    /// started for it on this machine; what is elsewhere ends with [`Engine::finish`].
     ///
     /// # Errors
     /// Where the trial could not be run to its end; the next one may still succeed.
     async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError>;
+
+    /// Takes away what is left of the run: called once, after the last trial or when the run was interrupted in the
+    /// midst of one. It takes a bounded time.
+    ///
+    /// # Errors
+    /// Where something is left.
+    async fn finish(&mut self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// Hears how far a trial is.

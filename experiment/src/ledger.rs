@@ -16,10 +16,19 @@ const MOST_ERRORS: usize = 20;
 /// A window's start (ms since the epoch) and a key (its parts joined by `:`).
 type Cell = (u64, String);
 
+/// What is known of the events that the data plane dropped as late.
+#[derive(Debug, Clone, Copy)]
+pub enum Drops<'a> {
+    /// Their numbers, by window start (ms since the epoch) and key.
+    Named(&'a BTreeMap<(u64, String), Ranges>),
+    /// Only how many there were.
+    Counted(u64),
+}
+
 /// Draws up the ledger.
 ///
 /// - `generator`: what was offered and sent, read after the last event had been sent;
-/// - `dropped`: the numbers that the data plane dropped as late, by window start (ms since the epoch) and key;
+/// - `drops`: what the data plane dropped as late;
 /// - `records`: the records that reached the sink, in the order of their arrival;
 /// - `closed`: the starts (ms) of the windows whose stream ended, whether or not their records arrived.
 ///
@@ -27,12 +36,20 @@ type Cell = (u64, String);
 /// or dropped (`late`), or of a window and key without a record whose window was not closed (`open`), or `lost`.
 /// `repeated` counts every further appearance: twice in a record, in a second record of its window and key, or dropped
 /// once and called once. What cannot be (a number that was never sent, a record that contradicts itself) is an error.
+///
+/// Of drops that are only counted nobody knows which events they were: those that are in no record are late up to the
+/// count, those of closed windows first, and a count that is higher than their number is an error.
 pub fn balance(
     generator: &GeneratorStats,
-    dropped: &BTreeMap<(u64, String), Ranges>,
+    drops: Drops<'_>,
     records: &[WindowRecord],
     closed: &BTreeSet<u64>,
 ) -> Ledger {
+    let none = BTreeMap::new();
+    let (dropped, counted) = match drops {
+        Drops::Named(dropped) => (dropped, 0),
+        Drops::Counted(count) => (&none, count),
+    };
     let mut errors = Errors::default();
     let sent = sent(generator, &mut errors);
     let mut ledger = Ledger {
@@ -60,8 +77,26 @@ pub fn balance(
             ledger.open += nowhere;
         }
     }
+    late_by_count(&mut ledger, counted, &mut errors);
     ledger.errors = errors.into_lines();
     ledger
+}
+
+/// Takes so many events that are in no record for late ones.
+fn late_by_count(ledger: &mut Ledger, counted: u64, errors: &mut Errors) {
+    let of_closed = counted.min(ledger.lost);
+    // A window that is still open may have dropped some too.
+    let of_open = (counted - of_closed).min(ledger.open);
+    ledger.lost -= of_closed;
+    ledger.open -= of_open;
+    ledger.late += of_closed + of_open;
+    let invented = counted - of_closed - of_open;
+    if invented > 0 {
+        errors.push(format!(
+            "the data plane dropped {counted} events as late, but only {} are in no record",
+            counted - invented
+        ));
+    }
 }
 
 /// The numbers sent, by window and key.

@@ -12,6 +12,7 @@ use crate::journal::{Journal, JournalError, JournalLine, latest};
 use crate::machine;
 use crate::outcome::{TrialEnd, TrialOutcome};
 use crate::predict::predict;
+use crate::progress::say;
 use crate::trial::Trial;
 
 /// Hears how far a run is.
@@ -51,9 +52,25 @@ pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Tria
 
 /// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs.
 ///
+/// However it ends, the engine takes away what is left; where it cannot, that is said on stderr.
+///
 /// # Errors
 /// Where the journal cannot be written: nothing more is run then.
 pub async fn run(
+    trials: &[&Trial],
+    engine: &mut dyn Engine,
+    journal: &mut Journal,
+    progress: &dyn Progress,
+    interrupted: impl Future<Output = ()>,
+) -> Result<RunEnd, JournalError> {
+    let end = run_trials(trials, engine, journal, progress, interrupted).await;
+    if let Err(error) = engine.finish().await {
+        say(&format!("experiment: {}", vertex::one_line(&error)));
+    }
+    end
+}
+
+async fn run_trials(
     trials: &[&Trial],
     engine: &mut dyn Engine,
     journal: &mut Journal,

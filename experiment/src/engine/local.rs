@@ -10,10 +10,11 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout_at};
 use wire::{Clock, GeneratorStats};
 
-use self::assemble::{Evidence, assemble, window_ms, window_starts};
+use self::assemble::{Evidence, assemble};
 use self::pipeline::{Binaries, Pipeline, ready};
 use self::watch::Watch;
-use super::{Engine, Observation, TrialProgress};
+use super::windows::{window_ms, window_starts};
+use super::{Engine, EngineError, Observation, TrialProgress};
 use crate::cost::Sampler;
 use crate::machine;
 use crate::trial::Trial;
@@ -26,7 +27,7 @@ mod pipeline;
 mod process;
 mod watch;
 
-pub use error::EngineError;
+pub use error::LocalError;
 pub use own_endpoint::{EndpointUrl, EndpointUrlError};
 
 /// Between two looks for the first event's due time.
@@ -68,7 +69,7 @@ impl LocalEngine {
     ///
     /// # Errors
     /// Where a binary is missing or the folder for sockets has too long a path.
-    pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, EngineError> {
+    pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
         let binaries = Binaries::find(folder)?;
         trial_folder()?;
         machine::raise_descriptor_limit();
@@ -81,7 +82,7 @@ impl LocalEngine {
         Ok(Self {
             config,
             binaries,
-            http: http.map_err(EngineError::Client)?,
+            http: http.map_err(LocalError::Client)?,
             clock: Clock::start(),
         })
     }
@@ -90,8 +91,8 @@ impl LocalEngine {
         &self,
         process: &'static str,
         address: SocketAddr,
-    ) -> Result<T, EngineError> {
-        let error = |source| EngineError::Stats { process, source };
+    ) -> Result<T, LocalError> {
+        let error = |source| LocalError::Stats { process, source };
         let answer = self
             .http
             .get(format!("http://{address}/stats"))
@@ -107,7 +108,7 @@ impl LocalEngine {
     }
 
     /// When event 0 is due, microseconds since the epoch.
-    async fn first_due_us(&self, generator: SocketAddr) -> Result<u64, EngineError> {
+    async fn first_due_us(&self, generator: SocketAddr) -> Result<u64, LocalError> {
         let poll = async {
             loop {
                 let stats: GeneratorStats = self.stats("generator", generator).await?;
@@ -132,7 +133,7 @@ impl Engine for LocalEngine {
             return Ok(());
         };
         own_endpoint::ask_only_for_delays(trials)?;
-        url.probe(self.config.patience).await
+        Ok(url.probe(self.config.patience).await?)
     }
 
     fn expected(&self, trial: &Trial) -> Duration {
@@ -190,13 +191,13 @@ impl Engine for LocalEngine {
 }
 
 /// A folder for the sockets of one trial, removed when dropped.
-fn trial_folder() -> Result<tempfile::TempDir, EngineError> {
+fn trial_folder() -> Result<tempfile::TempDir, LocalError> {
     let parent = std::env::temp_dir();
     let folder = tempfile::Builder::new().prefix("ar-").tempdir();
-    let folder = folder.map_err(|source| EngineError::Folder { parent, source })?;
+    let folder = folder.map_err(|source| LocalError::Folder { parent, source })?;
     let length = folder.path().as_os_str().len() + SOCKET_NAME;
-    if length > EngineError::MAX_SOCKET_PATH {
-        return Err(EngineError::FolderTooLong {
+    if length > LocalError::MAX_SOCKET_PATH {
+        return Err(LocalError::FolderTooLong {
             parent: std::env::temp_dir(),
         });
     }

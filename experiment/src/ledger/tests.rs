@@ -162,7 +162,8 @@ fn case(cells: &Cells, unsent: u64) -> Case {
 }
 
 fn balanced(case: &Case) -> Ledger {
-    balance(&case.generator, &case.dropped, &case.records, &case.closed)
+    let drops = Drops::Named(&case.dropped);
+    balance(&case.generator, drops, &case.records, &case.closed)
 }
 
 /// A record of the case that has numbers, if there is one.
@@ -192,6 +193,33 @@ proptest! {
         let ledger = balanced(&case);
         prop_assert_eq!(&ledger, &case.expected);
         prop_assert!(ledger.balances());
+    }
+
+    #[test]
+    fn late_events_that_are_only_counted_are_as_many(cells in cells(), unsent in 0u64..5, uncounted in 0u64..3) {
+        let case = case(&cells, unsent);
+        let nowhere = case.expected.late + case.expected.lost + case.expected.open;
+        let counted = case.expected.late.saturating_sub(uncounted);
+        let ledger = balance(&case.generator, Drops::Counted(counted), &case.records, &case.closed);
+        prop_assert_eq!(ledger.late, counted);
+        prop_assert_eq!(ledger.lost + ledger.open, nowhere - counted);
+        prop_assert_eq!((ledger.ok, ledger.failed, ledger.unsent), (case.expected.ok, case.expected.failed, unsent));
+        prop_assert!(ledger.open <= nowhere - counted && ledger.balances(), "{ledger:?}");
+        // What was dropped in closed windows is not taken from the open ones.
+        let no_drops = balance(&case.generator, Drops::Counted(0), &case.records, &case.closed);
+        prop_assert_eq!(ledger.lost, no_drops.lost.saturating_sub(counted));
+    }
+
+    #[test]
+    fn more_drops_than_events_without_a_record_are_an_error(cells in cells(), too_many in 1u64..5) {
+        let case = case(&cells, 0);
+        let nowhere = case.expected.late + case.expected.lost + case.expected.open;
+        let drops = Drops::Counted(nowhere + too_many);
+        let ledger = balance(&case.generator, drops, &case.records, &case.closed);
+        prop_assert_eq!((ledger.late, ledger.lost, ledger.open), (nowhere, 0, 0));
+        let error = format!("the data plane dropped {} events as late, but only {nowhere} are in no record", nowhere + too_many);
+        prop_assert_eq!(&ledger.errors, &[error]);
+        prop_assert!(!ledger.balances());
     }
 
     #[test]
@@ -278,7 +306,8 @@ fn one_window(events: u64) -> GeneratorStats {
 
 fn of_one_window(records: &[WindowRecord], dropped: Ranges) -> Ledger {
     let dropped = BTreeMap::from([((0, "key-0".to_owned()), dropped)]);
-    balance(&one_window(10), &dropped, records, &BTreeSet::from([0]))
+    let drops = Drops::Named(&dropped);
+    balance(&one_window(10), drops, records, &BTreeSet::from([0]))
 }
 
 #[test]
@@ -325,7 +354,7 @@ fn strange_generators_and_drops_are_errors() {
     );
     let mut generator = one_window(10);
     generator.sent = 11;
-    let ledger = balance(&generator, &BTreeMap::new(), &[], &BTreeSet::new());
+    let ledger = balance(&generator, Drops::Counted(0), &[], &BTreeSet::new());
     assert_eq!(
         ledger.errors,
         [

@@ -8,7 +8,7 @@ use wire::format_duration;
 
 /// Why a trial could not be run to its end, or the engine not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum EngineError {
+pub enum LocalError {
     /// A binary is not where the experiment's own is.
     #[error("the program `{process}` is missing: expected it beside experiment, at `{}`; build all of them first", path.display())]
     Missing {
@@ -119,6 +119,12 @@ pub enum EngineError {
         /// The number that came.
         found: u64,
     },
+    /// A line of the sink came again.
+    #[error("line {line} of sink came twice")]
+    SinkRepeats {
+        /// Its number.
+        line: u64,
+    },
     /// `/stats` cannot be read.
     #[error("cannot read /stats of {process}: {source}")]
     Stats {
@@ -129,7 +135,7 @@ pub enum EngineError {
     },
 }
 
-impl EngineError {
+impl LocalError {
     /// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
     pub const MAX_SOCKET_PATH: usize = 107;
 

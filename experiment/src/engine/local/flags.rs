@@ -118,7 +118,11 @@ pub(super) fn foreign_udf(
     command
 }
 
-fn udf_settings(settings: &TrialSettings, endpoint_url: &str) -> Vec<(&'static str, String)> {
+/// The settings that our UDF takes by flag or environment, by the latter's names; not whether `cpu` work is moved off.
+pub(in crate::engine) fn udf_settings(
+    settings: &TrialSettings,
+    endpoint_url: &str,
+) -> Vec<(&'static str, String)> {
     vec![
         ("STRATEGY", settings.strategy.to_string()),
         ("START_RULE", settings.start_rule.to_string()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reqwest::{StatusCode, Url, redirect};
 
-use super::EngineError;
+use super::LocalError;
 use crate::trial::Trial;
 
 /// What an address looks like, for errors.
@@ -65,23 +65,23 @@ impl EndpointUrl {
     ///
     /// # Errors
     /// Where nobody answers within `patience`, what answers is not HTTP, or the status is no success.
-    pub(super) async fn probe(&self, patience: Duration) -> Result<(), EngineError> {
+    pub(super) async fn probe(&self, patience: Duration) -> Result<(), LocalError> {
         let client = reqwest::Client::builder()
             .http1_only()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .timeout(patience)
             .build()
-            .map_err(EngineError::Client)?;
+            .map_err(LocalError::Client)?;
         let url = format!("{self}/ping?delay=0");
         let answer = client.get(&url).send().await;
-        let status = answer.map_err(|error| EngineError::EndpointSilent {
+        let status = answer.map_err(|error| LocalError::EndpointSilent {
             what: what_happened(&error, patience),
             url: url.clone(),
         })?;
         match status.status() {
             status if status.is_success() => Ok(()),
-            status => Err(EngineError::EndpointStatus {
+            status => Err(LocalError::EndpointStatus {
                 advice: advice(status),
                 url,
                 status,
@@ -91,7 +91,7 @@ impl EndpointUrl {
 }
 
 /// Whether a trial asks for something that only our own endpoint can do.
-pub(super) fn ask_only_for_delays(trials: &[Trial]) -> Result<(), EngineError> {
+pub(in crate::engine) fn ask_only_for_delays(trials: &[Trial]) -> Result<(), LocalError> {
     for trial in trials {
         let asked = &trial.settings;
         for (setting, given) in [
@@ -99,7 +99,7 @@ pub(super) fn ask_only_for_delays(trials: &[Trial]) -> Result<(), EngineError> {
             ("fail_status", asked.fail_status > 0.0),
         ] {
             if given {
-                return Err(EngineError::EndpointSetting {
+                return Err(LocalError::EndpointSetting {
                     setting,
                     trial: trial.id.clone(),
                 });

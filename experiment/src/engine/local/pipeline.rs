@@ -14,7 +14,8 @@ use tokio::time::timeout;
 use super::flags::{self, Place};
 use super::process::Process;
 use super::watch::Watch;
-use super::{EngineError, LocalConfig};
+use super::{LocalConfig, LocalError};
+use crate::engine::windows::events_in;
 use crate::trial::TrialSettings;
 
 /// How long a process is given to end by itself when it is told to.
@@ -46,7 +47,7 @@ pub(super) struct Pipeline {
     foreign_udf: bool,
     sockets: dataplane::Sockets,
     /// The data plane and the reader of the sink: before they are told to, they end only when something is wrong.
-    tasks: JoinSet<Result<Counts, EngineError>>,
+    tasks: JoinSet<Result<Counts, LocalError>>,
     stop_data_plane: Option<oneshot::Sender<()>>,
 }
 
@@ -55,13 +56,13 @@ type Counts = Option<BTreeMap<String, u64>>;
 
 impl Binaries {
     /// All four in one folder.
-    pub fn find(folder: &Path) -> Result<Self, EngineError> {
+    pub fn find(folder: &Path) -> Result<Self, LocalError> {
         let find = |name: &'static str| {
             let path = folder.join(name);
             if path.is_file() {
                 Ok(path)
             } else {
-                Err(EngineError::Missing { process: name, path })
+                Err(LocalError::Missing { process: name, path })
             }
         };
         Ok(Self {
@@ -80,7 +81,7 @@ impl Pipeline {
         config: &LocalConfig,
         settings: &TrialSettings,
         folder: &Path,
-    ) -> Result<Self, EngineError> {
+    ) -> Result<Self, LocalError> {
         let [source, reduce, sink] = ["source", "udf", "sink"].map(|name| Place::within(folder, name));
         let mut endpoint = match config.endpoint_url {
             None => Some(Process::spawn(
@@ -134,7 +135,7 @@ impl Pipeline {
         settings: &TrialSettings,
         patience: Duration,
         watch: &Arc<Watch>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), LocalError> {
         if let Some(stdout) = self.sink.take_stdout() {
             let watch = Arc::clone(watch);
             self.tasks
@@ -144,7 +145,7 @@ impl Pipeline {
         let sockets = self.sockets.clone();
         let connect = dataplane::DataPlane::connect(config, &sockets, patience);
         let data_plane = self
-            .guard(async { connect.await.map_err(EngineError::DataPlane) })
+            .guard(async { connect.await.map_err(LocalError::DataPlane) })
             .await?;
         let (stop, stopped) = oneshot::channel();
         self.stop_data_plane = Some(stop);
@@ -157,7 +158,7 @@ impl Pipeline {
             let counts = data_plane.run(observer, stopped).await;
             counts
                 .map(|counts| Some(by_name(&counts)))
-                .map_err(EngineError::DataPlane)
+                .map_err(LocalError::DataPlane)
         });
         Ok(())
     }
@@ -171,8 +172,8 @@ impl Pipeline {
     /// then the death is what is told.
     pub async fn guard<T>(
         &mut self,
-        work: impl Future<Output = Result<T, EngineError>>,
-    ) -> Result<T, EngineError> {
+        work: impl Future<Output = Result<T, LocalError>>,
+    ) -> Result<T, LocalError> {
         let Self {
             endpoint,
             generator,
@@ -199,7 +200,7 @@ impl Pipeline {
         let failed = async {
             match tasks.join_next().await {
                 Some(Ok(Err(error))) => error,
-                Some(_) => EngineError::Stopped,
+                Some(_) => LocalError::Stopped,
                 None => std::future::pending().await,
             }
         };
@@ -215,11 +216,11 @@ impl Pipeline {
     }
 
     /// Stops the data plane; its counts, where it stops in time. A read in progress is waited for.
-    pub async fn stop_data_plane(&mut self, read_timeout: Duration) -> Result<Counts, EngineError> {
+    pub async fn stop_data_plane(&mut self, read_timeout: Duration) -> Result<Counts, LocalError> {
         drop(self.stop_data_plane.take());
         match timeout(STOP_PATIENCE + read_timeout, self.tasks.join_next()).await {
             Ok(Some(Ok(counts))) => counts,
-            Ok(_) => Err(EngineError::Stopped),
+            Ok(_) => Err(LocalError::Stopped),
             Err(_) => Ok(None),
         }
     }
@@ -245,11 +246,11 @@ impl Pipeline {
 pub(super) async fn ready<T>(
     process: &'static str,
     patience: Duration,
-    ready: impl Future<Output = Result<T, EngineError>>,
-) -> Result<T, EngineError> {
+    ready: impl Future<Output = Result<T, LocalError>>,
+) -> Result<T, LocalError> {
     timeout(patience, ready)
         .await
-        .map_err(|_| EngineError::NotReady { process, patience })?
+        .map_err(|_| LocalError::NotReady { process, patience })?
 }
 
 fn vertex(place: Place) -> dataplane::VertexSockets {
@@ -277,11 +278,4 @@ fn by_name(counts: &dataplane::Counts) -> BTreeMap<String, u64> {
     .into_iter()
     .map(|(name, count)| (name.to_owned(), count))
     .collect()
-}
-
-/// Events that are due in so many windows, rounded up: with one less the last window might never close.
-fn events_in(settings: &TrialSettings, windows: u64) -> u64 {
-    let per_window_nanos = u128::from(settings.rpu.get()) * settings.window.as_nanos();
-    let events = (per_window_nanos * u128::from(windows)).div_ceil(1_000_000_000);
-    u64::try_from(events).unwrap_or(u64::MAX)
 }

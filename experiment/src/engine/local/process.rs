@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::EngineError;
+use super::LocalError;
 
 /// Lines of standard error that an error repeats.
 const TAIL_LINES: usize = 20;
@@ -37,8 +37,8 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts the command as `name`.
-    pub fn spawn(name: &'static str, mut command: Command) -> Result<Self, EngineError> {
-        let spawn_error = |source| EngineError::Spawn {
+    pub fn spawn(name: &'static str, mut command: Command) -> Result<Self, LocalError> {
+        let spawn_error = |source| LocalError::Spawn {
             process: name,
             source,
         };
@@ -78,7 +78,7 @@ impl Process {
     }
 
     /// The address that it announces on the first line of its standard output.
-    pub async fn address(&mut self) -> Result<std::net::SocketAddr, EngineError> {
+    pub async fn address(&mut self) -> Result<std::net::SocketAddr, LocalError> {
         let mut line = String::new();
         if let Some(stdout) = &mut self.stdout {
             let read = stdout.read_line(&mut line).await;
@@ -89,21 +89,21 @@ impl Process {
         let announced: Result<wire::AnnouncedAddress, _> = serde_json::from_str(&line);
         announced
             .map(|announced| announced.listening)
-            .map_err(|source| EngineError::Announcement {
+            .map_err(|source| LocalError::Announcement {
                 process: self.name,
                 source,
             })
     }
 
     /// Waits until it ends by itself and tells so.
-    pub async fn death(&mut self) -> EngineError {
+    pub async fn death(&mut self) -> LocalError {
         let ended = self.child.wait().await;
         self.kill_group();
         if let Some(reader) = &mut self.reader {
             let _ = timeout(LAST_WORDS, reader).await;
             self.reader = None;
         }
-        EngineError::Died {
+        LocalError::Died {
             process: self.name,
             status: describe(ended),
             said: self.last_words(),
@@ -202,7 +202,7 @@ mod tests {
         let failed = shell("echo nonsense; read line").address().await.unwrap_err();
         assert!(matches!(
             failed,
-            EngineError::Announcement { process: "shell", .. }
+            LocalError::Announcement { process: "shell", .. }
         ));
         let died = shell("echo 'port taken' >&2; exit 2")
             .address()

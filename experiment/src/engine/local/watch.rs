@@ -9,9 +9,11 @@ use dataplane::{DropReason, Message, Observer, WindowClosed};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
-use wire::{Event, Ranges, SinkLine, WindowRecord};
+use wire::{Event, Ranges, SinkLine};
 
-use super::EngineError;
+use super::LocalError;
+use crate::engine::sequence::{Gap, Sequence, Taken};
+use crate::engine::windows::{self, ByWindow};
 
 /// Collects; shared by the data plane, the reader of the sink and the engine.
 #[derive(Debug)]
@@ -27,12 +29,12 @@ pub(super) struct Seen {
     /// Windows that the data plane has closed.
     pub closings: BTreeMap<u64, Closing>,
     /// What the sink has written.
-    pub arrivals: BTreeMap<u64, Arrivals>,
+    pub arrivals: ByWindow,
     /// Events that the data plane dropped, by window and key.
     pub late: BTreeMap<(u64, String), Ranges>,
     /// Dropped messages that are no event of ours.
     pub late_undecoded: u64,
-    next_line: u64,
+    sequence: Sequence,
 }
 
 /// The close of one window by the data plane.
@@ -48,19 +50,6 @@ pub(super) struct Closing {
     pub eof: Instant,
 }
 
-/// What has arrived at the sink of one window.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Arrivals {
-    /// Lines, records or not.
-    pub lines: u64,
-    /// Lines that the sink marked as duplicates.
-    pub duplicates: u64,
-    /// When the last one arrived, microseconds since the epoch.
-    pub last_us: u64,
-    /// Those that are records of ours.
-    pub records: Vec<WindowRecord>,
-}
-
 impl Seen {
     /// Whether a window has given all its results and the sink has them.
     pub fn complete(&self, window_start_ms: u64) -> bool {
@@ -73,21 +62,15 @@ impl Seen {
             .is_some_and(|closing| closing.results > 0 && arrived >= closing.results)
     }
 
-    fn arrive(&mut self, line: SinkLine, window_ms: u64) -> Result<(), EngineError> {
-        if line.line != self.next_line {
-            return Err(EngineError::SinkGap {
-                expected: self.next_line,
-                found: line.line,
-            });
+    fn arrive(&mut self, line: SinkLine, window_ms: u64) -> Result<(), LocalError> {
+        match self.sequence.take(line.process, line.line) {
+            Ok(Taken::New) => windows::arrive(&mut self.arrivals, line, window_ms),
+            // Nothing is read twice here, so neither should a number come twice.
+            Ok(Taken::Repeated) => {
+                return Err(LocalError::SinkRepeats { line: line.line });
+            }
+            Err(Gap { expected, found }) => return Err(LocalError::SinkGap { expected, found }),
         }
-        self.next_line += 1;
-        // A result's event time is the last millisecond of its window.
-        let end_ms = u64::try_from(line.event_time_ms.saturating_add(1)).unwrap_or(0);
-        let arrivals = self.arrivals.entry(end_ms.saturating_sub(window_ms)).or_default();
-        arrivals.lines += 1;
-        arrivals.duplicates += u64::from(line.duplicate);
-        arrivals.last_us = arrivals.last_us.max(line.arrival_us);
-        arrivals.records.extend(line.record);
         Ok(())
     }
 
@@ -144,10 +127,10 @@ impl Watch {
     ///
     /// # Errors
     /// Where a line is none of a sink's, or one is missing.
-    pub async fn read_sink(&self, stdout: BufReader<ChildStdout>) -> Result<(), EngineError> {
+    pub async fn read_sink(&self, stdout: BufReader<ChildStdout>) -> Result<(), LocalError> {
         let mut lines = stdout.lines();
-        while let Some(text) = lines.next_line().await.map_err(EngineError::SinkRead)? {
-            let line = serde_json::from_str(&text).map_err(|source| EngineError::SinkLine { source })?;
+        while let Some(text) = lines.next_line().await.map_err(LocalError::SinkRead)? {
+            let line = serde_json::from_str(&text).map_err(|source| LocalError::SinkLine { source })?;
             self.lock().arrive(line, self.window_ms)?;
             self.changed.notify_one();
         }
@@ -219,7 +202,7 @@ mod tests {
         let gap = seen.arrive(line(2, 999), 1_000);
         assert!(matches!(
             gap,
-            Err(EngineError::SinkGap {
+            Err(LocalError::SinkGap {
                 expected: 1,
                 found: 2
             })

@@ -1,0 +1,171 @@
+//! What every engine makes of a trial's records: which windows there are, what was measured of each, merged
+//! histograms, the instruments' figures. No clock, no process and no network here.
+
+use std::collections::BTreeMap;
+
+use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord};
+
+use crate::outcome::{Instruments, WindowMeasure};
+use crate::trial::TrialSettings;
+
+/// What has arrived at the sink, by the start of the window in milliseconds since the epoch.
+pub(super) type ByWindow = BTreeMap<u64, Arrivals>;
+
+/// What has arrived at the sink of one window.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Arrivals {
+    /// Lines, records or not.
+    pub lines: u64,
+    /// Lines that the sink marked as duplicates.
+    pub duplicates: u64,
+    /// When the last one arrived, microseconds since the epoch.
+    pub last_us: u64,
+    /// Those that are records of ours.
+    pub records: Vec<WindowRecord>,
+}
+
+/// The close of a window as a data plane saw it. Stamps are microseconds since the epoch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Stream {
+    /// Events it was given.
+    pub events: u64,
+    /// When its input ended.
+    pub half_close_us: u64,
+    /// When its last result had come.
+    pub eof_us: u64,
+}
+
+/// The starts of a trial's windows, milliseconds since the epoch: warm-up windows, then measured ones.
+pub(super) fn window_starts(settings: &TrialSettings, t0_ms: u64) -> Vec<u64> {
+    let window_ms = window_ms(settings);
+    (0..u64::from(settings.warmup) + u64::from(settings.windows))
+        .map(|i| t0_ms + i * window_ms)
+        .collect()
+}
+
+/// The length of a trial's windows in milliseconds.
+pub(super) fn window_ms(settings: &TrialSettings) -> u64 {
+    u64::try_from(settings.window.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1)
+}
+
+/// Events that are due in so many windows, rounded up: with one less the last window might never close.
+pub(super) fn events_in(settings: &TrialSettings, windows: u64) -> u64 {
+    let per_window_nanos = u128::from(settings.rpu.get()) * settings.window.as_nanos();
+    let events = (per_window_nanos * u128::from(windows)).div_ceil(1_000_000_000);
+    u64::try_from(events).unwrap_or(u64::MAX)
+}
+
+/// Puts a line of the sink where it belongs.
+pub(super) fn arrive(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
+    // A result's event time is the last millisecond of its window.
+    let end_ms = u64::try_from(line.event_time_ms.saturating_add(1)).unwrap_or(0);
+    let arrivals = arrivals.entry(end_ms.saturating_sub(window_ms)).or_default();
+    arrivals.lines += 1;
+    arrivals.duplicates += u64::from(line.duplicate);
+    arrivals.last_us = arrivals.last_us.max(line.arrival_us);
+    arrivals.records.extend(line.record);
+}
+
+/// All records in the order of their windows.
+pub(super) fn records(arrivals: &ByWindow) -> Vec<WindowRecord> {
+    arrivals
+        .values()
+        .flat_map(|arrivals| arrivals.records.iter().cloned())
+        .collect()
+}
+
+/// Whether there are results without a record: they name no events, and nothing can be found by number.
+pub(super) fn records_missing(arrivals: &ByWindow) -> bool {
+    arrivals
+        .values()
+        .any(|arrivals| arrivals.lines > arrivals.records.len() as u64)
+}
+
+/// Over all keys of a window. Without records of ours, execution time and close tail are those of the data plane:
+/// start of the window (when its first event is due) → EOF, and half-close → EOF.
+pub(super) fn measure(
+    arrivals: &Arrivals,
+    stream: Option<Stream>,
+    start_ms: u64,
+    window_ms: u64,
+) -> WindowMeasure {
+    let records = &arrivals.records;
+    let first_us = records.iter().map(|record| record.first_arrival_us).min();
+    let close_us = records.iter().map(|record| record.close_us).min();
+    let result_us = records.iter().map(|record| record.result_us).max();
+    let (start_us, end_us) = (start_ms * 1_000, (start_ms + window_ms) * 1_000);
+    let sum = |of: fn(&WindowRecord) -> u64| records.iter().map(of).sum::<u64>();
+    let stream_tail_us = stream.map(|stream| stream.eof_us.saturating_sub(stream.half_close_us));
+    let eof_us = stream.map_or(arrivals.last_us, |stream| stream.eof_us);
+    WindowMeasure {
+        keys: arrivals.lines - arrivals.duplicates.min(arrivals.lines),
+        events: if records.is_empty() {
+            stream.map_or(0, |stream| stream.events)
+        } else {
+            sum(|record| record.events)
+        },
+        ok: sum(WindowRecord::ok),
+        failed: sum(WindowRecord::failed),
+        execution_time_us: result_us
+            .unwrap_or(eof_us)
+            .saturating_sub(first_us.unwrap_or(start_us)),
+        close_tail_us: match (close_us, result_us) {
+            (Some(close_us), Some(result_us)) => result_us.saturating_sub(close_us),
+            _ => stream_tail_us.unwrap_or(0),
+        },
+        stream_tail_us,
+        result_lag_us: arrivals.last_us.saturating_sub(end_us),
+        peak_in_flight: records
+            .iter()
+            .map(|record| record.peak_in_flight)
+            .max()
+            .unwrap_or(0),
+        reading_stopped: sum(|record| record.reading_stopped),
+    }
+}
+
+/// Outcomes of the records of the windows that were asked for; histograms of those that are measured.
+pub(super) fn merge(
+    records: &[WindowRecord],
+    settings: &TrialSettings,
+    t0_ms: u64,
+) -> (OutcomeCounts, Latencies, Latencies) {
+    let window_ms = window_ms(settings);
+    let first_measured_ms = t0_ms + u64::from(settings.warmup) * window_ms;
+    let end_ms = first_measured_ms + u64::from(settings.windows) * window_ms;
+    let (mut outcomes, mut latency, mut slot_wait) =
+        (OutcomeCounts::new(), Latencies::new(), Latencies::new());
+    for record in records.iter().filter(|record| record.window_start_ms < end_ms) {
+        for (outcome, count) in &record.outcomes {
+            *outcomes.entry(*outcome).or_default() += count;
+        }
+        if record.window_start_ms >= first_measured_ms {
+            latency.merge(&record.latency);
+            slot_wait.merge(&record.slot_wait);
+        }
+    }
+    (outcomes, latency, slot_wait)
+}
+
+/// What generator, endpoint and sink tell of themselves, beside the engine's own counts.
+pub(super) fn instruments(
+    generator: GeneratorStats,
+    endpoint: Option<EndpointStats>,
+    arrivals: &ByWindow,
+    mut engine: BTreeMap<String, u64>,
+) -> Instruments {
+    let duplicates = arrivals.values().map(|arrivals| arrivals.duplicates).sum();
+    engine.insert("sink_duplicates".to_owned(), duplicates);
+    engine.insert("nacked".to_owned(), generator.nacked);
+    Instruments {
+        generator_lateness: generator.lateness,
+        overdue: generator.overdue,
+        endpoint_served: endpoint.as_ref().map(|endpoint| endpoint.served),
+        endpoint_peak_in_flight: endpoint.as_ref().map(|endpoint| endpoint.peak_in_flight),
+        endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
+        endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess),
+        engine,
+    }
+}
