@@ -1,0 +1,213 @@
+//! A Kubernetes API server in small with Numaflow's controller behind it: objects in memory, and for each Pipeline the
+//! real generator, UDF, sink and endpoint, driven by the embedded data plane. So the cluster engine is doubted
+//! without a cluster. Each pod has an address of its own in 127.0.0.0/8, which Linux has all of.
+
+mod container;
+mod controller;
+mod deployment;
+mod figures;
+mod log;
+mod objects;
+mod pipeline;
+mod pods;
+mod proxy;
+mod serve;
+mod store;
+mod trouble;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::AbortHandle;
+
+pub use self::log::Log;
+pub use self::store::{Key, NUMAFLOW};
+pub use self::trouble::{Buffers, PodTrouble, Trouble};
+
+use self::pods::Pods;
+use self::store::Store;
+
+/// The namespace that the kubeconfig chooses.
+pub const NAMESPACE: &str = "demo";
+
+/// The API server of one test. Dropped, it is gone and everything that it started as well.
+pub struct Cluster {
+    inner: Arc<Inner>,
+    address: std::net::SocketAddr,
+    server: AbortHandle,
+}
+
+/// What the parts of the cluster share.
+pub(crate) struct Inner {
+    store: Mutex<Store>,
+    trouble: Mutex<Trouble>,
+    pods: Pods,
+    seen: Mutex<Vec<String>>,
+    tasks: Mutex<Vec<AbortHandle>>,
+    http: reqwest::Client,
+}
+
+impl Cluster {
+    /// Starts it with a healthy isbsvc called `default`, unless `trouble` says otherwise.
+    ///
+    /// # Panics
+    /// Where no socket can be had.
+    pub async fn start(trouble: Trouble) -> Self {
+        // Fails where a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let inner = Arc::new(Inner {
+            store: Mutex::new(Store::default()),
+            trouble: Mutex::new(trouble),
+            pods: Pods::default(),
+            seen: Mutex::default(),
+            tasks: Mutex::default(),
+            http: reqwest::Client::builder()
+                .no_proxy()
+                .build()
+                .expect("an HTTP client"),
+        });
+        inner.furnish();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let router = serve::router(Arc::clone(&inner));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("a server");
+        })
+        .abort_handle();
+        Self {
+            inner,
+            address,
+            server,
+        }
+    }
+
+    /// Writes a kubeconfig whose only context leads here, to the namespace `demo`.
+    ///
+    /// # Panics
+    /// Where the file cannot be written.
+    pub fn write_kubeconfig(&self, file: &Path) {
+        // JSON is YAML too.
+        let config = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "mock",
+            "clusters": [{"name": "mock", "cluster": {"server": format!("http://{}", self.address)}}],
+            "users": [{"name": "tester", "user": {"token": "not-a-secret"}}],
+            "contexts": [{"name": "mock", "context": {"cluster": "mock", "user": "tester", "namespace": NAMESPACE}}],
+        });
+        std::fs::write(file, config.to_string()).expect("a kubeconfig");
+    }
+
+    /// Changes what goes wrong from now on.
+    pub fn trouble(&self, change: impl FnOnce(&mut Trouble)) {
+        change(&mut self.inner.trouble());
+    }
+
+    /// Creates or replaces an object, as somebody else would.
+    pub fn put(&self, group: &str, resource: &str, object: Value) -> Value {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let stored = self
+            .inner
+            .store()
+            .put(&Key::new(group, resource, NAMESPACE, &name), object);
+        Arc::clone(&self.inner).created(&Key::new(group, resource, NAMESPACE, &name));
+        stored
+    }
+
+    /// Creates a finished or running pod that holds nothing but this log of its container `container`.
+    pub fn put_pod(&self, pod: Value, container: &str, said: &str) {
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let log = self.inner.pods.log(&name, container);
+        for line in said.lines() {
+            log.push(line);
+        }
+        log.end();
+        self.put("", "pods", pod);
+    }
+
+    /// Removes an object and what it owns, as somebody else would.
+    pub fn delete(&self, group: &str, resource: &str, name: &str) {
+        Arc::clone(&self.inner).delete(&Key::new(group, resource, NAMESPACE, name));
+    }
+
+    /// One object, as it is now.
+    pub fn get(&self, group: &str, resource: &str, name: &str) -> Option<Value> {
+        self.inner
+            .store()
+            .get(&Key::new(group, resource, NAMESPACE, name))
+            .cloned()
+    }
+
+    /// All objects of a resource, as they are now.
+    pub fn list(&self, group: &str, resource: &str) -> Vec<Value> {
+        self.inner.store().all(group, resource)
+    }
+
+    /// `resource/name` of everything that is there beside what there was in the beginning.
+    pub fn names(&self) -> Vec<String> {
+        self.inner.store().names()
+    }
+
+    /// Every request so far, as `VERB resource/name STATUS`.
+    pub fn seen(&self) -> Vec<String> {
+        lock(&self.inner.seen).clone()
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.server.abort();
+        for task in lock(&self.inner.tasks).drain(..) {
+            task.abort();
+        }
+    }
+}
+
+impl Inner {
+    fn store(&self) -> MutexGuard<'_, Store> {
+        lock(&self.store)
+    }
+
+    fn trouble(&self) -> MutexGuard<'_, Trouble> {
+        lock(&self.trouble)
+    }
+
+    /// Does something in the background for as long as the cluster lives.
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.tasks).push(tokio::spawn(work).abort_handle());
+    }
+
+    /// Changes an object where it still is.
+    fn change(&self, key: &Key, change: impl FnOnce(&mut Value)) {
+        self.store().change(key, change);
+    }
+
+    /// What is there in the beginning.
+    fn furnish(&self) {
+        let mut store = self.store();
+        for namespace in [NAMESPACE, "default"] {
+            let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}, "status": {"phase": "Active"}});
+            store.put(&Key::new("", "namespaces", "", namespace), object);
+        }
+        if let Some(isbsvc) = self.trouble().buffers.object() {
+            store.put(
+                &Key::new(NUMAFLOW, "interstepbufferservices", NAMESPACE, "default"),
+                isbsvc,
+            );
+        }
+        store.settle();
+    }
+}
+
+/// An address that no other pod on this machine has, by process and number.
+fn pod_address() -> std::net::Ipv4Addr {
+    static NEXT: AtomicU32 = AtomicU32::new(2);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed) % 1_000 + 2;
+    let process = std::process::id() % (1 << 14);
+    std::net::Ipv4Addr::from((127 << 24) | (process << 10) | number)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

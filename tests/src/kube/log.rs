@@ -1,0 +1,62 @@
+//! The log of one container: lines with the time they were written, followed by whoever wants to.
+
+use std::sync::Mutex;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+
+use super::lock;
+
+/// A container's log. It only grows, and ends with its container.
+#[derive(Debug)]
+pub struct Log {
+    lines: Mutex<Vec<(DateTime<Utc>, String)>>,
+    state: watch::Sender<State>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct State {
+    pub lines: usize,
+    pub ended: bool,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            lines: Mutex::default(),
+            state: watch::Sender::new(State::default()),
+        }
+    }
+}
+
+impl Log {
+    /// Adds a line.
+    pub fn push(&self, line: &str) {
+        let mut lines = lock(&self.lines);
+        lines.push((Utc::now(), line.to_owned()));
+        let count = lines.len();
+        self.state.send_modify(|state| state.lines = count);
+    }
+
+    /// Nothing more will come.
+    pub fn end(&self) {
+        self.state.send_modify(|state| state.ended = true);
+    }
+
+    pub(super) fn lines(&self) -> Vec<(DateTime<Utc>, String)> {
+        lock(&self.lines).clone()
+    }
+
+    pub(super) fn line(&self, position: usize) -> Option<(DateTime<Utc>, String)> {
+        lock(&self.lines).get(position).cloned()
+    }
+
+    pub(super) fn state(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+}
+
+/// Whether a line of the sink is a record, beside what it says of itself.
+pub(super) fn is_record(line: &str) -> bool {
+    line.starts_with('{') && !line.contains("\"listening\"")
+}

@@ -1,0 +1,155 @@
+//! The pods beside their objects: addresses, logs, Numaflow's figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::figures::Figures;
+use super::log::Log;
+use super::store::{Key, Selectors};
+use super::{Inner, lock};
+
+/// By name of the pod; names are unique within a test.
+#[derive(Debug, Default)]
+pub(super) struct Pods {
+    logs: Mutex<BTreeMap<(String, String), Arc<Log>>>,
+    previous: Mutex<BTreeMap<(String, String), Arc<Log>>>,
+    waiting: Mutex<BTreeSet<String>>,
+    addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
+    figures: Mutex<BTreeMap<String, Arc<Figures>>>,
+}
+
+impl Pods {
+    pub fn log(&self, pod: &str, container: &str) -> Arc<Log> {
+        let key = (pod.to_owned(), container.to_owned());
+        Arc::clone(lock(&self.logs).entry(key).or_default())
+    }
+
+    pub fn previous(&self, pod: &str, container: &str) -> Arc<Log> {
+        let key = (pod.to_owned(), container.to_owned());
+        Arc::clone(lock(&self.previous).entry(key).or_default())
+    }
+
+    /// Puts a fresh log in the place of a container's, which becomes the previous one.
+    pub fn restarted(&self, pod: &str, container: &str) -> Arc<Log> {
+        let old = self.log(pod, container);
+        old.end();
+        let key = (pod.to_owned(), container.to_owned());
+        lock(&self.previous).insert(key.clone(), old);
+        lock(&self.logs).remove(&key);
+        self.log(pod, container)
+    }
+
+    pub fn has_started(&self, pod: &str, _container: &str) -> bool {
+        !lock(&self.waiting).contains(pod)
+    }
+
+    pub fn set_waiting(&self, pod: &str, waits: bool) {
+        let mut waiting = lock(&self.waiting);
+        if waits {
+            waiting.insert(pod.to_owned());
+        } else {
+            waiting.remove(pod);
+        }
+    }
+
+    pub fn address(&self, pod: &str) -> Option<Ipv4Addr> {
+        lock(&self.addresses).get(pod).copied()
+    }
+
+    pub fn set_address(&self, pod: &str, address: Ipv4Addr) {
+        lock(&self.addresses).insert(pod.to_owned(), address);
+    }
+
+    pub fn figures(&self, pod: &str) -> Option<Arc<Figures>> {
+        lock(&self.figures).get(pod).map(Arc::clone)
+    }
+
+    pub fn set_figures(&self, pod: &str, figures: Arc<Figures>) {
+        lock(&self.figures).insert(pod.to_owned(), figures);
+    }
+
+    /// A pod that has ended: nobody answers there any more, and its logs are whole.
+    pub fn remove(&self, pod: &str) {
+        lock(&self.addresses).remove(pod);
+        lock(&self.figures).remove(pod);
+        for logs in [&self.logs, &self.previous] {
+            let of_pod = |(name, _): &(String, String)| name == pod;
+            for (_, log) in lock(logs).iter().filter(|(key, _)| of_pod(key)) {
+                log.end();
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// `address:port` of the first pod behind a Service, where there is one with an address.
+    pub(super) fn service_address(
+        &self,
+        namespace: &str,
+        service: &str,
+        port: Option<u16>,
+    ) -> Option<String> {
+        let store = self.store();
+        let service = store.get(&Key::new("", "services", namespace, service))?;
+        let selector = service["spec"]["selector"].as_object()?;
+        let labels: Vec<String> = selector
+            .iter()
+            .map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+            .collect();
+        let selectors = Selectors {
+            labels: labels.join(","),
+            fields: String::new(),
+        };
+        let ports = service["spec"]["ports"].as_array()?;
+        let chosen = ports
+            .iter()
+            .find(|one| port.is_none_or(|port| one["port"] == port))?;
+        let pods = store.list("", "pods", namespace, &selectors);
+        let with_address = |pod: &Value| {
+            let address = self.pods.address(pod["metadata"]["name"].as_str()?)?;
+            Some(format!("{address}:{}", target_port(chosen, pod)?))
+        };
+        pods.iter().find_map(with_address)
+    }
+}
+
+/// Where a Service's port leads to in a pod: a number, a port's name, or the same number.
+fn target_port(port: &Value, pod: &Value) -> Option<u64> {
+    match &port["targetPort"] {
+        Value::Number(number) => number.as_u64(),
+        Value::String(name) => pod["spec"]["containers"]
+            .as_array()?
+            .iter()
+            .flat_map(|container| container["ports"].as_array().into_iter().flatten())
+            .find(|one| one["name"] == name.as_str())?["containerPort"]
+            .as_u64(),
+        _ => port["port"].as_u64(),
+    }
+}
+
+/// A status in which nothing has started yet.
+pub(super) fn pending() -> Value {
+    json!({"phase": "Pending", "conditions": [
+        {"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]})
+}
+
+/// The status of one container.
+pub(super) fn container_status(
+    name: &str,
+    image: &Value,
+    ready: bool,
+    restarts: u32,
+    state: &Value,
+    last: &Value,
+) -> Value {
+    json!({"name": name, "image": image, "imageID": "", "ready": ready, "started": ready,
+        "restartCount": restarts, "state": state, "lastState": last})
+}
+
+/// The state of a container that runs.
+pub(super) fn running() -> Value {
+    json!({"running": {"startedAt": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)}})
+}

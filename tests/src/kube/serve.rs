@@ -1,0 +1,392 @@
+//! The API over HTTP: paths, verbs, selectors, watches, patches and refusals as the API server has them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use tokio_stream::wrappers::ReceiverStream;
+
+use super::store::{Key, NUMAFLOW, Selectors};
+use super::{Inner, lock, objects, proxy};
+
+/// Largest body of a request in bytes, as etcd's limit is.
+const MAX_BODY: usize = 1_500_000;
+
+/// A request, understood.
+pub(super) struct Call {
+    pub verb: &'static str,
+    pub key: Key,
+    /// Empty, or what follows the name: `log`, `proxy`, `status`, …
+    pub subresource: String,
+    /// What follows `proxy`.
+    pub rest: String,
+    pub query: Query,
+}
+
+/// The query of a request.
+#[derive(Debug, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+pub(super) fn router(inner: Arc<Inner>) -> Router {
+    Router::new().fallback(handle).with_state(inner)
+}
+
+async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let query = Query::parse(parts.uri.query().unwrap_or_default());
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        return refuse(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "RequestEntityTooLarge",
+            "limit is 1.5 MB",
+        );
+    };
+    let said = format!("{} {}", parts.method, parts.uri.path());
+    let response = match understand(&parts.method, parts.uri.path(), query) {
+        Some(call) => answer(&inner, call, &parts.headers, body).await,
+        None => objects::discovery(parts.uri.path(), inner.trouble().numaflow_missing),
+    };
+    lock(&inner.seen).push(format!("{said} {}", response.status().as_u16()));
+    response
+}
+
+/// What a request asks of which object; nothing for paths that lead to no resource.
+fn understand(method: &Method, path: &str, query: Query) -> Option<Call> {
+    let mut parts = path.trim_matches('/').split('/');
+    let group = match parts.next()? {
+        "api" => String::new(),
+        "apis" => parts.next()?.to_owned(),
+        _ => return None,
+    };
+    parts.next()?;
+    let mut parts = parts.peekable();
+    let mut resource = parts.next()?;
+    let mut namespace = "";
+    if resource == "namespaces" {
+        let name = parts.next();
+        match (name, parts.peek()) {
+            (Some(name), Some(_)) => {
+                namespace = name;
+                resource = parts.next()?;
+            }
+            (name, _) => {
+                let key = Key::new(&group, "namespaces", "", name.unwrap_or_default());
+                return Some(Call::new(method, key, String::new(), String::new(), query));
+            }
+        }
+    }
+    let key = Key::new(&group, resource, namespace, parts.next().unwrap_or_default());
+    let subresource = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.collect::<Vec<_>>().join("/");
+    Some(Call::new(method, key, subresource, rest, query))
+}
+
+impl Call {
+    fn new(method: &Method, key: Key, subresource: String, rest: String, query: Query) -> Self {
+        let named = !key.name.is_empty();
+        let verb = match *method {
+            Method::GET if named => "get",
+            Method::GET if query.is("watch") => "watch",
+            Method::GET => "list",
+            Method::POST => "create",
+            Method::PUT => "update",
+            Method::PATCH => "patch",
+            Method::DELETE if named => "delete",
+            _ => "deletecollection",
+        };
+        Self {
+            verb,
+            key,
+            subresource,
+            rest,
+            query,
+        }
+    }
+
+    /// The resource as a role names it.
+    fn resource(&self) -> String {
+        match self.subresource.as_str() {
+            "" => self.key.resource.clone(),
+            subresource => format!("{}/{subresource}", self.key.resource),
+        }
+    }
+}
+
+impl Query {
+    fn parse(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    pub fn get(&self, name: &str) -> &str {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map_or("", |(_, value)| value)
+    }
+
+    pub fn is(&self, name: &str) -> bool {
+        matches!(self.get(name), "true" | "1")
+    }
+
+    fn selectors(&self) -> Selectors {
+        Selectors {
+            labels: self.get("labelSelector").to_owned(),
+            fields: self.get("fieldSelector").to_owned(),
+        }
+    }
+}
+
+async fn answer(inner: &Arc<Inner>, call: Call, headers: &axum::http::HeaderMap, body: Bytes) -> Response {
+    if let Some(refused) = refusal(inner, &call) {
+        return refused;
+    }
+    match (call.key.resource.as_str(), call.subresource.as_str()) {
+        ("selfsubjectaccessreviews", _) => return access_review(inner, &body),
+        ("pods", "log") => return proxy::log(inner, &call),
+        ("pods" | "services", "proxy") => return proxy::forward(inner, &call, headers, body).await,
+        _ => {}
+    }
+    match call.verb {
+        "get" => found(inner.store().get(&call.key).cloned(), &call.key),
+        "list" => list(inner, &call),
+        "watch" => watch(inner, &call),
+        "create" => create(inner, &call, &body),
+        "update" | "patch" => write(inner, &call, headers, &body),
+        "delete" => {
+            let object = inner.store().get(&call.key).cloned();
+            if object.is_some() {
+                Arc::clone(inner).delete(&call.key);
+            }
+            found(object, &call.key)
+        }
+        _ => {
+            let keys = objects::keys(inner, &call.key, &call.query.selectors());
+            for key in keys {
+                Arc::clone(inner).delete(&key);
+            }
+            json_answer(
+                StatusCode::OK,
+                &json!({"kind": "Status", "apiVersion": "v1", "status": "Success"}),
+            )
+        }
+    }
+}
+
+/// What the test's trouble answers instead.
+fn refusal(inner: &Inner, call: &Call) -> Option<Response> {
+    let mut trouble = inner.trouble();
+    if !trouble.refusals.is_empty() {
+        let code = StatusCode::from_u16(trouble.refusals.remove(0)).ok()?;
+        let reason = match code.as_u16() {
+            410 => "Expired",
+            429 => "TooManyRequests",
+            _ => "InternalError",
+        };
+        let mut refused = refuse(code, reason, "the server is not itself");
+        if code == StatusCode::TOO_MANY_REQUESTS {
+            refused
+                .headers_mut()
+                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+        }
+        return Some(refused);
+    }
+    if trouble.numaflow_missing && call.key.group == NUMAFLOW {
+        return Some((StatusCode::NOT_FOUND, "404 page not found\n").into_response());
+    }
+    let resource = call.resource();
+    let denied = trouble
+        .denied
+        .iter()
+        .any(|(verb, on)| *verb == call.verb && *on == resource);
+    denied.then(|| {
+        let Key { group, namespace, .. } = &call.key;
+        let message = format!(
+            "{resource} is forbidden: User \"tester\" cannot {} resource \"{resource}\" in API group \"{group}\" in the namespace \"{namespace}\"",
+            call.verb
+        );
+        refuse(StatusCode::FORBIDDEN, "Forbidden", &message)
+    })
+}
+
+fn access_review(inner: &Inner, body: &[u8]) -> Response {
+    let mut review: Value = serde_json::from_slice(body).unwrap_or_default();
+    let asked = &review["spec"]["resourceAttributes"];
+    let text = |name: &str| asked[name].as_str().unwrap_or_default();
+    let resource = match text("subresource") {
+        "" => text("resource").to_owned(),
+        subresource => format!("{}/{subresource}", text("resource")),
+    };
+    let denied = inner
+        .trouble()
+        .denied
+        .iter()
+        .any(|(verb, on)| *verb == text("verb") && *on == resource);
+    review["status"] = json!({"allowed": !denied});
+    json_answer(StatusCode::CREATED, &review)
+}
+
+fn list(inner: &Inner, call: &Call) -> Response {
+    let store = inner.store();
+    let Key {
+        group,
+        resource,
+        namespace,
+        ..
+    } = &call.key;
+    let items = store.list(group, resource, namespace, &call.query.selectors());
+    let (version, kind) = objects::kind(group, resource);
+    let list = json!({
+        "apiVersion": version, "kind": format!("{kind}List"),
+        "metadata": {"resourceVersion": store.version().to_string()}, "items": items,
+    });
+    json_answer(StatusCode::OK, &list)
+}
+
+/// Changes from the asked version on, or from now; objects that are there come first where no version is given.
+fn watch(inner: &Arc<Inner>, call: &Call) -> Response {
+    let (selectors, key) = (call.query.selectors(), call.key.clone());
+    let asked: Option<u64> = call.query.get("resourceVersion").parse().ok();
+    let (events, stream) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(64);
+    let mut newest = inner.store().newest();
+    let shared = Arc::clone(inner);
+    inner.spawn(async move {
+        let mut version = asked.unwrap_or(0);
+        loop {
+            let changes = shared.store().changes_after(version);
+            for change in changes {
+                version = change.version;
+                let same = change.key.group == key.group
+                    && change.key.resource == key.resource
+                    && change.key.namespace == key.namespace;
+                if same && selectors.choose(&change.object) {
+                    let line = format!("{}\n", json!({"type": change.kind, "object": change.object}));
+                    if events.send(Ok(line.into())).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tokio::select! {
+                changed = newest.changed() => if changed.is_err() { return },
+                () = events.closed() => return,
+            }
+        }
+    });
+    stream_answer(Body::from_stream(ReceiverStream::new(stream)), "application/json")
+}
+
+fn create(inner: &Arc<Inner>, call: &Call, body: &[u8]) -> Response {
+    let Ok(object) = serde_json::from_slice::<Value>(body) else {
+        return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
+    };
+    let mut key = call.key.clone();
+    let metadata = &object["metadata"];
+    key.name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
+        (Some(name), _) => name.to_owned(),
+        (None, Some(start)) => format!("{start}{:05}", inner.store().version()),
+        (None, None) => {
+            return refuse(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Invalid",
+                "name or generateName is required",
+            );
+        }
+    };
+    if inner.store().get(&key).is_some() {
+        let message = format!("{} \"{}\" already exists", key.resource, key.name);
+        return refuse(StatusCode::CONFLICT, "AlreadyExists", &message);
+    }
+    store(inner, call, &key, object, StatusCode::CREATED)
+}
+
+fn write(inner: &Arc<Inner>, call: &Call, headers: &axum::http::HeaderMap, body: &[u8]) -> Response {
+    let media = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let Ok(patch) = serde_json::from_slice::<Value>(body) else {
+        return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
+    };
+    let old = inner.store().get(&call.key).cloned();
+    let applied = media.starts_with("application/apply-patch");
+    if applied && call.query.get("fieldManager").is_empty() {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "BadRequest",
+            "fieldManager is required for apply patch",
+        );
+    }
+    let is_new = old.is_none();
+    let object = match (call.verb, old) {
+        (_, None) if !applied => return found(None, &call.key),
+        ("update", Some(old)) => {
+            let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
+            if !version(&patch).is_null() && version(&patch) != version(&old) {
+                let message = format!(
+                    "{} \"{}\": the object has been modified",
+                    call.key.resource, call.key.name
+                );
+                return refuse(StatusCode::CONFLICT, "Conflict", &message);
+            }
+            patch
+        }
+        (_, old) => {
+            let mut object = old.unwrap_or_else(|| json!({}));
+            super::store::merge(&mut object, &patch);
+            object
+        }
+    };
+    let status = if is_new {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    store(inner, call, &call.key, object, status)
+}
+
+fn store(inner: &Arc<Inner>, call: &Call, key: &Key, object: Value, status: StatusCode) -> Response {
+    if let Some(refused) = objects::refused(key, &object) {
+        return refused;
+    }
+    if call.query.get("dryRun") == "All" {
+        return json_answer(status, &object);
+    }
+    let object = inner.store().put(key, object);
+    if status == StatusCode::CREATED {
+        Arc::clone(inner).created(key);
+    }
+    json_answer(status, &object)
+}
+
+fn found(object: Option<Value>, key: &Key) -> Response {
+    match object {
+        Some(object) => json_answer(StatusCode::OK, &object),
+        None => {
+            let message = format!("{} \"{}\" not found", key.resource, key.name);
+            refuse(StatusCode::NOT_FOUND, "NotFound", &message)
+        }
+    }
+}
+
+/// An API server's refusal.
+pub(super) fn refuse(code: StatusCode, reason: &str, message: &str) -> Response {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code.as_u16()});
+    json_answer(code, &status)
+}
+
+pub(super) fn json_answer(code: StatusCode, body: &Value) -> Response {
+    (
+        code,
+        [(header::CONTENT_TYPE, "application/json")],
+        body.to_string(),
+    )
+        .into_response()
+}
+
+pub(super) fn stream_answer(body: Body, media: &'static str) -> Response {
+    ([(header::CONTENT_TYPE, media)], body).into_response()
+}

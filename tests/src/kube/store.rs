@@ -1,0 +1,344 @@
+//! The objects by resource and name, with what an API server adds to each: uid, version, time of creation.
+
+use std::collections::BTreeMap;
+
+use chrono::{SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+
+/// The API group of Numaflow.
+pub const NUMAFLOW: &str = "numaflow.numaproj.io";
+
+/// Which object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    /// API group; empty for the core.
+    pub group: String,
+    /// Plural name of the resource.
+    pub resource: String,
+    /// Namespace; empty for what has none.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// A change, as a watch tells it.
+#[derive(Debug, Clone)]
+pub(super) struct Change {
+    pub version: u64,
+    pub kind: &'static str,
+    pub key: Key,
+    pub object: Value,
+}
+
+/// All objects.
+#[derive(Debug)]
+pub(super) struct Store {
+    objects: BTreeMap<Key, Value>,
+    version: u64,
+    changes: Vec<Change>,
+    newest: watch::Sender<u64>,
+    settled: Vec<Key>,
+}
+
+/// Which objects of a list.
+#[derive(Debug, Default)]
+pub(super) struct Selectors {
+    pub labels: String,
+    pub fields: String,
+}
+
+impl Key {
+    /// A key of its parts.
+    pub fn new(group: &str, resource: &str, namespace: &str, name: &str) -> Self {
+        let [group, resource, namespace, name] = [group, resource, namespace, name].map(str::to_owned);
+        Self {
+            group,
+            resource,
+            namespace,
+            name,
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            objects: BTreeMap::new(),
+            version: 1,
+            changes: Vec::new(),
+            newest: watch::Sender::new(1),
+            settled: Vec::new(),
+        }
+    }
+}
+
+impl Store {
+    pub fn get(&self, key: &Key) -> Option<&Value> {
+        self.objects.get(key)
+    }
+
+    /// The objects of a resource that the selectors choose, in all namespaces where none is given.
+    pub fn list(&self, group: &str, resource: &str, namespace: &str, selectors: &Selectors) -> Vec<Value> {
+        let of = |key: &Key| {
+            key.group == group
+                && key.resource == resource
+                && (namespace.is_empty() || key.namespace == namespace)
+        };
+        self.objects
+            .iter()
+            .filter(|(key, object)| of(key) && selectors.choose(object))
+            .map(|(_, object)| object.clone())
+            .collect()
+    }
+
+    pub fn all(&self, group: &str, resource: &str) -> Vec<Value> {
+        self.list(group, resource, "", &Selectors::default())
+    }
+
+    /// Version of the newest change.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Changes after a version, and how to hear of further ones.
+    pub fn changes_after(&self, version: u64) -> Vec<Change> {
+        self.changes
+            .iter()
+            .filter(|change| change.version > version)
+            .cloned()
+            .collect()
+    }
+
+    pub fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    /// Creates or replaces; what the server added to an object there was is kept.
+    pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
+        let old = self.objects.get(key);
+        let generation = match old {
+            Some(old) if old["spec"] == object["spec"] => old["metadata"]["generation"].as_u64().unwrap_or(1),
+            Some(old) => old["metadata"]["generation"].as_u64().unwrap_or(1) + 1,
+            None => 1,
+        };
+        let uid = old.map_or_else(
+            || json!(format!("00000000-0000-4000-8000-{:012x}", self.version)),
+            |old| old["metadata"]["uid"].clone(),
+        );
+        let created = old.map_or_else(
+            || json!(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+            |old| old["metadata"]["creationTimestamp"].clone(),
+        );
+        let kind = if old.is_some() { "MODIFIED" } else { "ADDED" };
+        self.version += 1;
+        let metadata = &mut object["metadata"];
+        metadata["uid"] = uid;
+        metadata["creationTimestamp"] = created;
+        metadata["generation"] = json!(generation);
+        metadata["resourceVersion"] = json!(self.version.to_string());
+        metadata["name"] = json!(key.name);
+        if !key.namespace.is_empty() {
+            metadata["namespace"] = json!(key.namespace);
+        }
+        self.objects.insert(key.clone(), object.clone());
+        self.note(kind, key, object.clone());
+        object
+    }
+
+    pub fn change(&mut self, key: &Key, change: impl FnOnce(&mut Value)) {
+        if let Some(mut object) = self.objects.get(key).cloned() {
+            change(&mut object);
+            self.put(key, object);
+        }
+    }
+
+    pub fn remove(&mut self, key: &Key) -> Option<Value> {
+        let object = self.objects.remove(key)?;
+        self.version += 1;
+        self.note("DELETED", key, object.clone());
+        Some(object)
+    }
+
+    /// What names `uid` as an owner.
+    pub fn owned_by(&self, uid: &str) -> Vec<Key> {
+        let owned = |object: &Value| {
+            object["metadata"]["ownerReferences"]
+                .as_array()
+                .is_some_and(|owners| owners.iter().any(|owner| owner["uid"] == uid))
+        };
+        self.objects
+            .iter()
+            .filter(|(_, object)| owned(object))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// From now on what is there belongs to the furniture.
+    pub fn settle(&mut self) {
+        self.settled = self.objects.keys().cloned().collect();
+    }
+
+    /// What has come since then; events are no objects of anybody's.
+    pub fn names(&self) -> Vec<String> {
+        let new = |key: &&Key| !self.settled.contains(key) && key.resource != "events";
+        self.objects
+            .keys()
+            .filter(new)
+            .map(|key| format!("{}/{}", key.resource, key.name))
+            .collect()
+    }
+
+    fn note(&mut self, kind: &'static str, key: &Key, object: Value) {
+        let version = self.version;
+        self.changes.push(Change {
+            version,
+            kind,
+            key: key.clone(),
+            object,
+        });
+        self.newest.send_replace(version);
+    }
+}
+
+impl Selectors {
+    pub fn choose(&self, object: &Value) -> bool {
+        let labels = requirements(&self.labels).all(|one| label_holds(&object["metadata"]["labels"], &one));
+        labels && requirements(&self.fields).all(|one| field_holds(object, &one))
+    }
+}
+
+/// The parts of a selector; a comma within the brackets of a set does not part.
+fn requirements(selector: &str) -> impl Iterator<Item = String> {
+    let (mut parts, mut depth) = (vec![String::new()], 0);
+    for c in selector.chars() {
+        depth += i32::from(c == '(') - i32::from(c == ')');
+        match (c, depth, parts.last_mut()) {
+            (',', 0, _) => parts.push(String::new()),
+            (c, _, Some(last)) => last.push(c),
+            _ => {}
+        }
+    }
+    parts
+        .into_iter()
+        .map(|part| part.trim().to_owned())
+        .filter(|part| !part.is_empty())
+}
+
+fn label_holds(labels: &Value, one: &str) -> bool {
+    let of = |name: &str| labels.get(name.trim()).and_then(Value::as_str);
+    let within = |set: &str, value: Option<&str>| {
+        let set = set.trim().trim_start_matches('(').trim_end_matches(')');
+        value.is_some_and(|value| set.split(',').any(|one| one.trim() == value))
+    };
+    if let Some((name, set)) = one.split_once(" notin ") {
+        !within(set, of(name))
+    } else if let Some((name, set)) = one.split_once(" in ") {
+        within(set, of(name))
+    } else if let Some((name, value)) = one.split_once("!=") {
+        of(name) != Some(value.trim())
+    } else if let Some((name, value)) = one.split_once('=') {
+        of(name) == Some(value.trim_start_matches('=').trim())
+    } else if let Some(name) = one.strip_prefix('!') {
+        of(name).is_none()
+    } else {
+        of(one).is_some()
+    }
+}
+
+fn field_holds(object: &Value, one: &str) -> bool {
+    let (path, value, same) = match (one.split_once("!="), one.split_once('=')) {
+        (Some((path, value)), _) => (path, value, false),
+        (None, Some((path, value))) => (path, value.trim_start_matches('='), true),
+        (None, None) => return false,
+    };
+    let found = object.pointer(&format!("/{}", path.replace('.', "/")));
+    (found.and_then(Value::as_str).unwrap_or_default() == value) == same
+}
+
+/// RFC 7386: objects are merged, `null` removes, all else replaces.
+pub(super) fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                if let Some(target) = target.as_object_mut() {
+                    target.remove(name);
+                }
+            }
+            value => merge(&mut target[name], value),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_choose_as_kubernetes_does() {
+        let object = json!({"metadata": {"name": "a", "labels": {"async-reduce/run": "abc123", "x": "1"}}, "spec": {"nodeName": "n"}});
+        let choose = |labels: &str, fields: &str| {
+            let [labels, fields] = [labels, fields].map(str::to_owned);
+            Selectors { labels, fields }.choose(&object)
+        };
+        for labels in [
+            "",
+            "async-reduce/run",
+            "async-reduce/run=abc123,x==1",
+            "x in (1,2),!y",
+            "x!=2",
+            "y notin (1)",
+        ] {
+            assert!(choose(labels, ""), "{labels}");
+        }
+        for labels in [
+            "y",
+            "x=2",
+            "!x",
+            "x in (2, 3)",
+            "x notin (1,2)",
+            "async-reduce/run=abc123,y",
+        ] {
+            assert!(!choose(labels, ""), "{labels}");
+        }
+        assert!(choose("", "metadata.name=a,spec.nodeName=n") && choose("", "metadata.name!=b"));
+        assert!(!choose("", "metadata.name=b"));
+    }
+
+    #[test]
+    fn a_patch_merges_objects_and_replaces_the_rest() {
+        let mut object = json!({"a": {"b": 1, "c": [1, 2]}, "d": 1});
+        merge(
+            &mut object,
+            &json!({"a": {"c": [3]}, "d": null, "e": {"f": null}}),
+        );
+        assert_eq!(object, json!({"a": {"b": 1, "c": [3]}, "e": {}}));
+    }
+
+    #[test]
+    fn an_object_keeps_its_identity_and_counts_its_specs() {
+        let mut store = Store::default();
+        let key = Key::new("", "pods", "demo", "a");
+        let first = store.put(&key, json!({"spec": {"x": 1}}));
+        let second = store.put(&key, json!({"spec": {"x": 2}}));
+        assert_eq!(first["metadata"]["uid"], second["metadata"]["uid"]);
+        assert_eq!(second["metadata"]["generation"], 2);
+        let owned = json!({"metadata": {"ownerReferences": [{"uid": first["metadata"]["uid"]}]}});
+        store.put(&Key::new("", "services", "demo", "b"), owned);
+        assert_eq!(
+            store
+                .owned_by(first["metadata"]["uid"].as_str().unwrap_or_default())
+                .len(),
+            1
+        );
+        assert_eq!(store.names(), ["pods/a", "services/b"]);
+        assert_eq!(store.changes_after(0).len(), 3);
+    }
+}

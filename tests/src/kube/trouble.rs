@@ -1,0 +1,127 @@
+//! What goes wrong in a cluster, as a test asks for it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// What goes wrong; nothing by default.
+#[derive(Debug, Clone, Default)]
+pub struct Trouble {
+    /// Numaflow's API group is not there.
+    pub numaflow_missing: bool,
+    /// What is the matter with the isbsvc `default`.
+    pub buffers: Buffers,
+    /// Verbs that are not allowed on resources: `("get", "pods/log")`.
+    pub denied: Vec<(&'static str, &'static str)>,
+    /// Answers to the next requests, instead of doing them.
+    pub refusals: Vec<u16>,
+    /// A vertex whose pod does not come up.
+    pub vertex: Option<(&'static str, PodTrouble)>,
+    /// What is the matter with the endpoint's pod.
+    pub endpoint: Option<PodTrouble>,
+    /// The first stream of the sink's log breaks after so many records.
+    pub log_breaks_after: Option<usize>,
+    /// The sink's record with this position, from 0, is in no log.
+    pub log_loses: Option<usize>,
+    /// The generator stands still for so long after the first record, while the idle source's watermark goes on: what
+    /// was due in that time comes late.
+    pub generator_stalls: Option<Duration>,
+    /// The UDF is killed once after the first record, and its container started again.
+    pub udf_restarts: bool,
+}
+
+/// State of the isbsvc.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Buffers {
+    /// It runs.
+    #[default]
+    Healthy,
+    /// There is none.
+    Absent,
+    /// It is there but its pods are not.
+    Pending,
+}
+
+/// Why a pod does not come up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PodTrouble {
+    /// The image cannot be pulled.
+    ImagePull,
+    /// The user's container ends at once, again and again.
+    CrashLoop {
+        /// Its exit code.
+        exit_code: i32,
+        /// Its log.
+        said: Vec<&'static str>,
+    },
+    /// The user's container was killed for its memory, again and again.
+    OutOfMemory,
+    /// No node takes it.
+    Unschedulable,
+}
+
+impl Buffers {
+    /// The isbsvc as an object.
+    pub(super) fn object(self) -> Option<Value> {
+        let (phase, state) = match self {
+            Self::Healthy => ("Running", "True"),
+            Self::Pending => ("Pending", "False"),
+            Self::Absent => return None,
+        };
+        let condition = |kind: &str| {
+            json!({"type": kind, "status": state, "reason": "Successful", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        Some(json!({
+            "apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "InterStepBufferService",
+            "metadata": {"name": "default"},
+            "spec": {"jetstream": {"version": "2.10.29", "replicas": 1}},
+            "status": {"phase": phase, "type": "jetstream", "observedGeneration": 1,
+                "conditions": [condition("Configured"), condition("Deployed"), condition("ChildrenResourcesHealthy")]},
+        }))
+    }
+}
+
+impl PodTrouble {
+    /// The pod's phase, and the state of the user's container: `waiting`, and `lastState` where it has run.
+    pub(super) fn waiting(&self, image: &str) -> (Value, Value, u32) {
+        let back_off =
+            json!({"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"});
+        let ended = |code: i32, reason: &str| {
+            json!({"terminated": {"exitCode": code, "reason": reason,
+                "startedAt": "2026-01-01T00:00:00Z", "finishedAt": "2026-01-01T00:00:01Z"}})
+        };
+        match self {
+            Self::ImagePull => {
+                let message = format!("Back-off pulling image \"{image}\"");
+                (
+                    json!({"waiting": {"reason": "ImagePullBackOff", "message": message}}),
+                    json!({}),
+                    0,
+                )
+            }
+            Self::CrashLoop { exit_code, .. } => {
+                (json!({"waiting": back_off}), ended(*exit_code, "Error"), 3)
+            }
+            Self::OutOfMemory => (json!({"waiting": back_off}), ended(137, "OOMKilled"), 3),
+            Self::Unschedulable => (json!({"waiting": {"reason": "PodInitializing"}}), json!({}), 0),
+        }
+    }
+
+    /// The warning that the kubelet or the scheduler writes: reason and message.
+    pub(super) fn event(&self, image: &str) -> (&'static str, String) {
+        match self {
+            Self::ImagePull => (
+                "Failed",
+                format!("Failed to pull image \"{image}\": rpc error: code = NotFound desc = not found"),
+            ),
+            Self::CrashLoop { .. } | Self::OutOfMemory => {
+                ("BackOff", "Back-off restarting failed container".to_owned())
+            }
+            Self::Unschedulable => (
+                "FailedScheduling",
+                "0/1 nodes are available: 1 Insufficient cpu. preemption: 0/1 nodes are available".to_owned(),
+            ),
+        }
+    }
+}
