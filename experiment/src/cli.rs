@@ -10,10 +10,12 @@ use experiment::plan::Plan;
 use experiment::predict::predict as predict_trial;
 use experiment::{machine, report};
 
+pub use self::clean::clean;
 pub use self::run::run;
 pub use self::verify::verify;
 use crate::Cli;
 
+mod clean;
 mod run;
 mod verify;
 
@@ -99,6 +101,14 @@ fn say(text: &str) -> Result<(), Failure> {
 }
 
 fn journal_failure(error: journal::JournalError) -> Failure {
+    let exit = if error.is_wrong_use() { 2 } else { 1 };
+    Failure {
+        error: error.into(),
+        exit,
+    }
+}
+
+fn cluster_failure(error: experiment::cluster::ClusterError) -> Failure {
     let exit = if error.is_wrong_use() { 2 } else { 1 };
     Failure {
         error: error.into(),

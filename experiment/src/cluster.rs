@@ -1,8 +1,10 @@
 //! A Kubernetes cluster as the experiment sees it: who talks to its API server and in which namespace. What is made
 //! there has an owner, is cleaned up by whoever comes next, and is explained where it fails.
 
+pub mod clean;
 pub mod diagnosis;
 mod error;
+pub mod own;
 pub mod verify;
 
 use std::env;
@@ -28,6 +30,9 @@ pub const PIPELINE_NAME_LABEL: &str = "numaflow.numaproj.io/pipeline-name";
 /// How long connecting to the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an answer may be silent. It ends a log that is followed and has no lines as well: whoever follows resumes.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Where the experiment's objects live.
 #[derive(Clone)]
 pub struct Cluster {
@@ -48,6 +53,8 @@ impl Cluster {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut config = configuration(context).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.read_timeout = Some(READ_TIMEOUT);
+        config.reset_reader_on_write = true;
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let client = kube::Client::try_from(config).map_err(ClusterError::client)?;
         Ok(Self { client, namespace })

@@ -44,6 +44,8 @@ enum Command {
         /// The folder that `run` wrote to
         folder: PathBuf,
     },
+    /// Remove from a cluster what runs left there that were killed
+    Clean(CleanArgs),
     /// Wait until the count of records of a pipeline's sink rises
     Verify(VerifyArgs),
     /// Print the completions for a shell
@@ -82,6 +84,30 @@ struct RunArgs {
     patience: Duration,
 }
 
+/// Which cluster.
+#[derive(Debug, Args)]
+struct ClusterArgs {
+    /// Namespace of everything that is created [default: the context's, or the pod's]
+    #[arg(long, short, env = "NAMESPACE", value_name = "NAME")]
+    namespace: Option<String>,
+    /// Context of the kubeconfig [default: the current one, or the credentials of the pod that this runs in]
+    #[arg(long, env = "CONTEXT", value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// What to remove.
+#[derive(Debug, Args)]
+struct CleanArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// End this release of the chart instead: its experiment and its Pipelines, until Numaflow has cleaned up after them
+    #[arg(long, env = "RELEASE", value_name = "NAME")]
+    release: Option<String>,
+    /// How long it may take until all of it is gone
+    #[arg(long, env = "WITHIN", value_name = "DURATION", default_value = "110s", value_parser = wire::parse_duration)]
+    within: Duration,
+}
+
 /// How to see that records come out of a pipeline.
 #[derive(Debug, Args)]
 struct VerifyArgs {
@@ -104,6 +130,7 @@ fn main() -> ExitCode {
         Command::Run(args) => cli::run(args),
         Command::Predict { plan } => cli::predict(&plan),
         Command::Report { folder } => cli::report(&folder),
+        Command::Clean(args) => cli::clean(args),
         Command::Verify(args) => cli::verify(args),
         Command::Completions { shell } => cli::completions(shell),
     };

@@ -89,7 +89,7 @@ fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
                 endpoint_url: args.endpoint_url.clone(),
             };
             let folder = own.parent().unwrap_or(Path::new("."));
-            let engine = LocalEngine::new(folder, config).map_err(engine_failure)?;
+            let engine = LocalEngine::new(folder, config).map_err(|error| engine_failure(error.into()))?;
             Ok(Box::new(engine))
         }
     }

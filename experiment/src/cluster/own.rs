@@ -1,0 +1,351 @@
+//! To whom belongs what a run creates: inside a Job to that Job, outside to a Lease that is renewed as long as the run
+//! lives. Kubernetes removes what belongs to an owner that is gone; whoever comes next removes what belongs to a dead one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+use k8s_openapi::api::batch::v1::Job;
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::{Api, DeleteParams, PostParams, Preconditions};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::{Cluster, ClusterError, FIELD_MANAGER, RUN_LABEL};
+
+/// How long a Lease counts after its last renewal.
+pub const LEASE_DURATION: Duration = Duration::from_secs(60);
+
+/// Between two renewals.
+pub const RENEW_EVERY: Duration = Duration::from_secs(15);
+
+/// After a renewal that failed.
+const RETRY_AFTER: Duration = Duration::from_secs(3);
+
+/// How long one renewal may take.
+const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ids that are tried before giving up; of 2 thousand million, one that is taken is met hardly ever.
+const ID_ATTEMPTS: usize = 5;
+
+const ID_LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+const ID_LENGTH: usize = 6;
+
+/// Who owns what a run creates. Dropping it ends the renewals: the Lease then expires by itself.
+#[derive(Debug)]
+pub struct Owner {
+    /// For `metadata.ownerReferences` of everything that is created.
+    pub reference: OwnerReference,
+    /// Six lowercase letters or digits: value of the label [`RUN_LABEL`] and part of names.
+    pub run_id: String,
+    held: Option<HeldLease>,
+}
+
+#[derive(Debug)]
+struct HeldLease {
+    api: Api<Lease>,
+    name: String,
+    uid: Option<String>,
+    /// How the Lease was lost, once it was.
+    lost: watch::Receiver<Option<String>>,
+    renewals: Renewals,
+}
+
+/// The task that renews; it ends when this is dropped.
+#[derive(Debug)]
+struct Renewals(JoinHandle<()>);
+
+impl Drop for Renewals {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Owner {
+    /// Creates a Lease for a new run and renews it from now on.
+    ///
+    /// # Errors
+    /// Where the Lease cannot be created.
+    pub async fn lease(cluster: &Cluster) -> Result<Self, ClusterError> {
+        let api: Api<Lease> = cluster.api();
+        let (run_id, lease) = create(&api).await?;
+        let name = lease_name(&run_id);
+        let uid = lease.metadata.uid.clone();
+        let (tell, lost) = watch::channel(None);
+        let renewals = Renewals(tokio::spawn(renew(api.clone(), lease, tell)));
+        Ok(Self {
+            reference: reference("coordination.k8s.io/v1", "Lease", &name, uid.clone()),
+            run_id,
+            held: Some(HeldLease {
+                api,
+                name,
+                uid,
+                lost,
+                renewals,
+            }),
+        })
+    }
+
+    /// The Job in whose pod this runs.
+    ///
+    /// # Errors
+    /// Where there is no such Job, or the service account may not look at it.
+    pub async fn job(cluster: &Cluster, name: &str) -> Result<Self, ClusterError> {
+        let job = cluster.api::<Job>().get_opt(name).await;
+        let job = job.map_err(|error| ClusterError::request("read", format!("Job {name}"), error))?;
+        let Some(job) = job else {
+            return Err(ClusterError::NoJob {
+                name: name.to_owned(),
+                namespace: cluster.namespace.clone(),
+                found: ": JOB_NAME must name the Job that this pod belongs to".to_owned(),
+            });
+        };
+        Ok(Self {
+            reference: reference("batch/v1", "Job", name, job.metadata.uid),
+            run_id: fresh_id(),
+            held: None,
+        })
+    }
+
+    /// Ends when the Lease has been lost, with the reason; never in a Job.
+    pub fn lost(&self) -> impl Future<Output = ClusterError> + Send + use<> {
+        let held = self
+            .held
+            .as_ref()
+            .map(|held| (held.name.clone(), held.lost.clone()));
+        async move {
+            let Some((lease, mut lost)) = held else {
+                return std::future::pending().await;
+            };
+            match lost.wait_for(Option::is_some).await.map(|how| how.clone()) {
+                Ok(Some(how)) => ClusterError::LeaseLost { lease, how },
+                // The owner was released or dropped.
+                _ => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Deletes the Lease, and with it whatever it still owns. A Job stays.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be deleted; it then expires by itself.
+    pub async fn release(self) -> Result<(), ClusterError> {
+        let Some(held) = self.held else { return Ok(()) };
+        drop(held.renewals);
+        if held.lost.borrow().is_some() {
+            return Ok(());
+        }
+        delete(&held.api, &held.name, held.uid).await
+    }
+}
+
+/// Name of the Lease of a run.
+pub fn lease_name(run_id: &str) -> String {
+    format!("async-reduce-{run_id}")
+}
+
+/// Deletes the Lease `name`, if it is still the one with this `uid`.
+pub(super) async fn delete(api: &Api<Lease>, name: &str, uid: Option<String>) -> Result<(), ClusterError> {
+    let only_this = DeleteParams::background().preconditions(Preconditions {
+        uid,
+        resource_version: None,
+    });
+    match api.delete(name, &only_this).await {
+        // A conflict is one of uids: another Lease of the name, which is not ours.
+        Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => Ok(()),
+        Err(error) => Err(ClusterError::request("delete", format!("Lease {name}"), error)),
+        Ok(_) => Ok(()),
+    }
+}
+
+/// Who holds a Lease of this process: its host and its process id.
+pub(super) fn identity() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("{host}-{}", std::process::id())
+}
+
+/// How long a Lease counts, as its field says it.
+pub(super) fn lease_seconds() -> i32 {
+    i32::try_from(LEASE_DURATION.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn reference(api_version: &str, kind: &str, name: &str, uid: Option<String>) -> OwnerReference {
+    OwnerReference {
+        api_version: api_version.to_owned(),
+        kind: kind.to_owned(),
+        name: name.to_owned(),
+        uid: uid.unwrap_or_default(),
+        // Blocking its deletion would need a permission of its own in clusters that ask for it.
+        ..OwnerReference::default()
+    }
+}
+
+/// A random id: the keys of a `RandomState` come from the system's random source.
+fn fresh_id() -> String {
+    let mut rest = RandomState::new().hash_one(());
+    let letters = ID_LETTERS.len() as u64;
+    let mut letter = || {
+        let letter = ID_LETTERS[(rest % letters) as usize];
+        rest /= letters;
+        char::from(letter)
+    };
+    (0..ID_LENGTH).map(|_| letter()).collect()
+}
+
+async fn create(api: &Api<Lease>) -> Result<(String, Lease), ClusterError> {
+    let params = PostParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PostParams::default()
+    };
+    let mut attempt = 1;
+    loop {
+        let run_id = fresh_id();
+        let made = api.create(&params, &new_lease(&run_id, Timestamp::now())).await;
+        match made {
+            Ok(lease) => return Ok((run_id, lease)),
+            Err(kube::Error::Api(status)) if status.is_already_exists() && attempt < ID_ATTEMPTS => {
+                attempt += 1
+            }
+            Err(error) => {
+                let subject = format!("Lease {}", lease_name(&run_id));
+                return Err(ClusterError::request("create", subject, error));
+            }
+        }
+    }
+}
+
+fn new_lease(run_id: &str, now: Timestamp) -> Lease {
+    Lease {
+        metadata: ObjectMeta {
+            name: Some(lease_name(run_id)),
+            labels: Some([(RUN_LABEL.to_owned(), run_id.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(LeaseSpec {
+            holder_identity: Some(identity()),
+            lease_duration_seconds: Some(lease_seconds()),
+            acquire_time: Some(MicroTime(now)),
+            renew_time: Some(MicroTime(now)),
+            ..LeaseSpec::default()
+        }),
+    }
+}
+
+/// Renews until the Lease is lost.
+async fn renew(api: Api<Lease>, mut lease: Lease, tell: watch::Sender<Option<String>>) {
+    let mut renewed = Instant::now();
+    let mut wait = RENEW_EVERY;
+    loop {
+        sleep(wait).await;
+        let began = Instant::now();
+        let trouble = match timeout(RENEWAL_TIMEOUT, renew_once(&api, &mut lease)).await {
+            Ok(Ok(None)) => {
+                (renewed, wait) = (began, RENEW_EVERY);
+                continue;
+            }
+            Ok(Ok(Some(how))) => break tell_lost(&tell, how),
+            Ok(Err(error)) => super::diagnosis::describe_error(&error),
+            Err(_) => "the API server does not answer".to_owned(),
+        };
+        wait = RETRY_AFTER;
+        if renewed.elapsed() >= LEASE_DURATION {
+            let seconds = renewed.elapsed().as_secs();
+            break tell_lost(&tell, format!("could not be renewed for {seconds} s ({trouble})"));
+        }
+    }
+}
+
+fn tell_lost(tell: &watch::Sender<Option<String>>, how: String) {
+    // Nobody listens where the run has ended.
+    let _ = tell.send(Some(how));
+}
+
+/// Renews once. Returns how the Lease was lost where it was.
+async fn renew_once(api: &Api<Lease>, lease: &mut Lease) -> Result<Option<String>, kube::Error> {
+    let name = lease.metadata.name.clone().unwrap_or_default();
+    let mut conflicts = 0;
+    loop {
+        let mut next = lease.clone();
+        next.spec.get_or_insert_default().renew_time = Some(MicroTime(Timestamp::now()));
+        match api.replace(&name, &PostParams::default(), &next).await {
+            Ok(renewed) => {
+                *lease = renewed;
+                return Ok(None);
+            }
+            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Some("was deleted".to_owned())),
+            // Somebody has written to it, or the answer to an earlier renewal was lost.
+            Err(kube::Error::Api(status)) if status.code == 409 && conflicts < 3 => {
+                conflicts += 1;
+                let found = api.get_opt(&name).await?;
+                if let Some(how) = lost_to(found.as_ref(), lease) {
+                    return Ok(Some(how));
+                }
+                *lease = found.unwrap_or_default();
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// How `held` was lost, by what is there now in its place.
+fn lost_to(found: Option<&Lease>, held: &Lease) -> Option<String> {
+    let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
+    match found {
+        None => Some("was deleted".to_owned()),
+        Some(found) if found.metadata.uid != held.metadata.uid => {
+            Some("was deleted and made anew".to_owned())
+        }
+        Some(found) if holder(found) != holder(held) => Some(format!(
+            "was taken by {}",
+            holder(found).unwrap_or_else(|| "nobody".to_owned())
+        )),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_fit_names_and_labels() {
+        for _ in 0..1_000 {
+            let id = fresh_id();
+            assert_eq!(id.len(), ID_LENGTH);
+            assert!(id.bytes().all(|byte| ID_LETTERS.contains(&byte)), "{id}");
+        }
+        assert_eq!(lease_name("ab12cd"), "async-reduce-ab12cd");
+    }
+
+    #[test]
+    fn a_lease_is_lost_to_others_only() {
+        let mut held = new_lease("aaaaaa", Timestamp::UNIX_EPOCH);
+        held.metadata.uid = Some("1".to_owned());
+        let mut found = held.clone();
+        found.metadata.resource_version = Some("9".to_owned());
+        assert_eq!(lost_to(Some(&found), &held), None);
+        found.spec.get_or_insert_default().holder_identity = Some("other-1".to_owned());
+        assert_eq!(
+            lost_to(Some(&found), &held),
+            Some("was taken by other-1".to_owned())
+        );
+        found.metadata.uid = Some("2".to_owned());
+        assert_eq!(
+            lost_to(Some(&found), &held),
+            Some("was deleted and made anew".to_owned())
+        );
+        assert_eq!(lost_to(None, &held), Some("was deleted".to_owned()));
+    }
+
+    #[test]
+    fn a_new_lease_says_whose_and_how_long() {
+        let lease = new_lease("aaaaaa", Timestamp::UNIX_EPOCH);
+        let value = serde_json::to_value(&lease).unwrap();
+        assert_eq!(value["metadata"]["labels"]["async-reduce/run"], "aaaaaa");
+        assert_eq!(value["spec"]["leaseDurationSeconds"], 60);
+        assert_eq!(value["spec"]["renewTime"], "1970-01-01T00:00:00.000000Z");
+        assert_eq!(value["spec"]["holderIdentity"], identity());
+    }
+}
