@@ -27,6 +27,10 @@
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list]
+# What runs from outside left behind whose Lease has expired.
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, update, delete]
 # The summary.
 - apiGroups: [""]
   resources: [configmaps]
