@@ -144,6 +144,13 @@ impl Cluster {
         self.inner.store().all(group, resource)
     }
 
+    /// Every object as it was created, those that are gone included.
+    pub fn created(&self) -> Vec<Value> {
+        let changes = self.inner.store().changes_after(0);
+        let created = changes.into_iter().filter(|change| change.kind == "ADDED");
+        created.map(|change| change.object).collect()
+    }
+
     /// `resource/name` of everything that is there beside what there was in the beginning.
     pub fn names(&self) -> Vec<String> {
         self.inner.store().names()

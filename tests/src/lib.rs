@@ -1,6 +1,7 @@
 //! What the tests share: the real binaries, started as anyone would start them.
 
 pub mod kube;
+pub mod manifests;
 pub mod reduce;
 
 use std::path::{Path, PathBuf};

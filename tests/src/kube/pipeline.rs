@@ -195,15 +195,9 @@ async fn await_endpoint(inner: &Inner, key: &Key, vertices: &[Vertex]) {
         .and_then(|rest| rest.split([':', '.', '/']).next())
         .unwrap_or_default();
     let mut newest = inner.store().newest();
-    let known = || {
-        inner
-            .store()
-            .get(&Key::new("", "services", &key.namespace, host))
-            .is_some()
-    };
     // An IP address is nobody's Service, and a Service may be created after the Pipeline.
     let is_address = host.chars().all(|c| c.is_ascii_digit());
-    while !is_address && !(known() && inner.service_address(&key.namespace, host, None).is_some()) {
+    while !is_address && inner.service_address(&key.namespace, host, None).is_none() {
         if newest.changed().await.is_err() {
             return;
         }

@@ -156,13 +156,7 @@ async fn answer(inner: &Arc<Inner>, call: Call, headers: &axum::http::HeaderMap,
         "watch" => watch(inner, &call),
         "create" => create(inner, &call, &body),
         "update" | "patch" => write(inner, &call, headers, &body),
-        "delete" => {
-            let object = inner.store().get(&call.key).cloned();
-            if object.is_some() {
-                Arc::clone(inner).delete(&call.key);
-            }
-            found(object, &call.key)
-        }
+        "delete" => delete(inner, &call.key, &body),
         _ => {
             let keys = objects::keys(inner, &call.key, &call.query.selectors());
             for key in keys {
@@ -359,6 +353,24 @@ fn store(inner: &Arc<Inner>, call: &Call, key: &Key, object: Value, status: Stat
         Arc::clone(inner).created(key);
     }
     json_answer(status, &object)
+}
+
+/// With the uid that the request expects, if it names one.
+fn delete(inner: &Arc<Inner>, key: &Key, body: &[u8]) -> Response {
+    let options: Value = serde_json::from_slice(body).unwrap_or_default();
+    let object = inner.store().get(key).cloned();
+    let expected = &options["preconditions"]["uid"];
+    if let Some(object) = &object {
+        if expected.is_string() && *expected != object["metadata"]["uid"] {
+            let message = format!(
+                "{} \"{}\": the UID in the precondition does not match",
+                key.resource, key.name
+            );
+            return refuse(StatusCode::CONFLICT, "Conflict", &message);
+        }
+        Arc::clone(inner).delete(key);
+    }
+    found(object, key)
 }
 
 fn found(object: Option<Value>, key: &Key) -> Response {

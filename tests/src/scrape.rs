@@ -1,0 +1,104 @@
+//! `/metrics` as Prometheus reads it: checked against the format before any value is looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+/// One reading of `/metrics`.
+#[derive(Debug)]
+pub struct Scrape {
+    /// Values by sample: name and labels as they stand in the text.
+    samples: BTreeMap<String, f64>,
+    text: String,
+}
+
+impl Scrape {
+    /// Reads `/metrics` at an address.
+    ///
+    /// # Panics
+    /// Where nobody answers, or with anything but valid OpenMetrics text.
+    pub async fn of(address: SocketAddr) -> Self {
+        // Fails where a provider is installed already, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let answer = reqwest::get(format!("http://{address}/metrics"))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), 200);
+        let kind = answer.headers()["content-type"].to_str().expect("text").to_owned();
+        assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
+        Self::parse(answer.text().await.expect("text"))
+    }
+
+    /// Reads OpenMetrics text, as far as its format says and no further.
+    ///
+    /// # Panics
+    /// Where the text is not valid.
+    pub fn parse(text: String) -> Self {
+        let body = text.strip_suffix("# EOF\n").expect("the end is marked");
+        let (mut families, mut samples) = (BTreeSet::new(), BTreeMap::new());
+        let (mut family, mut kind) = (String::new(), String::new());
+        for line in body.lines() {
+            if let Some(described) = line.strip_prefix("# ") {
+                let mut words = described.splitn(3, ' ');
+                let (what, name) = (words.next().expect("a word"), words.next().expect("a name"));
+                let rest = words.next().expect("a description");
+                if name != family {
+                    assert!(families.insert(name.to_owned()), "{name} is described twice:\n{text}");
+                    family = name.to_owned();
+                }
+                match what {
+                    "TYPE" => kind = rest.to_owned(),
+                    "UNIT" => assert!(name.ends_with(&format!("_{rest}")), "{line}"),
+                    "HELP" => {}
+                    other => panic!("{other} is not of OpenMetrics: {line}"),
+                }
+                continue;
+            }
+            let (sample, value) = line.rsplit_once(' ').expect("a sample and its value");
+            let name = sample.split('{').next().expect("a name");
+            let suffix = name.strip_prefix(&family).expect("samples follow their description");
+            let suffixes: &[&str] = match &*kind {
+                "counter" => &["_total"],
+                "gauge" => &[""],
+                "info" => &["_info"],
+                "histogram" => &["_sum", "_count", "_bucket"],
+                other => panic!("{other} is not used here"),
+            };
+            assert!(suffixes.contains(&suffix), "{line} of a {kind}");
+            let value: f64 = value.parse().expect("a number");
+            assert!(samples.insert(sample.to_owned(), value).is_none(), "{line} stands twice");
+        }
+        Self { samples, text }
+    }
+
+    /// The value of a sample, named with its labels as in the text.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn value(&self, sample: &str) -> f64 {
+        *self
+            .samples
+            .get(sample)
+            .unwrap_or_else(|| panic!("no {sample} in\n{}", self.text))
+    }
+
+    /// Counts of a histogram's buckets with their upper bounds, running sums as in the text.
+    ///
+    /// # Panics
+    /// Where they do not rise up to the count, or there are none.
+    pub fn buckets(&self, histogram: &str) -> Vec<(f64, f64)> {
+        let prefix = format!("{histogram}_bucket{{le=\"");
+        let mut buckets: Vec<(f64, f64)> = self
+            .samples
+            .iter()
+            .filter_map(|(sample, count)| {
+                let bound = sample.strip_prefix(&prefix)?.strip_suffix("\"}")?;
+                Some((bound.parse().expect("a bound"), *count))
+            })
+            .collect();
+        buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
+        assert!(buckets.is_sorted_by(|a, b| a.1 <= b.1), "{buckets:?}");
+        let last = *buckets.last().expect("a bucket");
+        assert_eq!(last, (f64::INFINITY, self.value(&format!("{histogram}_count"))));
+        buckets
+    }
+}

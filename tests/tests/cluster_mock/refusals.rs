@@ -1,0 +1,89 @@
+//! Clusters in which no trial could run: one sentence, nothing created.
+
+use tests::kube::{Buffers, Trouble};
+
+use super::stage::Stage;
+
+/// It ends with one sentence before anything has been created.
+async fn refused(trouble: Trouble, words: &[&str]) {
+    let stage = Stage::new(trouble).await;
+    let ended = stage.run("async", &[]);
+    assert!(matches!(ended.status, Some(1 | 2)), "{ended:?}");
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines.len(), 1, "{ended:?}");
+    for word in words {
+        assert!(lines[0].contains(word), "`{word}` is not in: {}", lines[0]);
+    }
+    assert_eq!(stage.cluster.names(), Vec::<String>::new());
+    assert!(
+        stage
+            .cluster
+            .created()
+            .iter()
+            .all(|object| object["kind"] != "Pipeline")
+    );
+    assert!(!stage.place.path("o/journal.jsonl").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn numaflow_is_not_installed() {
+    let trouble = Trouble {
+        numaflow_missing: true,
+        ..Trouble::default()
+    };
+    refused(trouble, &["Numaflow", "install"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_no_isbsvc() {
+    let trouble = Trouble {
+        buffers: Buffers::Absent,
+        ..Trouble::default()
+    };
+    refused(trouble, &["InterStepBufferService", "default", "demo"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_isbsvc_is_not_healthy() {
+    let trouble = Trouble {
+        buffers: Buffers::Pending,
+        ..Trouble::default()
+    };
+    refused(trouble, &["InterStepBufferService", "default", "Pending"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verb_is_denied() {
+    for (verb, resource) in [
+        ("create", "pipelines"),
+        ("get", "pods/log"),
+        ("get", "pods/proxy"),
+    ] {
+        let trouble = Trouble {
+            denied: vec![(verb, resource)],
+            ..Trouble::default()
+        };
+        refused(trouble, &[verb, resource]).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_answers() {
+    let stage = Stage::new(Trouble::default()).await;
+    let super::stage::Stage { cluster, place } = stage;
+    drop(cluster);
+    let plan = place.plan(&super::place::tiny("async"));
+    let mut command = place.command(&[
+        "run",
+        super::place::text(&plan),
+        "--engine",
+        "cluster",
+        "--out",
+        "o",
+    ]);
+    command.env("KUBECONFIG", place.path("kubeconfig"));
+    let ended = super::place::Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(ended.stderr.contains("127.0.0.1"), "{ended:?}");
+}

@@ -1,0 +1,210 @@
+//! Runs in which nothing goes wrong, or nothing that matters.
+
+use std::collections::BTreeSet;
+
+use experiment::journal::{self, JournalLine};
+use serde_json::Value;
+use tests::kube::{NUMAFLOW, Trouble};
+
+use super::place::text;
+use super::stage::{Stage, assert_whole};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_is_run_and_everything_created_is_gone_again() {
+    let stage = Stage::new(Trouble::default()).await;
+    let ended = stage.run("async, thread-pool", &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcomes = stage.outcomes();
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        assert_whole(outcome);
+        let instruments = outcome.instruments.as_ref().unwrap();
+        assert!(instruments.endpoint_served.unwrap() >= 40, "{instruments:?}");
+    }
+    let lines = journal::read(&stage.place.path("o")).unwrap();
+    assert!(
+        matches!(&lines[0], JournalLine::Run(facts) if facts.engine == "cluster"),
+        "{:?}",
+        lines[0]
+    );
+    assert!(stage.place.path("o/report.html").exists());
+    stage.assert_nothing_left();
+}
+
+/// Kinds that the experiment itself creates.
+const OURS: [&str; 4] = ["Lease", "Pipeline", "Deployment", "Service"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_created_tells_its_run_its_trial_and_its_owner() {
+    let stage = Stage::new(Trouble::default()).await;
+    let ended = stage.run("async, sequential", &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let created = stage.cluster.created();
+    let ours: Vec<&Value> = created
+        .iter()
+        .filter(|object| OURS.iter().any(|kind| object["kind"] == *kind))
+        .collect();
+    let runs: BTreeSet<&str> = ours
+        .iter()
+        .map(|object| {
+            object["metadata"]["labels"]["async-reduce/run"]
+                .as_str()
+                .unwrap_or("none")
+        })
+        .collect();
+    assert_eq!(runs.len(), 1, "{runs:?}");
+    let run = *runs.first().unwrap();
+    assert_eq!(run.len(), 6);
+    let of = |kind: &str| -> Vec<&Value> {
+        ours.iter()
+            .copied()
+            .filter(|object| object["kind"] == kind)
+            .collect()
+    };
+    assert_eq!(
+        (
+            of("Lease").len(),
+            of("Pipeline").len(),
+            of("Deployment").len(),
+            of("Service").len()
+        ),
+        (1, 2, 2, 2)
+    );
+    let lease = of("Lease")[0];
+    assert_eq!(lease["metadata"]["name"], format!("async-reduce-{run}"));
+    let trials: BTreeSet<String> = stage
+        .outcomes()
+        .into_iter()
+        .map(|outcome| outcome.trial.id)
+        .collect();
+    for object in ours.iter().filter(|object| object["kind"] != "Lease") {
+        let metadata = &object["metadata"];
+        assert_eq!(
+            metadata["ownerReferences"][0]["uid"], lease["metadata"]["uid"],
+            "{metadata}"
+        );
+        let trial = metadata["annotations"]["async-reduce/trial"]
+            .as_str()
+            .unwrap_or_default();
+        assert!(trials.contains(trial), "{metadata}");
+        let name = metadata["name"].as_str().unwrap();
+        assert!(name.starts_with(&format!("ar-{run}-")), "{name}");
+    }
+    for object in of("Deployment").iter().chain(&of("Service")) {
+        assert!(
+            object["metadata"]["name"]
+                .as_str()
+                .unwrap()
+                .ends_with("-endpoint")
+        );
+    }
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_base_and_an_image_of_ones_own_are_used() {
+    let stage = Stage::new(Trouble::default()).await;
+    let base = include_str!("../../../manifests/experiment/base.yaml");
+    let own = stage.place.path("base.yaml");
+    std::fs::write(
+        &own,
+        base.replace("deletionGracePeriodSeconds: 5", "deletionGracePeriodSeconds: 7"),
+    )
+    .unwrap();
+    let ended = stage.run(
+        "async",
+        &["--base", text(&own), "--image", "registry.example/mine:1"],
+    );
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&stage.outcomes()[0]);
+    let created = stage.cluster.created();
+    let pipeline = created
+        .iter()
+        .find(|object| object["kind"] == "Pipeline")
+        .unwrap();
+    assert_eq!(pipeline["spec"]["lifecycle"]["deletionGracePeriodSeconds"], 7);
+    let images: BTreeSet<&str> = pipeline["spec"]["vertices"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|vertex| {
+            [
+                &vertex["source"]["udsource"],
+                &vertex["udf"],
+                &vertex["sink"]["udsink"],
+            ]
+        })
+        .filter_map(|user| user["container"]["image"].as_str())
+        .collect();
+    assert_eq!(
+        images.into_iter().collect::<Vec<_>>(),
+        ["registry.example/mine:1"]
+    );
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
+    let stage = Stage::new(Trouble::default()).await;
+    let mut endpoint = tests::Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    let url = format!("http://{}", endpoint.address().await);
+    let ended = stage.run("async", &["--endpoint-url", &url]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&stage.outcomes()[0]);
+    let stats: wire::EndpointStats = tests::get_json(&format!("{url}/stats")).await;
+    assert!(stats.served >= 40, "{stats:?}");
+    assert!(
+        stage
+            .cluster
+            .created()
+            .iter()
+            .all(|object| object["kind"] != "Deployment")
+    );
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_late_is_counted_as_late_and_not_as_lost() {
+    let trouble = Trouble {
+        generator_stalls: Some(std::time::Duration::from_millis(400)),
+        ..Trouble::default()
+    };
+    let stage = Stage::new(trouble).await;
+    let ended = stage.run("async", &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcome = stage.outcomes().remove(0);
+    let ledger = outcome.ledger.as_ref().unwrap();
+    assert!(
+        ledger.balances() && ledger.late > 0 && ledger.lost == 0,
+        "{ledger:?}"
+    );
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_pass_are_waited_for() {
+    let stage = Stage::new(Trouble {
+        refusals: vec![429, 500, 503],
+        ..Trouble::default()
+    })
+    .await;
+    let (mut child, mut lines) = stage.start("async", &[]);
+    stage.await_pipeline();
+    stage
+        .cluster
+        .trouble(|trouble| trouble.refusals = vec![500, 410, 503, 504, 429]);
+    let heard = tokio::task::block_in_place(|| lines.by_ref().map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{heard:#?}");
+    assert_whole(&stage.outcomes()[0]);
+    let refused = |code: &str| {
+        stage
+            .cluster
+            .seen()
+            .iter()
+            .filter(|line| line.ends_with(code))
+            .count()
+    };
+    assert_eq!((refused(" 500"), refused(" 429"), refused(" 410")), (2, 2, 1));
+    assert_eq!(stage.cluster.list(NUMAFLOW, "pipelines").len(), 0);
+    stage.assert_nothing_left();
+}

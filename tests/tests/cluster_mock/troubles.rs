@@ -1,0 +1,67 @@
+//! Pods that do not come up: the trial says which, why, and what the cluster said, and the plan goes on.
+
+use tests::kube::{PodTrouble, Trouble};
+
+use super::stage::Stage;
+
+async fn reason(trouble: Trouble) -> String {
+    let stage = Stage::new(trouble).await;
+    let started = std::time::Instant::now();
+    let ended = stage.run("async", &[]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert!(started.elapsed().as_secs() < 15, "it was seen at once: {ended:?}");
+    stage.assert_nothing_left();
+    let reason = stage.reason();
+    assert!(!reason.contains('\n'), "{reason}");
+    reason
+}
+
+fn assert_says(reason: &str, words: &[&str]) {
+    for word in words {
+        assert!(reason.contains(word), "`{word}` is not in: {reason}");
+    }
+}
+
+fn vertex(name: &'static str, trouble: PodTrouble) -> Trouble {
+    Trouble {
+        vertex: Some((name, trouble)),
+        ..Trouble::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_that_cannot_be_pulled() {
+    let reason = reason(vertex("udf", PodTrouble::ImagePull)).await;
+    assert_says(&reason, &["udf", "image", "async-reduce:0.1.0", "--image"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_ends_again_and_again() {
+    let trouble = PodTrouble::CrashLoop {
+        exit_code: 2,
+        said: vec!["starting", "generator: rpu: `x` is not a number"],
+    };
+    let reason = reason(vertex("generator", trouble)).await;
+    assert_says(&reason, &["generator", "exit", "2", "rpu: `x` is not a number"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_container_that_needs_more_memory_than_it_may() {
+    let reason = reason(vertex("sink", PodTrouble::OutOfMemory)).await;
+    assert_says(&reason, &["sink", "memory"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_that_no_node_takes() {
+    let reason = reason(vertex("sink", PodTrouble::Unschedulable)).await;
+    assert_says(&reason, &["sink", "Insufficient cpu"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_that_does_not_come_up() {
+    let trouble = Trouble {
+        endpoint: Some(PodTrouble::ImagePull),
+        ..Trouble::default()
+    };
+    assert_says(&reason(trouble).await, &["endpoint", "image"]);
+}
