@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::timeout;
 
 use super::Inner;
@@ -30,6 +30,8 @@ pub(super) struct Place<'a> {
 /// A running process. Dropped, it is killed.
 pub(super) struct Process {
     pub child: Child,
+    /// Held here, because waiting for a child closes the one it has.
+    stdin: Option<ChildStdin>,
 }
 
 impl Process {
@@ -83,12 +85,13 @@ impl Process {
         if let Some(stderr) = child.stderr.take() {
             inner.spawn(copy(stderr, Arc::clone(log)));
         }
-        Self { child }
+        let stdin = child.stdin.take();
+        Self { child, stdin }
     }
 
     /// Lets it end, and kills it where it does not.
     pub async fn stop(mut self) {
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if timeout(STOP_PATIENCE, self.child.wait()).await.is_err() {
             self.kill().await;
         }
