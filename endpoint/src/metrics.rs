@@ -4,17 +4,15 @@
 use std::fmt;
 use std::sync::atomic::AtomicU64;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::{ConstCounter, Counter};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
+use vertex::metrics::Process;
+use wire::EndpointStats;
 
 use crate::failure::Failure;
 use crate::figures::Counted;
-
-/// What `/metrics` is.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999)];
 
@@ -22,9 +20,17 @@ const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99),
 ///
 /// # Errors
 /// None but those of writing to memory.
-pub fn text(counted: &Counted) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("endpoint");
-    let stats = counted.stats();
+pub fn text(counted: &Counted, process: &Process) -> Result<String, fmt::Error> {
+    vertex::metrics::text(
+        &process.registry("endpoint", env!("CARGO_PKG_VERSION"), |registry| {
+            let stats = counted.stats();
+            counts(counted, &stats, registry);
+            delays(&stats, registry);
+        }),
+    )
+}
+
+fn counts(counted: &Counted, stats: &EndpointStats, registry: &mut Registry) {
     for (name, help, value) in [
         (
             "calls_served",
@@ -92,6 +98,9 @@ pub fn text(counted: &Counted) -> Result<String, fmt::Error> {
         "Calls that were made to fail on purpose",
         failures,
     );
+}
+
+fn delays(stats: &EndpointStats, registry: &mut Registry) {
     let delays = Family::<[(&str, &str); 2], Gauge<f64, AtomicU64>>::default();
     let parts = [
         ("asked", &stats.delay.asked),
@@ -107,14 +116,12 @@ pub fn text(counted: &Counted) -> Result<String, fmt::Error> {
             }
         }
     }
-    registry.register(
-        "delay_seconds",
+    registry.register_with_unit(
+        "delay",
         "Delays asked for, given, and their excess",
+        Unit::Seconds,
         delays,
     );
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -129,7 +136,7 @@ mod tests {
         let figures = Arc::new(Figures::default());
         let call = figures.arrived(Instant::now(), Some((1, 1)), true);
         call.answered(Duration::from_millis(2), Some(Failure::Body));
-        let text = text(&figures.snapshot()).unwrap();
+        let text = text(&figures.snapshot(), &Process::alone()).unwrap();
         for line in [
             "endpoint_calls_served_total 1",
             "endpoint_calls_in_flight 0",

@@ -8,6 +8,7 @@ use hyper::header::{ALLOW, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use vertex::metrics::{CONTENT_TYPE, Process};
 use wire::{Delay, DelayError};
 
 use crate::answer::{self, Answer};
@@ -37,6 +38,7 @@ pub struct Endpoint {
     behaviour: Behaviour,
     timer: Timer,
     figures: Arc<Figures>,
+    process: Process,
     stop: CancellationToken,
 }
 
@@ -63,6 +65,7 @@ impl Endpoint {
             behaviour,
             timer,
             figures: Arc::default(),
+            process: Process::alone(),
             stop,
         }
     }
@@ -88,8 +91,8 @@ impl Endpoint {
         Ok(match request.uri().path() {
             "/ping" => return self.ping(&request).await,
             "/stats" => json(serde_json::to_vec(&self.figures.snapshot().stats())),
-            "/metrics" => match metrics::text(&self.figures.snapshot()) {
-                Ok(text) => answer::typed(StatusCode::OK, metrics::CONTENT_TYPE, text),
+            "/metrics" => match metrics::text(&self.figures.snapshot(), &self.process) {
+                Ok(text) => answer::typed(StatusCode::OK, CONTENT_TYPE, text),
                 Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
             "/healthz" => answer::text(StatusCode::OK, "ok\n"),

@@ -11,7 +11,6 @@ mod stats;
 mod windows;
 
 use std::io::Write;
-use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -20,10 +19,9 @@ use anyhow::Context;
 use clap::Parser;
 use numaflow::shared::ServerExtras;
 use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
-use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
-use vertex::{VertexArgs, VertexError};
+use vertex::{StatsServer, VertexArgs, VertexError};
 
 use crate::keys::Keys;
 use crate::schedule::Rate;
@@ -38,7 +36,11 @@ const EXAMPLES: &str = "Examples:
   generator --rpu 1000 --keys 100 --key-skew 1.1 --seed 7 --count 60000 --align 10s
   generator --socket /tmp/g.sock --server-info /tmp/g.info --stats-listen 127.0.0.1:0
   generator --saturate --payload-size 1000
-  generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start";
+  generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start
+
+With --stats-listen, where it listens is printed as one line of JSON, and there are also
+GET /stats    what was offered, sent and acknowledged, as JSON
+POST /start   ends --hold";
 
 /// A user-defined source for Numaflow that offers events at an exact rate: event i is due i/RPU seconds
 /// after event 0, whatever the reader does. What the reader could not take in time is counted and sent
@@ -85,9 +87,6 @@ struct Args {
     /// Partition of its offsets: the number that Numaflow gave this replica
     #[arg(long, env = "NUMAFLOW_REPLICA", value_name = "N", default_value_t = 0)]
     replica: u16,
-    /// Address for /stats, /metrics, /healthz and POST /start; where it listens is printed as one line of JSON
-    #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS")]
-    stats_listen: Option<SocketAddr>,
     /// No schedule: fill every read at once (--rpu and --align have no effect)
     #[arg(long, env = "SATURATE")]
     saturate: bool,
@@ -97,7 +96,7 @@ struct Args {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if args.hold && args.stats_listen.is_none() {
+    if args.hold && args.vertex.stats_listen.is_none() {
         eprintln!("generator: hold: nothing could start it: choose an address with --stats-listen");
         return ExitCode::from(2);
     }
@@ -117,17 +116,15 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
     let stopping = CancellationToken::new();
     let generator = build(args, stopping.clone());
-    let told = tell(args.stats_listen, generator.clone());
-    let served = vertex::serve(&socket, args.vertex.stop_on_stdin_close, |stop| {
+    let told = args.vertex.tell(stats::routes(&socket, generator.clone()))?;
+    told.as_ref().map(announce).transpose()?;
+    let served = vertex::serve(&socket, &args.vertex, |stop| {
         Server::new(generator)
             .with_server_info_file(&server_info)
             .with_socket_file(&socket)
             .start_with_shutdown(relay(stop, stopping))
     });
-    tokio::select! {
-        served = served => Ok(served?),
-        told = told => told,
-    }
+    Ok(served.await?)
 }
 
 fn build(args: &Args, stopping: CancellationToken) -> Generator {
@@ -154,22 +151,12 @@ fn relay(stop: oneshot::Receiver<()>, stopping: CancellationToken) -> oneshot::R
     stopped
 }
 
-async fn tell(address: Option<SocketAddr>, generator: Generator) -> anyhow::Result<()> {
-    let Some(address) = address else {
-        return std::future::pending().await;
-    };
-    let listener = TcpListener::bind(address)
-        .await
-        .with_context(|| format!("stats-listen: cannot listen on {address}: choose another address"))?;
+/// Writes the one line on stdout by which whoever started it with port 0 learns the port.
+fn announce(told: &StatsServer) -> anyhow::Result<()> {
     let announced = wire::AnnouncedAddress {
-        listening: listener.local_addr()?,
+        listening: told.address(),
     };
-    let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", serde_json::to_string(&announced)?).context("cannot write to stdout")?;
-    drop(stdout);
-    stats::serve(listener, generator)
-        .await
-        .context("stats-listen: serving failed")
+    writeln!(std::io::stdout(), "{}", serde_json::to_string(&announced)?).context("cannot write to stdout")
 }
 
 fn rpu(text: &str) -> Result<NonZeroU32, String> {

@@ -1,36 +1,32 @@
-//! What the generator tells over HTTP: `/stats` for the experiment, `/metrics` for Prometheus, `/healthz`;
-//! and the one thing that it can be told: `POST /start`.
+//! What the generator tells over HTTP beside what every vertex tells: `/stats` for the experiment, its counters for
+//! Prometheus; and the one thing that it can be told: `POST /start`.
 
 use std::fmt;
-use std::io;
+use std::path::Path;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
+use vertex::metrics::{self, Process};
 use wire::GeneratorStats;
 
 use crate::source::Generator;
 use crate::state::Counts;
 
-/// Serves until it is dropped.
-///
-/// # Errors
-/// Those of the listener.
-pub async fn serve(listener: TcpListener, generator: Generator) -> io::Result<()> {
-    let routes = Router::new()
-        .route("/stats", get(stats))
-        .route("/start", post(start))
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .with_state(generator);
-    axum::serve(listener, routes).await
+/// All routes of the generator that serves on `socket`.
+pub fn routes(socket: &Path, generator: Generator) -> Router {
+    let process = Process::alone();
+    let counted = generator.clone();
+    vertex::routes(socket, move || text(&counted.counts(), process)).merge(
+        Router::new()
+            .route("/stats", get(stats))
+            .route("/start", post(start))
+            .with_state(generator),
+    )
 }
 
 async fn stats(State(generator): State<Generator>) -> Json<GeneratorStats> {
@@ -42,19 +38,16 @@ async fn start(State(generator): State<Generator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn metrics(State(generator): State<Generator>) -> Response {
-    match text(&generator.counts()) {
-        Ok(text) => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], text).into_response()
-        }
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-    }
+/// The counters in Prometheus' text format.
+fn text(counts: &Counts, process: Process) -> Result<String, fmt::Error> {
+    metrics::text(
+        &process.registry("generator", env!("CARGO_PKG_VERSION"), |registry| {
+            register(counts, registry);
+        }),
+    )
 }
 
-/// The counters in Prometheus' text format.
-fn text(counts: &Counts) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("generator");
+fn register(counts: &Counts, registry: &mut Registry) {
     for (name, help, value) in [
         ("offered_events", "Events due by schedule", counts.offered),
         ("sent_events", "Events sent at least once", counts.sent),
@@ -76,9 +69,6 @@ fn text(counts: &Counts) -> Result<String, fmt::Error> {
             ConstGauge::new(pending),
         );
     }
-    let mut text = String::new();
-    encode(&mut text, &registry)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -95,7 +85,7 @@ mod tests {
             overdue: 2,
             pending: Some(1),
         };
-        let text = text(&counts).unwrap();
+        let text = text(&counts, Process::alone()).unwrap();
         for line in [
             "generator_offered_events_total 6",
             "generator_overdue_events_total 2",

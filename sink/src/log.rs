@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use wire::{SinkLine, WindowRecord};
 
+use crate::metrics::Metrics;
 use crate::seen::Seen;
 
 /// A record on its way to its line.
@@ -30,6 +31,7 @@ pub struct Log<W> {
     /// Number of the next line.
     line: u64,
     seen: Seen,
+    metrics: Metrics,
     /// The rest of a line whose beginning has been written.
     unfinished: Vec<u8>,
     /// Whether the last write failed: the log tells of the change, not of every record.
@@ -37,13 +39,14 @@ pub struct Log<W> {
 }
 
 impl<W: Write> Log<W> {
-    /// A log without lines, of the process with this nonce.
-    pub fn new(output: W, process: u64) -> Self {
+    /// A log without lines, of the process with this nonce; its lines are counted in `metrics`.
+    pub fn new(output: W, process: u64, metrics: Metrics) -> Self {
         Self {
             output,
             process,
             line: 0,
             seen: Seen::default(),
+            metrics,
             unfinished: Vec::new(),
             failing: false,
         }
@@ -115,6 +118,7 @@ impl<W: Write> Log<W> {
             self.unfinished.clear();
         } else {
             self.line += 1;
+            self.metrics.written(&line, window_key.0);
             self.seen.insert(window_key);
         }
         written
@@ -187,6 +191,7 @@ mod tests {
                 ..Disk::default()
             },
             1,
+            Metrics::new(),
         );
         all.write_all(records());
         for room in 0..all.output.bytes.len() {
@@ -196,6 +201,7 @@ mod tests {
                     ..Disk::default()
                 },
                 1,
+                Metrics::new(),
             );
             let answers = log.write_all(records());
             let whole = log.output.bytes.iter().filter(|byte| **byte == b'\n').count();
@@ -242,6 +248,7 @@ mod tests {
                 ..Disk::default()
             },
             7,
+            Metrics::new(),
         );
         let answers = log.write_all(vec![arrived("a", 9_999), arrived("b", 9_999)]);
         assert_eq!(answered(&answers), [("a", true), ("b", true)]);

@@ -1,6 +1,7 @@
 //! The sink: a Numaflow sink that remembers, one JSON line on stdout for each record it is given.
 
 mod log;
+mod metrics;
 mod seen;
 mod sinker;
 
@@ -8,16 +9,19 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
 use numaflow::shared::ServerExtras;
 use numaflow::sink::{SERVER_INFO_FILE, SOCK_ADDR, Server};
+use vertex::metrics::Process;
 use vertex::{VertexArgs, VertexError};
 use wire::Clock;
 
 use crate::log::Log;
+use crate::metrics::Metrics;
 use crate::sinker::Recorder;
 
 /// How long a write that a reader of stdout holds up may delay the end of the process.
@@ -65,8 +69,16 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         .as_fd()
         .try_clone_to_owned()
         .context("cannot use stdout")?;
-    let recorder = Recorder::new(Log::new(File::from(stdout), rand::random()), Clock::start());
-    vertex::serve(&socket, args.vertex.stop_on_stdin_close, |stop| {
+    let metrics = Metrics::new();
+    let registry = Process::alone().registry("sink", env!("CARGO_PKG_VERSION"), |registry| {
+        metrics.register(registry);
+    });
+    let registry = Arc::new(registry);
+    let routes = vertex::routes(&socket, move || vertex::metrics::text(&registry));
+    let _told = args.vertex.tell(routes)?;
+    let log = Log::new(File::from(stdout), rand::random(), metrics);
+    let recorder = Recorder::new(log, Clock::start());
+    vertex::serve(&socket, &args.vertex, |stop| {
         Server::new(recorder)
             .with_server_info_file(&server_info)
             .with_socket_file(&socket)

@@ -3,7 +3,9 @@
 pub mod kube;
 pub mod manifests;
 pub mod reduce;
+pub mod scrape;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -61,8 +63,37 @@ impl Running {
         Self { child, lines }
     }
 
+    /// Starts a prepared command of a vertex that tells metrics, and gives where: its log says so. The rest of the log
+    /// goes to standard error.
+    ///
+    /// # Panics
+    /// Where the process ends before it has said so.
+    pub async fn spawn_telling(mut command: Command) -> (Self, SocketAddr) {
+        command
+            .args(["--stats-listen", "127.0.0.1:0"])
+            .env("LOG_FORMAT", "json")
+            .stderr(Stdio::piped());
+        let mut running = Self::spawn(command);
+        let mut log = BufReader::new(running.child.stderr.take().expect("stderr is piped")).lines();
+        let address = loop {
+            let line = log.next_line().await.expect("the log is text");
+            let line = line.expect("an address before the end");
+            eprintln!("{line}");
+            let event: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+            if let Some(address) = event["fields"]["stats_listen"].as_str() {
+                break address.parse().expect("an address");
+            }
+        };
+        tokio::spawn(async move {
+            while let Ok(Some(line)) = log.next_line().await {
+                eprintln!("{line}");
+            }
+        });
+        (running, address)
+    }
+
     /// The address from the line that a server writes when it accepts connections.
-    pub async fn address(&mut self) -> std::net::SocketAddr {
+    pub async fn address(&mut self) -> SocketAddr {
         let line = self
             .lines
             .next_line()
@@ -117,4 +148,39 @@ pub async fn get_json<T: serde::de::DeserializeOwned>(url: &str) -> T {
         .json()
         .await
         .expect("JSON of that shape")
+}
+
+/// The child processes of a process.
+///
+/// # Panics
+/// Where the system does not tell them.
+#[cfg(target_os = "linux")]
+pub fn children_of(process: u32) -> Vec<u32> {
+    let mut children = Vec::new();
+    for task in std::fs::read_dir(format!("/proc/{process}/task")).expect("a list of processes") {
+        let path = task.expect("a list of processes").path().join("children");
+        let list = std::fs::read_to_string(path).unwrap_or_default();
+        children.extend(
+            list.split_whitespace()
+                .map(|id| id.parse::<u32>().expect("a list of processes")),
+        );
+    }
+    children
+}
+
+/// The child processes of a process.
+///
+/// # Panics
+/// Where the system does not tell them.
+#[cfg(not(target_os = "linux"))]
+pub fn children_of(process: u32) -> Vec<u32> {
+    let list = std::process::Command::new("pgrep")
+        .args(["-P", &process.to_string()])
+        .output()
+        .expect("a list of processes");
+    String::from_utf8(list.stdout)
+        .expect("a list of processes")
+        .split_whitespace()
+        .map(|id| id.parse().expect("a list of processes"))
+        .collect()
 }

@@ -1,7 +1,7 @@
 //! The real UDF behind its socket, driven as a data plane drives it: one stream for each window.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use numaflow::proto::reduce as proto;
@@ -21,6 +21,10 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Window length of the tests; only the record shows it.
 const WINDOW_MS: i64 = 10_000;
+
+/// Names of the socket and the server-info file in a UDF's own folder.
+const SOCKET: &str = "reduce.sock";
+const INFO: &str = "info";
 
 /// A running UDF and a client of it.
 pub struct Udf {
@@ -47,18 +51,32 @@ pub struct Results {
 impl Udf {
     /// Starts the UDF with arguments and environment, and waits until it serves.
     pub async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let (command, folder) = Self::command(args, env);
+        Self::connected(Running::spawn(command), folder).await
+    }
+
+    /// Starts the UDF so that it tells metrics, waits until it serves, and gives where it tells them.
+    pub async fn start_telling(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
+        let (command, folder) = Self::command(args, env);
+        let (process, address) = Running::spawn_telling(command).await;
+        (Self::connected(process, folder).await, address)
+    }
+
+    fn command(args: &[&str], env: &[(&str, &str)]) -> (Command, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let socket: PathBuf = folder.path().join("reduce.sock");
-        let info = folder.path().join("info");
         let mut command = Command::new(binary("udf"));
         command
             .arg("--socket")
-            .arg(&socket)
+            .arg(folder.path().join(SOCKET))
             .arg("--server-info")
-            .arg(&info)
+            .arg(folder.path().join(INFO))
             .args(args)
             .envs(env.iter().copied());
-        let process = Running::spawn(command);
+        (command, folder)
+    }
+
+    async fn connected(process: Running, folder: tempfile::TempDir) -> Self {
+        let (socket, info) = (folder.path().join(SOCKET), folder.path().join(INFO));
         let channel = connect(&socket, &info, PATIENCE).await;
         Self {
             process,

@@ -23,7 +23,10 @@ impl Scrape {
             .await
             .expect("an answer");
         assert_eq!(answer.status(), 200);
-        let kind = answer.headers()["content-type"].to_str().expect("text").to_owned();
+        let kind = answer.headers()["content-type"]
+            .to_str()
+            .expect("text")
+            .to_owned();
         assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
         Self::parse(answer.text().await.expect("text"))
     }
@@ -42,7 +45,10 @@ impl Scrape {
                 let (what, name) = (words.next().expect("a word"), words.next().expect("a name"));
                 let rest = words.next().expect("a description");
                 if name != family {
-                    assert!(families.insert(name.to_owned()), "{name} is described twice:\n{text}");
+                    assert!(
+                        families.insert(name.to_owned()),
+                        "{name} is described twice:\n{text}"
+                    );
                     family = name.to_owned();
                 }
                 match what {
@@ -55,7 +61,9 @@ impl Scrape {
             }
             let (sample, value) = line.rsplit_once(' ').expect("a sample and its value");
             let name = sample.split('{').next().expect("a name");
-            let suffix = name.strip_prefix(&family).expect("samples follow their description");
+            let suffix = name
+                .strip_prefix(&family)
+                .expect("samples follow their description");
             let suffixes: &[&str] = match &*kind {
                 "counter" => &["_total"],
                 "gauge" => &[""],
@@ -65,7 +73,10 @@ impl Scrape {
             };
             assert!(suffixes.contains(&suffix), "{line} of a {kind}");
             let value: f64 = value.parse().expect("a number");
-            assert!(samples.insert(sample.to_owned(), value).is_none(), "{line} stands twice");
+            assert!(
+                samples.insert(sample.to_owned(), value).is_none(),
+                "{line} stands twice"
+            );
         }
         Self { samples, text }
     }

@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use numaflow::proto::sink as proto;
 use numaflow::proto::sink::sink_client::SinkClient;
 use prost_types::Timestamp;
+use tests::scrape::Scrape;
 use tests::{Running, binary, connect};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
@@ -38,10 +40,20 @@ struct Sink {
 impl Sink {
     async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let running = Running::spawn(started_in(&folder));
+        Self::connected(running, folder).await
+    }
+
+    /// Starts it so that it tells metrics, and gives where.
+    async fn start_telling() -> (Self, SocketAddr) {
+        let folder = tempfile::tempdir().unwrap();
+        let (running, address) = Running::spawn_telling(started_in(&folder)).await;
+        (Self::connected(running, folder).await, address)
+    }
+
+    async fn connected(running: Running, folder: tempfile::TempDir) -> Self {
+        let Running { child, lines } = running;
         let (socket, info) = (folder.path().join("sink.sock"), folder.path().join("info"));
-        let mut command = command(&socket, &info);
-        command.arg("--stop-on-stdin-close");
-        let Running { child, lines } = Running::spawn(command);
         let mut client = SinkClient::new(connect(&socket, &info, PATIENCE).await);
         assert!(client.is_ready(()).await.unwrap().into_inner().ready);
 
@@ -143,6 +155,12 @@ impl Sink {
 fn command(socket: &Path, info: &Path) -> Command {
     let mut command = Command::new(binary("sink"));
     command.arg("--socket").arg(socket).arg("--server-info").arg(info);
+    command
+}
+
+fn started_in(folder: &tempfile::TempDir) -> Command {
+    let mut command = command(&folder.path().join("sink.sock"), &folder.path().join("info"));
+    command.arg("--stop-on-stdin-close");
     command
 }
 
@@ -253,6 +271,53 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
         Some("batch_time: 1.5 \u{fffd}\nsecond line")
     );
     assert_eq!((&lines[2].record, lines[2].text.as_deref()), (&None, Some("")));
+}
+
+#[tokio::test]
+async fn what_came_out_is_told_to_prometheus() {
+    let (mut sink, address) = Sink::start_telling().await;
+    let before = Scrape::of(address).await;
+    assert_eq!(before.value("sink_records_total"), 0.0);
+    assert_eq!(before.value("sink_events_total{outcome=\"timeout\"}"), 0.0);
+    let now_ms = Clock::start().now_us() / 1_000;
+    let mut late = record("a", now_ms - 3_000);
+    late.outcomes = BTreeMap::from([(Outcome::Ok, 5), (Outcome::Timeout, 2)]);
+    let in_time = record("b", now_ms);
+    let payload = |record: &WindowRecord| serde_json::to_vec(record).unwrap();
+    let records = [
+        message("id-0", "a", now_ms as i64 - 3_001, &payload(&late)),
+        message("id-1", "b", now_ms as i64 - 1, &payload(&in_time)),
+        message("id-2", "c", now_ms as i64 - 1, b"batch_time: 1.5"),
+        message("id-0", "a", now_ms as i64 - 3_001, &payload(&late)),
+    ];
+    sink.write(&records).await;
+    let scrape = Scrape::of(address).await;
+    for (sample, value) in [
+        ("sink_records_total", 4.0),
+        ("sink_duplicate_records_total", 1.0),
+        ("sink_unreadable_records_total", 1.0),
+        ("sink_events_total{outcome=\"ok\"}", 7.0),
+        ("sink_events_total{outcome=\"timeout\"}", 2.0),
+        ("sink_events_total{outcome=\"worker-died\"}", 0.0),
+        ("sink_result_lag_seconds_count", 3.0),
+        ("sink_build_info{version=\"0.1.0\"}", 1.0),
+    ] {
+        assert_eq!(scrape.value(sample), value, "{sample}");
+    }
+    // Only the first record came more than two seconds after its window, or more where the machine is slow.
+    let lags = scrape.buckets("sink_result_lag_seconds");
+    assert!(
+        lags.iter().all(|(bound, count)| *bound > 2.0 || *count <= 2.0),
+        "{lags:?}"
+    );
+    assert!(scrape.value("sink_result_lag_seconds_sum") >= 3.0);
+    assert!(scrape.value("process_start_time_seconds") <= (now_ms / 1_000) as f64 + 1.0);
+    assert!(scrape.value("process_cpu_seconds_total") > 0.0);
+    let health = reqwest::get(format!("http://{address}/healthz")).await.unwrap();
+    assert_eq!(
+        (health.status().as_u16(), health.text().await.unwrap().as_str()),
+        (200, "ok\n")
+    );
 }
 
 #[tokio::test]

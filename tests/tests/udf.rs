@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use assert_cmd::Command as Cli;
 use tests::reduce::{PATIENCE, Udf};
-use tests::{Running, binary};
+use tests::{Running, binary, children_of};
 use wire::{EndpointStats, Outcome, StrategyKind};
 
 async fn endpoint(args: &[&str]) -> (Running, String) {
@@ -118,30 +118,6 @@ async fn a_worker_that_dies_fails_only_its_call_and_is_replaced() {
 
     let records = udf.window(1, 1, 3).await;
     assert_eq!(records[0].ok(), 3, "the pool is whole again");
-}
-
-#[cfg(target_os = "linux")]
-fn children_of(process: u32) -> Vec<u32> {
-    let mut children = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).unwrap() {
-        let path = task.unwrap().path().join("children");
-        let list = std::fs::read_to_string(path).unwrap_or_default();
-        children.extend(list.split_whitespace().map(|id| id.parse::<u32>().unwrap()));
-    }
-    children
-}
-
-#[cfg(not(target_os = "linux"))]
-fn children_of(process: u32) -> Vec<u32> {
-    let list = std::process::Command::new("pgrep")
-        .args(["-P", &process.to_string()])
-        .output()
-        .unwrap();
-    String::from_utf8(list.stdout)
-        .unwrap()
-        .split_whitespace()
-        .map(|id| id.parse().unwrap())
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,9 +8,10 @@ use std::time::Instant;
 use numaflow::reduce::ReduceRequest;
 use tokio::sync::mpsc::{Receiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wire::{Ranges, StartRule};
+use wire::{Outcome, Ranges, StartRule};
 
 use crate::call::{Event, EventId};
+use crate::metrics::Metrics;
 use crate::window::{Queued, Window, Windows};
 
 /// What was seen of a key's input.
@@ -33,18 +34,20 @@ pub(crate) struct Intake {
     /// Places for events that wait for their call to begin.
     places: Arc<Semaphore>,
     windows: Windows,
+    metrics: Arc<Metrics>,
 }
 
 /// An event that waits for close of book.
 type Held = Vec<(Event, OwnedSemaphorePermit)>;
 
 impl Intake {
-    pub(crate) fn new(start_rule: StartRule, max_waiting: usize) -> Self {
+    pub(crate) fn new(start_rule: StartRule, max_waiting: usize, metrics: Arc<Metrics>) -> Self {
         let places = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
         Self {
             start_rule,
             places,
-            windows: Windows::default(),
+            windows: Windows::new(Arc::clone(&metrics)),
+            metrics,
         }
     }
 
@@ -72,13 +75,19 @@ impl Intake {
                 }
                 request = input.recv() => {
                     let Some(request) = request else { break };
-                    let Some(event) = arrivals.see(request, keys) else { continue };
+                    self.metrics.events.inc();
+                    let Some(event) = arrivals.see(request, keys) else {
+                        // As the record says it of an event that was not called.
+                        self.metrics.ended(Outcome::BadBody);
+                        continue;
+                    };
                     let place = match Arc::clone(&self.places).try_acquire_owned() {
                         Ok(place) => place,
                         Err(_) => {
                             // Reading stops here until calls have begun. Those that wait for close of book begin
                             // now, in every window, as otherwise no book would ever be closed.
                             arrivals.reading_stopped += 1;
+                            self.metrics.reading_stopped.inc();
                             self.windows.open_all();
                             open = true;
                             release(&mut held, &queue);

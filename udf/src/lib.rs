@@ -2,10 +2,11 @@
 //! it to [`run`]; strategies, start rules, limits, timeouts, retries and records come with it.
 //!
 //! Map: [`Call`] is the work of one event, `strategy` schedules the calls of a window, `pool` holds threads and
-//! processes, `reducer` meets the SDK, `settings` are the flags.
+//! processes, `reducer` meets the SDK, `metrics` is what Prometheus is told, `settings` are the flags.
 
 mod call;
 mod intake;
+mod metrics;
 mod pool;
 mod reducer;
 mod run;
@@ -16,6 +17,7 @@ mod window;
 mod worker;
 
 pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Target};
+pub use metrics::Metrics;
 pub use pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run};

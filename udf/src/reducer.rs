@@ -10,6 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 use wire::{Clock, Outcome, StartRule, WindowRecord};
 
 use crate::intake::{Arrivals, Intake};
+use crate::metrics::Metrics;
 use crate::settings::ResultFormat;
 use crate::strategy::Strategy;
 use crate::tally::Tally;
@@ -23,6 +24,7 @@ pub struct AsyncReduce {
 struct Shared {
     strategy: Arc<dyn Strategy>,
     intake: Intake,
+    metrics: Arc<Metrics>,
     settings: wire::Settings,
     result_format: ResultFormat,
     clock: Clock,
@@ -37,11 +39,13 @@ impl AsyncReduce {
         max_waiting: usize,
         result_format: ResultFormat,
         clock: Clock,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let start_rule: StartRule = settings.start_rule;
         let shared = Shared {
             strategy,
-            intake: Intake::new(start_rule, max_waiting),
+            intake: Intake::new(start_rule, max_waiting, Arc::clone(&metrics)),
+            metrics,
             settings,
             result_format,
             clock,
@@ -89,6 +93,9 @@ impl Reducer for AsyncReduce {
             },
         };
         let result = Instant::now();
+        if let Some(close) = arrivals.close {
+            shared.metrics.close_tail.observe(result - close);
+        }
         let value = match shared.result_format {
             ResultFormat::Record => {
                 let record = shared.record(keys.clone(), (start_ms, end_ms), arrivals, tally, result);

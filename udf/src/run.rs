@@ -1,14 +1,18 @@
 //! From settings to a serving UDF: what a program of your own calls with its own [`Call`].
 
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 
+use axum::Router;
 use numaflow::reduce;
 use numaflow::shared::ServerExtras;
 use vertex::VertexError;
-use wire::Clock;
+use vertex::metrics::Process;
+use wire::{Clock, StrategyKind};
 
 use crate::call::Call;
+use crate::metrics::Metrics;
 use crate::pool::{PoolError, WorkerCommand};
 use crate::reducer::AsyncReduce;
 use crate::settings::{Cli, Command, Settings, SettingsError};
@@ -74,6 +78,7 @@ where
 async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<(), RunError> {
     let (socket, server_info) = cli.vertex.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
     let settings = cli.settings.of_record(cores);
+    let metrics = Arc::new(Metrics::new(&settings));
     let strategy = build(StrategySpec {
         kind: settings.strategy,
         max_workers: cli.settings.max_workers(cores),
@@ -81,7 +86,9 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         timeout: settings.timeout,
         retries: settings.retries,
         worker: own_worker()?,
+        metrics: Arc::clone(&metrics),
     })?;
+    let _told = cli.vertex.tell(routes(&socket, settings.strategy, &metrics))?;
     tracing::info!(
         strategy = %settings.strategy,
         start_rule = %settings.start_rule,
@@ -98,16 +105,26 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         max_waiting,
         cli.settings.result_format,
         Clock::start(),
+        metrics,
     );
     // The info file first: the SDK deletes the default paths when either is replaced.
     let server = reduce::Server::new(creator)
         .with_server_info_file(server_info)
         .with_socket_file(socket.clone());
-    vertex::serve(&socket, cli.vertex.stop_on_stdin_close, |stop| {
-        server.start_with_shutdown(stop)
-    })
-    .await?;
+    vertex::serve(&socket, &cli.vertex, |stop| server.start_with_shutdown(stop)).await?;
     Ok(())
+}
+
+fn routes(socket: &Path, strategy: StrategyKind, metrics: &Metrics) -> Router {
+    let process = match strategy {
+        StrategyKind::ProcessPool => Process::with_children(),
+        StrategyKind::Sequential | StrategyKind::Async | StrategyKind::ThreadPool => Process::alone(),
+    };
+    let registry = process.registry("udf", env!("CARGO_PKG_VERSION"), |registry| {
+        metrics.register(registry)
+    });
+    let registry = Arc::new(registry);
+    vertex::routes(socket, move || vertex::metrics::text(&registry))
 }
 
 /// This program with its own settings, as a worker.
@@ -124,7 +141,10 @@ fn own_worker() -> Result<WorkerCommand, RunError> {
     })
 }
 
-/// Without the flags that say where the UDF itself serves.
+/// The flags, each with a value, that say where and how the UDF itself serves.
+const OWN_FLAGS: [&str; 4] = ["--socket", "--server-info", "--stats-listen", "--stop-grace"];
+
+/// Without [`OWN_FLAGS`].
 fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut kept = Vec::new();
     let mut skip_value = false;
@@ -133,9 +153,10 @@ fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::
         if std::mem::take(&mut skip_value) {
             continue;
         }
-        if text == "--socket" || text == "--server-info" {
-            skip_value = true;
-        } else if !text.starts_with("--socket=") && !text.starts_with("--server-info=") {
+        let (flag, value) = text.split_once('=').unzip();
+        if OWN_FLAGS.contains(&flag.unwrap_or(&*text)) {
+            skip_value = value.is_none();
+        } else {
             kept.push(arg);
         }
     }
@@ -154,6 +175,9 @@ mod tests {
             "--strategy",
             "process-pool",
             "--server-info=/i",
+            "--stats-listen",
+            "127.0.0.1:0",
+            "--stop-grace=5s",
             "--io-delay",
             "1s",
         ];

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use wire::{Outcome, StrategyKind};
 
 use crate::call::{Call, Event};
+use crate::metrics::Metrics;
 use crate::pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 use crate::tally::Tally;
 use crate::window::{Queued, Window};
@@ -53,6 +54,8 @@ pub struct StrategySpec {
     pub retries: u32,
     /// How to start a worker of the process pool.
     pub worker: WorkerCommand,
+    /// Where calls are counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Builds a strategy, with its pool where it has one: once per process.
@@ -63,12 +66,13 @@ pub fn build(spec: StrategySpec) -> Result<Arc<dyn Strategy>, PoolError> {
     let retry = Retry::new(spec.retries);
     let in_task = || InTask::new(Arc::clone(&spec.call), spec.timeout);
     let slots = Slots::new(spec.max_workers);
+    let metrics = spec.metrics;
     Ok(match spec.kind {
-        StrategyKind::Sequential => Arc::new(Sequential::new(in_task(), retry)),
-        StrategyKind::Async => Arc::new(Concurrent::new(in_task(), slots, retry)),
+        StrategyKind::Sequential => Arc::new(Sequential::new(in_task(), retry, metrics)),
+        StrategyKind::Async => Arc::new(Concurrent::new(in_task(), slots, retry, metrics)),
         StrategyKind::ThreadPool => {
             let pool = ExecutorPool::new(PoolKind::Threads(spec.call), spec.max_workers)?;
-            Arc::new(Concurrent::new(pool, slots, retry))
+            Arc::new(Concurrent::new(pool, slots, retry, metrics))
         }
         StrategyKind::ProcessPool => {
             let kind = PoolKind::Processes {
@@ -79,6 +83,7 @@ pub fn build(spec: StrategySpec) -> Result<Arc<dyn Strategy>, PoolError> {
                 ExecutorPool::new(kind, spec.max_workers)?,
                 slots,
                 retry,
+                metrics,
             ))
         }
     })

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use crate::call::Event;
+use crate::metrics::{Counted, Metrics};
 
 /// An event whose call may begin as soon as there is a slot.
 #[derive(Debug)]
@@ -22,10 +23,11 @@ pub struct Queued {
 }
 
 /// One window, shared by its keys.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Window {
     /// Cancelled when the calls that wait for close of book may begin.
     open: CancellationToken,
+    _counted: Counted,
 }
 
 impl Window {
@@ -41,12 +43,21 @@ impl Window {
 }
 
 /// The windows that have a reducer at work. Windows are kept by their reducers and forgotten with the last one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Windows {
+    metrics: Arc<Metrics>,
     by_interval: Mutex<HashMap<(i64, i64), Weak<Window>>>,
 }
 
 impl Windows {
+    /// No window yet.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            by_interval: Mutex::default(),
+        }
+    }
+
     /// The window of this interval, in milliseconds since the epoch; made where it is the first to ask.
     pub fn enter(&self, start_ms: i64, end_ms: i64) -> Arc<Window> {
         let mut windows = self.by_interval.lock().unwrap_or_else(PoisonError::into_inner);
@@ -54,7 +65,10 @@ impl Windows {
             return window;
         }
         windows.retain(|_, window| window.strong_count() > 0);
-        let window = Arc::new(Window::default());
+        let window = Arc::new(Window {
+            open: CancellationToken::new(),
+            _counted: Counted::by(&self.metrics.windows_open),
+        });
         windows.insert((start_ms, end_ms), Arc::downgrade(&window));
         window
     }
@@ -72,15 +86,25 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::Cli;
+    use clap::Parser;
+    use std::num::NonZeroUsize;
+
+    fn settings() -> wire::Settings {
+        Cli::parse_from(["udf"]).settings.of_record(NonZeroUsize::MIN)
+    }
 
     #[test]
     fn keys_of_a_window_share_it_and_it_is_forgotten_with_the_last() {
-        let windows = Windows::default();
+        let metrics = Arc::new(Metrics::new(&settings()));
+        let windows = Windows::new(Arc::clone(&metrics));
         let first = windows.enter(0, 10);
         assert!(Arc::ptr_eq(&first, &windows.enter(0, 10)));
         let other = windows.enter(10, 20);
         assert!(!Arc::ptr_eq(&first, &other));
+        assert_eq!(metrics.windows_open.get(), 2);
         drop(first);
+        assert_eq!(metrics.windows_open.get(), 1);
         windows.enter(20, 30);
         assert_eq!(windows.by_interval.lock().unwrap().len(), 2);
     }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use numaflow::reduce::{IntervalWindow, Metadata, ReduceRequest, Reducer};
 use tokio::sync::mpsc;
-use udf::{AsyncReduce, Call, Event, ResultFormat, StrategySpec, WorkerCommand, build};
+use udf::{AsyncReduce, Call, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build};
 use wire::{Clock, Delay, Outcome, StartRule, StrategyKind, WindowRecord, Workload};
 
 /// Panics for every third event.
@@ -45,6 +45,7 @@ fn reducer(kind: StrategyKind) -> AsyncReduce {
         retries: 0,
         cpu_offload: false,
     };
+    let metrics = Arc::new(Metrics::new(&settings));
     let strategy = build(StrategySpec {
         kind,
         max_workers: NonZeroUsize::new(4).unwrap(),
@@ -55,9 +56,17 @@ fn reducer(kind: StrategyKind) -> AsyncReduce {
             program: "unused".into(),
             args: Vec::new(),
         },
+        metrics: Arc::clone(&metrics),
     })
     .unwrap();
-    AsyncReduce::new(strategy, settings, 100, ResultFormat::Record, Clock::start())
+    AsyncReduce::new(
+        strategy,
+        settings,
+        100,
+        ResultFormat::Record,
+        Clock::start(),
+        metrics,
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,23 +1,27 @@
 //! How the process of a vertex starts, serves and stops: the same for source, UDF and sink.
 //! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
 
+pub mod metrics;
+mod stats;
+
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use axum::Router;
+
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
+
+pub use stats::{StatsServer, routes};
 
 /// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
 pub const MAX_SOCKET_PATH: usize = 107;
 
 /// How long a server that has stopped by itself is given to be explained by a signal.
 const SIGNAL_GRACE: Duration = Duration::from_millis(200);
-
-/// How long open streams are given to end after a stop was asked for: the SDK waits for its client to end
-/// them, and a client that does not must not keep the process alive.
-const STOP_GRACE: Duration = Duration::from_secs(1);
 
 /// Where a vertex' process meets its data plane, and when it stops.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +32,12 @@ pub struct VertexArgs {
     /// File that tells the data plane that the server is up [default: Numaflow's]
     #[arg(long, env = "SERVER_INFO", value_name = "PATH")]
     pub server_info: Option<PathBuf>,
+    /// Address for GET /metrics (Prometheus) and /healthz [default: none]; the log tells the port chosen for port 0
+    #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS:PORT")]
+    pub stats_listen: Option<SocketAddr>,
+    /// How long the data plane may keep its streams open after a stop; then they are dropped
+    #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "1s", value_parser = wire::parse_duration, allow_hyphen_values = true)]
+    pub stop_grace: Duration,
     /// Stop when standard input ends, so that no process outlives the one that started it
     #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
     pub stop_on_stdin_close: bool,
@@ -61,6 +71,14 @@ pub enum VertexError {
     /// The SDK's server stopped though nobody had asked for it.
     #[error("the server stopped after an internal error: see the log above")]
     Internal,
+    /// Nothing can be told at the address that was given for it.
+    #[error("stats-listen: cannot listen on {address}: {source}: choose another address")]
+    Stats {
+        /// The address as it was given.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Signals cannot be listened to.
     #[error("cannot listen to signals: {0}")]
     Signals(#[source] io::Error),
@@ -76,6 +94,16 @@ impl VertexArgs {
         let server_info = self.server_info.clone().unwrap_or_else(|| server_info.into());
         check_socket(&socket)?;
         Ok((socket, server_info))
+    }
+
+    /// Serves `routes` where an address was given for it.
+    ///
+    /// # Errors
+    /// [`VertexError::Stats`] where it cannot listen there.
+    pub fn tell(&self, routes: Router) -> Result<Option<StatsServer>, VertexError> {
+        self.stats_listen
+            .map(|address| StatsServer::start(address, routes))
+            .transpose()
     }
 }
 
@@ -100,16 +128,17 @@ fn check_socket(path: &Path) -> Result<(), VertexError> {
     }
 }
 
-/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it.
+/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it. The SDK then waits for its
+/// client to end its streams, and a client that does not must not keep the process alive.
 ///
 /// # Errors
 /// [`VertexError::Start`] where the server cannot start, [`VertexError::Internal`] where it stops unasked.
-pub async fn serve<F, Running>(socket: &Path, stop_on_stdin_close: bool, start: F) -> Result<(), VertexError>
+pub async fn serve<F, Running>(socket: &Path, args: &VertexArgs, start: F) -> Result<(), VertexError>
 where
     F: FnOnce(oneshot::Receiver<()>) -> Running,
     Running: Future<Output = Result<(), Box<dyn std::error::Error + Send + Sync>>>,
 {
-    let stop = stop_requested(stop_on_stdin_close).map_err(VertexError::Signals)?;
+    let stop = stop_requested(args.stop_on_stdin_close).map_err(VertexError::Signals)?;
     tokio::pin!(stop);
     let (stop_server, server_stop) = oneshot::channel();
     let server = start(server_stop);
@@ -126,7 +155,7 @@ where
         }
         () = &mut stop => {
             let _ = stop_server.send(());
-            tokio::time::timeout(STOP_GRACE, server).await.unwrap_or(Ok(())).map_err(failed)
+            tokio::time::timeout(args.stop_grace, server).await.unwrap_or(Ok(())).map_err(failed)
         }
     }
 }
@@ -203,15 +232,20 @@ pub fn init_logging() {
 mod tests {
     use super::*;
 
+    fn args(socket: Option<PathBuf>) -> VertexArgs {
+        VertexArgs {
+            socket,
+            server_info: None,
+            stats_listen: None,
+            stop_grace: Duration::from_secs(1),
+            stop_on_stdin_close: false,
+        }
+    }
+
     #[test]
     fn a_socket_is_refused_when_too_long_held_or_without_folder() {
         let folder = tempfile::tempdir().unwrap();
-        let args = |path: PathBuf| VertexArgs {
-            socket: Some(path),
-            server_info: None,
-            stop_on_stdin_close: false,
-        };
-        let paths = |path: PathBuf| args(path).paths("unused", "info");
+        let paths = |path: PathBuf| args(Some(path)).paths("unused", "info");
 
         assert!(matches!(
             paths(folder.path().join("x".repeat(120))),
@@ -246,9 +280,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_stops_unasked_is_an_error() {
-        let ended = serve(Path::new("s"), false, |_stop| async { Ok(()) }).await;
+        let ended = serve(Path::new("s"), &args(None), |_stop| async { Ok(()) }).await;
         assert!(matches!(ended, Err(VertexError::Internal)));
-        let ended = serve(Path::new("s"), false, |_stop| async { Err("no".into()) }).await;
+        let ended = serve(Path::new("s"), &args(None), |_stop| async { Err("no".into()) }).await;
         assert!(matches!(ended, Err(VertexError::Start { .. })));
     }
 }

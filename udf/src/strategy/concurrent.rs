@@ -12,7 +12,8 @@ use wire::Outcome;
 
 use super::{Executor, Retry, Strategy};
 use crate::call::Event;
-use crate::tally::{Ended, InFlight, Tally};
+use crate::metrics::Metrics;
+use crate::tally::{Counting, Ended, InFlight, Tally};
 use crate::window::{Queued, Window};
 
 /// The slots of a process. Each key asks for one slot at a time and slots are given in the order of asking, so a key
@@ -40,14 +41,16 @@ pub(super) struct Concurrent<E> {
     executor: Arc<E>,
     slots: Slots,
     retry: Retry,
+    metrics: Arc<Metrics>,
 }
 
 impl<E: Executor> Concurrent<E> {
-    pub(super) fn new(executor: E, slots: Slots, retry: Retry) -> Self {
+    pub(super) fn new(executor: E, slots: Slots, retry: Retry, metrics: Arc<Metrics>) -> Self {
         Self {
             executor: Arc::new(executor),
             slots,
             retry,
+            metrics,
         }
     }
 
@@ -57,10 +60,9 @@ impl<E: Executor> Concurrent<E> {
         calls: &mut JoinSet<Ended>,
         event: Event,
         slot: OwnedSemaphorePermit,
-        in_flight: &Arc<InFlight>,
+        in_flight: Arc<InFlight>,
     ) {
         let (executor, slots, retry) = (Arc::clone(&self.executor), self.slots.clone(), self.retry);
-        let in_flight = Arc::clone(in_flight);
         calls.spawn(async move {
             attempts(
                 &*executor,
@@ -77,10 +79,9 @@ impl<E: Executor> Concurrent<E> {
 #[async_trait]
 impl<E: Executor> Strategy for Concurrent<E> {
     async fn run(&self, _window: &Window, mut events: UnboundedReceiver<Queued>) -> Tally {
-        let mut tally = Tally::default();
-        let in_flight = Arc::new(InFlight::default());
+        let mut counting = Counting::new(&self.metrics);
         let mut calls = JoinSet::new();
-        while let Some(queued) = next(&mut events, &mut calls, &mut tally).await {
+        while let Some(queued) = next(&mut events, &mut calls, &mut counting).await {
             let slot = {
                 // Asked for once per event: asking again would lose the place among the other keys.
                 let acquire = self.slots.acquire();
@@ -89,19 +90,18 @@ impl<E: Executor> Strategy for Concurrent<E> {
                     tokio::select! {
                         biased;
                         slot = &mut acquire => break slot,
-                        Some(call) = calls.join_next(), if !calls.is_empty() => tally.count(ended(call)),
+                        Some(call) = calls.join_next(), if !calls.is_empty() => counting.ended(ended(call)),
                     }
                 }
             };
-            tally.slot_wait.record(queued.since.elapsed());
+            counting.waited(queued.since.elapsed());
             drop(queued.place);
-            self.start(&mut calls, queued.event, slot, &in_flight);
+            self.start(&mut calls, queued.event, slot, counting.in_flight());
         }
         while let Some(call) = calls.join_next().await {
-            tally.count(ended(call));
+            counting.ended(ended(call));
         }
-        tally.peak_in_flight = in_flight.peak();
-        tally
+        counting.finish()
     }
 }
 
@@ -109,13 +109,13 @@ impl<E: Executor> Strategy for Concurrent<E> {
 async fn next(
     events: &mut UnboundedReceiver<Queued>,
     calls: &mut JoinSet<Ended>,
-    tally: &mut Tally,
+    counting: &mut Counting,
 ) -> Option<Queued> {
     loop {
         tokio::select! {
             biased;
             queued = events.recv() => return queued,
-            Some(call) = calls.join_next(), if !calls.is_empty() => tally.count(ended(call)),
+            Some(call) = calls.join_next(), if !calls.is_empty() => counting.ended(ended(call)),
         }
     }
 }

@@ -7,19 +7,22 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::concurrent::{attempts, ended};
 use super::{Executor, Retry, Strategy};
-use crate::tally::{InFlight, Tally};
+use crate::metrics::Metrics;
+use crate::tally::{Counting, Tally};
 use crate::window::{Queued, Window};
 
 pub(super) struct Sequential<E> {
     executor: Arc<E>,
     retry: Retry,
+    metrics: Arc<Metrics>,
 }
 
 impl<E: Executor> Sequential<E> {
-    pub(super) fn new(executor: E, retry: Retry) -> Self {
+    pub(super) fn new(executor: E, retry: Retry, metrics: Arc<Metrics>) -> Self {
         Self {
             executor: Arc::new(executor),
             retry,
+            metrics,
         }
     }
 }
@@ -27,19 +30,16 @@ impl<E: Executor> Sequential<E> {
 #[async_trait]
 impl<E: Executor> Strategy for Sequential<E> {
     async fn run(&self, _window: &Window, mut events: UnboundedReceiver<Queued>) -> Tally {
-        let mut tally = Tally::default();
-        let in_flight = Arc::new(InFlight::default());
+        let mut counting = Counting::new(&self.metrics);
         while let Some(queued) = events.recv().await {
-            tally.slot_wait.record(queued.since.elapsed());
+            counting.waited(queued.since.elapsed());
             drop(queued.place);
-            let (executor, retry, in_flight) =
-                (Arc::clone(&self.executor), self.retry, Arc::clone(&in_flight));
+            let (executor, retry, in_flight) = (Arc::clone(&self.executor), self.retry, counting.in_flight());
             let event = Arc::new(queued.event);
             // A task of its own, so that a panic in the call stays in it.
             let call = async move { attempts(&*executor, &event, retry, &in_flight, None).await };
-            tally.count(ended(tokio::spawn(call).await));
+            counting.ended(ended(tokio::spawn(call).await));
         }
-        tally.peak_in_flight = in_flight.peak();
-        tally
+        counting.finish()
     }
 }

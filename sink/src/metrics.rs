@@ -1,0 +1,88 @@
+//! What the sink tells Prometheus: what came out of the pipeline, and how long after its window had ended.
+
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::{Registry, Unit};
+use vertex::metrics::DurationHistogram;
+use wire::{Outcome, SinkLine};
+
+/// The metrics of one process. Clones share their counts.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    records: Counter,
+    duplicate_records: Counter,
+    unreadable_records: Counter,
+    events: Family<[(&'static str, &'static str); 1], Counter>,
+    result_lag: DurationHistogram,
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        let events = Family::default();
+        for outcome in Outcome::ALL {
+            // Told as 0 from the start, so that the first of its kind is seen as a rise.
+            drop(events.get_or_create(&[("outcome", outcome.name())]));
+        }
+        Self {
+            records: Counter::default(),
+            duplicate_records: Counter::default(),
+            unreadable_records: Counter::default(),
+            events,
+            result_lag: DurationHistogram::default(),
+        }
+    }
+
+    /// Counts a record that has its line; `window_end_ms` is since the epoch. The events and the lag of a repetition
+    /// have been counted before.
+    pub fn written(&self, line: &SinkLine, window_end_ms: i64) {
+        self.records.inc();
+        if line.record.is_none() {
+            self.unreadable_records.inc();
+        }
+        if line.duplicate {
+            self.duplicate_records.inc();
+            return;
+        }
+        for (outcome, count) in line.record.iter().flat_map(|record| &record.outcomes) {
+            self.events
+                .get_or_create(&[("outcome", outcome.name())])
+                .inc_by(*count);
+        }
+        let end_us = u64::try_from(window_end_ms).unwrap_or(0).saturating_mul(1_000);
+        self.result_lag
+            .observe(Duration::from_micros(line.arrival_us.saturating_sub(end_us)));
+    }
+
+    /// Puts all of them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        for (name, help, counter) in [
+            ("records", "Lines written, repetitions included", &self.records),
+            (
+                "duplicate_records",
+                "Lines for a window and key that had one",
+                &self.duplicate_records,
+            ),
+            (
+                "unreadable_records",
+                "Lines whose payload was no record, as with the UDF's result format text",
+                &self.unreadable_records,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register(
+            "events",
+            "Events of the records by how their call ended, without repetitions",
+            self.events.clone(),
+        );
+        registry.register_with_unit(
+            "result_lag",
+            "Time from the end of a window to the arrival of its record, without repetitions",
+            Unit::Seconds,
+            self.result_lag.clone(),
+        );
+    }
+}

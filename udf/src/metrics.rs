@@ -1,0 +1,143 @@
+//! What the UDF tells Prometheus. All windows share it and a count is one atomic addition, so that a call is not
+//! slower for being counted. The names of the metrics are here and nowhere else.
+
+use std::array;
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use vertex::metrics::DurationHistogram;
+use wire::Outcome;
+
+/// The metrics of one process.
+#[derive(Debug)]
+pub struct Metrics {
+    calls: Family<OutcomeLabel, Counter>,
+    /// Those of `calls`, in the order of [`Outcome::ALL`].
+    by_outcome: [Counter; Outcome::ALL.len()],
+    pub(crate) call_duration: DurationHistogram,
+    pub(crate) slot_wait: DurationHistogram,
+    pub(crate) close_tail: DurationHistogram,
+    pub(crate) calls_in_flight: Gauge,
+    pub(crate) windows_open: Gauge,
+    pub(crate) events: Counter,
+    pub(crate) reading_stopped: Counter,
+    max_workers: Gauge,
+    settings: [(&'static str, &'static str); 3],
+}
+
+type OutcomeLabel = [(&'static str, &'static str); 1];
+
+/// One more in a gauge for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Gauge);
+
+impl Metrics {
+    /// Metrics of a process with these settings that has done nothing yet.
+    pub fn new(settings: &wire::Settings) -> Self {
+        let calls = Family::<OutcomeLabel, Counter>::default();
+        let by_outcome =
+            array::from_fn(|place| calls.get_or_create_owned(&[("outcome", Outcome::ALL[place].name())]));
+        let max_workers = Gauge::default();
+        max_workers.set(i64::try_from(settings.max_workers).unwrap_or(i64::MAX));
+        Self {
+            calls,
+            by_outcome,
+            call_duration: DurationHistogram::default(),
+            slot_wait: DurationHistogram::default(),
+            close_tail: DurationHistogram::default(),
+            calls_in_flight: Gauge::default(),
+            windows_open: Gauge::default(),
+            events: Counter::default(),
+            reading_stopped: Counter::default(),
+            max_workers,
+            settings: [
+                ("strategy", settings.strategy.name()),
+                ("start_rule", settings.start_rule.name()),
+                ("workload", settings.workload.name()),
+            ],
+        }
+    }
+
+    /// Counts an event that has ended so.
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        self.by_outcome[outcome as usize].inc();
+    }
+
+    /// Puts all of them into a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("calls", "Events by how their call ended", self.calls.clone());
+        for (name, help, durations) in [
+            (
+                "call_duration",
+                "Time of a call's last attempt, from its slot to its end",
+                &self.call_duration,
+            ),
+            (
+                "slot_wait",
+                "Time from when a call might begin to its first slot",
+                &self.slot_wait,
+            ),
+            (
+                "close_tail",
+                "Time from close of book to the result, of a key and window",
+                &self.close_tail,
+            ),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, durations.clone());
+        }
+        for (name, help, gauge) in [
+            ("calls_in_flight", "Attempts under way", &self.calls_in_flight),
+            (
+                "max_workers",
+                "Calls that may be in flight at once; of sequential, per key and window",
+                &self.max_workers,
+            ),
+            (
+                "windows_open",
+                "Windows with events and without all their results",
+                &self.windows_open,
+            ),
+        ] {
+            registry.register(name, help, gauge.clone());
+        }
+        for (name, help, counter) in [
+            ("events", "Events received", &self.events),
+            (
+                "reading_stopped",
+                "Times that reading stopped because max_waiting events waited",
+                &self.reading_stopped,
+            ),
+        ] {
+            registry.register(name, help, counter.clone());
+        }
+        registry.register("settings", "How calls are made", Info::new(self.settings));
+    }
+}
+
+impl Counted {
+    pub(crate) fn by(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_is_its_place_among_all() {
+        for (place, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, place);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The process' own figures under the names that Prometheus' client libraries agree on
+//! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>), read anew for each scrape.
+
+use std::fmt;
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// This process, and its child processes where they do a part of its work.
+#[derive(Debug, Clone, Copy)]
+pub struct Process {
+    started: SystemTime,
+    children: bool,
+}
+
+/// What `/proc/PID/stat` says (proc_pid_stat(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stat {
+    cpu: Duration,
+    /// Of children that have ended and been waited for.
+    ended_children_cpu: Duration,
+    resident_bytes: u64,
+}
+
+impl Process {
+    /// This process alone, started now.
+    pub fn alone() -> Self {
+        Self {
+            started: SystemTime::now(),
+            children: false,
+        }
+    }
+
+    /// This process, started now, together with its children; those that have ended keep their processor time.
+    pub fn with_children() -> Self {
+        Self {
+            children: true,
+            ..Self::alone()
+        }
+    }
+
+    /// A registry with the process' figures and the program's version, and what `fill` registers under the program's
+    /// name.
+    pub fn registry(
+        &self,
+        program: &'static str,
+        version: &'static str,
+        fill: impl FnOnce(&mut Registry),
+    ) -> Registry {
+        let mut registry = Registry::default();
+        registry
+            .sub_registry_with_prefix("process")
+            .register_collector(Box::new(*self));
+        let own = registry.sub_registry_with_prefix(program);
+        own.register(
+            "build",
+            "Version of the program",
+            Info::new([("version", version)]),
+        );
+        fill(own);
+        registry
+    }
+
+    /// Processor time, user and system, and resident memory in bytes where the system has `/proc`.
+    fn figures(&self) -> (Duration, Option<u64>) {
+        let now = clock_gettime(ClockId::ProcessCPUTime);
+        let mut cpu = Duration::try_from(now).unwrap_or_default();
+        let Some(own) = Stat::read("self") else {
+            return (cpu, None);
+        };
+        let mut resident_bytes = own.resident_bytes;
+        if self.children {
+            cpu += own.ended_children_cpu;
+            for child in children().iter().filter_map(|child| Stat::read(child)) {
+                cpu += child.cpu;
+                resident_bytes += child.resident_bytes;
+            }
+        }
+        (cpu, Some(resident_bytes))
+    }
+}
+
+impl Collector for Process {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let (cpu, resident_bytes) = self.figures();
+        one(
+            &mut encoder,
+            "cpu",
+            "User and system processor time, a process pool's children included",
+            Unit::Seconds,
+            ConstCounter::new(cpu.as_secs_f64()),
+        )?;
+        if let Some(bytes) = resident_bytes {
+            one(
+                &mut encoder,
+                "resident_memory",
+                "Resident memory, a process pool's children included",
+                Unit::Bytes,
+                ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX)),
+            )?;
+        }
+        let started = self.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+        one(
+            &mut encoder,
+            "start_time",
+            "Start of the process since the Unix epoch",
+            Unit::Seconds,
+            ConstGauge::new(started.as_secs_f64()),
+        )
+    }
+}
+
+fn one(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    unit: Unit,
+    metric: impl EncodeMetric,
+) -> fmt::Result {
+    metric.encode(encoder.encode_descriptor(name, help, Some(&unit), metric.metric_type())?)
+}
+
+impl Stat {
+    fn read(pid: &str) -> Option<Self> {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
+        Self::parse(&text, rustix::param::clock_ticks_per_second(), page_bytes)
+    }
+
+    fn parse(text: &str, ticks_per_second: u64, page_bytes: u64) -> Option<Self> {
+        // The second field is the name in parentheses, which may itself contain spaces and parentheses.
+        let (_, rest) = text.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        // Numbered from 1 as in the manual; `rest` begins with field 3.
+        let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
+        let time = |user: u64, system: u64| {
+            Duration::from_micros((user + system).saturating_mul(1_000_000) / ticks_per_second.max(1))
+        };
+        Some(Self {
+            cpu: time(field(14)?, field(15)?),
+            ended_children_cpu: time(field(16)?, field(17)?),
+            resident_bytes: field(24)?.saturating_mul(page_bytes),
+        })
+    }
+}
+
+/// The children of all threads (proc_pid_task_tid_children(5)).
+fn children() -> Vec<String> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    tasks
+        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
+        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stat_is_read_by_the_manuals_numbers_whatever_the_name() {
+        let text =
+            "7 (a ) (b) S 1 7 7 0 -1 0 1 2 3 4 150 50 20 5 20 0 4 0 100 1000000 25 18446744073709551615";
+        let stat = Stat::parse(text, 100, 4096).unwrap();
+        assert_eq!(stat.cpu, Duration::from_secs(2));
+        assert_eq!(stat.ended_children_cpu, Duration::from_millis(250));
+        assert_eq!(stat.resident_bytes, 25 * 4096);
+        assert_eq!(Stat::parse("7 (a) S 1 2", 100, 4096), None);
+    }
+
+    #[test]
+    fn the_figures_are_told_with_their_units() {
+        let registry = Process::alone().registry("program", "1.2.3", |_| {});
+        let text = crate::metrics::text(&registry).unwrap();
+        for part in [
+            "# TYPE process_cpu_seconds counter\n# UNIT process_cpu_seconds seconds\nprocess_cpu_seconds_total ",
+            "# TYPE process_start_time_seconds gauge\n",
+            "\nprogram_build_info{version=\"1.2.3\"} 1\n",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+}
