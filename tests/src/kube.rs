@@ -7,6 +7,7 @@ mod controller;
 mod deployment;
 mod figures;
 mod log;
+mod numa;
 mod objects;
 mod pipeline;
 mod pods;
@@ -66,6 +67,7 @@ impl Cluster {
             tasks: Mutex::default(),
             http: reqwest::Client::builder()
                 .no_proxy()
+                .tls_danger_accept_invalid_certs(true)
                 .build()
                 .expect("an HTTP client"),
         });

@@ -39,8 +39,14 @@ struct Sink {
 
 impl Sink {
     async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let running = Running::spawn(started_in(&folder));
+        let mut command = started_in(&folder);
+        command.args(args);
+        let running = Running::spawn(command);
         Self::connected(running, folder).await
     }
 
@@ -420,6 +426,29 @@ async fn a_reader_of_stdout_that_does_not_read_cannot_hold_up_the_end() {
     );
     sink.signal("-TERM");
     assert_eq!(sink.exit_code().await, Some(0));
+}
+
+#[tokio::test]
+async fn within_the_stops_grace_a_record_is_still_written_and_answered() {
+    let mut sink = Sink::start_with(&["--stop-grace", "60s"]).await;
+    // More than a pipe holds.
+    sink.send(&[message("a", "k", 9_999, "x".repeat(1_000_000).as_bytes())])
+        .await;
+    let begun = timeout(PATIENCE, sink.lines.as_mut().unwrap().get_mut().fill_buf()).await;
+    assert!(!begun.expect("output in time").unwrap().is_empty());
+    sink.signal("-TERM");
+    let early = timeout(Duration::from_millis(1_500), sink.child.wait()).await;
+    assert!(early.is_err(), "it ended within the default grace: {early:?}");
+    assert_eq!(sink.line().await.id, "a");
+    let answer = timeout(PATIENCE, sink.responses.message())
+        .await
+        .expect("an answer in time");
+    assert_eq!(answer.unwrap().unwrap().results[0].id, "a");
+    drop((sink.requests, sink.responses, sink.client));
+    let ended = timeout(PATIENCE, sink.child.wait())
+        .await
+        .expect("an end in time");
+    assert_eq!(ended.unwrap().code(), Some(0));
 }
 
 #[tokio::test]

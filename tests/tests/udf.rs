@@ -235,6 +235,47 @@ async fn it_stops_on_a_signal_while_its_standard_input_is_open() {
     assert_eq!(status.code(), Some(0));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_within_a_window_ends_it_cleanly() {
+    let (_endpoint, url) = endpoint(&[]).await;
+    for strategy in StrategyKind::ALL {
+        let settings = ["--io-delay", "1h", "--timeout", "2h", "--max-workers", "2"];
+        let args = [
+            &["--endpoint-url", url.as_str(), "--strategy", strategy.name()],
+            &settings[..],
+        ]
+        .concat();
+        let mut udf = Udf::start(&args, &[]).await;
+        let mut stream = udf.open(0).await;
+        for index in 0..4 {
+            stream.send("key", index, index).await;
+        }
+        let id = udf.process.child.id().unwrap();
+        let children = children_of(id);
+        Cli::new("kill")
+            .args(["-TERM", &id.to_string()])
+            .assert()
+            .success();
+        let status = tokio::time::timeout(PATIENCE, exited(&mut udf.process.child))
+            .await
+            .unwrap();
+        assert_eq!(status.code(), Some(0), "{strategy}");
+        let gone = async { while children.iter().any(|id| runs(*id)) {} };
+        tokio::time::timeout(PATIENCE, gone)
+            .await
+            .expect("no child outlives it");
+    }
+}
+
+fn runs(id: u32) -> bool {
+    let state = Cli::new("ps")
+        .args(["-o", "stat=", "-p", &id.to_string()])
+        .output()
+        .unwrap();
+    let state = String::from_utf8(state.stdout).unwrap();
+    !state.trim().is_empty() && !state.trim().starts_with('Z')
+}
+
 /// Waits without closing standard input, which `Child::wait` does first.
 async fn exited(child: &mut tokio::process::Child) -> std::process::ExitStatus {
     let stdin = child.stdin.take();

@@ -16,6 +16,7 @@ pub(super) struct Figures {
     drops: Mutex<BTreeMap<&'static str, u64>>,
     closed: AtomicU64,
     read: AtomicU64,
+    watermark_ms: AtomicU64,
 }
 
 impl Figures {
@@ -24,6 +25,11 @@ impl Figures {
             pipeline: pipeline.to_owned(),
             ..Self::default()
         }
+    }
+
+    /// The answer of `/runtime/watermark`: it is at least the end of the last window that closed.
+    pub fn watermark(&self) -> String {
+        format!(r#"{{"0":{}}}"#, self.watermark_ms.load(Ordering::Relaxed))
     }
 }
 
@@ -35,6 +41,7 @@ impl Observer for Figures {
 
     fn window_closed(&self, closed: &WindowClosed) {
         self.closed.fetch_add(1, Ordering::Relaxed);
+        self.watermark_ms.store(closed.end_ms, Ordering::Relaxed);
         self.read.fetch_add(closed.events, Ordering::Relaxed);
     }
 }

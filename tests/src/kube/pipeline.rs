@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 use wire::parse_duration;
 
 use super::container::{Place, Process};
@@ -17,7 +18,7 @@ use super::log::is_record;
 use super::pods::{container_status, pending, running};
 use super::store::{Key, NUMAFLOW};
 use super::trouble::{Buffers, PodTrouble};
-use super::{Inner, pod_address};
+use super::{Inner, numa, pod_address};
 
 /// Patience with processes that start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,6 +34,7 @@ struct Vertex {
     folder: TempDir,
     process: Option<Process>,
     address: std::net::Ipv4Addr,
+    numa: JoinSet<()>,
 }
 
 /// Why the data plane has stopped.
@@ -54,7 +56,7 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
         }
         deleted(&inner, &key).await;
         let stops = vertices.into_iter().map(|vertex| vertex.stop(&inner));
-        let mut stopping: tokio::task::JoinSet<()> = tokio::task::JoinSet::new();
+        let mut stopping: JoinSet<()> = JoinSet::new();
         for stop in stops {
             stopping.spawn(stop);
         }
@@ -154,8 +156,8 @@ async fn run(inner: &Arc<Inner>, key: &Key, object: &Value, vertices: &mut [Vert
     await_endpoint(inner, key, vertices).await;
     let figures = Arc::new(Figures::of(&key.name));
     for vertex in vertices.iter_mut() {
-        inner.pods.set_figures(&vertex.pod.name, Arc::clone(&figures));
         vertex.start(inner);
+        vertex.serve_figures(&figures);
     }
     let mut restarts = 0;
     loop {
@@ -425,7 +427,15 @@ impl Vertex {
             folder: tempfile::Builder::new().prefix("k").tempdir().expect("a folder"),
             process: None,
             address: pod_address(),
+            numa: JoinSet::new(),
         }
+    }
+
+    /// Numaflow's container serves beside the user's, as long as the pod lives.
+    fn serve_figures(&mut self, figures: &Arc<Figures>) {
+        let seen = Arc::clone(figures);
+        self.numa
+            .spawn(numa::serve(self.pod.name.clone(), self.address, seen));
     }
 
     fn variable(&self, name: &str) -> Option<String> {

@@ -1,4 +1,4 @@
-//! The pods beside their objects: addresses, logs, Numaflow's figures.
+//! The pods beside their objects: addresses and logs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 
-use super::figures::Figures;
 use super::log::Log;
 use super::store::{Key, Selectors};
 use super::{Inner, lock};
@@ -18,7 +17,6 @@ pub(super) struct Pods {
     previous: Mutex<BTreeMap<(String, String), Arc<Log>>>,
     waiting: Mutex<BTreeSet<String>>,
     addresses: Mutex<BTreeMap<String, Ipv4Addr>>,
-    figures: Mutex<BTreeMap<String, Arc<Figures>>>,
 }
 
 impl Pods {
@@ -63,18 +61,9 @@ impl Pods {
         lock(&self.addresses).insert(pod.to_owned(), address);
     }
 
-    pub fn figures(&self, pod: &str) -> Option<Arc<Figures>> {
-        lock(&self.figures).get(pod).map(Arc::clone)
-    }
-
-    pub fn set_figures(&self, pod: &str, figures: Arc<Figures>) {
-        lock(&self.figures).insert(pod.to_owned(), figures);
-    }
-
     /// A pod that has ended: nobody answers there any more, and its logs are whole.
     pub fn remove(&self, pod: &str) {
         lock(&self.addresses).remove(pod);
-        lock(&self.figures).remove(pod);
         for logs in [&self.logs, &self.previous] {
             let of_pod = |(name, _): &(String, String)| name == pod;
             for (_, log) in lock(logs).iter().filter(|(key, _)| of_pod(key)) {

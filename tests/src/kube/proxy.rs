@@ -9,12 +9,9 @@ use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use super::Inner;
 use super::log::{Log, is_record};
 use super::serve::{Call, refuse, stream_answer};
-use super::{Inner, figures};
-
-/// The port of Numaflow's own metrics.
-const NUMA_PORT: &str = "2469";
 
 /// How a log is asked for.
 struct Asked {
@@ -114,24 +111,12 @@ impl Asked {
 
 /// `pods/[SCHEME:]NAME:PORT/proxy/PATH`.
 pub(super) async fn forward(inner: &Arc<Inner>, call: &Call, headers: &HeaderMap, body: Bytes) -> Response {
-    let mut parts: Vec<&str> = call.key.name.split(':').collect();
-    if parts.len() == 3 {
-        parts.remove(0);
-    }
-    let [name, port] = parts.as_slice() else {
-        return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the proxy needs NAME:PORT");
+    let parts: Vec<&str> = call.key.name.split(':').collect();
+    let (scheme, name, port) = match parts.as_slice() {
+        [name, port] => ("http", name, port),
+        [scheme, name, port] => (*scheme, name, port),
+        _ => return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the proxy needs NAME:PORT"),
     };
-    if *port == NUMA_PORT && call.rest == "metrics" {
-        let text = inner.pods.figures(name).map(|seen| figures::text(name, &seen));
-        return match text {
-            Some(text) => text.into_response(),
-            None => refuse(
-                StatusCode::NOT_FOUND,
-                "NotFound",
-                &format!("pods \"{name}\" not found"),
-            ),
-        };
-    }
     let address = match call.key.resource.as_str() {
         "services" => inner.service_address(&call.key.namespace, name, port.parse().ok()),
         _ => inner.pods.address(name).map(|ip| format!("{ip}:{port}")),
@@ -150,7 +135,7 @@ pub(super) async fn forward(inner: &Arc<Inner>, call: &Call, headers: &HeaderMap
     };
     let mut request = inner
         .http
-        .request(method, format!("http://{address}/{}", call.rest))
+        .request(method, format!("{scheme}://{address}/{}", call.rest))
         .body(body);
     if let Some(media) = headers.get(header::CONTENT_TYPE) {
         request = request.header(header::CONTENT_TYPE, media);
