@@ -11,11 +11,14 @@ use experiment::predict::predict as predict_trial;
 use experiment::{machine, report};
 
 pub use self::clean::clean;
+pub use self::collect::collect;
 pub use self::run::run;
 pub use self::verify::verify;
 use crate::Cli;
 
 mod clean;
+mod collect;
+mod job;
 mod run;
 mod verify;
 

@@ -2,8 +2,10 @@
 //! there has an owner, is cleaned up by whoever comes next, and is explained where it fails.
 
 pub mod clean;
+pub mod collect;
 pub mod diagnosis;
 mod error;
+pub mod job;
 pub mod own;
 pub mod verify;
 
@@ -40,6 +42,8 @@ pub struct Cluster {
     pub client: kube::Client,
     /// The namespace of everything that is created.
     pub namespace: String,
+    /// Whether this runs in a pod of the cluster, by the pod's credentials.
+    pub inside: bool,
 }
 
 impl Cluster {
@@ -51,13 +55,18 @@ impl Cluster {
     pub async fn connect(context: Option<&str>, namespace: Option<&str>) -> Result<Self, ClusterError> {
         // Fails only where a provider has been chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut config = configuration(context).await?;
+        let inside = context.is_none() && inside();
+        let mut config = configuration(context, inside).await?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
         let client = kube::Client::try_from(config).map_err(ClusterError::client)?;
-        Ok(Self { client, namespace })
+        Ok(Self {
+            client,
+            namespace,
+            inside,
+        })
     }
 
     /// Objects of a kind that `k8s-openapi` knows, in the namespace.
@@ -85,9 +94,13 @@ pub fn numaflow(kind: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&kind, &plural)
 }
 
-async fn configuration(context: Option<&str>) -> Result<Config, ClusterError> {
-    let inside = env::var_os("KUBERNETES_SERVICE_HOST").is_some() && env::var_os("KUBECONFIG").is_none();
-    if inside && context.is_none() {
+/// Whether this is a pod, and nothing points to another cluster.
+fn inside() -> bool {
+    env::var_os("KUBERNETES_SERVICE_HOST").is_some() && env::var_os("KUBECONFIG").is_none()
+}
+
+async fn configuration(context: Option<&str>, inside: bool) -> Result<Config, ClusterError> {
+    if inside {
         return Config::incluster().map_err(|error| ClusterError::Configure {
             setting: "service account",
             what: vertex::one_line(&error),

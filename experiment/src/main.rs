@@ -25,6 +25,7 @@ Examples:
   experiment run plans/classic.yaml --only async  only the trials whose id contains `async`
   experiment run plans/quick.yaml --udf-command 'python3 udf.py' --out out/python
   experiment run plans/quick.yaml --endpoint-url http://127.0.0.1:9888   measure against your own endpoint
+  experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
   experiment predict plans/classic.yaml           what to expect, without running anything
   experiment report out/quick                     draw the report again from its journal
 
@@ -33,7 +34,7 @@ Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wr
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the trials of a plan and write journal and report
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     /// Print what is expected of every trial of a plan, without running it
     Predict {
         /// The plan
@@ -44,6 +45,8 @@ enum Command {
         /// The folder that `run` wrote to
         folder: PathBuf,
     },
+    /// Bring the journal of an experiment that runs as a Job in a cluster, and draw its report
+    Collect(CollectArgs),
     /// Remove from a cluster what runs left there that were killed
     Clean(CleanArgs),
     /// Wait until the count of records of a pipeline's sink rises
@@ -79,9 +82,20 @@ struct RunArgs {
     /// Your own endpoint instead of ours: every call is `GET URL/ping?delay=…`
     #[arg(long, env = "ENDPOINT_URL", value_name = "URL")]
     endpoint_url: Option<EndpointUrl>,
-    /// How long the processes of a trial may take to become ready
-    #[arg(long, env = "PATIENCE", value_name = "DURATION", default_value = "10s", value_parser = wire::parse_duration)]
-    patience: Duration,
+    /// How long what runs for a trial may take to become ready [default: 10s; in a cluster 3m]
+    #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
+    patience: Option<Duration>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// In a Job of the cluster: its name. What is created belongs to it, and the journal goes to standard output
+    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    job: Option<String>,
+    /// In a cluster: what trials are made of, rendered by the chart [default: built in]
+    #[arg(long, env = "BASE", value_name = "FILE")]
+    base: Option<PathBuf>,
+    /// In a cluster: the image of all our containers [default: the base's]
+    #[arg(long, value_name = "IMAGE")]
+    image: Option<String>,
 }
 
 /// Which cluster.
@@ -93,6 +107,22 @@ struct ClusterArgs {
     /// Context of the kubeconfig [default: the current one, or the credentials of the pod that this runs in]
     #[arg(long, env = "CONTEXT", value_name = "NAME")]
     context: Option<String>,
+}
+
+/// What to bring.
+#[derive(Debug, Args)]
+struct CollectArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The Job, or the beginning of its name
+    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    job: String,
+    /// Folder for journal and report
+    #[arg(long, env = "OUT", value_name = "DIR")]
+    out: PathBuf,
+    /// How long to wait for the end of the experiment
+    #[arg(long, env = "WITHIN", value_name = "DURATION", default_value = "1h", value_parser = wire::parse_duration)]
+    within: Duration,
 }
 
 /// What to remove.
@@ -123,13 +153,16 @@ struct VerifyArgs {
 enum EngineKind {
     /// On this machine, with an embedded data plane
     Local,
+    /// In Kubernetes, by Numaflow
+    Cluster,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run(args) => cli::run(args),
+        Command::Run(args) => cli::run(*args),
         Command::Predict { plan } => cli::predict(&plan),
         Command::Report { folder } => cli::report(&folder),
+        Command::Collect(args) => cli::collect(args),
         Command::Clean(args) => cli::clean(args),
         Command::Verify(args) => cli::verify(args),
         Command::Completions { shell } => cli::completions(shell),

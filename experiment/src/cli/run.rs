@@ -1,8 +1,12 @@
 //! `experiment run`: what must be right before the first trial, the run itself, and what its end means.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use experiment::cluster::Cluster;
+use experiment::engine::cluster::base::Base;
+use experiment::engine::cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use experiment::engine::local::{LocalConfig, LocalEngine};
 use experiment::engine::{Engine, EngineError};
 use experiment::journal::{self, Journal, JournalLine, RunFacts};
@@ -14,8 +18,15 @@ use experiment::{machine, progress};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use super::{Failure, journal_failure, read_plan, write_report, wrong_use};
+use super::job::JobRun;
+use super::{Failure, cluster_failure, journal_failure, read_plan, write_report, wrong_use};
 use crate::{EngineKind, RunArgs};
+
+/// How long processes may take to become ready where nothing else is said.
+const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a pipeline may take to run in a cluster where nothing else is said: images may have to be pulled.
+const CLUSTER_PATIENCE: Duration = Duration::from_secs(180);
 
 /// The exit status after a second Ctrl-C: 128 and the signal's number.
 const EXIT_STOPPED: i32 = 130;
@@ -32,25 +43,48 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
     let (plan, text) = read_plan(&args.plan)?;
     let trials = plan.trials();
     let wanted = wanted(&trials, args.only.as_deref())?;
-    let mut engine = engine(&args, &plan)?;
-    engine.check(&wanted).await.map_err(engine_failure)?;
-    let out = args
-        .out
-        .clone()
-        .unwrap_or_else(|| Path::new("out").join(&plan.name));
+    let job = job_run(&args, &wanted, &text).await?;
+    let out = args.out.clone().unwrap_or_else(|| match &job {
+        Some(job) => job.folder(),
+        None => Path::new("out").join(&plan.name),
+    });
+    let ran = run_into(&args, (&plan, text), &wanted, &out).await;
+    let Some(job) = job else { return ran };
+    // What failed first is what is said last.
+    match (ran, job.publish(&out).await) {
+        (Err(ran), Err(publishing)) => {
+            progress::say(&vertex::one_line(publishing.error.as_ref()));
+            Err(ran)
+        }
+        (ran, published) => ran.and(published),
+    }
+}
+
+/// Runs the trials; journal and report go to `out`.
+async fn run_into(
+    args: &RunArgs,
+    (plan, text): (&Plan, String),
+    wanted: &[Trial],
+    out: &Path,
+) -> Result<(), Failure> {
+    let mut engine = engine(args, plan).await?;
+    engine.check(wanted).await.map_err(engine_failure)?;
     let facts = RunFacts {
         plan_name: plan.name.clone(),
         plan_text: text,
-        trials: trials.len(),
+        trials: plan.trials().len(),
         engine: engine.name().to_owned(),
         started_us: wire::Clock::start().now_us(),
-        machine: facts_of_run(&args),
+        machine: facts_of_run(args)
+            .into_iter()
+            .chain(engine.facts().await)
+            .collect(),
         command: command_line(),
     };
-    let mut journal = Journal::open(&out, facts, args.resume).map_err(journal_failure)?;
+    let mut journal = Journal::open(out, facts, args.resume).map_err(journal_failure)?;
 
     let interrupted = interruptions().context("cannot listen to signals")?;
-    let missing = remaining(&wanted, journal.lines());
+    let missing = remaining(wanted, journal.lines());
     let progress = progress::on_stderr();
     let end = run_trials(
         &missing,
@@ -67,7 +101,7 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
         .iter()
         .any(|line| matches!(line, JournalLine::Trial(_)))
     {
-        write_report(&out, journal.lines())?;
+        write_report(out, journal.lines())?;
     }
     if let RunEnd::Interrupted { missing } = end {
         let error = anyhow!(
@@ -75,24 +109,57 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
         );
         return Err(error.into());
     }
-    verdict(&wanted, journal.lines())
+    verdict(wanted, journal.lines())
 }
 
-fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+/// The Job that the run belongs to; its environment names it to programs that run elsewhere too.
+async fn job_run(args: &RunArgs, wanted: &[Trial], plan_text: &str) -> Result<Option<JobRun>, Failure> {
+    let (Some(name), EngineKind::Cluster) = (&args.job, args.engine) else {
+        return Ok(None);
+    };
+    let (context, namespace) = (args.cluster.context.as_deref(), args.cluster.namespace.as_deref());
+    let cluster = Cluster::connect(context, namespace)
+        .await
+        .map_err(cluster_failure)?;
+    JobRun::new(cluster, name.clone(), wanted, plan_text).map(Some)
+}
+
+async fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
     match args.engine {
-        EngineKind::Local => {
-            let own = std::env::current_exe().context("cannot tell where this program is")?;
-            let config = LocalConfig {
-                cut_off: plan.cut_off,
-                patience: args.patience,
-                udf_command: args.udf_command.clone(),
-                endpoint_url: args.endpoint_url.clone(),
-            };
-            let folder = own.parent().unwrap_or(Path::new("."));
-            let engine = LocalEngine::new(folder, config).map_err(|error| engine_failure(error.into()))?;
-            Ok(Box::new(engine))
-        }
+        EngineKind::Local => local_engine(args, plan),
+        EngineKind::Cluster => cluster_engine(args, plan).await,
     }
+}
+
+fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let config = LocalConfig {
+        cut_off: plan.cut_off,
+        patience: args.patience.unwrap_or(LOCAL_PATIENCE),
+        udf_command: args.udf_command.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+    };
+    let folder = own.parent().unwrap_or(Path::new("."));
+    let engine = LocalEngine::new(folder, config).map_err(|error| engine_failure(error.into()))?;
+    Ok(Box::new(engine))
+}
+
+async fn cluster_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+    let base = Base::read(args.base.as_deref()).map_err(|error| engine_failure(error.into()))?;
+    let (context, namespace) = (args.cluster.context.as_deref(), args.cluster.namespace.as_deref());
+    let cluster = Cluster::connect(context, namespace).await;
+    let cluster = cluster.map_err(|error| engine_failure(ClusterEngineError::from(error).into()))?;
+    let config = ClusterConfig {
+        cut_off: plan.cut_off,
+        patience: args.patience.unwrap_or(CLUSTER_PATIENCE),
+        udf_command: args.udf_command.clone(),
+        endpoint_url: args.endpoint_url.clone(),
+        base,
+        image: args.image.clone(),
+        job: args.job.clone(),
+    };
+    let engine = ClusterEngine::new(cluster, config).map_err(engine_failure)?;
+    Ok(Box::new(engine))
 }
 
 /// The trials whose id contains `only`.

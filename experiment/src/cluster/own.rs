@@ -103,8 +103,8 @@ impl Owner {
             });
         };
         Ok(Self {
+            run_id: id_of_job(job.metadata.uid.as_deref().unwrap_or_default()),
             reference: reference("batch/v1", "Job", name, job.metadata.uid),
-            run_id: fresh_id(),
             held: None,
         })
     }
@@ -192,6 +192,13 @@ fn fresh_id() -> String {
         char::from(letter)
     };
     (0..ID_LENGTH).map(|_| letter()).collect()
+}
+
+/// The id of the run in a Job, always the same: the beginning of the Job's uid, which is random (a version 4 UUID).
+fn id_of_job(uid: &str) -> String {
+    let letters = uid.chars().filter(char::is_ascii_alphanumeric);
+    let letters = letters.map(|letter| letter.to_ascii_lowercase());
+    letters.chain(std::iter::repeat('0')).take(ID_LENGTH).collect()
 }
 
 async fn create(api: &Api<Lease>) -> Result<(String, Lease), ClusterError> {
@@ -317,6 +324,8 @@ mod tests {
             assert!(id.bytes().all(|byte| ID_LETTERS.contains(&byte)), "{id}");
         }
         assert_eq!(lease_name("ab12cd"), "async-reduce-ab12cd");
+        assert_eq!(id_of_job("0F3c-9a1b-77"), "0f3c9a");
+        assert_eq!(id_of_job("u1"), "u10000");
     }
 
     #[test]
