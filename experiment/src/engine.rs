@@ -9,6 +9,7 @@ use wire::{Latencies, OutcomeCounts};
 use crate::outcome::{Cost, Instruments, Ledger, TrialEnd, WindowResult};
 use crate::trial::Trial;
 
+pub mod cluster;
 pub mod local;
 mod sequence;
 mod windows;
@@ -19,6 +20,9 @@ pub enum EngineError {
     /// On this machine.
     #[error(transparent)]
     Local(#[from] local::LocalError),
+    /// In Kubernetes.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterEngineError),
 }
 
 impl EngineError {
@@ -26,13 +30,14 @@ impl EngineError {
     pub fn is_wrong_use(&self) -> bool {
         match self {
             Self::Local(error) => error.is_wrong_use(),
+            Self::Cluster(error) => error.is_wrong_use(),
         }
     }
 }
 
 /// Runs trials, one at a time.
 #[async_trait]
-pub trait Engine: Send {
+pub trait Engine: Send + Sync {
     /// Its name on the command line and in the journal.
     fn name(&self) -> &'static str;
 

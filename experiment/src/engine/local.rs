@@ -28,6 +28,8 @@ mod process;
 mod watch;
 
 pub use error::LocalError;
+pub(super) use flags::udf_settings;
+pub(super) use own_endpoint::ask_only_for_delays;
 pub use own_endpoint::{EndpointUrl, EndpointUrlError};
 
 /// Between two looks for the first event's due time.

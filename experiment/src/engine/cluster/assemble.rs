@@ -1,0 +1,117 @@
+//! From what was seen of a trial in the cluster to what is kept of it. No clock and no network here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use wire::{EndpointStats, GeneratorStats, Workload};
+
+use crate::engine::Observation;
+use crate::engine::windows::{
+    ByWindow, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+};
+use crate::ledger::{self, Drops};
+use crate::outcome::{Cost, TrialEnd, WindowResult};
+use crate::trial::TrialSettings;
+
+/// What a trial left behind.
+pub(super) struct Evidence {
+    /// When event 0 was due, milliseconds since the epoch: the start of the first window.
+    pub t0_ms: u64,
+    /// What has arrived at the sink.
+    pub arrivals: ByWindow,
+    /// The starts of the windows that have a record of every key.
+    pub complete: BTreeSet<u64>,
+    /// The generator's account.
+    pub generator: GeneratorStats,
+    /// The endpoint's account; absent where the calls went elsewhere.
+    pub endpoint: Option<EndpointStats>,
+    /// Events that Numaflow dropped.
+    pub dropped: u64,
+    /// Numaflow's own figures, by name.
+    pub figures: BTreeMap<String, u64>,
+    /// What the UDF used; absent where it does not tell.
+    pub usage: Option<Usage>,
+    /// What happened that makes counters untrue, in words.
+    pub voided: Vec<String>,
+}
+
+/// What the UDF's process used during the trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Processor time, µs.
+    pub cpu_us: u64,
+    /// Highest resident memory seen, bytes.
+    pub peak_memory_bytes: u64,
+}
+
+/// Draws everything up.
+pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observation {
+    let Evidence {
+        t0_ms,
+        arrivals,
+        complete,
+        generator,
+        endpoint,
+        dropped,
+        figures,
+        usage,
+        voided,
+    } = evidence;
+    let window_ms = window_ms(settings);
+    let windows: Vec<WindowResult> = window_starts(settings, t0_ms)
+        .into_iter()
+        .zip(0u32..)
+        .map(|(window_start_ms, index)| WindowResult {
+            index,
+            warmup: index < settings.warmup,
+            window_start_ms,
+            measured: arrivals
+                .get(&window_start_ms)
+                .filter(|_| complete.contains(&window_start_ms))
+                .map(|arrivals| measure(arrivals, None, window_start_ms, window_ms)),
+        })
+        .collect();
+    let records = records(&arrivals);
+    let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
+    let closed = closed(&arrivals, &complete, &generator);
+    let ledger = (!records_missing(&arrivals)).then(|| {
+        let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);
+        ledger.errors.extend(voided);
+        ledger
+    });
+    let attempts = records.iter().map(|record| record.attempts).sum();
+    let calls = match &endpoint {
+        Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
+        _ => attempts,
+    };
+    let censored = windows.iter().any(|window| window.measured.is_none());
+    Observation {
+        end: match censored {
+            true => TrialEnd::CutOff,
+            false => TrialEnd::Completed,
+        },
+        windows,
+        ledger,
+        outcomes,
+        latency,
+        slot_wait,
+        cost: usage.map(|usage| Cost {
+            cpu_us: usage.cpu_us,
+            calls,
+            peak_memory_bytes: usage.peak_memory_bytes,
+            peak_threads: 0,
+        }),
+        instruments: Some(instruments(generator, endpoint, &arrivals, figures)),
+    }
+}
+
+/// The windows that can give no more records: those that are complete, and those before one that has a record, because
+/// Numaflow closes windows one after another.
+fn closed(arrivals: &ByWindow, complete: &BTreeSet<u64>, generator: &GeneratorStats) -> BTreeSet<u64> {
+    let last = arrivals.keys().next_back().copied().unwrap_or(0);
+    let sent = generator.windows.iter().map(|window| window.window_start_ms);
+    sent.filter(|start_ms| *start_ms < last || complete.contains(start_ms))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+use proptest::prelude::*;
+
+use super::*;
+
+/// As Numaflow's data plane writes it (`CORE/metrics/mod.rs`, by prometheus-client).
+const METRICS: &str = r#"# HELP forwarder_data_read Total number of Data Messages Read.
+# TYPE forwarder_data_read counter
+forwarder_data_read_total{vertex="udf",pipeline="p",vertex_type="ReduceUDF",replica="0",partition_name="p-udf-0"} 700
+forwarder_data_read_total{vertex="udf",pipeline="p",vertex_type="ReduceUDF",replica="1",partition_name="p-udf-1"} 300
+# TYPE forwarder_drop counter
+forwarder_drop_total{vertex="udf",reason="late-message"} 3
+forwarder_drop_total{vertex="udf",reason="old-message-popped-up"} 4
+forwarder_drop_total{vertex="udf",reason="old-message-popped-up",replica="1"} 1
+reduce_closed_windows_total{vertex="udf"} 12
+reduce_active_windows{vertex="udf"} 1
+isb_jetstream_buffer_soft_usage{buffer_name="a"} 0.25
+isb_jetstream_buffer_soft_usage{buffer_name="b"} 0.5
+isb_jetstream_write_error_total{reason="say \"no\", }"} 2
+# EOF
+"#;
+
+#[test]
+fn the_figures_of_a_reduce_vertex_have_clear_names() {
+    let expected = [
+        ("numaflow_udf_buffer_use_permille", 500),
+        ("numaflow_udf_dropped_late_message", 3),
+        ("numaflow_udf_dropped_old_message_popped_up", 5),
+        ("numaflow_udf_read", 1_000),
+        ("numaflow_udf_read_errors", 0),
+        ("numaflow_udf_windows_closed", 12),
+        ("numaflow_udf_windows_open", 1),
+        ("numaflow_udf_write_errors", 2),
+    ];
+    let found = of_vertex("udf", METRICS);
+    let found: Vec<_> = found
+        .iter()
+        .map(|(name, count)| (name.as_str(), *count))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(dropped(METRICS), 8);
+    assert_eq!(dropped("# EOF\n"), 0);
+}
+
+#[test]
+fn a_label_may_have_any_text() {
+    let found = sample(r#"m_total{a="x\"y\\z\n, }",b=""} 7 1234"#).unwrap();
+    assert_eq!(found.name, "m_total");
+    assert_eq!(found.label("a"), "x\"y\\z\n, }");
+    assert_eq!((found.label("b"), found.label("c")), ("", ""));
+    assert_eq!(found.value, 7.0);
+}
+
+#[test]
+fn a_process_tells_of_both_or_is_not_measured() {
+    let both = "process_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 1048576\n";
+    assert_eq!(process(both), Some((1.5, 1_048_576)));
+    assert_eq!(process("process_cpu_seconds_total 1.5\n"), None);
+}
+
+#[test]
+fn a_watermark_is_that_of_the_partition_furthest_behind() {
+    assert_eq!(
+        watermark_ms(r#"{"0":1795425376396,"1":1795425376000}"#),
+        Some(1_795_425_376_000)
+    );
+    assert_eq!(watermark_ms(r#"{"0":1795425376396,"1":-1}"#), None);
+    assert_eq!((watermark_ms("{}"), watermark_ms("no")), (None, None));
+}
+
+proptest! {
+    #[test]
+    fn no_text_panics(text in "[a-z_]{0,4}[{]?[a-z=\",\\\\}]{0,12}[ ]?[0-9.e+-]{0,6}") {
+        let _ = of_vertex("udf", &text);
+        let _ = watermark_ms(&text);
+    }
+}
