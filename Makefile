@@ -9,16 +9,24 @@ IMAGE       ?= async-reduce
 TAG         ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 IMAGE_BUILD ?= docker build
 
+RELEASE   ?= experiment
+NAMESPACE ?= default
+
 .DEFAULT_GOAL := help
-.PHONY: help experiment build image test test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests verify test test-chart test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
 	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment), IMAGE=name TAG=version IMAGE_BUILD=command (for image)"
+	@echo "          RELEASE=name NAMESPACE=name HELM_ARGS='--set …' (for experiment-cluster)"
 
 experiment: build ## build and run PLAN (default plans/quick.yaml, under a minute); prints where the report is
 	target/release/experiment run $(PLAN) --out $(OUT)
+
+experiment-cluster: build ## run PLAN as a Job by the chart in the cluster that kubectl points to, and draw its report (needs Helm)
+	@helm=$$(tests/chart/helm-path) && HELM=$$helm RELEASE=$(RELEASE) NAMESPACE=$(NAMESPACE) IMAGE=$(IMAGE) TAG=$(TAG) \
+		plans/in-cluster $(PLAN) $(OUT) $(HELM_ARGS)
 
 build: toolchain ## build the programs, optimised, into target/release
 	$(CARGO) build --release --locked --workspace --bins
@@ -27,9 +35,20 @@ image: ## build the container image IMAGE:TAG with IMAGE_BUILD (default `docker 
 	@command -v $(firstword $(IMAGE_BUILD)) >/dev/null || { echo "make: '$(firstword $(IMAGE_BUILD))' is not installed: install Docker, or name another builder, e.g. make image IMAGE_BUILD='podman build'" >&2; exit 1; }
 	$(IMAGE_BUILD) --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) -t $(IMAGE):$(TAG) .
 
+manifests: ## render the chart into manifests/ (needs Helm)
+	@helm=$$(tests/chart/helm-path) && manifests/render "$$helm" manifests
+
+verify: ## render the manifests again and fail on any difference (needs Helm)
+	@helm=$$(tests/chart/helm-path) && rm -rf target/manifests && manifests/render "$$helm" target/manifests
+	@diff -r --exclude=README.md --exclude=render target/manifests manifests || { echo "make: manifests/ is not what the chart renders: run 'make manifests' and commit the result" >&2; exit 1; }
+
 test: toolchain ## run all tests that need nothing but Rust
 	$(CARGO) build --locked --workspace --all-targets
 	$(CARGO) test --locked --workspace
+
+test-chart: toolchain verify ## lint the chart, render every file under helm/ci and doubt the result (needs Helm)
+	@helm=$$(tests/chart/helm-path) && tests/chart/run "$$helm" target/chart
+	$(CARGO) run --locked --quiet --package tests --example check_manifests -- target/chart tests/chart/expect
 
 test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)
 	$(CARGO) build --locked --workspace --all-targets

@@ -1,9 +1,8 @@
-//! The rendered manifests as they are committed, and what the chart promises about its values. Needs no Helm: renders
-//! are refreshed by `make manifests` and compared by `make verify`; `make test-chart` renders the chart itself.
+//! The rendered manifests as they are committed. Needs no Helm: renders are refreshed by `make manifests` and compared
+//! by `make verify`; `make test-chart` renders the chart itself.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -341,92 +340,4 @@ fn objects_inside_a_config_map_are_checked_too() {
             .any(|fault| fault.contains("base.yaml: Pod/p") && fault.contains("hostPID")),
         "{found:#?}"
     );
-}
-
-/// Every leaf of an object, by path; objects that are empty by default, lists and nulls are leaves.
-fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
-    match value.as_object().filter(|object| !object.is_empty()) {
-        Some(object) => object
-            .iter()
-            .for_each(|(key, value)| leaves(value, &format!("{path}/{key}"), found)),
-        None => {
-            found.insert(path.to_owned(), value.clone());
-        }
-    }
-}
-
-/// The values that the schema names, and those whose inside it leaves to Kubernetes.
-fn of_schema(schema: &Value, path: &str, named: &mut BTreeSet<String>) {
-    match schema["properties"]
-        .as_object()
-        .filter(|_| schema["additionalProperties"] == false)
-    {
-        Some(properties) => properties
-            .iter()
-            .for_each(|(key, value)| of_schema(value, &format!("{path}/{key}"), named)),
-        None => {
-            named.insert(path.to_owned());
-        }
-    }
-}
-
-#[test]
-fn schema_and_values_name_the_same() {
-    let schema = yaml(&root("helm/values.schema.json"));
-    let mut named = BTreeSet::new();
-    of_schema(&schema, "", &mut named);
-    named.remove("/global");
-    let values = yaml(&root("helm/values.yaml"));
-    for path in &named {
-        assert!(values.pointer(path).is_some(), "values.yaml has no {path}");
-    }
-    let mut set = BTreeMap::new();
-    leaves(&values, "", &mut set);
-    for path in set.keys() {
-        let known = named
-            .iter()
-            .any(|name| path == name || path.starts_with(&format!("{name}/")));
-        assert!(known, "values.schema.json has no {path}");
-    }
-}
-
-#[test]
-fn every_value_has_its_comment() {
-    let text = std::fs::read_to_string(root("helm/values.yaml")).unwrap();
-    let schema = yaml(&root("helm/values.schema.json"));
-    let mut named = BTreeSet::new();
-    of_schema(&schema, "", &mut named);
-    let mut path: Vec<(usize, &str)> = Vec::new();
-    let mut commented = false;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        if line.trim_start().starts_with('#') {
-            commented |= line.trim_start().starts_with("# -- ");
-            continue;
-        }
-        let Some((key, _)) = line.trim_start().split_once(':') else {
-            commented = false;
-            continue;
-        };
-        path.retain(|(at, _)| *at < indent);
-        path.push((indent, key));
-        let full: String = path.iter().map(|(_, key)| format!("/{key}")).collect();
-        // One comment tells of both ends of a range.
-        let told = commented || full == "/sink/scale/min" || full == "/sink/scale/max";
-        assert!(told || !named.contains(&full), "{full} has no comment");
-        commented = false;
-    }
-}
-
-#[test]
-fn every_option_is_rendered_by_some_file_of_values() {
-    let mut set = BTreeMap::new();
-    leaves(&yaml(&root("helm/values.yaml")), "", &mut set);
-    let files = files("helm/ci", "-values.yaml");
-    assert!(files.len() >= 5, "{files:?}");
-    let files: Vec<Value> = files.iter().map(|file| yaml(file)).collect();
-    for (path, default) in set {
-        let changed = |file: &Value| file.pointer(&path).is_some_and(|value| *value != default);
-        assert!(files.iter().any(changed), "no file in helm/ci changes {path}");
-    }
 }

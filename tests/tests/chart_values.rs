@@ -1,0 +1,175 @@
+//! What the chart promises beside its renders: a comment, a place in the schema and a test file for every value, and a
+//! dashboard of metrics that the programs really have.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tests::{Running, binary};
+use tokio::process::Command;
+
+fn root(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+fn yaml(path: &Path) -> Value {
+    serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Every leaf of an object, by path; objects that are empty by default, lists and nulls are leaves.
+fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
+    match value.as_object().filter(|object| !object.is_empty()) {
+        Some(object) => object
+            .iter()
+            .for_each(|(key, value)| leaves(value, &format!("{path}/{key}"), found)),
+        None => {
+            found.insert(path.to_owned(), value.clone());
+        }
+    }
+}
+
+/// The values that the schema names, and those whose inside it leaves to Kubernetes.
+fn of_schema(schema: &Value, path: &str, named: &mut BTreeSet<String>) {
+    match schema["properties"]
+        .as_object()
+        .filter(|_| schema["additionalProperties"] == false)
+    {
+        Some(properties) => properties
+            .iter()
+            .for_each(|(key, value)| of_schema(value, &format!("{path}/{key}"), named)),
+        None => {
+            named.insert(path.to_owned());
+        }
+    }
+}
+
+#[test]
+fn schema_and_values_name_the_same() {
+    let schema = yaml(&root("helm/values.schema.json"));
+    let mut named = BTreeSet::new();
+    of_schema(&schema, "", &mut named);
+    named.remove("/global");
+    let values = yaml(&root("helm/values.yaml"));
+    for path in &named {
+        assert!(values.pointer(path).is_some(), "values.yaml has no {path}");
+    }
+    let mut set = BTreeMap::new();
+    leaves(&values, "", &mut set);
+    for path in set.keys() {
+        let known = named
+            .iter()
+            .any(|name| path == name || path.starts_with(&format!("{name}/")));
+        assert!(known, "values.schema.json has no {path}");
+    }
+}
+
+#[test]
+fn every_value_has_its_comment() {
+    let text = std::fs::read_to_string(root("helm/values.yaml")).unwrap();
+    let schema = yaml(&root("helm/values.schema.json"));
+    let mut named = BTreeSet::new();
+    of_schema(&schema, "", &mut named);
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    let mut commented = false;
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start().len();
+        if line.trim_start().starts_with('#') {
+            commented |= line.trim_start().starts_with("# -- ");
+            continue;
+        }
+        let Some((key, _)) = line.trim_start().split_once(':') else {
+            commented = false;
+            continue;
+        };
+        path.retain(|(at, _)| *at < indent);
+        path.push((indent, key));
+        let full: String = path.iter().map(|(_, key)| format!("/{key}")).collect();
+        // One comment tells of both ends of a range.
+        let told = commented || full == "/sink/scale/min" || full == "/sink/scale/max";
+        assert!(told || !named.contains(&full), "{full} has no comment");
+        commented = false;
+    }
+}
+
+#[test]
+fn every_option_is_rendered_by_some_file_of_values() {
+    let mut options = BTreeSet::new();
+    of_schema(&yaml(&root("helm/values.schema.json")), "", &mut options);
+    let defaults = yaml(&root("helm/values.yaml"));
+    let folder = std::fs::read_dir(root("helm/ci")).unwrap();
+    let files: Vec<Value> = folder.map(|entry| yaml(&entry.unwrap().path())).collect();
+    for option in options {
+        let changed = |file: &Value| {
+            let value = file.pointer(&option);
+            value.is_some() && value != defaults.pointer(&option)
+        };
+        assert!(files.iter().any(changed), "no file in helm/ci changes {option}");
+    }
+}
+
+/// The text of `/metrics` at an address.
+async fn metrics(address: std::net::SocketAddr) -> String {
+    // Fails where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
+    answer.text().await.unwrap()
+}
+
+/// Names of the metrics in an expression that begin like our programs' own.
+fn metrics_in(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words.filter(|word| {
+        let program = word.split_once('_').map(|(program, _)| program);
+        program.is_some_and(|program| ["generator", "udf", "sink", "endpoint", "process"].contains(&program))
+    })
+}
+
+#[tokio::test]
+async fn the_dashboard_shows_metrics_that_the_programs_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut had = String::new();
+    let mut running = Vec::new();
+    for program in ["generator", "udf", "sink"] {
+        let mut command = Command::new(binary(program));
+        command
+            .arg("--socket")
+            .arg(folder.path().join(format!("{program}.sock")));
+        command
+            .arg("--server-info")
+            .arg(folder.path().join(format!("{program}.info")));
+        let (process, address) = Running::spawn_telling(command).await;
+        had += &metrics(address).await;
+        running.push(process);
+    }
+    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    had += &metrics(endpoint.address().await).await;
+
+    let families: BTreeSet<&str> = had
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let dashboard = yaml(&root("helm/dashboards/async-reduce.json"));
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let expressions: Vec<&str> = targets.map(|target| target["expr"].as_str().unwrap()).collect();
+    let shown: BTreeSet<&str> = expressions
+        .iter()
+        .flat_map(|expression| metrics_in(expression))
+        .collect();
+    assert!(shown.len() > 15, "{shown:?}");
+    for metric in shown {
+        let family = metric
+            .strip_suffix("_bucket")
+            .or(metric.strip_suffix("_total"))
+            .unwrap_or(metric);
+        assert!(
+            families.contains(family),
+            "no program has {metric}; they have {families:?}"
+        );
+    }
+}
