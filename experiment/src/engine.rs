@@ -62,6 +62,11 @@ pub trait Engine: Send + Sync {
     /// Where the trial could not be run to its end; the next one may still succeed.
     async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError>;
 
+    /// Why no more trials can be run, where that is so: asked after each of them.
+    fn stopped(&self) -> Option<EngineError> {
+        None
+    }
+
     /// Takes away what is left of the run: called once, after the last trial or when the run was interrupted in the
     /// midst of one. It takes a bounded time.
     ///

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use wire::Clock;
 
-use crate::engine::{Engine, TrialProgress};
+use crate::engine::{Engine, EngineError, TrialProgress};
 use crate::journal::{Journal, JournalError, JournalLine, latest};
 use crate::machine;
 use crate::outcome::{TrialEnd, TrialOutcome};
 use crate::predict::predict;
-use crate::progress::say;
 use crate::trial::Trial;
 
 /// Hears how far a run is.
@@ -24,7 +23,7 @@ pub trait Progress: TrialProgress {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum RunEnd {
     /// Every trial has an outcome.
     Finished,
@@ -32,6 +31,13 @@ pub enum RunEnd {
     Interrupted {
         /// Trials without an outcome, the abandoned one included.
         missing: usize,
+    },
+    /// The engine cannot go on.
+    Stopped {
+        /// Trials without an outcome.
+        missing: usize,
+        /// Why it cannot.
+        why: EngineError,
     },
 }
 
@@ -50,27 +56,12 @@ pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Tria
         .collect()
 }
 
-/// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs.
-///
-/// However it ends, the engine takes away what is left; where it cannot, that is said on stderr.
+/// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs. However it
+/// ends, what is left is the engine's to take away ([`Engine::finish`]).
 ///
 /// # Errors
 /// Where the journal cannot be written: nothing more is run then.
 pub async fn run(
-    trials: &[&Trial],
-    engine: &mut dyn Engine,
-    journal: &mut Journal,
-    progress: &dyn Progress,
-    interrupted: impl Future<Output = ()>,
-) -> Result<RunEnd, JournalError> {
-    let end = run_trials(trials, engine, journal, progress, interrupted).await;
-    if let Err(error) = engine.finish().await {
-        say(&format!("experiment: {}", vertex::one_line(&error)));
-    }
-    end
-}
-
-async fn run_trials(
     trials: &[&Trial],
     engine: &mut dyn Engine,
     journal: &mut Journal,
@@ -90,6 +81,10 @@ async fn run_trials(
         };
         journal.append(JournalLine::Trial(Box::new(outcome.clone())))?;
         progress.trial_ended(&outcome);
+        if let Some(why) = engine.stopped() {
+            let missing = trials.len() - index - 1;
+            return Ok(RunEnd::Stopped { missing, why });
+        }
     }
     Ok(RunEnd::Finished)
 }

@@ -48,15 +48,28 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
         Some(job) => job.folder(),
         None => Path::new("out").join(&plan.name),
     });
-    let ran = run_into(&args, (&plan, text), &wanted, &out).await;
-    let Some(job) = job else { return ran };
-    // What failed first is what is said last.
-    match (ran, job.publish(&out).await) {
-        (Err(ran), Err(publishing)) => {
-            progress::say(&vertex::one_line(publishing.error.as_ref()));
-            Err(ran)
+    let mut engine = engine(&args, &plan).await?;
+    engine.check(&wanted).await.map_err(engine_failure)?;
+    let mut ran = run_into(&args, (&plan, text), &wanted, engine.as_mut(), &out).await;
+    if let Some(job) = job {
+        let published = job.publish(&out).await;
+        ran = both(ran, published);
+    }
+    // At the very end: a pod that is being ended may not be given the time. What is left goes with its owner.
+    if let Err(error) = engine.finish().await {
+        progress::say(&format!("experiment: {}", vertex::one_line(&error)));
+    }
+    ran
+}
+
+/// What failed first counts; what failed after it is said.
+fn both(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
+    match (first, then) {
+        (Err(first), Err(then)) => {
+            progress::say(&format!("experiment: {}", vertex::one_line(then.error.as_ref())));
+            Err(first)
         }
-        (ran, published) => ran.and(published),
+        (first, then) => first.and(then),
     }
 }
 
@@ -65,10 +78,9 @@ async fn run_into(
     args: &RunArgs,
     (plan, text): (&Plan, String),
     wanted: &[Trial],
+    engine: &mut dyn Engine,
     out: &Path,
 ) -> Result<(), Failure> {
-    let mut engine = engine(args, plan).await?;
-    engine.check(wanted).await.map_err(engine_failure)?;
     let facts = RunFacts {
         plan_name: plan.name.clone(),
         plan_text: text,
@@ -86,14 +98,7 @@ async fn run_into(
     let interrupted = interruptions().context("cannot listen to signals")?;
     let missing = remaining(wanted, journal.lines());
     let progress = progress::on_stderr();
-    let end = run_trials(
-        &missing,
-        engine.as_mut(),
-        &mut journal,
-        progress.as_ref(),
-        interrupted,
-    )
-    .await;
+    let end = run_trials(&missing, engine, &mut journal, progress.as_ref(), interrupted).await;
     drop(progress);
     let end = end.map_err(journal_failure)?;
     if journal
@@ -103,13 +108,15 @@ async fn run_into(
     {
         write_report(out, journal.lines())?;
     }
-    if let RunEnd::Interrupted { missing } = end {
-        let error = anyhow!(
-            "interrupted: {missing} trials are missing, what there is has been kept; continue with --resume"
-        );
-        return Err(error.into());
-    }
-    verdict(wanted, journal.lines())
+    let (why, missing) = match end {
+        RunEnd::Finished => return verdict(wanted, journal.lines()),
+        RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
+        RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
+    };
+    Err(
+        anyhow!("{why}: {missing} trials are missing, what there is has been kept; continue with --resume")
+            .into(),
+    )
 }
 
 /// The Job that the run belongs to; its environment names it to programs that run elsewhere too.

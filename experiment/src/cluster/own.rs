@@ -127,6 +127,16 @@ impl Owner {
         }
     }
 
+    /// Why the run must stop, where its Lease has been lost.
+    pub fn loss(&self) -> Option<ClusterError> {
+        let held = self.held.as_ref()?;
+        let how = held.lost.borrow().clone()?;
+        Some(ClusterError::LeaseLost {
+            lease: held.name.clone(),
+            how,
+        })
+    }
+
     /// Deletes the Lease, and with it whatever it still owns. A Job stays.
     ///
     /// # Errors

@@ -201,6 +201,11 @@ impl Engine for ClusterEngine {
         Ok(self.run_trial(trial, progress).await?)
     }
 
+    fn stopped(&self) -> Option<EngineError> {
+        let loss = self.owner.as_ref()?.loss()?;
+        Some(ClusterEngineError::from(loss).into())
+    }
+
     async fn finish(&mut self) -> Result<(), EngineError> {
         let removed = match self.stage.take() {
             Some(stage) => stage.remove().await,
