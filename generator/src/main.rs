@@ -85,7 +85,13 @@ struct Args {
     #[arg(long, env = "HOLD")]
     hold: bool,
     /// Partition of its offsets: the number that Numaflow gave this replica
-    #[arg(long, env = "NUMAFLOW_REPLICA", value_name = "N", default_value_t = 0)]
+    #[arg(
+        long,
+        env = "NUMAFLOW_REPLICA",
+        value_name = "N",
+        default_value_t = 0,
+        allow_hyphen_values = true
+    )]
     replica: u16,
     /// No schedule: fill every read at once (--rpu and --align have no effect)
     #[arg(long, env = "SATURATE")]

@@ -70,7 +70,7 @@ impl Running {
     /// Where the process ends before it has said so.
     pub async fn spawn_telling(mut command: Command) -> (Self, SocketAddr) {
         command
-            .args(["--stats-listen", "127.0.0.1:0"])
+            .env("STATS_LISTEN", "127.0.0.1:0")
             .env("LOG_FORMAT", "json")
             .stderr(Stdio::piped());
         let mut running = Self::spawn(command);

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use tests::scrape::Scrape;
 use tests::{Running, binary};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -94,13 +95,8 @@ impl Client {
         }
     }
 
-    async fn metric(&mut self, line: &str) -> u64 {
-        let text = self.get("/metrics").await.unwrap().body;
-        let value = text
-            .lines()
-            .find_map(|found| found.strip_prefix(line))
-            .unwrap_or_else(|| panic!("{line} in\n{text}"));
-        value.trim().parse().unwrap()
+    async fn metric(&mut self, sample: &str) -> u64 {
+        Scrape::parse(self.get("/metrics").await.unwrap().body).value(sample) as u64
     }
 }
 
@@ -159,9 +155,11 @@ async fn no_answer_is_early_and_short_delays_are_kept_beside_many_waiting_calls(
         (stats.served, stats.in_flight, stats.peak_in_flight),
         (400, 200, 201)
     );
-    assert_eq!(client.metric("endpoint_calls_in_service ").await, 200);
-    let peak = client.metric("endpoint_calls_in_service_peak ").await;
+    assert_eq!(client.metric("endpoint_calls_in_service").await, 200);
+    let peak = client.metric("endpoint_calls_in_service_peak").await;
     assert_eq!(peak, 201, "without a capacity all are served at once");
+    assert!(client.metric("process_resident_memory_bytes").await > 1_000_000);
+    assert_eq!(client.metric("endpoint_build_info{version=\"0.1.0\"}").await, 1);
     let [asked, given, excess] = [&stats.delay.asked, &stats.delay.given, &stats.delay.excess];
     assert_eq!((asked.count(), given.count(), excess.count()), (400, 400, 400));
     assert_eq!(asked.max(), Some(Duration::from_micros(1_500)));
@@ -240,8 +238,8 @@ async fn calls_above_the_capacity_wait_for_their_turn() {
     );
     let stats = client.stats().await;
     assert_eq!((stats.served, stats.in_flight, stats.peak_in_flight), (6, 0, 6));
-    assert_eq!(client.metric("endpoint_calls_in_service_peak ").await, 2);
-    assert_eq!(client.metric("endpoint_calls_in_service ").await, 0);
+    assert_eq!(client.metric("endpoint_calls_in_service_peak").await, 2);
+    assert_eq!(client.metric("endpoint_calls_in_service").await, 0);
     assert!(
         stats.delay.given.max().unwrap() >= delay * 2,
         "waiting is part of what was given"
@@ -263,7 +261,7 @@ async fn a_caller_that_leaves_frees_its_place() {
     assert_eq!(client.get("/ping").await.unwrap().status, 200);
     let stats = client.stats().await;
     assert_eq!((stats.served, stats.in_flight), (1, 0));
-    assert_eq!(client.metric("endpoint_calls_abandoned_total ").await, 1);
+    assert_eq!(client.metric("endpoint_calls_abandoned_total").await, 1);
 }
 
 #[tokio::test]
@@ -400,7 +398,7 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
     assert_eq!(client.read().await.unwrap().status, 405);
     let stats = client.stats().await;
     assert_eq!((stats.served, stats.peak_in_flight), (0, 0));
-    assert_eq!(client.metric("endpoint_calls_refused_total ").await, 7);
+    assert_eq!(client.metric("endpoint_calls_refused_total").await, 7);
 }
 
 #[tokio::test]

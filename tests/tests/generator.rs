@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use numaflow::proto::source as proto;
 use numaflow::proto::source::source_client::SourceClient;
+use tests::scrape::Scrape;
 use tests::{Running, binary, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
@@ -573,19 +574,22 @@ async fn health_and_metrics_are_told() {
     let mut source = Source::start(&["--rpu", "1000000", "--count", "30"]).await;
     source.collect(30).await;
     assert_eq!(source.get("/healthz").await, "ok\n");
-    let metrics = source.get("/metrics").await;
-    for line in [
-        "offered_events_total 30",
-        "sent_events_total 30",
-        "acked_events_total 30",
-        "pending_events 0",
+    let scrape = Scrape::of(source.address).await;
+    for (sample, value) in [
+        ("generator_offered_events_total", 30.0),
+        ("generator_sent_events_total", 30.0),
+        ("generator_acked_events_total", 30.0),
+        ("generator_nacked_events_total", 0.0),
+        ("generator_pending_events", 0.0),
+        ("generator_build_info{version=\"0.1.0\"}", 1.0),
     ] {
-        assert!(
-            metrics.contains(&format!("generator_{line}\n")),
-            "{line} in {metrics}"
-        );
+        assert_eq!(scrape.value(sample), value, "{sample}");
     }
-    assert!(metrics.contains("generator_overdue_events_total "));
+    let overdue = source.stats().await.overdue as f64;
+    assert_eq!(scrape.value("generator_overdue_events_total"), overdue);
+    assert!(scrape.value("process_cpu_seconds_total") > 0.0);
+    assert!(scrape.value("process_resident_memory_bytes") > 1e6);
+    assert!(scrape.value("process_start_time_seconds") <= source.stats().await.now_us as f64 / 1e6 + 1.0);
 }
 
 #[tokio::test]
@@ -655,6 +659,8 @@ async fn wrong_use_is_refused_before_anything_starts() {
         ("--seed", &["-1", "x"]),
         ("--align", &["0", "10", "-1s", "1us", "1sec", "1e99s"]),
         ("--stats-listen", &["9888", "nowhere"]),
+        ("--stop-grace", &["-1s", "5"]),
+        ("--replica", &["-1", "65536"]),
     ] {
         for value in values {
             let mut command = command(&socket, &info);

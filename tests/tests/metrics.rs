@@ -176,7 +176,7 @@ async fn a_stop_of_reading_is_told() {
 async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     let work = ["--workload", "cpu", "--io-delay", "50ms"];
     let pool = ["--strategy", "process-pool", "--max-workers", "2"];
-    // The address from the environment, which the children inherit: only the UDF may listen there.
+    // The address stands in the environment, which the children inherit: only the UDF may listen there.
     let (mut udf, address) = Udf::start_telling(&[&work[..], &pool[..]].concat(), &[]).await;
     udf.window(0, 1, 12).await;
     let before = Scrape::of(address).await;

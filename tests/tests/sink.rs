@@ -429,21 +429,17 @@ async fn a_reader_of_stdout_that_does_not_read_cannot_hold_up_the_end() {
 }
 
 #[tokio::test]
-async fn within_the_stops_grace_a_record_is_still_written_and_answered() {
-    let mut sink = Sink::start_with(&["--stop-grace", "60s"]).await;
-    // More than a pipe holds.
-    sink.send(&[message("a", "k", 9_999, "x".repeat(1_000_000).as_bytes())])
-        .await;
-    let begun = timeout(PATIENCE, sink.lines.as_mut().unwrap().get_mut().fill_buf()).await;
-    assert!(!begun.expect("output in time").unwrap().is_empty());
+async fn a_data_plane_that_stays_connected_holds_up_the_end_for_the_stops_grace_at_most() {
+    let mut sink = Sink::start_with(&["--stop-grace", "0"]).await;
+    sink.signal("-TERM");
+    assert_eq!(sink.exit_code().await, Some(0), "at once, with open streams");
+
+    let mut sink = Sink::start_with(&["--stop-grace", "1h"]).await;
+    // Waiting for a child closes its standard input first.
+    let _stdin = sink.child.stdin.take();
     sink.signal("-TERM");
     let early = timeout(Duration::from_millis(1_500), sink.child.wait()).await;
     assert!(early.is_err(), "it ended within the default grace: {early:?}");
-    assert_eq!(sink.line().await.id, "a");
-    let answer = timeout(PATIENCE, sink.responses.message())
-        .await
-        .expect("an answer in time");
-    assert_eq!(answer.unwrap().unwrap().results[0].id, "a");
     drop((sink.requests, sink.responses, sink.client));
     let ended = timeout(PATIENCE, sink.child.wait())
         .await

@@ -35,7 +35,7 @@ pub struct VertexArgs {
     /// Address for GET /metrics (Prometheus) and /healthz [default: none]; the log tells the port chosen for port 0
     #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS:PORT")]
     pub stats_listen: Option<SocketAddr>,
-    /// How long the data plane may keep its streams open after a stop; then they are dropped
+    /// How long a data plane that stays connected may hold up the end after a stop
     #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "1s", value_parser = wire::parse_duration, allow_hyphen_values = true)]
     pub stop_grace: Duration,
     /// Stop when standard input ends, so that no process outlives the one that started it
@@ -128,8 +128,8 @@ fn check_socket(path: &Path) -> Result<(), VertexError> {
     }
 }
 
-/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it. The SDK then waits for its
-/// client to end its streams, and a client that does not must not keep the process alive.
+/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it. The SDK then cancels what is
+/// under way and waits for its client to leave, and a client that does not must not keep the process alive.
 ///
 /// # Errors
 /// [`VertexError::Start`] where the server cannot start, [`VertexError::Internal`] where it stops unasked.
