@@ -1,40 +1,37 @@
 {{/* What the experiment may do, in its namespace alone: exactly what the cluster engine calls. */}}
 {{- define "async-reduce.experimentRules" -}}
-# Trials: made, watched by name and removed.
+# Trials: applied, looked at and removed; those that dead runs left behind too.
 - apiGroups: [numaflow.numaproj.io]
   resources: [pipelines]
   verbs: [get, list, create, patch, delete]
-- apiGroups: [numaflow.numaproj.io]
-  resources: [vertices, interstepbufferservices]
-  verbs: [get, list]
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, create, patch, delete]
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, list, create, patch, delete]
-# The sink's records, and why a pod fails.
+  verbs: [list, create, patch, delete]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list, update, delete]
+# Whether they run, and why not.
+- apiGroups: [numaflow.numaproj.io]
+  resources: [vertices, interstepbufferservices]
+  verbs: [get]
 - apiGroups: [""]
-  resources: [pods]
-  verbs: [get, list]
+  resources: [pods, events]
+  verbs: [list]
+# The sink's records.
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
-- apiGroups: [""]
-  resources: [events]
-  verbs: [list]
 # The run's own Job, as owner, and Numaflow's clean-up Jobs.
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list]
-# What runs from outside left behind whose Lease has expired.
-- apiGroups: [coordination.k8s.io]
-  resources: [leases]
-  verbs: [list, update, delete]
 # The summary.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, create, patch]
+  verbs: [create, patch]
 {{- end -}}
 
 {{/* Plan and base, as the Job reads them. */}}
