@@ -105,7 +105,7 @@ fn a_crash_loop_with_its_last_words() {
         container: "udf".to_owned(),
         previous: true,
     };
-    assert_eq!(failing, [wanted.clone()]);
+    assert_eq!(failing, std::slice::from_ref(&wanted));
     assert_eq!(restarts(&pods[0]), 2);
     let logs = Logs::from([(
         (wanted.pod, wanted.container),
