@@ -13,7 +13,7 @@ RELEASE   ?= experiment
 NAMESPACE ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help experiment experiment-cluster build image manifests verify test test-chart test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests verify test test-chart test-cluster test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
@@ -49,6 +49,11 @@ test: toolchain ## run all tests that need nothing but Rust
 test-chart: toolchain verify ## lint the chart, render every file under helm/ci and doubt the result (needs Helm)
 	@helm=$$(tests/chart/helm-path) && tests/chart/run "$$helm" target/chart
 	$(CARGO) run --locked --quiet --package tests --example check_manifests -- target/chart tests/chart/expect
+
+test-cluster: toolchain ## install, tune, break and remove it in the cluster that KUBECONFIG names (IMAGE and TAG must be there)
+	$(CARGO) build --locked --workspace --bins
+	@helm=$$(tests/chart/helm-path) && HELM=$$helm IMAGE=$(IMAGE) TAG=$(TAG) \
+		$(CARGO) test --locked --package tests --features cluster --test cluster
 
 test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)
 	$(CARGO) build --locked --workspace --all-targets

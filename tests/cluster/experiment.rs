@@ -1,0 +1,150 @@
+//! The experiment in the cluster: as a Job by the chart, and driven from outside.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::lab::{Lab, Step, run, wait};
+use crate::release::Release;
+
+/// One trial with two windows of 5 s, far below what any machine sustains.
+const PLAN: &str = "
+name: tiny
+window: 5s
+read_timeout: 200ms
+warmup: 1
+windows: 1
+cut_off: 20s
+fixed: {rpu: 20, keys: 2, io_delay: 10ms, max_workers: 50}
+axes: {strategy: [async]}
+";
+/// Events of both windows.
+const EVENTS: u64 = 200;
+/// Set-up, two windows and clean-up of one trial.
+const JOB_WITHIN: Duration = Duration::from_secs(240);
+
+/// What the experiment must not be allowed to do, beside what its Role names.
+const DENIED: [(&str, &str); 5] = [
+    ("get", "secrets"),
+    ("delete", "pods"),
+    ("create", "pods/exec"),
+    ("create", "jobs.batch"),
+    ("delete", "interstepbufferservices.numaflow.numaproj.io"),
+];
+
+pub fn as_a_job(lab: &Lab) -> Step {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (release, job) = install(lab, folder.path())?;
+    rights(&release)?;
+    wait("the experiment's Job has completed", JOB_WITHIN, || {
+        let text = lab.kubectl(&["get", "job", &job, "-o", "json"])?;
+        let job: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        Ok((job["status"]["succeeded"] == 1).then_some(()))
+    })?;
+    let out = folder.path().join("out");
+    let collect = ["collect", "--job", &job, "--namespace", &lab.namespace, "--out"];
+    run(
+        Command::new(tests::binary("experiment")).args(collect).arg(&out),
+        None,
+    )?;
+    balanced(&out)?;
+    let summary = lab.kubectl(&["get", "configmap", &format!("{job}-summary"), "-o", "name"])?;
+    if summary.is_empty() {
+        return Err("there is no summary".to_owned());
+    }
+    release.uninstall()
+}
+
+/// Installs the chart with the plan; the name of its Job.
+fn install<'a>(lab: &'a Lab, folder: &Path) -> Step<(Release<'a>, String)> {
+    // --set would take commas and braces for its own.
+    let values = folder.join("values.yaml");
+    let value = serde_json::json!({"experiment": {"enabled": true, "plan": PLAN}});
+    std::fs::write(&values, value.to_string()).map_err(|error| error.to_string())?;
+    let release = Release::install_with(lab, &lab.namespace, "exp", &values)?;
+    let jobs = lab.list_in(&lab.namespace, "jobs")?;
+    let ours = format!("{}-experiment-", release.name);
+    let name = |job: &Value| job["metadata"]["name"].as_str().map(str::to_owned);
+    let job = jobs.iter().filter_map(name).find(|name| name.starts_with(&ours));
+    let job = job.ok_or_else(|| format!("no Job {ours}… is there"))?;
+    Ok((release, job))
+}
+
+/// Its service account may do nothing that the engine does not need.
+fn rights(release: &Release<'_>) -> Step {
+    let account = format!(
+        "--as=system:serviceaccount:{}:{}-experiment",
+        release.namespace, release.name
+    );
+    for (verb, resource) in DENIED {
+        // It ends with an error where the answer is no.
+        if release
+            .lab
+            .kubectl(&["auth", "can-i", verb, resource, &account])
+            .is_ok()
+        {
+            return Err(format!("the experiment may {verb} {resource}"));
+        }
+    }
+    let allowed = ["auth", "can-i", "get", "pods", "--subresource=log", &account];
+    release.lab.kubectl(&allowed).map(drop)
+}
+
+pub fn from_outside(lab: &Lab) -> Step {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let before = lab.inventory(&lab.namespace)?;
+    let plan = folder.path().join("plan.yaml");
+    std::fs::write(&plan, PLAN).map_err(|error| error.to_string())?;
+    let out = folder.path().join("out");
+    let mut command = Command::new(tests::binary("experiment"));
+    command
+        .arg("run")
+        .arg(&plan)
+        .args(["--engine", "cluster", "--namespace", &lab.namespace]);
+    command.args(["--image", &lab.image(), "--out"]).arg(&out);
+    run(&mut command, None)?;
+    balanced(&out)?;
+    wait("the run leaves nothing", Duration::from_secs(60), || {
+        Ok(lab.inventory(&lab.namespace)?.is_subset(&before).then_some(()))
+    })
+}
+
+pub fn uninstalled_midway(lab: &Lab) -> Step {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (release, _) = install(lab, folder.path())?;
+    wait("a trial's Pipeline is there", JOB_WITHIN, || {
+        let pipelines = lab.list_in(&lab.namespace, "pipelines.numaflow.numaproj.io")?;
+        Ok((!pipelines.is_empty()).then_some(()))
+    })?;
+    release.uninstall()
+}
+
+/// The journal tells one trial whose events were all found, none of them late, failed or lost.
+fn balanced(out: &Path) -> Step {
+    use ::experiment::journal::{self, JournalLine};
+    let lines = journal::read(out).map_err(|error| error.to_string())?;
+    let outcomes: Vec<_> = lines
+        .iter()
+        .filter_map(|line| match line {
+            JournalLine::Trial(outcome) => Some(outcome),
+            JournalLine::Run(_) => None,
+        })
+        .collect();
+    let [outcome] = outcomes.as_slice() else {
+        return Err(format!("{} outcomes in the journal", outcomes.len()));
+    };
+    let ledger = outcome
+        .ledger
+        .as_ref()
+        .ok_or_else(|| format!("no ledger: {:?}", outcome.end))?;
+    let whole = ledger.balances() && ledger.ok >= EVENTS && ledger.failed + ledger.late + ledger.lost == 0;
+    if !whole {
+        return Err(format!("{:?} {ledger:?}", outcome.end));
+    }
+    match out.join("report.html").exists() {
+        true => Ok(()),
+        false => Err(format!("there is no report in {}", out.display())),
+    }
+}

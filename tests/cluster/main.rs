@@ -1,0 +1,98 @@
+//! The chart, the manifests and the experiment on a real cluster with the real Numaflow: whatever KUBECONFIG points to.
+//! One after another, in namespaces of their own that are removed in the end. Without a cluster it fails with a sentence.
+
+// The lint's exception for tests does not reach a program without the usual harness.
+#![allow(clippy::unwrap_used)]
+
+mod admission;
+mod experiment;
+mod faults;
+mod lab;
+mod life;
+mod manifests;
+mod records;
+mod release;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Trial};
+
+use crate::lab::{Lab, Step};
+
+/// A test by its name.
+type Named = (&'static str, fn(&Lab) -> Step);
+
+/// What is tested, in this order.
+const STEPS: [Named; 12] = [
+    (
+        "every rendered object passes a server-side dry run",
+        admission::dry_run,
+    ),
+    ("a wrong value is refused by name", admission::wrong_value),
+    (
+        "sequential: install, a full window within 60 s, uninstall leaves nothing",
+        life::sequential,
+    ),
+    (
+        "thread-pool: install, a full window within 60 s, uninstall leaves nothing",
+        life::thread_pool,
+    ),
+    (
+        "process-pool: install, a full window within 60 s, uninstall leaves nothing",
+        life::process_pool,
+    ),
+    (
+        "async: install, helm test, tokens, tune by upgrade, uninstall",
+        life::whole_life,
+    ),
+    (
+        "an isbsvc of the chart's own: install, uninstall leaves nothing",
+        life::own_isbsvc,
+    ),
+    ("faults: the udf's pod, the endpoint, JetStream", faults::all),
+    ("the manifests by kubectl apply, and delete", manifests::applied),
+    (
+        "the experiment as a Job: rights, run, collect, uninstall",
+        experiment::as_a_job,
+    ),
+    ("the experiment from outside", experiment::from_outside),
+    (
+        "uninstall in the middle of an experiment leaves nothing",
+        experiment::uninstalled_midway,
+    ),
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // They would disturb one another's times and leftovers.
+    arguments.test_threads = Some(1);
+    if arguments.list {
+        return libtest_mimic::run(&arguments, trials(None)).exit_code();
+    }
+    let lab = match Lab::open() {
+        Ok(lab) => Arc::new(lab),
+        Err(sentence) => {
+            eprintln!("test-cluster: {sentence}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let conclusion = libtest_mimic::run(&arguments, trials(Some(&lab)));
+    if let Err(sentence) = lab.close() {
+        eprintln!("test-cluster: {sentence}");
+        return ExitCode::FAILURE;
+    }
+    conclusion.exit_code()
+}
+
+/// Without a cluster they can only be listed.
+fn trials(lab: Option<&Arc<Lab>>) -> Vec<Trial> {
+    let trial = |(name, step): &Named| {
+        let (lab, step) = (lab.map(Arc::clone), *step);
+        Trial::test(*name, move || {
+            let lab = lab.ok_or("no cluster")?;
+            step(&lab).map_err(|what| lab.explain(&what).into())
+        })
+    };
+    STEPS.iter().map(trial).collect()
+}

@@ -1,0 +1,66 @@
+//! The sink's records as its pod's log has them, window by window.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use wire::{SinkLine, StrategyKind};
+
+use crate::lab::{Lab, Step, wait};
+
+/// What a window's records say, over its keys.
+#[derive(Debug, Clone, Default)]
+pub struct Window {
+    /// Its start, milliseconds since the epoch.
+    pub start_ms: u64,
+    /// Events.
+    pub events: u64,
+    /// Events whose call succeeded.
+    pub ok: u64,
+    /// Events whose call failed.
+    pub failed: u64,
+    /// The strategy that its records name.
+    pub strategy: Option<StrategyKind>,
+}
+
+/// The windows of a pipeline that are on record, oldest first. Repeated lines are left out.
+pub fn windows(lab: &Lab, namespace: &str, pipeline: &str) -> Step<Vec<Window>> {
+    let selector =
+        format!("numaflow.numaproj.io/pipeline-name={pipeline},numaflow.numaproj.io/vertex-name=sink");
+    let log = lab.kubectl_in(namespace, &["logs", "-l", &selector, "-c", "udsink", "--tail=-1"])?;
+    let mut windows: BTreeMap<u64, Window> = BTreeMap::new();
+    let lines = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<SinkLine>(line).ok());
+    for record in lines
+        .filter(|line| !line.duplicate)
+        .filter_map(|line| line.record)
+    {
+        let window = windows.entry(record.window_start_ms).or_default();
+        window.start_ms = record.window_start_ms;
+        window.events += record.events;
+        window.ok += record.ok();
+        window.failed += record.failed();
+        window.strategy = Some(record.settings.strategy);
+    }
+    Ok(windows.into_values().collect())
+}
+
+/// Waits for a window that starts after `after_ms` and of which all of `ok` events succeeded.
+pub fn await_full(lab: &Lab, place: (&str, &str), after_ms: u64, ok: u64, within: Duration) -> Step<Window> {
+    let what = format!("a window of {} with {ok} ok events is on record", place.1);
+    let mut last = String::new();
+    let found = wait(&what, within, || {
+        let windows = windows(lab, place.0, place.1)?;
+        last = format!("{:?}", windows.iter().rev().take(3).collect::<Vec<_>>());
+        Ok(windows
+            .into_iter()
+            .find(|window| window.start_ms >= after_ms && window.ok == ok && window.failed == 0))
+    });
+    found.map_err(|said| format!("{said}; the last on record: {last}"))
+}
+
+/// Now, milliseconds since the epoch.
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

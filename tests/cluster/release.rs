@@ -1,0 +1,115 @@
+//! A release of the chart, from its install to the proof that nothing of it is left.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::lab::{Lab, Step, path, wait};
+
+/// How long after the uninstall began everything must be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// An installed release.
+pub struct Release<'a> {
+    /// Where.
+    pub lab: &'a Lab,
+    /// Its name, which is the Pipeline's too.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// When the install began.
+    pub since: Instant,
+    before: BTreeSet<String>,
+    streams: Option<u64>,
+}
+
+impl<'a> Release<'a> {
+    /// Installs it with these values, into a namespace that has an isbsvc called `default`.
+    pub fn install(lab: &'a Lab, namespace: &str, name: &str, values: &[&str]) -> Step<Self> {
+        let streams = lab.streams(namespace)?;
+        let sets: Vec<&str> = values.iter().flat_map(|value| ["--set", *value]).collect();
+        Self::helm_install(lab, namespace, name, &sets, Some(streams))
+    }
+
+    /// Installs it with an isbsvc of its own.
+    pub fn install_whole(lab: &'a Lab, namespace: &str, name: &str) -> Step<Self> {
+        Self::helm_install(lab, namespace, name, &["--set", "isbsvc.create=true"], None)
+    }
+
+    /// Installs it with a file of values.
+    pub fn install_with(lab: &'a Lab, namespace: &str, name: &str, values: &Path) -> Step<Self> {
+        let streams = lab.streams(namespace)?;
+        Self::helm_install(
+            lab,
+            namespace,
+            name,
+            &["-f", &values.display().to_string()],
+            Some(streams),
+        )
+    }
+
+    fn helm_install(
+        lab: &'a Lab,
+        namespace: &str,
+        name: &str,
+        more: &[&str],
+        streams: Option<u64>,
+    ) -> Step<Self> {
+        let release = Self {
+            lab,
+            // With the chart's name in it, it is the objects' name as it is.
+            name: format!("async-reduce-{name}"),
+            namespace: namespace.to_owned(),
+            before: lab.inventory(namespace)?,
+            streams,
+            since: Instant::now(),
+        };
+        let (images, chart) = (lab.image_values(), path("helm"));
+        let mut args = vec!["install", &release.name, &chart];
+        args.extend(images.iter().flat_map(|value| ["--set", value.as_str()]));
+        args.extend(more);
+        lab.helm(namespace, &args)?;
+        Ok(release)
+    }
+
+    /// Namespace and Pipeline.
+    pub fn place(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
+    /// Changes values of the running release, as NOTES says.
+    pub fn tune(&self, value: &str) -> Step {
+        let args = [
+            "upgrade",
+            &self.name,
+            &path("helm"),
+            "--reset-then-reuse-values",
+            "--set",
+            value,
+        ];
+        self.lab.helm(&self.namespace, &args).map(drop)
+    }
+
+    /// Uninstalls it; what was there before must be all that is there within two minutes, streams included.
+    pub fn uninstall(self) -> Step {
+        let began = Instant::now();
+        self.lab
+            .helm(&self.namespace, &["uninstall", &self.name, "--timeout", "4m"])?;
+        let left = GONE_WITHIN.saturating_sub(began.elapsed());
+        let mut remains = String::new();
+        let gone = wait("uninstall leaves nothing", left, || {
+            let now = self.lab.inventory(&self.namespace)?;
+            let new: Vec<&String> = now.difference(&self.before).collect();
+            remains = format!("{new:?}");
+            Ok(new.is_empty().then_some(()))
+        });
+        gone.map_err(|said| format!("{said}; left: {remains}"))?;
+        let Some(streams) = self.streams else {
+            return Ok(());
+        };
+        let left = GONE_WITHIN.saturating_sub(began.elapsed());
+        wait("JetStream holds no more streams than before", left, || {
+            Ok((self.lab.streams(&self.namespace)? <= streams).then_some(()))
+        })
+    }
+}
