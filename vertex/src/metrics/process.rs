@@ -93,7 +93,7 @@ impl Collector for Process {
         one(
             &mut encoder,
             "cpu",
-            "User and system processor time, a process pool's children included",
+            "User and system processor time, a process pool's children included.",
             Unit::Seconds,
             ConstCounter::new(cpu.as_secs_f64()),
         )?;
@@ -101,7 +101,7 @@ impl Collector for Process {
             one(
                 &mut encoder,
                 "resident_memory",
-                "Resident memory, a process pool's children included",
+                "Resident memory, a process pool's children included.",
                 Unit::Bytes,
                 ConstGauge::new(i64::try_from(bytes).unwrap_or(i64::MAX)),
             )?;
@@ -110,7 +110,7 @@ impl Collector for Process {
         one(
             &mut encoder,
             "start_time",
-            "Start of the process since the Unix epoch",
+            "Start of the process since the Unix epoch.",
             Unit::Seconds,
             ConstGauge::new(started.as_secs_f64()),
         )
