@@ -154,7 +154,7 @@ pub struct Cost {
     pub calls: u64,
     /// Highest resident memory seen, bytes, summed over its processes.
     pub peak_memory_bytes: u64,
-    /// Highest number of threads seen, summed over its processes.
+    /// Highest number of threads seen, summed over its processes; 0 where they are not counted.
     pub peak_threads: u64,
 }
 

@@ -134,7 +134,8 @@ impl ClusterEngine {
             image: self.config.image.as_deref(),
         });
         let own_endpoint = objects.endpoint.is_some();
-        let stage = Stage::new(&self.cluster, pipeline, self.config.base.isbsvc(), own_endpoint);
+        let isbsvc = self.config.base.isbsvc();
+        let stage = Stage::new(&self.cluster, pipeline, &owner.run_id, isbsvc, own_endpoint);
         let lost = owner.lost();
         self.stage = Some(stage.clone());
         let course = Course {

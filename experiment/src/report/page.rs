@@ -55,6 +55,7 @@ struct Tables {
     outcomes: Table,
     cost: Table,
     instruments: Table,
+    numaflow: Table,
     failures: Table,
 }
 
@@ -117,6 +118,7 @@ impl<'a> Page<'a> {
                 outcomes: tables::outcomes(summary).for_page(),
                 cost: tables::cost(summary).for_page(),
                 instruments: tables::instruments(summary).for_page(),
+                numaflow: tables::numaflow(summary).for_page(),
                 failures: tables::failures(summary).for_page(),
             },
         }

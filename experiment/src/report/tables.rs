@@ -14,7 +14,7 @@ use crate::summary::{Condition, Row, Spread, Summary};
 
 pub(super) use calls::{cost, latency, outcomes};
 pub(super) use prediction::prediction;
-pub(super) use trials::{failures, instruments, ledger};
+pub(super) use trials::{failures, instruments, ledger, numaflow};
 
 /// A table with one row for each row of the summary.
 fn by_row(

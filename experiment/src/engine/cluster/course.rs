@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use tokio::time::{Instant, sleep};
 use wire::GeneratorStats;
 
@@ -54,7 +53,10 @@ struct Ended {
     generator: GeneratorStats,
 }
 
-/// What the UDF's process uses, look by look.
+/// What the UDF's processes use, look by look; one for each pod.
+#[derive(Debug, Default)]
+struct Meters(Vec<(Place, Meter)>);
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Meter {
     first_seconds: Option<f64>,
@@ -70,12 +72,36 @@ impl Meter {
             self.peak_bytes = self.peak_bytes.max(bytes);
         }
     }
+}
 
-    fn usage(self) -> Option<Usage> {
-        let seconds = (self.last_seconds - self.first_seconds?).max(0.0);
+impl Meters {
+    fn new(snapshot: &Snapshot) -> Self {
+        let pods = snapshot.all_of_vertex("udf");
+        Self(
+            pods.map(|pod| (Place::of("udf", pod), Meter::default()))
+                .collect(),
+        )
+    }
+
+    /// A UDF that is not ours need not have metrics.
+    async fn look(&mut self, reach: &Reach) {
+        for (udf, meter) in &mut self.0 {
+            if let Ok(text) = reach.text(udf, Port::Program, "/metrics").await {
+                meter.take(&text);
+            }
+        }
+    }
+
+    /// The sum; nothing where one of them does not tell.
+    fn usage(&self) -> Option<Usage> {
+        let (mut seconds, mut peak_memory_bytes) = (0.0, 0);
+        for (_, meter) in &self.0 {
+            seconds += (meter.last_seconds - meter.first_seconds?).max(0.0);
+            peak_memory_bytes += meter.peak_bytes;
+        }
         Some(Usage {
             cpu_us: Duration::from_secs_f64(seconds).as_micros() as u64,
-            peak_memory_bytes: self.peak_bytes,
+            peak_memory_bytes,
         })
     }
 }
@@ -115,9 +141,9 @@ impl Course<'_> {
         progress: &dyn TrialProgress,
     ) -> Result<Observation, ClusterEngineError> {
         let records = Records::new(window_ms(self.settings));
-        let mut meter = Meter::default();
+        let mut meters = Meters::new(before);
         let ended = tokio::select! {
-            ended = self.watch(before, &records, &mut meter, progress) => ended?,
+            ended = self.watch(before, &records, &mut meters, progress) => ended?,
             error = records.follow(self.stage) => return Err(error),
         };
         let after = self.stage.look().await?;
@@ -139,7 +165,7 @@ impl Course<'_> {
             endpoint,
             dropped,
             figures,
-            usage: meter.usage(),
+            usage: meters.usage(),
             voided,
         };
         Ok(assemble(self.settings, evidence))
@@ -150,12 +176,11 @@ impl Course<'_> {
         &self,
         before: &Snapshot,
         records: &Records,
-        meter: &mut Meter,
+        meters: &mut Meters,
         progress: &dyn TrialProgress,
     ) -> Result<Ended, ClusterEngineError> {
         let generator = place(before, "generator")?;
-        let udf = place(before, "udf")?;
-        self.meter(&udf, meter).await;
+        meters.look(self.reach).await;
         let first = self.release(&generator).await?;
         let t0_us = first.t0_us.unwrap_or(first.now_us);
         let all = self.settings.warmup + self.settings.windows;
@@ -166,7 +191,7 @@ impl Course<'_> {
         let mut reached = Instant::now();
         loop {
             sleep(POLL).await;
-            self.meter(&udf, meter).await;
+            meters.look(self.reach).await;
             let stats = match self.stats(&generator).await {
                 Ok(stats) => stats,
                 Err(error) if reached.elapsed() >= OUT_OF_REACH => return Err(error),
@@ -211,13 +236,6 @@ impl Course<'_> {
         self.reach.json(generator, Port::Program, "/stats").await
     }
 
-    /// A UDF that is not ours need not have metrics.
-    async fn meter(&self, udf: &Place, meter: &mut Meter) {
-        if let Ok(text) = self.reach.text(udf, Port::Program, "/metrics").await {
-            meter.take(&text);
-        }
-    }
-
     /// Numaflow's own figures, and how many events it dropped.
     async fn figures(
         &self,
@@ -227,24 +245,26 @@ impl Course<'_> {
         let mut all = BTreeMap::new();
         let mut events_dropped = 0;
         for vertex in VERTICES {
-            let place = place(after, vertex)?;
-            let metrics = self.reach.text(&place, Port::Numaflow, "/metrics").await?;
-            all.extend(figures::of_vertex(vertex, &metrics));
-            if vertex == "sink" {
-                // What it reads are records, not events.
-                continue;
-            }
-            events_dropped += figures::dropped(&metrics);
-            let watermark = self
-                .reach
-                .text(&place, Port::Numaflow, "/runtime/watermark")
-                .await;
-            if let Some(watermark_ms) = watermark.ok().and_then(|text| figures::watermark_ms(&text)) {
-                let behind = (now_us / 1_000).saturating_sub(watermark_ms);
-                all.insert(
-                    format!("{}{vertex}_watermark_behind_ms", figures::NUMAFLOW_PREFIX),
-                    behind,
-                );
+            // A vertex without a pod would hide what it dropped.
+            place(after, vertex)?;
+            for pod in after.all_of_vertex(vertex) {
+                let place = Place::of(vertex, pod);
+                let metrics = self.reach.text(&place, Port::Numaflow, "/metrics").await?;
+                let mut of_pod = figures::of_vertex(vertex, &metrics);
+                // What a sink drops are records, not events.
+                if vertex != "sink" {
+                    events_dropped += figures::dropped(&metrics);
+                    let watermark = self
+                        .reach
+                        .text(&place, Port::Numaflow, "/runtime/watermark")
+                        .await;
+                    let watermark_ms = watermark.ok().and_then(|text| figures::watermark_ms(&text));
+                    let behind =
+                        watermark_ms.map(|watermark_ms| (now_us / 1_000).saturating_sub(watermark_ms));
+                    let name = format!("{}{vertex}_watermark_behind_ms", figures::NUMAFLOW_PREFIX);
+                    of_pod.extend(behind.map(|behind| (name, behind)));
+                }
+                figures::merge(&mut all, of_pod);
             }
         }
         Ok((all, events_dropped))
@@ -259,29 +279,80 @@ fn place(snapshot: &Snapshot, vertex: &'static str) -> Result<Place, ClusterEngi
 
 /// Which pods are not what they were: their counters began anew.
 fn voided(before: &Snapshot, after: &Snapshot) -> Vec<String> {
-    let vertices = VERTICES.map(|vertex| (vertex, before.of_vertex(vertex), after.of_vertex(vertex)));
-    let endpoint = ("endpoint", before.endpoint(), after.endpoint());
-    let parts = vertices.into_iter().chain([endpoint]);
-    parts
-        .filter_map(|(part, before, after)| {
-            let how = changed(before?, after)?;
-            Some(format!(
+    let mut voided = Vec::new();
+    for part in VERTICES.into_iter().chain(["endpoint"]) {
+        let after = after.all_of(part);
+        for pod in before.all_of(part) {
+            let same = after.iter().find(|other| other.metadata.uid == pod.metadata.uid);
+            let how = match same.map(|same| restarts(same).saturating_sub(restarts(pod))) {
+                Some(0) => continue,
+                Some(1) => "restarted".to_owned(),
+                Some(times) => format!("restarted {times} times"),
+                None if after.is_empty() => "was deleted".to_owned(),
+                None => "was replaced".to_owned(),
+            };
+            voided.push(format!(
                 "the {part} pod {how} during the trial: what it counted is not complete"
-            ))
-        })
-        .collect()
+            ));
+        }
+    }
+    voided
 }
 
-fn changed(before: &Pod, after: Option<&Pod>) -> Option<String> {
-    let Some(after) = after else {
-        return Some("was deleted".to_owned());
-    };
-    if before.metadata.uid != after.metadata.uid {
-        return Some("was replaced".to_owned());
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::serde_json::{from_value, json};
+
+    use super::*;
+
+    fn snapshot(udf: Option<(&str, u32)>) -> Snapshot {
+        let pod = |part: &str, uid: &str, restarts: u32| -> Pod {
+            from_value(json!({
+                "metadata": {"name": part, "uid": uid, "labels": {"numaflow.numaproj.io/vertex-name": part}},
+                "status": {"containerStatuses": [
+                    {"name": "numa", "ready": true, "restartCount": restarts, "image": "i", "imageID": ""},
+                ]},
+            }))
+            .unwrap()
+        };
+        let mut pods = vec![pod("generator", "1", 3), pod("sink", "2", 0)];
+        pods.extend(udf.map(|(uid, restarts)| pod("udf", uid, restarts)));
+        Snapshot {
+            pods,
+            ..Snapshot::default()
+        }
     }
-    match restarts(after).saturating_sub(restarts(before)) {
-        0 => None,
-        1 => Some("restarted".to_owned()),
-        times => Some(format!("restarted {times} times")),
+
+    #[test]
+    fn a_pod_that_is_not_what_it_was_is_told() {
+        let before = snapshot(Some(("9", 1)));
+        assert_eq!(voided(&before, &before), Vec::<String>::new());
+        for (after, how) in [
+            (Some(("9", 2)), "the udf pod restarted during"),
+            (Some(("9", 4)), "the udf pod restarted 3 times during"),
+            (Some(("7", 0)), "the udf pod was replaced during"),
+            (None, "the udf pod was deleted during"),
+        ] {
+            let told = voided(&before, &snapshot(after));
+            assert!(told.len() == 1 && told[0].starts_with(how), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn processor_time_is_what_was_used_between_the_looks() {
+        let text = |seconds: f64, bytes: u64| {
+            format!("process_cpu_seconds_total {seconds}\nprocess_resident_memory_bytes {bytes}\n")
+        };
+        let mut meters = Meters::new(&snapshot(Some(("9", 0))));
+        assert_eq!(meters.usage(), None);
+        for (seconds, bytes) in [(2.0, 10), (2.5, 30), (3.25, 20)] {
+            meters.0[0].1.take(&text(seconds, bytes));
+        }
+        let usage = Usage {
+            cpu_us: 1_250_000,
+            peak_memory_bytes: 30,
+        };
+        assert_eq!(meters.usage(), Some(usage));
     }
 }

@@ -34,8 +34,9 @@ const OF_EVERY_VERTEX: [(&str, &[&str]); 4] = [
 
 /// What is shown of a reduce vertex besides.
 const OF_REDUCE: [(&str, &[&str]); 3] = [
-    ("windows_closed", &["reduce_closed_windows"]),
     ("windows_open", &["reduce_active_windows"]),
+    // Closed, and their results not written yet.
+    ("windows_closing", &["reduce_closed_windows"]),
     ("watermark_lag_ms", &["reduce_watermark_lag"]),
 ];
 
@@ -76,14 +77,26 @@ pub(super) fn of_vertex(vertex: &str, text: &str) -> BTreeMap<String, u64> {
     }
     let mut by_reason: BTreeMap<String, f64> = BTreeMap::new();
     for sample in of(&samples, DROPS) {
-        *by_reason
-            .entry(sample.label("reason").replace('-', "_"))
-            .or_default() += sample.value;
+        let reason = sample.label("reason").chars().map(plain).collect();
+        *by_reason.entry(reason).or_default() += sample.value;
     }
     for (reason, dropped) in by_reason {
         put(format!("dropped_{reason}").trim_end_matches('_'), dropped);
     }
     figures
+}
+
+/// Adds the figures of another pod of the same vertex; of delays and shares the highest counts.
+pub(super) fn merge(all: &mut BTreeMap<String, u64>, other: BTreeMap<String, u64>) {
+    for (name, figure) in other {
+        let highest = ["_ms", "_permille"].iter().any(|unit| name.ends_with(unit));
+        let entry = all.entry(name).or_default();
+        *entry = if highest {
+            figure.max(*entry)
+        } else {
+            *entry + figure
+        };
+    }
 }
 
 /// How many messages a vertex has dropped, for any reason.
@@ -98,6 +111,14 @@ pub(super) fn process(text: &str) -> Option<(f64, u64)> {
     let seconds = sum(&samples, "process_cpu_seconds")?;
     let bytes = sum(&samples, "process_resident_memory_bytes")?;
     Some((seconds, whole(bytes)))
+}
+
+/// For names: letters and digits as they are.
+fn plain(letter: char) -> char {
+    match letter.to_ascii_lowercase() {
+        letter if letter.is_ascii_alphanumeric() => letter,
+        _ => '_',
+    }
 }
 
 /// The lowest watermark (ms) of the partitions in the answer of `/runtime/watermark`: `{"0":1795425376396}`; none

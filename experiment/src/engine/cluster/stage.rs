@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::base::{Objects, endpoint_name};
+use crate::cluster::clean::{self, Leftovers};
 use crate::cluster::diagnosis::{self, Diagnosis, Logs, NumaflowStatus, Scene};
 use crate::cluster::{Cluster, ClusterError, FIELD_MANAGER, PIPELINE_NAME_LABEL};
+use crate::progress::say;
 
 /// The vertices of a base.
 pub(super) const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
@@ -22,9 +22,6 @@ const VERTEX_NAME_LABEL: &str = "numaflow.numaproj.io/vertex-name";
 /// How long a trial's objects may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(500);
-
 /// Lines of a failed container's log that an error repeats.
 const LOG_LINES: i64 = 8;
 
@@ -34,6 +31,8 @@ pub(super) struct Stage {
     cluster: Cluster,
     /// Name of the Pipeline.
     pub pipeline: String,
+    /// The run's id.
+    run: String,
     isbsvc: String,
     /// Whether the trial has an endpoint of its own.
     pub own_endpoint: bool,
@@ -55,15 +54,27 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// The pod of a vertex that serves, or is about to.
+    /// The pod of a vertex that serves, or is about to; the newest where there are several.
     pub fn of_vertex(&self, vertex: &str) -> Option<&Pod> {
-        let of_vertex = self.pods.iter().filter(|pod| {
+        live(self.all_of_vertex(vertex))
+    }
+
+    /// All pods of a vertex: a reduce vertex has one for each partition.
+    pub fn all_of_vertex(&self, vertex: &str) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(move |pod| {
             let labels = pod.metadata.labels.as_ref();
             labels
                 .and_then(|labels| labels.get(VERTEX_NAME_LABEL))
                 .is_some_and(|name| name == vertex)
-        });
-        live(of_vertex)
+        })
+    }
+
+    /// Those of a vertex, or of the endpoint.
+    pub fn all_of(&self, part: &str) -> Vec<&Pod> {
+        match part {
+            "endpoint" => self.endpoints.iter().collect(),
+            vertex => self.all_of_vertex(vertex).collect(),
+        }
     }
 
     /// The endpoint's pod.
@@ -81,18 +92,13 @@ fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<&'a Pod> {
     })
 }
 
-/// Whether a pod has ended for good, as those of a Job do.
-fn ended(pod: &Pod) -> bool {
-    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-    matches!(phase, Some("Succeeded" | "Failed"))
-}
-
 impl Stage {
     /// For a Pipeline of that name.
-    pub fn new(cluster: &Cluster, pipeline: String, isbsvc: &str, own_endpoint: bool) -> Self {
+    pub fn new(cluster: &Cluster, pipeline: String, run: &str, isbsvc: &str, own_endpoint: bool) -> Self {
         Self {
             cluster: cluster.clone(),
             pipeline,
+            run: run.to_owned(),
             isbsvc: isbsvc.to_owned(),
             own_endpoint,
         }
@@ -109,18 +115,10 @@ impl Stage {
         apply(&pipelines, "Pipeline", &self.pipeline, &objects.pipeline).await
     }
 
-    /// The pods of a vertex.
-    pub async fn pods_of(&self, vertex: &str) -> Result<Vec<Pod>, ClusterError> {
-        let pipeline = &self.pipeline;
-        self.pods(&format!(
-            "{PIPELINE_NAME_LABEL}={pipeline},{VERTEX_NAME_LABEL}={vertex}"
-        ))
-        .await
-    }
-
     /// The pod of a vertex that serves, or is about to.
     pub async fn pod_of(&self, vertex: &str) -> Result<Option<Pod>, ClusterError> {
-        let pods = self.pods_of(vertex).await?;
+        let labels = format!("{},{VERTEX_NAME_LABEL}={vertex}", self.of_pipeline());
+        let pods = self.pods(&labels).await?;
         Ok(live(pods.iter()).cloned())
     }
 
@@ -222,40 +220,11 @@ impl Stage {
             delete(&self.cluster.api::<Deployment>(), "Deployment", &name).await?;
             delete(&self.cluster.api::<Service>(), "Service", &name).await?;
         }
-        let deadline = Instant::now() + GONE_WITHIN;
-        loop {
-            let left = self.left().await?;
-            if left.is_empty() {
-                return Ok(());
-            }
-            if Instant::now() >= deadline {
-                return Err(ClusterError::Remains {
-                    within: GONE_WITHIN,
-                    left: left.join(", "),
-                    advice: "`experiment clean` removes it later",
-                });
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    async fn left(&self) -> Result<Vec<String>, ClusterError> {
-        let mut left = Vec::new();
-        let pipeline = get(&self.cluster.numaflow("Pipeline"), "Pipeline", &self.pipeline).await?;
-        left.extend(pipeline.map(|_| format!("Pipeline {}", self.pipeline)));
-        let mut pods = self.pods(&self.of_pipeline()).await?;
-        if self.own_endpoint {
-            pods.extend(self.endpoint_pods().await?);
-        }
-        let running = pods.iter().filter(|pod| !ended(pod));
-        left.extend(running.map(|pod| format!("pod {}", pod.metadata.name.as_deref().unwrap_or("?"))));
-        let params = ListParams::default().labels(&self.of_pipeline());
-        let jobs = self.cluster.api::<Job>().list(&params).await;
-        let jobs = jobs.map_err(|error| ClusterError::request("list", "Jobs", error))?;
-        // One that has ended removes itself 30 s later.
-        let working = jobs.items.into_iter().filter(|job| !job_ended(job));
-        left.extend(working.map(|job| format!("Job {}", job.metadata.name.unwrap_or_default())));
-        Ok(left)
+        let what = Leftovers {
+            pipelines: [self.pipeline.clone()].into(),
+            runs: [self.run.clone()].into(),
+        };
+        clean::until_gone(&self.cluster, &what, GONE_WITHIN, &say).await
     }
 
     async fn endpoint_pods(&self) -> Result<Vec<Pod>, ClusterError> {
@@ -273,14 +242,6 @@ impl Stage {
             .map(|list| list.items)
             .map_err(|error| ClusterError::request("list", "pods", error))
     }
-}
-
-/// Whether a Job has done its work or given up.
-fn job_ended(job: &Job) -> bool {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().any(|condition| {
-        matches!(condition.type_.as_str(), "Complete" | "Failed") && condition.status == "True"
-    })
 }
 
 async fn apply<K>(api: &Api<K>, kind: &str, name: &str, object: &Value) -> Result<(), ClusterError>

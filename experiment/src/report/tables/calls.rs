@@ -100,6 +100,11 @@ fn cost_entries(cost: &Cost) -> Vec<Entry> {
         Entry::plain(text::duration(Duration::from_micros(cost.cpu_us))),
         Entry::or_dash(per_thousand.map(text::duration)),
         Entry::plain(text::bytes(cost.peak_memory_bytes)),
-        Entry::plain(text::count(cost.peak_threads)),
+        // In a cluster they are not counted; no process has none.
+        Entry::or_dash(
+            Some(cost.peak_threads)
+                .filter(|threads| *threads > 0)
+                .map(text::count),
+        ),
     ]
 }

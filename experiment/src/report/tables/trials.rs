@@ -1,7 +1,11 @@
 //! Tables with a row for each trial, repeats apart: ledgers and instruments are not merged, failures have reasons.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use super::calls::quantiles;
 use super::named;
+use crate::engine::cluster::NUMAFLOW_PREFIX;
 use crate::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
 use crate::report::table::{Column, Entry, Table, Tone, numbers, words};
 use crate::report::text;
@@ -102,6 +106,53 @@ fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
         counts.map(|number| number.map_or_else(not_measured, |number| Entry::plain(text::count(number)))),
     );
     entries
+}
+
+/// Numaflow's own figures, of trials that it ran.
+pub(in crate::report) fn numaflow(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "events read",
+        "events dropped",
+        "udf's watermark behind",
+        "before udf",
+        "unacknowledged",
+        "buffer in use",
+        "records written",
+        "records read",
+        "errors",
+    ]);
+    by_trial(summary, columns, |trial| {
+        let engine = &trial.instruments.as_ref()?.engine;
+        let ran = engine.keys().any(|name| name.starts_with(NUMAFLOW_PREFIX));
+        ran.then(|| numaflow_entries(engine))
+    })
+}
+
+fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
+    let get = |name: &str| engine.get(&format!("{NUMAFLOW_PREFIX}{name}")).copied();
+    let count = |name: &str| Entry::or_dash(get(name).map(text::count));
+    let unwelcome = |part: &dyn Fn(&str) -> bool| {
+        let names = engine
+            .iter()
+            .filter_map(|(name, count)| Some((name.strip_prefix(NUMAFLOW_PREFIX)?, count)));
+        match names.filter(|(name, _)| part(name)).map(|(_, count)| count).sum() {
+            0 => Entry::new("0", Tone::Muted),
+            number => Entry::new(text::count(number), Tone::Edge),
+        }
+    };
+    let behind = get("udf_watermark_behind_ms").map(Duration::from_millis);
+    let in_use = get("generator_buffer_use_permille");
+    vec![
+        count("udf_read"),
+        unwelcome(&|name| name.contains("_dropped_") && !name.starts_with("sink")),
+        Entry::or_dash(behind.map(text::duration)),
+        count("generator_buffer_pending"),
+        count("generator_buffer_ack_pending"),
+        Entry::or_dash(in_use.map(|permille| format!("{}.{} %", permille / 10, permille % 10))),
+        count("udf_written"),
+        count("sink_read"),
+        unwelcome(&|name| name.ends_with("_errors")),
+    ]
 }
 
 /// Trials that could not be run to their end, with the reason.

@@ -84,6 +84,10 @@ impl Base {
                 let fixed = json!({"fixed": {"length": format_duration(settings.window)}});
                 set(vertex, &["udf", "groupBy", "window"], fixed);
             }
+            // Each would offer the full rate, and the log of one alone is read.
+            if vertex["name"] == "generator" || vertex["name"] == "sink" {
+                set(vertex, &["scale"], json!({"min": 1, "max": 1}));
+            }
             let place = CONTAINERS.into_iter().find(|(name, _)| vertex["name"] == *name);
             let Some((name, pointer)) = place else { continue };
             if let Some(container) = vertex.pointer_mut(pointer) {

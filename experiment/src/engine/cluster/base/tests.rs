@@ -200,6 +200,15 @@ fn names_owner_and_labels_are_the_trials() {
 }
 
 #[test]
+fn source_and_sink_have_one_pod_each() {
+    let many = EMBEDDED.replace("max: 1", "max: 3");
+    assert_ne!(many, EMBEDDED);
+    let objects = objects(&many, |_| {});
+    let most = |vertex: usize| objects.pipeline["spec"]["vertices"][vertex]["scale"]["max"].as_u64();
+    assert_eq!([most(0), most(1), most(2)], [Some(1), Some(3), Some(1)]);
+}
+
+#[test]
 fn window_and_read_timeout_are_the_plans_and_storage_stays() {
     let own_limit = EMBEDDED.replace(
         "    - name: sink\n",

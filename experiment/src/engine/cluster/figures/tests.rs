@@ -11,7 +11,8 @@ forwarder_data_read_total{vertex="udf",pipeline="p",vertex_type="ReduceUDF",repl
 forwarder_drop_total{vertex="udf",reason="late-message"} 3
 forwarder_drop_total{vertex="udf",reason="old-message-popped-up"} 4
 forwarder_drop_total{vertex="udf",reason="old-message-popped-up",replica="1"} 1
-reduce_closed_windows_total{vertex="udf"} 12
+forwarder_drop_total{vertex="udf",reason="Dropped Upstream"} 0
+reduce_closed_windows{vertex="udf"} 2
 reduce_active_windows{vertex="udf"} 1
 isb_jetstream_buffer_soft_usage{buffer_name="a"} 0.25
 isb_jetstream_buffer_soft_usage{buffer_name="b"} 0.5
@@ -23,11 +24,12 @@ isb_jetstream_write_error_total{reason="say \"no\", }"} 2
 fn the_figures_of_a_reduce_vertex_have_clear_names() {
     let expected = [
         ("numaflow_udf_buffer_use_permille", 500),
+        ("numaflow_udf_dropped_dropped_upstream", 0),
         ("numaflow_udf_dropped_late_message", 3),
         ("numaflow_udf_dropped_old_message_popped_up", 5),
         ("numaflow_udf_read", 1_000),
         ("numaflow_udf_read_errors", 0),
-        ("numaflow_udf_windows_closed", 12),
+        ("numaflow_udf_windows_closing", 2),
         ("numaflow_udf_windows_open", 1),
         ("numaflow_udf_write_errors", 2),
     ];
@@ -39,6 +41,14 @@ fn the_figures_of_a_reduce_vertex_have_clear_names() {
     assert_eq!(found, expected);
     assert_eq!(dropped(METRICS), 8);
     assert_eq!(dropped("# EOF\n"), 0);
+}
+
+#[test]
+fn the_pods_of_a_vertex_are_added() {
+    let mut all = of_vertex("udf", METRICS);
+    merge(&mut all, of_vertex("udf", METRICS));
+    assert_eq!(all["numaflow_udf_read"], 2_000);
+    assert_eq!(all["numaflow_udf_buffer_use_permille"], 500);
 }
 
 #[test]
