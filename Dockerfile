@@ -18,10 +18,9 @@ COPY tests/Cargo.toml tests/
 RUN set -e; \
     for crate in wire vertex dataplane tests udf experiment; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
     for crate in endpoint generator udf sink experiment; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
-    mkdir -p tests/tests; \
-    for test in $(sed -n 's/^name = "\(.*\)"/\1/p' tests/Cargo.toml); do touch tests/tests/$test.rs; done; \
+    sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
     cargo build --release --locked --bins; \
-    rm -rf */src tests/tests
+    rm -rf */src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.
