@@ -147,16 +147,16 @@ impl Course<'_> {
             error = records.follow(self.stage) => return Err(error),
         };
         let after = self.stage.look().await?;
-        let (figures, dropped) = self.figures(&after, ended.generator.now_us).await?;
+        let mut voided = voided(before, &after);
+        let (figures, dropped) = self.figures(&after, ended.generator.now_us, &mut voided).await;
         let endpoint = match after.endpoint() {
-            Some(pod) => Some(
-                self.reach
-                    .json(&Place::of("endpoint", pod), Port::Endpoint, "/stats")
-                    .await?,
-            ),
+            Some(pod) => {
+                let place = Place::of("endpoint", pod);
+                let stats = self.reach.json(&place, Port::Endpoint, "/stats").await;
+                stats.map_err(|error| voided.push(error.to_string())).ok()
+            }
             None => None,
         };
-        let voided = voided(before, &after);
         let evidence = Evidence {
             t0_ms: ended.t0_ms,
             arrivals: records.arrivals(),
@@ -236,38 +236,41 @@ impl Course<'_> {
         self.reach.json(generator, Port::Program, "/stats").await
     }
 
-    /// Numaflow's own figures, and how many events it dropped.
+    /// Numaflow's own figures, and how many events it dropped. A pod that does not tell is on record in `voided`: what
+    /// else is known of the trial is worth keeping.
     async fn figures(
         &self,
         after: &Snapshot,
         now_us: u64,
-    ) -> Result<(BTreeMap<String, u64>, u64), ClusterEngineError> {
+        voided: &mut Vec<String>,
+    ) -> (BTreeMap<String, u64>, u64) {
         let mut all = BTreeMap::new();
         let mut events_dropped = 0;
         for vertex in VERTICES {
-            // A vertex without a pod would hide what it dropped.
-            place(after, vertex)?;
-            for pod in after.all_of_vertex(vertex) {
+            let pods = after.all_of_vertex(vertex);
+            for pod in pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
                 let place = Place::of(vertex, pod);
-                let metrics = self.reach.text(&place, Port::Numaflow, "/metrics").await?;
-                let mut of_pod = figures::of_vertex(vertex, &metrics);
-                // What a sink drops are records, not events.
-                if vertex != "sink" {
-                    events_dropped += figures::dropped(&metrics);
-                    let watermark = self
-                        .reach
-                        .text(&place, Port::Numaflow, "/runtime/watermark")
-                        .await;
-                    let watermark_ms = watermark.ok().and_then(|text| figures::watermark_ms(&text));
-                    let behind =
-                        watermark_ms.map(|watermark_ms| (now_us / 1_000).saturating_sub(watermark_ms));
-                    let name = format!("{}{vertex}_watermark_behind_ms", figures::NUMAFLOW_PREFIX);
-                    of_pod.extend(behind.map(|behind| (name, behind)));
+                match self.reach.text(&place, Port::Numaflow, "/metrics").await {
+                    Ok(metrics) => {
+                        figures::merge(&mut all, figures::of_vertex(vertex, &metrics));
+                        // What a sink drops are records, not events.
+                        events_dropped += figures::dropped(&metrics) * u64::from(vertex != "sink");
+                    }
+                    Err(error) => voided.push(error.to_string()),
                 }
-                figures::merge(&mut all, of_pod);
+                figures::merge(&mut all, self.watermark(&place, now_us).await);
             }
         }
-        Ok((all, events_dropped))
+        (all, events_dropped)
+    }
+
+    /// How far a vertex' watermark is behind the generator's clock; a sink has none, nor one that has read nothing.
+    async fn watermark(&self, place: &Place, now_us: u64) -> BTreeMap<String, u64> {
+        let text = self.reach.text(place, Port::Numaflow, "/runtime/watermark").await;
+        let watermark_ms = text.ok().and_then(|text| figures::watermark_ms(&text));
+        let name = format!("{}{}_watermark_behind_ms", figures::NUMAFLOW_PREFIX, place.part);
+        let behind = watermark_ms.map(|watermark_ms| (now_us / 1_000).saturating_sub(watermark_ms));
+        behind.map(|behind| (name, behind)).into_iter().collect()
     }
 }
 
