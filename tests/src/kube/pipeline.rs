@@ -25,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The UDF is killed so long after the sink's first record: in the middle of the next window.
 const KILL_AFTER: Duration = Duration::from_millis(300);
 
+/// Generator, UDF and sink; a Pipeline with others is stored, and nothing runs for it.
+const VERTICES: usize = 3;
+
 /// A vertex of the Pipeline: its pod and its process.
 struct Vertex {
     name: String,
@@ -48,6 +51,13 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
     let Some(object) = inner.store().get(&key).cloned() else {
         return;
     };
+    let is_whole = object["spec"]["vertices"]
+        .as_array()
+        .is_some_and(|all| all.len() == VERTICES);
+    if !is_whole {
+        deleted(&inner, &key).await;
+        return clean_up(&inner, &key);
+    }
     if buffers_are_there(&inner, &key, &object).await {
         let mut vertices = create(&inner, &key, &object);
         tokio::select! {
@@ -230,8 +240,7 @@ async fn drive(
         reduce: sockets("udf"),
         sink: sockets("sink"),
     };
-    let stalls = inner.trouble().generator_stalls.take();
-    let config = config(object, stalls.is_some());
+    let config = config(object, inner.trouble().watermark_runs_ahead);
     let connected = tokio::select! {
         connected = dataplane::DataPlane::connect(config, &sockets, PATIENCE) => connected,
         reason = death(vertices) => return Stopped::Failed(reason),
@@ -248,10 +257,6 @@ async fn drive(
         .iter()
         .find(|vertex| vertex.name == "sink")
         .map(|vertex| vertex.pod.name.clone());
-    let generator = vertices
-        .iter()
-        .find(|vertex| vertex.name == "generator")
-        .and_then(Vertex::process_id);
     let restart = std::mem::take(&mut inner.trouble().udf_restarts);
     let (stop, stopped) = oneshot::channel::<()>();
     let observer: Arc<Figures> = Arc::clone(figures);
@@ -260,12 +265,6 @@ async fn drive(
     }));
     let events = async {
         let log = inner.pods.log(&sink.unwrap_or_default(), "udsink");
-        if let (Some(stall), Some(generator)) = (stalls, generator) {
-            first_record(&log).await;
-            signal(generator, "STOP");
-            tokio::time::sleep(stall).await;
-            signal(generator, "CONT");
-        }
         if restart {
             first_record(&log).await;
             tokio::time::sleep(KILL_AFTER).await;
@@ -295,7 +294,7 @@ async fn drive(
 }
 
 /// The data plane as the Pipeline describes it.
-fn config(object: &Value, stalls: bool) -> dataplane::Config {
+fn config(object: &Value, watermark_runs_ahead: bool) -> dataplane::Config {
     let spec = &object["spec"];
     let duration = |value: &Value| parse_duration(value.as_str().unwrap_or_default()).ok();
     let vertices = spec["vertices"].as_array();
@@ -325,13 +324,13 @@ fn config(object: &Value, stalls: bool) -> dataplane::Config {
         }),
         _ => None,
     };
-    if stalls {
-        // Goes on to the clock before the source has noticed that it stood still.
-        let fast = Duration::from_millis(100);
+    if watermark_runs_ahead {
+        // It passes the clock's time within a few steps, and stays there until data comes.
+        let soon = Duration::from_millis(10);
         config.idle_source = Some(dataplane::IdleSource {
-            threshold: fast,
-            increment_by: fast,
-            step_interval: fast / 10,
+            threshold: soon,
+            increment_by: soon,
+            step_interval: soon / 10,
         });
     }
     config
@@ -361,16 +360,6 @@ async fn death(vertices: &mut [Vertex]) -> String {
         Some((name, Err(error))) => format!("{name} ended: {error}"),
         None => std::future::pending().await,
     }
-}
-
-fn signal(process: u32, name: &str) {
-    let sent = std::process::Command::new("sh")
-        .args(["-c", &format!("kill -{name} {process}")])
-        .status();
-    assert!(
-        sent.is_ok_and(|status| status.success()),
-        "the process takes a signal"
-    );
 }
 
 impl Vertex {
@@ -442,10 +431,6 @@ impl Vertex {
         let env = self.container["env"].as_array()?;
         let found = env.iter().find(|variable| variable["name"] == name)?;
         found["value"].as_str().map(str::to_owned)
-    }
-
-    fn process_id(&self) -> Option<u32> {
-        self.process.as_ref().and_then(|process| process.child.id())
     }
 
     fn start(&mut self, inner: &Inner) {

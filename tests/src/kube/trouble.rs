@@ -1,7 +1,5 @@
 //! What goes wrong in a cluster, as a test asks for it.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 /// What goes wrong; nothing by default.
@@ -23,9 +21,8 @@ pub struct Trouble {
     pub log_breaks_after: Option<usize>,
     /// The sink's record with this position, from 0, is in no log.
     pub log_loses: Option<usize>,
-    /// The generator stands still for so long after the first record, while the idle source's watermark goes on: what
-    /// was due in that time comes late.
-    pub generator_stalls: Option<Duration>,
+    /// The watermark follows the clock instead of the data: whatever is read after a moment of silence comes late.
+    pub watermark_runs_ahead: bool,
     /// The UDF is killed once after the first record, and its container started again.
     pub udf_restarts: bool,
 }

@@ -32,7 +32,7 @@ fn put_pod(cluster: &Cluster, said: &str) {
 async fn a_job_tells_its_journal_and_it_is_collected() {
     let stage = Stage::new(Trouble::default()).await;
     let job = put_job(&stage.cluster, json!({"active": 1}));
-    let ended = stage.run("async, sequential", &["--job", JOB]);
+    let ended = stage.run("async, thread-pool", &["--job", JOB]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     for outcome in stage.outcomes() {
         assert_whole(&outcome);
@@ -66,7 +66,7 @@ async fn a_job_tells_its_journal_and_it_is_collected() {
             .as_object()
             .unwrap()
             .values()
-            .any(|text| text.as_str().unwrap().contains("sequential")),
+            .any(|text| text.as_str().unwrap().contains("thread-pool")),
         "{summary}"
     );
 

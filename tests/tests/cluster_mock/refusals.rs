@@ -7,7 +7,7 @@ use super::stage::Stage;
 /// It ends with one sentence before anything has been created.
 async fn refused(trouble: Trouble, words: &[&str]) {
     let stage = Stage::new(trouble).await;
-    let ended = stage.run("async", &[]);
+    let ended = stage.run("async", &["--patience", "2s"]);
     assert!(matches!(ended.status, Some(1 | 2)), "{ended:?}");
     let lines: Vec<&str> = ended.stderr.lines().collect();
     assert_eq!(lines.len(), 1, "{ended:?}");
@@ -85,5 +85,5 @@ async fn nobody_answers() {
     let ended = super::place::Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
-    assert!(ended.stderr.contains("127.0.0.1"), "{ended:?}");
+    assert!(ended.stderr.contains("cannot be reached"), "{ended:?}");
 }

@@ -37,7 +37,7 @@ const OURS: [&str; 4] = ["Lease", "Pipeline", "Deployment", "Service"];
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_created_tells_its_run_its_trial_and_its_owner() {
     let stage = Stage::new(Trouble::default()).await;
-    let ended = stage.run("async, sequential", &[]);
+    let ended = stage.run("async, thread-pool", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let created = stage.cluster.created();
     let ours: Vec<&Value> = created
@@ -166,7 +166,7 @@ async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_late_is_counted_as_late_and_not_as_lost() {
     let trouble = Trouble {
-        generator_stalls: Some(std::time::Duration::from_millis(400)),
+        watermark_runs_ahead: true,
         ..Trouble::default()
     };
     let stage = Stage::new(trouble).await;

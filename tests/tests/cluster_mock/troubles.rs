@@ -6,10 +6,8 @@ use super::stage::Stage;
 
 async fn reason(trouble: Trouble) -> String {
     let stage = Stage::new(trouble).await;
-    let started = std::time::Instant::now();
-    let ended = stage.run("async", &[]);
+    let ended = stage.run("async", &["--patience", "2s"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    assert!(started.elapsed().as_secs() < 15, "it was seen at once: {ended:?}");
     stage.assert_nothing_left();
     let reason = stage.reason();
     assert!(!reason.contains('\n'), "{reason}");
