@@ -12,7 +12,7 @@ pub fn describe_error(error: &kube::Error) -> String {
         ),
         kube::Error::HyperError(_) | kube::Error::Service(_) => format!(
             "the API server cannot be reached: {}; is the cluster up, and is the context the right one?",
-            vertex::one_line(error)
+            vertex::one_line(error).trim_start_matches("ServiceError: ")
         ),
         other => vertex::one_line(other),
     }
