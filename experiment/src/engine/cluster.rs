@@ -175,7 +175,13 @@ impl Engine for ClusterEngine {
             ask_only_for_delays(trials)?;
         }
         let isbsvc = self.config.base.isbsvc();
-        preflight::check(&self.cluster, self.cluster.inside, isbsvc, self.config.patience).await?;
+        preflight::check(
+            &self.cluster,
+            self.config.job.is_some(),
+            isbsvc,
+            self.config.patience,
+        )
+        .await?;
         Ok(())
     }
 

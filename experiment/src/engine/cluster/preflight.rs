@@ -19,14 +19,18 @@ const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
 /// Between two looks at the service for messages.
 const POLL: Duration = Duration::from_secs(1);
 
-/// What a trial does: API group, resource with its subresource, verbs.
-const PERMISSIONS: [(&str, &str, &[&str]); 7] = [
+/// API group, resource with its subresource, verbs.
+type Permission = (&'static str, &'static str, &'static [&'static str]);
+
+/// What a trial does.
+const TRIAL: [Permission; 8] = [
     (
         "numaflow.numaproj.io",
         "pipelines",
-        &["get", "create", "patch", "delete"],
+        &["get", "list", "create", "patch", "delete"],
     ),
     ("numaflow.numaproj.io", "vertices", &["get"]),
+    ("numaflow.numaproj.io", "interstepbufferservices", &["get"]),
     ("apps", "deployments", &["get", "create", "patch", "delete"]),
     ("", "services", &["create", "patch", "delete"]),
     ("", "pods", &["list"]),
@@ -34,18 +38,26 @@ const PERMISSIONS: [(&str, &str, &[&str]); 7] = [
     ("batch", "jobs", &["list"]),
 ];
 
-/// What is done besides through the API server's proxy.
-const PROXY: (&str, &str, &[&str]) = ("", "pods/proxy", &["get", "create"]);
+/// What is done besides through the API server's proxy, outside the cluster.
+const PROXY: Permission = ("", "pods/proxy", &["get", "create"]);
+
+/// Who owns what is created, in a Job and elsewhere.
+const JOB: Permission = ("batch", "jobs", &["get"]);
+const LEASE: Permission = (
+    "coordination.k8s.io",
+    "leases",
+    &["get", "create", "update", "delete"],
+);
 
 /// Checks everything; the service for messages may become healthy for `patience`.
 pub(super) async fn check(
     cluster: &Cluster,
-    inside: bool,
+    in_job: bool,
     isbsvc: &str,
     patience: Duration,
 ) -> Result<(), ClusterEngineError> {
     installed(cluster).await?;
-    permitted(cluster, inside).await?;
+    permitted(cluster, in_job).await?;
     buffer_service(cluster, isbsvc, patience).await
 }
 
@@ -57,10 +69,12 @@ async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
     }
 }
 
-async fn permitted(cluster: &Cluster, inside: bool) -> Result<(), ClusterEngineError> {
+async fn permitted(cluster: &Cluster, in_job: bool) -> Result<(), ClusterEngineError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut denied = Vec::new();
-    for (group, resource, verbs) in PERMISSIONS.into_iter().chain((!inside).then_some(PROXY)) {
+    let proxy = (!cluster.inside).then_some(PROXY);
+    let owner = if in_job { JOB } else { LEASE };
+    for (group, resource, verbs) in TRIAL.into_iter().chain(proxy).chain([owner]) {
         for verb in verbs {
             let review = api
                 .create(
