@@ -7,6 +7,7 @@ pub mod diagnosis;
 mod error;
 pub mod job;
 pub mod own;
+mod retry;
 pub mod verify;
 
 use std::env;
@@ -61,7 +62,7 @@ impl Cluster {
         config.read_timeout = Some(READ_TIMEOUT);
         config.reset_reader_on_write = true;
         let namespace = namespace.unwrap_or(&config.default_namespace).to_owned();
-        let client = kube::Client::try_from(config).map_err(ClusterError::client)?;
+        let client = retry::client(config).map_err(ClusterError::client)?;
         Ok(Self {
             client,
             namespace,

@@ -143,7 +143,7 @@ async fn settle(cluster: &Cluster, run: &Run, fate: Fate) -> Result<Result<Strin
 async fn objects(cluster: &Cluster) -> Result<Vec<Object>, ClusterError> {
     let pipelines = match list(&cluster.numaflow("Pipeline"), RUN_LABEL, "Pipelines").await {
         // Without Numaflow there are none.
-        Err(ClusterError::Request { source, .. }) if is_not_found(&source) => Vec::new(),
+        Err(ClusterError::Request { said, .. }) if is_not_found(&said) => Vec::new(),
         other => other?,
     };
     let deployments = list::<Deployment>(&cluster.api(), RUN_LABEL, "Deployments").await?;

@@ -20,14 +20,14 @@ pub enum ClusterError {
         advice: &'static str,
     },
     /// The API server did not do what was asked.
-    #[error("cannot {doing} {subject}: {}", describe_error(source))]
+    #[error("cannot {doing} {subject}: {}", describe_error(said))]
     Request {
         /// What was being done, such as `delete`.
         doing: &'static str,
         /// To what, such as `Pipeline x`.
         subject: String,
-        /// What the client said.
-        source: Box<kube::Error>,
+        /// What the client said; no source, as the sentence tells it already.
+        said: Box<kube::Error>,
     },
     /// The Job that was named is not there.
     #[error("--job: no Job `{name}` in namespace `{namespace}`{found}")]
@@ -84,7 +84,7 @@ impl ClusterError {
         Self::Request {
             doing,
             subject: subject.into(),
-            source: Box::new(source),
+            said: Box::new(source),
         }
     }
 
