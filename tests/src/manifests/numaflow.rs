@@ -38,21 +38,8 @@ const CONTAINER_TEMPLATE: [&str; 7] = [
     "livenessProbe",
 ];
 
-/// Fields of `Container`.
-const CONTAINER: [&str; 12] = [
-    "image",
-    "command",
-    "args",
-    "env",
-    "envFrom",
-    "volumeMounts",
-    "resources",
-    "securityContext",
-    "imagePullPolicy",
-    "readinessProbe",
-    "livenessProbe",
-    "ports",
-];
+/// Fields that `Container` has beside those of `ContainerTemplate`.
+const CONTAINER: [&str; 5] = ["image", "command", "args", "volumeMounts", "ports"];
 
 /// Longest suffix that Kubernetes and Numaflow add to the name of an InterStepBufferService: the StatefulSet's hash in
 /// a label, `isbsvc-<name>-js-<10 characters>`.
@@ -186,7 +173,8 @@ fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<S
         [false, false, true] => &vertex["sink"]["udsink"]["container"],
         _ => return faults.push(format!("{name}: is not exactly one of source, udf and sink")),
     };
-    check_keys(name, container, &CONTAINER, faults);
+    let known: Vec<&str> = CONTAINER_TEMPLATE.iter().chain(&CONTAINER).copied().collect();
+    check_keys(name, container, &known, faults);
     let pod = if vertex["securityContext"].is_null() {
         template
     } else {
