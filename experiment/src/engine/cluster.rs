@@ -27,6 +27,7 @@ mod preflight;
 mod reach;
 mod ready;
 mod records;
+mod since;
 mod stage;
 
 pub use error::ClusterEngineError;

@@ -83,6 +83,39 @@ fn an_endpoint_that_was_not_measured_is_no_zero() {
 }
 
 #[test]
+fn numaflows_own_figures_stand_beside_ours() {
+    let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+    let instruments = outcome.instruments.as_mut().unwrap();
+    instruments.engine = [
+        ("nacked", 5),
+        ("numaflow_udf_read", 1_234),
+        ("numaflow_generator_dropped_late_message", 3),
+        ("numaflow_udf_dropped_old_message_popped_up", 4),
+        ("numaflow_sink_dropped_dropped_upstream", 9),
+        ("numaflow_udf_watermark_behind_ms", 1_500),
+        ("numaflow_generator_buffer_use_permille", 125),
+        ("numaflow_udf_read_errors", 0),
+    ]
+    .map(|(name, count)| (name.to_owned(), count))
+    .into();
+    let report = Report::of(&journal("numaflow", vec![outcome]));
+    let document = report.document();
+    let section = document
+        .descendants()
+        .find(|node| node.attribute("id") == Some("numaflow"))
+        .unwrap();
+    let entries: Vec<String> = section
+        .descendants()
+        .filter(|node| node.has_tag_name("td"))
+        .map(|node| text_of(&node).replace('\u{a0}', " ").trim().to_owned())
+        .collect();
+    let shown = ["1,234", "7", "1.50 s", "–", "–", "12.5 %", "–", "–", "0"];
+    assert!(entries.ends_with(&shown.map(str::to_owned)), "{entries:?}");
+    let of_one_machine = Report::of(&classic());
+    assert!(!of_one_machine.page.contains("id=\"numaflow\""));
+}
+
+#[test]
 fn whatever_others_wrote_stays_text() {
     let hostile = "</title><script>alert(1)</script> & \" ' | \u{0} {{ 7000*7001 }}";
     let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);

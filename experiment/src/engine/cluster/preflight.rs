@@ -12,9 +12,13 @@ use tokio::time::{Instant, sleep};
 use super::ClusterEngineError;
 use crate::cluster::diagnosis::NumaflowStatus;
 use crate::cluster::{Cluster, ClusterError};
+use crate::progress::say;
 
 /// Numaflow's API group and version.
 const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
+
+/// How long a Job waits for a service for messages that its release brings: Helm creates it after the Job.
+const COMES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Between two looks at the service for messages.
 const POLL: Duration = Duration::from_secs(1);
@@ -58,7 +62,12 @@ pub(super) async fn check(
 ) -> Result<(), ClusterEngineError> {
     installed(cluster).await?;
     permitted(cluster, in_job).await?;
-    buffer_service(cluster, isbsvc, patience).await
+    let comes_within = if in_job {
+        COMES_WITHIN.min(patience)
+    } else {
+        Duration::ZERO
+    };
+    buffer_service(cluster, isbsvc, patience, comes_within).await
 }
 
 async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
@@ -126,19 +135,29 @@ fn review(namespace: &str, group: &str, resource: &str, verb: &str) -> SelfSubje
 }
 
 /// Waits until it is healthy: it may have been installed a moment ago.
-async fn buffer_service(cluster: &Cluster, name: &str, patience: Duration) -> Result<(), ClusterEngineError> {
+async fn buffer_service(
+    cluster: &Cluster,
+    name: &str,
+    patience: Duration,
+    comes_within: Duration,
+) -> Result<(), ClusterEngineError> {
     let unusable = |how: String| ClusterEngineError::BufferService {
         name: name.to_owned(),
         namespace: cluster.namespace.clone(),
         how,
     };
-    let deadline = Instant::now() + patience;
+    let began = Instant::now();
+    let mut told = false;
     let api = cluster.numaflow("InterStepBufferService");
     loop {
         let found = api.get_opt(name).await.map_err(|error| {
             ClusterError::request("read", format!("InterStepBufferService {name}"), error)
         })?;
         let Some(found) = found else {
+            if began.elapsed() < comes_within {
+                sleep(POLL).await;
+                continue;
+            }
             return Err(unusable(
                 "is not there: create one (manifests/shared has one), or name the one to use in the base's interStepBufferServiceName"
                     .to_owned(),
@@ -147,11 +166,14 @@ async fn buffer_service(cluster: &Cluster, name: &str, patience: Duration) -> Re
         let Some(how) = unhealthy(&NumaflowStatus::of("InterStepBufferService", &found)) else {
             return Ok(());
         };
-        if Instant::now() >= deadline {
+        if began.elapsed() >= patience {
             let waited = wire::format_duration(patience);
             return Err(unusable(format!(
                 "is not healthy after {waited}: {how}; look at its pods with `kubectl describe`"
             )));
+        }
+        if !std::mem::replace(&mut told, true) {
+            say(&format!("waiting for the InterStepBufferService {name}: {how}"));
         }
         sleep(POLL).await;
     }
