@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use wire::StrategyKind;
+
 use crate::lab::{Lab, Step, path, wait};
 use crate::records::await_full;
 
@@ -9,6 +11,8 @@ use crate::records::await_full;
 const FULL: u64 = 1_000;
 const FULL_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(120);
+/// What the rendered manifests name; the image under test may have another name.
+const RENDERED_IMAGE: &str = "async-reduce:0.1.0";
 
 pub fn applied(lab: &Lab) -> Step {
     let namespace = format!("{}-man", lab.namespace);
@@ -20,31 +24,35 @@ pub fn applied(lab: &Lab) -> Step {
 
 fn in_namespace(lab: &Lab, namespace: &str) -> Step {
     let before = lab.inventory(namespace)?;
-    let rendered_with = "async-reduce:0.1.0";
-    for folder in ["shared", "async"] {
-        for file in
-            std::fs::read_dir(path(&format!("manifests/{folder}"))).map_err(|error| error.to_string())?
-        {
-            let file = file.map_err(|error| error.to_string())?.path();
-            let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
-            // They name the released image; the one under test may have another name.
-            let text = text.replace(rendered_with, &lab.image());
-            lab.apply(&["-n", namespace, "apply", "-f", "-"], &text)?;
-        }
-    }
+    apply(lab, namespace, "shared")?;
     lab.await_isbsvc(namespace)?;
-    await_full(lab, (namespace, "async-reduce-async"), 0, FULL, FULL_WITHIN)?;
-    for folder in ["async", "shared"] {
-        let delete = [
-            "delete",
-            "-f",
-            &path(&format!("manifests/{folder}")),
-            "--wait",
-            "--timeout=90s",
-        ];
-        lab.kubectl_in(namespace, &delete)?;
+    for strategy in StrategyKind::ALL {
+        let strategy = strategy.to_string();
+        apply(lab, namespace, &strategy)?;
+        let pipeline = format!("async-reduce-{strategy}");
+        await_full(lab, (namespace, &pipeline), 0, FULL, FULL_WITHIN)?;
+        delete(lab, namespace, &strategy)?;
     }
+    delete(lab, namespace, "shared")?;
     wait("delete leaves nothing", GONE_WITHIN, || {
         Ok(lab.inventory(namespace)?.is_subset(&before).then_some(()))
     })
+}
+
+fn apply(lab: &Lab, namespace: &str, folder: &str) -> Step {
+    let files =
+        std::fs::read_dir(path(&format!("manifests/{folder}"))).map_err(|error| error.to_string())?;
+    for file in files {
+        let file = file.map_err(|error| error.to_string())?.path();
+        let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;
+        let text = text.replace(RENDERED_IMAGE, &lab.image());
+        lab.apply(&["-n", namespace, "apply", "-f", "-"], &text)?;
+    }
+    Ok(())
+}
+
+fn delete(lab: &Lab, namespace: &str, folder: &str) -> Step {
+    let files = path(&format!("manifests/{folder}"));
+    lab.kubectl_in(namespace, &["delete", "-f", &files, "--wait", "--timeout=90s"])
+        .map(drop)
 }
