@@ -28,6 +28,8 @@ RUN find . -name '*.rs' -exec touch {} + \
     && cargo build --release --locked --bins \
     && mkdir -p /out/usr/local/bin \
     && cd target/release && cp endpoint generator udf sink experiment /out/usr/local/bin/
+# Cargo leaves the symbols in a program whose package has a profile of its own.
+RUN strip /out/usr/local/bin/*
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=0.1.0
