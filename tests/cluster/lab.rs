@@ -58,8 +58,12 @@ impl Lab {
                 None,
             )
         };
-        quick(&["get", "--raw", "/version"])
-            .map_err(|said| format!("the cluster of KUBECONFIG does not answer: {}", one_line(&said)))?;
+        quick(&["get", "--raw", "/version"]).map_err(|said| {
+            format!(
+                "the cluster of KUBECONFIG does not answer: {}",
+                one_line(said.rsplit("exit status: 1: ").next().unwrap_or(&said))
+            )
+        })?;
         quick(&["get", "--raw", "/apis/numaflow.numaproj.io/v1alpha1"]).map_err(|_| {
             "Numaflow is not installed in the cluster of KUBECONFIG: see https://numaflow.numaproj.io"
                 .to_owned()

@@ -40,8 +40,7 @@ fn in_namespace(lab: &Lab, namespace: &str) -> Step {
 }
 
 fn apply(lab: &Lab, namespace: &str, folder: &str) -> Step {
-    let files =
-        std::fs::read_dir(path(&format!("manifests/{folder}"))).map_err(|error| error.to_string())?;
+    let files = std::fs::read_dir(path(&format!("manifests/{folder}"))).map_err(|error| error.to_string())?;
     for file in files {
         let file = file.map_err(|error| error.to_string())?.path();
         let text = std::fs::read_to_string(&file).map_err(|error| error.to_string())?;

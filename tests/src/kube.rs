@@ -2,19 +2,24 @@
 //! real generator, UDF, sink and endpoint, driven by the embedded data plane. So the cluster engine is doubted
 //! without a cluster. Each pod has an address of its own in 127.0.0.0/8, which Linux has all of.
 
+mod call;
 mod container;
 mod controller;
 mod deployment;
 mod figures;
+mod limits;
 mod log;
 mod numa;
 mod objects;
 mod pipeline;
 mod pods;
 mod proxy;
+mod selectors;
 mod serve;
 mod store;
 mod trouble;
+mod vertex;
+mod write;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -5,8 +5,9 @@ use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
 use super::Inner;
+use super::selectors::Selectors;
 use super::serve::{json_answer, refuse};
-use super::store::{Key, NUMAFLOW, Selectors};
+use super::store::{Key, NUMAFLOW};
 
 /// Longest name of an object that must be a DNS label, in bytes.
 const MAX_LABEL: usize = 63;

@@ -6,39 +6,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use wire::parse_duration;
 
-use super::container::{Place, Process};
-use super::deployment::owner;
+use super::Inner;
 use super::figures::Figures;
+use super::limits::config;
 use super::log::is_record;
-use super::pods::{container_status, pending, running};
-use super::store::{Key, NUMAFLOW};
+use super::store::Key;
 use super::trouble::{Buffers, PodTrouble};
-use super::{Inner, numa, pod_address};
+use super::vertex::Vertex;
 
 /// Patience with processes that start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The UDF is killed so long after the sink's first record: in the middle of the next window.
 const KILL_AFTER: Duration = Duration::from_millis(300);
+/// How long, and how often, the generator is held where the watermark shall run ahead of its events: some of them are due
+/// meanwhile, and one of the times meets a read that has no event yet.
+const PAUSE: Duration = Duration::from_millis(120);
+const PAUSES: u32 = 3;
 
 /// Generator, UDF and sink; a Pipeline with others is stored, and nothing runs for it.
 const VERTICES: usize = 3;
-
-/// A vertex of the Pipeline: its pod and its process.
-struct Vertex {
-    name: String,
-    user_container: &'static str,
-    container: Value,
-    pod: Key,
-    folder: TempDir,
-    process: Option<Process>,
-    address: std::net::Ipv4Addr,
-    numa: JoinSet<()>,
-}
 
 /// Why the data plane has stopped.
 enum Stopped {
@@ -258,6 +247,12 @@ async fn drive(
         .find(|vertex| vertex.name == "sink")
         .map(|vertex| vertex.pod.name.clone());
     let restart = std::mem::take(&mut inner.trouble().udf_restarts);
+    // While the generator is held, the watermark goes on: what is due meanwhile comes late.
+    let source = vertices
+        .iter()
+        .filter(|_| inner.trouble().watermark_runs_ahead)
+        .find(|vertex| vertex.name == "generator")
+        .and_then(|vertex| vertex.process.as_ref()?.child.id());
     let (stop, stopped) = oneshot::channel::<()>();
     let observer: Arc<Figures> = Arc::clone(figures);
     let mut running = Box::pin(data_plane.run(observer, async {
@@ -269,6 +264,15 @@ async fn drive(
             first_record(&log).await;
             tokio::time::sleep(KILL_AFTER).await;
             return;
+        }
+        if let Some(source) = source {
+            first_record(&log).await;
+            for _ in 0..PAUSES {
+                signal(source, "-STOP");
+                tokio::time::sleep(PAUSE).await;
+                signal(source, "-CONT");
+                tokio::time::sleep(PAUSE).await;
+            }
         }
         std::future::pending::<()>().await;
     };
@@ -293,47 +297,11 @@ async fn drive(
     }
 }
 
-/// The data plane as the Pipeline describes it.
-fn config(object: &Value, watermark_runs_ahead: bool) -> dataplane::Config {
-    let spec = &object["spec"];
-    let duration = |value: &Value| parse_duration(value.as_str().unwrap_or_default()).ok();
-    let vertices = spec["vertices"].as_array();
-    let reduce = vertices.and_then(|all| all.iter().find(|vertex| vertex["udf"]["groupBy"].is_object()));
-    let group_by = reduce.map_or(&Value::Null, |vertex| &vertex["udf"]["groupBy"]);
-    let limits = reduce
-        .map(|vertex| &vertex["limits"])
-        .filter(|limits| limits.is_object());
-    let read_timeout = limits
-        .and_then(|limits| duration(&limits["readTimeout"]))
-        .or(duration(&spec["limits"]["readTimeout"]));
-    let mut config = dataplane::Config::new(
-        duration(&group_by["window"]["fixed"]["length"]).expect("a window's length"),
-        read_timeout.unwrap_or(Duration::from_secs(1)),
-    );
-    config.allowed_lateness = duration(&group_by["allowedLateness"]).unwrap_or_default();
-    let idle = &spec["watermark"]["idleSource"];
-    config.idle_source = match (
-        duration(&idle["threshold"]),
-        duration(&idle["incrementBy"]),
-        duration(&idle["stepInterval"]),
-    ) {
-        (Some(threshold), Some(increment_by), Some(step_interval)) => Some(dataplane::IdleSource {
-            threshold,
-            increment_by,
-            step_interval,
-        }),
-        _ => None,
-    };
-    if watermark_runs_ahead {
-        // It passes the clock's time within a few steps, and stays there until data comes.
-        let soon = Duration::from_millis(10);
-        config.idle_source = Some(dataplane::IdleSource {
-            threshold: soon,
-            increment_by: soon,
-            step_interval: soon / 10,
-        });
-    }
-    config
+fn signal(process: u32, signal: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([signal, &process.to_string()])
+        .status();
+    assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
 }
 
 async fn first_record(log: &super::Log) {
@@ -359,151 +327,5 @@ async fn death(vertices: &mut [Vertex]) -> String {
         Some((name, Ok(status))) => format!("{name} ended: {status}"),
         Some((name, Err(error))) => format!("{name} ended: {error}"),
         None => std::future::pending().await,
-    }
-}
-
-impl Vertex {
-    fn create(inner: &Inner, key: &Key, object: &Value, vertex: &Value) -> Self {
-        let name = vertex["name"].as_str().unwrap_or_default().to_owned();
-        let (user_container, container) = match name.as_str() {
-            "generator" => ("udsource", &vertex["source"]["udsource"]["container"]),
-            "udf" => ("udf", &vertex["udf"]["container"]),
-            _ => ("udsink", &vertex["sink"]["udsink"]["container"]),
-        };
-        let vertex_name = format!("{}-{name}", key.name);
-        let stored = inner.store().put(
-            &Key::new(NUMAFLOW, "vertices", &key.namespace, &vertex_name),
-            json!({"apiVersion": "numaflow.numaproj.io/v1alpha1", "kind": "Vertex",
-                "metadata": {"name": vertex_name, "ownerReferences": [owner(object)],
-                    "labels": {"numaflow.numaproj.io/pipeline-name": key.name, "numaflow.numaproj.io/vertex-name": name}},
-                "spec": vertex,
-                "status": {"phase": "Running", "desiredReplicas": 1, "replicas": 1, "readyReplicas": 0}}),
-        );
-        let pod = Key::new("", "pods", &key.namespace, &format!("{vertex_name}-0-q7w4z"));
-        let mut user = container.clone();
-        user["name"] = json!(user_container);
-        user["restartPolicy"] = json!("Always");
-        inner.pods.set_waiting(&pod.name, true);
-        let template = &object["spec"]["templates"]["vertex"]["metadata"]["labels"];
-        let mut labels = template.clone();
-        super::store::merge(
-            &mut labels,
-            &vertex["metadata"]["labels"]
-                .as_object()
-                .map_or(json!({}), |own| json!(own)),
-        );
-        super::store::merge(
-            &mut labels,
-            &json!({
-                "app.kubernetes.io/part-of": "numaflow", "app.kubernetes.io/managed-by": "vertex-controller",
-                "app.kubernetes.io/component": "vertex", "app.kubernetes.io/name": vertex_name,
-                "numaflow.numaproj.io/pipeline-name": key.name, "numaflow.numaproj.io/vertex-name": name,
-            }),
-        );
-        inner.store().put(
-            &pod,
-            json!({"apiVersion": "v1", "kind": "Pod",
-                "metadata": {"name": pod.name, "labels": labels, "ownerReferences": [owner(&stored)],
-                    "annotations": {"numaflow.numaproj.io/replica": "0"}},
-                "spec": {"containers": [{"name": "numa", "image": "numaflow:v1.8.3"}], "initContainers": [user]},
-                "status": pending()}),
-        );
-        Self {
-            name,
-            user_container,
-            container: user,
-            pod,
-            folder: tempfile::Builder::new().prefix("k").tempdir().expect("a folder"),
-            process: None,
-            address: pod_address(),
-            numa: JoinSet::new(),
-        }
-    }
-
-    /// Numaflow's container serves beside the user's, as long as the pod lives.
-    fn serve_figures(&mut self, figures: &Arc<Figures>) {
-        let seen = Arc::clone(figures);
-        self.numa
-            .spawn(numa::serve(self.pod.name.clone(), self.address, seen));
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        let env = self.container["env"].as_array()?;
-        let found = env.iter().find(|variable| variable["name"] == name)?;
-        found["value"].as_str().map(str::to_owned)
-    }
-
-    fn start(&mut self, inner: &Inner) {
-        let place = Place {
-            namespace: &self.pod.namespace,
-            pod: &self.pod.name,
-            address: self.address,
-            run: Some(self.folder.path()),
-        };
-        let log = inner.pods.log(&self.pod.name, self.user_container);
-        self.process = Some(Process::start(inner, &self.container, &place, &log));
-        inner.pods.set_address(&self.pod.name, self.address);
-        inner.pods.set_waiting(&self.pod.name, false);
-    }
-
-    /// Kills the process and starts it again, as the kubelet does with a container.
-    async fn restart(&mut self, inner: &Inner) {
-        if let Some(process) = &mut self.process {
-            process.kill().await;
-        }
-        let _ = inner.pods.restarted(&self.pod.name, self.user_container);
-        // Numaflow's init process removes what an earlier one left.
-        let _ = std::fs::remove_file(self.folder.path().join("info"));
-        self.start(inner);
-    }
-
-    fn ready(&self, inner: &Inner, restarts: u32) {
-        let last = match restarts {
-            0 => json!({}),
-            _ => json!({"terminated": {"exitCode": 137, "reason": "Error"}}),
-        };
-        let address = self.address.to_string();
-        inner.change(&self.pod, |pod| {
-            let user = container_status(self.user_container, &self.container["image"], true, restarts, &running(), &last);
-            let numa = container_status("numa", &json!("numaflow:v1.8.3"), true, restarts, &running(), &last);
-            pod["status"] = json!({"phase": "Running", "podIP": address, "podIPs": [{"ip": address}],
-                "conditions": [{"type": "PodScheduled", "status": "True"}, {"type": "Initialized", "status": "True"},
-                    {"type": "ContainersReady", "status": "True"}, {"type": "Ready", "status": "True"}],
-                "initContainerStatuses": [user], "containerStatuses": [numa]});
-        });
-        let name = self.pod.name.trim_end_matches("-0-q7w4z");
-        inner.change(&Key::new(NUMAFLOW, "vertices", &self.pod.namespace, name), |vertex| {
-            let generation = vertex["metadata"]["generation"].clone();
-            vertex["status"] = json!({"phase": "Running", "desiredReplicas": 1, "replicas": 1, "readyReplicas": 1,
-                "updatedReplicas": 1, "updatedReadyReplicas": 1, "currentHash": "h1", "updateHash": "h1",
-                "observedGeneration": generation});
-        });
-    }
-
-    /// Tells a process that has ended by itself.
-    fn crashed(&mut self, inner: &Inner) {
-        let ended = self
-            .process
-            .as_mut()
-            .and_then(|process| process.child.try_wait().ok().flatten());
-        if let Some(status) = ended {
-            inner.crash_pod(
-                &self.pod,
-                &self.container,
-                status.code().unwrap_or(137),
-                "initContainerStatuses",
-            );
-        }
-    }
-
-    fn stop(self, inner: &Arc<Inner>) -> impl Future<Output = ()> + 'static {
-        let inner = Arc::clone(inner);
-        async move {
-            if let Some(process) = self.process {
-                process.stop().await;
-            }
-            inner.pods.remove(&self.pod.name);
-            inner.purge(&self.pod);
-        }
     }
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use super::log::Log;
-use super::store::{Key, Selectors};
+use super::selectors::Selectors;
+use super::store::Key;
 use super::{Inner, lock};
 
 /// By name of the pod; names are unique within a test.

@@ -10,8 +10,9 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::Inner;
+use super::call::Call;
 use super::log::{Log, is_record};
-use super::serve::{Call, refuse, stream_answer};
+use super::serve::{refuse, stream_answer};
 
 /// How a log is asked for.
 struct Asked {

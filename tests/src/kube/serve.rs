@@ -5,31 +5,18 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::store::{Key, NUMAFLOW, Selectors};
+use super::call::{Call, Query, understand};
+use super::store::{Key, NUMAFLOW};
+use super::write::{create, write};
 use super::{Inner, lock, objects, proxy};
 
 /// Largest body of a request in bytes, as etcd's limit is.
 const MAX_BODY: usize = 1_500_000;
-
-/// A request, understood.
-pub(super) struct Call {
-    pub verb: &'static str,
-    pub key: Key,
-    /// Empty, or what follows the name: `log`, `proxy`, `status`, …
-    pub subresource: String,
-    /// What follows `proxy`.
-    pub rest: String,
-    pub query: Query,
-}
-
-/// The query of a request.
-#[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
 
 pub(super) fn router(inner: Arc<Inner>) -> Router {
     Router::new().fallback(handle).with_state(inner)
@@ -52,92 +39,6 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     };
     lock(&inner.seen).push(format!("{said} {}", response.status().as_u16()));
     response
-}
-
-/// What a request asks of which object; nothing for paths that lead to no resource.
-fn understand(method: &Method, path: &str, query: Query) -> Option<Call> {
-    let mut parts = path.trim_matches('/').split('/');
-    let group = match parts.next()? {
-        "api" => String::new(),
-        "apis" => parts.next()?.to_owned(),
-        _ => return None,
-    };
-    parts.next()?;
-    let mut parts = parts.peekable();
-    let mut resource = parts.next()?;
-    let mut namespace = "";
-    if resource == "namespaces" {
-        let name = parts.next();
-        match (name, parts.peek()) {
-            (Some(name), Some(_)) => {
-                namespace = name;
-                resource = parts.next()?;
-            }
-            (name, _) => {
-                let key = Key::new(&group, "namespaces", "", name.unwrap_or_default());
-                return Some(Call::new(method, key, String::new(), String::new(), query));
-            }
-        }
-    }
-    let key = Key::new(&group, resource, namespace, parts.next().unwrap_or_default());
-    let subresource = parts.next().unwrap_or_default().to_owned();
-    let rest = parts.collect::<Vec<_>>().join("/");
-    Some(Call::new(method, key, subresource, rest, query))
-}
-
-impl Call {
-    fn new(method: &Method, key: Key, subresource: String, rest: String, query: Query) -> Self {
-        let named = !key.name.is_empty();
-        let verb = match *method {
-            Method::GET if named => "get",
-            Method::GET if query.is("watch") => "watch",
-            Method::GET => "list",
-            Method::POST => "create",
-            Method::PUT => "update",
-            Method::PATCH => "patch",
-            Method::DELETE if named => "delete",
-            _ => "deletecollection",
-        };
-        Self {
-            verb,
-            key,
-            subresource,
-            rest,
-            query,
-        }
-    }
-
-    /// The resource as a role names it.
-    fn resource(&self) -> String {
-        match self.subresource.as_str() {
-            "" => self.key.resource.clone(),
-            subresource => format!("{}/{subresource}", self.key.resource),
-        }
-    }
-}
-
-impl Query {
-    fn parse(text: &str) -> Self {
-        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
-    }
-
-    pub fn get(&self, name: &str) -> &str {
-        self.0
-            .iter()
-            .find(|(known, _)| known == name)
-            .map_or("", |(_, value)| value)
-    }
-
-    pub fn is(&self, name: &str) -> bool {
-        matches!(self.get(name), "true" | "1")
-    }
-
-    fn selectors(&self) -> Selectors {
-        Selectors {
-            labels: self.get("labelSelector").to_owned(),
-            fields: self.get("fieldSelector").to_owned(),
-        }
-    }
 }
 
 async fn answer(inner: &Arc<Inner>, call: Call, headers: &axum::http::HeaderMap, body: Bytes) -> Response {
@@ -272,89 +173,6 @@ fn watch(inner: &Arc<Inner>, call: &Call) -> Response {
     stream_answer(Body::from_stream(ReceiverStream::new(stream)), "application/json")
 }
 
-fn create(inner: &Arc<Inner>, call: &Call, body: &[u8]) -> Response {
-    let Ok(object) = serde_json::from_slice::<Value>(body) else {
-        return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
-    };
-    let mut key = call.key.clone();
-    let metadata = &object["metadata"];
-    key.name = match (metadata["name"].as_str(), metadata["generateName"].as_str()) {
-        (Some(name), _) => name.to_owned(),
-        (None, Some(start)) => format!("{start}{:05}", inner.store().version()),
-        (None, None) => {
-            return refuse(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "Invalid",
-                "name or generateName is required",
-            );
-        }
-    };
-    if inner.store().get(&key).is_some() {
-        let message = format!("{} \"{}\" already exists", key.resource, key.name);
-        return refuse(StatusCode::CONFLICT, "AlreadyExists", &message);
-    }
-    store(inner, call, &key, object, StatusCode::CREATED)
-}
-
-fn write(inner: &Arc<Inner>, call: &Call, headers: &axum::http::HeaderMap, body: &[u8]) -> Response {
-    let media = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default();
-    let Ok(patch) = serde_json::from_slice::<Value>(body) else {
-        return refuse(StatusCode::BAD_REQUEST, "BadRequest", "the body is not JSON");
-    };
-    let old = inner.store().get(&call.key).cloned();
-    let applied = media.starts_with("application/apply-patch");
-    if applied && call.query.get("fieldManager").is_empty() {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "BadRequest",
-            "fieldManager is required for apply patch",
-        );
-    }
-    let is_new = old.is_none();
-    let object = match (call.verb, old) {
-        (_, None) if !applied => return found(None, &call.key),
-        ("update", Some(old)) => {
-            let version = |object: &Value| object["metadata"]["resourceVersion"].clone();
-            if !version(&patch).is_null() && version(&patch) != version(&old) {
-                let message = format!(
-                    "{} \"{}\": the object has been modified",
-                    call.key.resource, call.key.name
-                );
-                return refuse(StatusCode::CONFLICT, "Conflict", &message);
-            }
-            patch
-        }
-        (_, old) => {
-            let mut object = old.unwrap_or_else(|| json!({}));
-            super::store::merge(&mut object, &patch);
-            object
-        }
-    };
-    let status = if is_new {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    };
-    store(inner, call, &call.key, object, status)
-}
-
-fn store(inner: &Arc<Inner>, call: &Call, key: &Key, object: Value, status: StatusCode) -> Response {
-    if let Some(refused) = objects::refused(key, &object) {
-        return refused;
-    }
-    if call.query.get("dryRun") == "All" {
-        return json_answer(status, &object);
-    }
-    let object = inner.store().put(key, object);
-    if status == StatusCode::CREATED {
-        Arc::clone(inner).created(key);
-    }
-    json_answer(status, &object)
-}
-
 /// With the uid that the request expects, if it names one.
 fn delete(inner: &Arc<Inner>, key: &Key, body: &[u8]) -> Response {
     let options: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -373,7 +191,7 @@ fn delete(inner: &Arc<Inner>, key: &Key, body: &[u8]) -> Response {
     found(object, key)
 }
 
-fn found(object: Option<Value>, key: &Key) -> Response {
+pub(super) fn found(object: Option<Value>, key: &Key) -> Response {
     match object {
         Some(object) => json_answer(StatusCode::OK, &object),
         None => {

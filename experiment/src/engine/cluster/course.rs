@@ -96,6 +96,11 @@ impl Course<'_> {
         let after = self.stage.look().await?;
         let mut voided = voided(before, &after);
         let (figures, dropped) = self.figures(&after, ended.generator.now_us, &mut voided).await;
+        // What has been dropped by now was sent before: an older account would not have all of it.
+        let generator = match self.stats(&place(before, "generator")?).await {
+            Ok(stats) if stats.generator == ended.generator.generator => stats,
+            _ => ended.generator,
+        };
         let endpoint = match after.endpoint() {
             Some(pod) => {
                 let place = Place::of("endpoint", pod);
@@ -108,7 +113,7 @@ impl Course<'_> {
             t0_ms: ended.t0_ms,
             arrivals: records.arrivals(),
             complete: ended.complete,
-            generator: ended.generator,
+            generator,
             endpoint,
             dropped,
             figures,
