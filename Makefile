@@ -17,7 +17,7 @@ NAMESPACE ?= default
 
 help: ## list the targets
 	@echo "Targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-20s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment), IMAGE=name TAG=version IMAGE_BUILD=command (for image)"
 	@echo "          RELEASE=name NAMESPACE=name HELM_ARGS='--set …' (for experiment-cluster)"
 
