@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep};
 use wire::format_duration;
 
 use super::diagnosis::{Scene, explain};
+use super::job::END;
 use super::{Cluster, ClusterError};
 use crate::journal::FILE_NAME;
 
@@ -237,6 +238,8 @@ async fn progress(cluster: &Cluster, pod: &Pod, container: &str) -> String {
     let line = log(cluster, &name, container, Some(1)).await.unwrap_or_default();
     match line.trim() {
         "" => format!("waiting for pod {name}"),
+        // Its last line before the pod counts as ended.
+        END => format!("{name}: the journal is written"),
         line => format!("{name}: {line}"),
     }
 }
