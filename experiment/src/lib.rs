@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod cost;
 pub mod engine;
+mod exposition;
 pub mod journal;
 pub mod ledger;
 pub mod machine;

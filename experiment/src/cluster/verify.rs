@@ -6,6 +6,8 @@ use reqwest::Url;
 use tokio::time::{Instant, sleep, timeout_at};
 use wire::format_duration;
 
+use crate::exposition::samples;
+
 /// The counter that must rise.
 pub const RECORDS: &str = "sink_records_total";
 
@@ -116,17 +118,10 @@ async fn read(client: &reqwest::Client, url: &Url) -> Result<f64, String> {
 
 /// The sum of a counter over its label sets, in OpenMetrics text (or Prometheus' older one); nothing where it is absent.
 pub fn counter(text: &str, name: &str) -> Option<f64> {
-    let samples = text.lines().filter_map(|line| {
-        let rest = line.strip_prefix(name)?;
-        let value = match rest.strip_prefix('{') {
-            // A label's value may contain a brace, but no sample has one after its labels.
-            Some(labels) => labels.rsplit_once('}')?.1,
-            None => rest,
-        };
-        // Anything but a space here is another metric whose name begins alike.
-        value.strip_prefix(' ')?.split(' ').next()?.parse::<f64>().ok()
-    });
-    samples.fold(None, |sum: Option<f64>, value| Some(sum.unwrap_or(0.0) + value))
+    samples(text)
+        .filter(|sample| sample.name == name)
+        .map(|sample| sample.value)
+        .reduce(|a, b| a + b)
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord};
+use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord, Workload};
 
-use crate::outcome::{Instruments, WindowMeasure};
+use crate::outcome::{Instruments, TrialEnd, WindowMeasure, WindowResult};
 use crate::trial::TrialSettings;
 
 /// What has arrived at the sink, by the start of the window in milliseconds since the epoch.
@@ -147,6 +147,26 @@ pub(super) fn merge(
         }
     }
     (outcomes, latency, slot_wait)
+}
+
+/// Calls that were made: by our endpoint's count, or where it has none by the attempts on record.
+pub(super) fn calls(
+    endpoint: Option<&EndpointStats>,
+    records: &[WindowRecord],
+    settings: &TrialSettings,
+) -> u64 {
+    match endpoint {
+        Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
+        _ => records.iter().map(|record| record.attempts).sum(),
+    }
+}
+
+/// How a trial ended whose windows are these: completed, or cut off where one is censored.
+pub(super) fn end(windows: &[WindowResult]) -> TrialEnd {
+    match windows.iter().any(|window| window.measured.is_none()) {
+        true => TrialEnd::CutOff,
+        false => TrialEnd::Completed,
+    }
 }
 
 /// What generator, endpoint and sink tell of themselves, beside the engine's own counts.

@@ -62,6 +62,20 @@ impl NumaflowStatus {
         }
     }
 
+    /// The first condition that does not hold, in words that begin with `whose`, such as `its`; nothing where all hold.
+    pub fn unmet(&self, whose: &str) -> Option<String> {
+        let condition = self
+            .conditions
+            .iter()
+            .find(|condition| condition.status != "True")?;
+        let message = condition.message.as_deref().unwrap_or_default();
+        let told = format!(
+            "{whose} condition {} is {} {message}",
+            condition.kind, condition.status
+        );
+        Some(told.trim_end().to_owned())
+    }
+
     pub(super) fn false_condition(&self, kind: &str) -> Option<&Condition> {
         self.conditions
             .iter()

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::{EndpointStats, GeneratorStats, Workload};
+use wire::{EndpointStats, GeneratorStats};
 
 use crate::engine::Observation;
 use crate::engine::windows::{
-    ByWindow, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+    ByWindow, calls, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
-use crate::outcome::{Cost, TrialEnd, WindowResult};
+use crate::outcome::{Cost, WindowResult};
 use crate::trial::TrialSettings;
 
 /// What a trial left behind.
@@ -78,17 +78,9 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         ledger.errors.extend(voided);
         ledger
     });
-    let attempts = records.iter().map(|record| record.attempts).sum();
-    let calls = match &endpoint {
-        Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
-        _ => attempts,
-    };
-    let censored = windows.iter().any(|window| window.measured.is_none());
+    let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {
-        end: match censored {
-            true => TrialEnd::CutOff,
-            false => TrialEnd::Completed,
-        },
+        end: end(&windows),
         windows,
         ledger,
         outcomes,

@@ -3,16 +3,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::exposition::{Sample, samples};
+
 /// Where Numaflow's figures are among an engine's own counts.
 pub const NUMAFLOW_PREFIX: &str = "numaflow_";
-
-/// One line of a metrics text.
-#[derive(Debug, Clone, PartialEq)]
-struct Sample<'a> {
-    name: &'a str,
-    labels: Vec<(&'a str, String)>,
-    value: f64,
-}
 
 /// Counters that are shown of every vertex: ours and Numaflow's names (`CORE/metrics/mod.rs`).
 const OF_EVERY_VERTEX: [(&str, &[&str]); 4] = [
@@ -128,13 +122,6 @@ pub(super) fn watermark_ms(text: &str) -> Option<u64> {
     u64::try_from(*partitions.values().min()?).ok()
 }
 
-impl Sample<'_> {
-    fn label(&self, name: &str) -> &str {
-        let found = self.labels.iter().find(|(label, _)| *label == name);
-        found.map_or("", |(_, value)| value)
-    }
-}
-
 /// The samples of a metric, be it written with the ending of counters or without.
 fn of<'s, 'a>(samples: &'s [Sample<'a>], metric: &'s str) -> impl Iterator<Item = &'s Sample<'a>> {
     samples
@@ -151,50 +138,6 @@ fn sum(samples: &[Sample<'_>], metric: &str) -> Option<f64> {
 /// Counts are whole; what is negative or no number is nothing.
 fn whole(value: f64) -> u64 {
     value.max(0.0).round() as u64
-}
-
-/// The samples of a text; lines of another form are passed over.
-fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
-    text.lines()
-        .filter(|line| !line.starts_with('#'))
-        .filter_map(sample)
-}
-
-fn sample(line: &str) -> Option<Sample<'_>> {
-    let end = line.find(['{', ' '])?;
-    let (name, rest) = line.split_at(end);
-    let (labels, rest) = match rest.strip_prefix('{') {
-        Some(rest) => labels(rest)?,
-        None => (Vec::new(), rest),
-    };
-    let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some(Sample { name, labels, value })
-}
-
-/// `name="value",…}` and what comes after it. In values `\\`, `\"` and `\n` stand for what they name.
-fn labels(mut rest: &str) -> Option<(Vec<(&str, String)>, &str)> {
-    let mut labels = Vec::new();
-    loop {
-        rest = rest.trim_start_matches([',', ' ']);
-        if let Some(after) = rest.strip_prefix('}') {
-            return Some((labels, after));
-        }
-        let (name, value) = rest.split_once("=\"")?;
-        let mut text = String::new();
-        let mut chars = value.char_indices();
-        let end = loop {
-            match chars.next()? {
-                (at, '"') => break at,
-                (_, '\\') => text.push(match chars.next()?.1 {
-                    'n' => '\n',
-                    other => other,
-                }),
-                (_, other) => text.push(other),
-            }
-        };
-        labels.push((name, text));
-        rest = &value[end + 1..];
-    }
 }
 
 #[cfg(test)]

@@ -189,16 +189,7 @@ fn unhealthy(status: &NumaflowStatus) -> Option<String> {
             (phase, message) => format!("its phase is {phase} ({message})"),
         });
     }
-    let missing = status
-        .conditions
-        .iter()
-        .find(|condition| condition.status != "True")?;
-    let message = missing.message.as_deref().unwrap_or_default();
-    Some(
-        format!("its condition {} is {} {message}", missing.kind, missing.status)
-            .trim_end()
-            .to_owned(),
-    )
+    status.unmet("its")
 }
 
 #[cfg(test)]

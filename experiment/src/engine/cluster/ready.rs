@@ -94,19 +94,7 @@ fn pipeline_missing(pipeline: &DynamicObject) -> Option<String> {
                 .to_owned(),
         );
     }
-    let condition = status
-        .conditions
-        .iter()
-        .find(|condition| condition.status != "True")?;
-    let message = condition.message.as_deref().unwrap_or_default();
-    Some(
-        format!(
-            "the Pipeline's condition {} is {} {message}",
-            condition.kind, condition.status
-        )
-        .trim_end()
-        .to_owned(),
-    )
+    status.unmet("the Pipeline's")
 }
 
 fn vertex_missing(name: &str, vertex: Option<&DynamicObject>) -> Option<String> {

@@ -4,16 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use wire::{Clock, EndpointStats, GeneratorStats, Workload};
+use wire::{Clock, EndpointStats, GeneratorStats};
 
 use super::watch::{Closing, Seen};
 use crate::cost::Usage;
 use crate::engine::Observation;
 use crate::engine::windows::{
-    Stream, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+    Stream, calls, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
-use crate::outcome::{Cost, TrialEnd, WindowResult};
+use crate::outcome::{Cost, WindowResult};
 use crate::trial::TrialSettings;
 
 /// What a trial left behind when its data plane had stopped.
@@ -94,18 +94,9 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         ledger::balance(&generator, drops, &records, &closed)
     });
 
-    let censored = windows.iter().any(|window| window.measured.is_none());
-    let attempts = records.iter().map(|record| record.attempts).sum();
-    let calls = match &endpoint {
-        Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
-        _ => attempts,
-    };
+    let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {
-        end: if censored {
-            TrialEnd::CutOff
-        } else {
-            TrialEnd::Completed
-        },
+        end: end(&windows),
         windows,
         ledger,
         outcomes,

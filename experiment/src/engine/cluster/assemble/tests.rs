@@ -3,10 +3,12 @@ use std::time::Duration;
 
 use wire::{
     Delay, Latencies, Outcome, Ranges, SentWindow, Settings, SinkLine, StartRule, StrategyKind, WindowRecord,
+    Workload,
 };
 
 use super::*;
 use crate::engine::windows;
+use crate::outcome::TrialEnd;
 
 const T0_MS: u64 = 100_000;
 

@@ -52,15 +52,6 @@ fn the_pods_of_a_vertex_are_added() {
 }
 
 #[test]
-fn a_label_may_have_any_text() {
-    let found = sample(r#"m_total{a="x\"y\\z\n, }",b=""} 7 1234"#).unwrap();
-    assert_eq!(found.name, "m_total");
-    assert_eq!(found.label("a"), "x\"y\\z\n, }");
-    assert_eq!((found.label("b"), found.label("c")), ("", ""));
-    assert_eq!(found.value, 7.0);
-}
-
-#[test]
 fn a_process_tells_of_both_or_is_not_measured() {
     let both = "process_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 1048576\n";
     assert_eq!(process(both), Some((1.5, 1_048_576)));

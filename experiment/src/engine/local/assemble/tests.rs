@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU64;
 
-use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWindow, Settings};
+use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWindow, Settings, Workload};
 use wire::{StartRule, StrategyKind, WindowRecord};
 
 use super::*;
 use crate::engine::windows::Arrivals;
-use crate::outcome::WindowMeasure;
+use crate::outcome::{TrialEnd, WindowMeasure};
 
 const T0_MS: u64 = 100_000;
 
