@@ -104,7 +104,7 @@ fn no_tokens(release: &Release<'_>) -> Step {
 pub fn own_isbsvc(lab: &Lab) -> Step {
     let namespace = format!("{}-own", lab.namespace);
     lab.make_namespace(&namespace)?;
-    let tested = Release::install_whole(lab, &namespace, "own").and_then(|release| {
+    let tested = Release::install_whole(lab, &namespace, "own", &[]).and_then(|release| {
         lab.await_isbsvc(&namespace)?;
         // The minute counts from the healthy isbsvc.
         await_full(lab, release.place(), 0, FULL, FULL_WITHIN)?;

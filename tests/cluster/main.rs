@@ -9,6 +9,7 @@ mod experiment;
 mod faults;
 mod lab;
 mod life;
+mod losses;
 mod manifests;
 mod records;
 mod release;
@@ -24,7 +25,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// What is tested, in this order.
-const STEPS: [Named; 12] = [
+const STEPS: [Named; 14] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -51,6 +52,11 @@ const STEPS: [Named; 12] = [
         life::own_isbsvc,
     ),
     ("faults: the udf's pod, the endpoint, JetStream", faults::all),
+    (
+        "three replicas of JetStream: one lost costs no event",
+        losses::replicated_jetstream,
+    ),
+    ("volumes: a lost or replaced pod costs no event", losses::volumes),
     ("the manifests by kubectl apply, and delete", manifests::applied),
     (
         "the experiment as a Job: rights, run, collect, uninstall",

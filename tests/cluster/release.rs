@@ -27,13 +27,13 @@ impl<'a> Release<'a> {
     /// Installs it with these values, into a namespace that has an isbsvc called `default`.
     pub fn install(lab: &'a Lab, namespace: &str, name: &str, values: &[&str]) -> Step<Self> {
         let streams = lab.streams(namespace)?;
-        let sets: Vec<&str> = values.iter().flat_map(|value| ["--set", *value]).collect();
-        Self::helm_install(lab, namespace, name, &sets, Some(streams))
+        Self::helm_install(lab, namespace, name, &sets(values), Some(streams))
     }
 
-    /// Installs it with an isbsvc of its own.
-    pub fn install_whole(lab: &'a Lab, namespace: &str, name: &str) -> Step<Self> {
-        Self::helm_install(lab, namespace, name, &["--set", "isbsvc.create=true"], None)
+    /// Installs it with these values and an isbsvc of its own.
+    pub fn install_whole(lab: &'a Lab, namespace: &str, name: &str, values: &[&str]) -> Step<Self> {
+        let values = [&["isbsvc.create=true"], values].concat();
+        Self::helm_install(lab, namespace, name, &sets(&values), None)
     }
 
     /// Installs it with a file of values.
@@ -112,4 +112,9 @@ impl<'a> Release<'a> {
             Ok((self.lab.streams(&self.namespace)? <= streams).then_some(()))
         })
     }
+}
+
+/// Values as helm's arguments.
+fn sets<'v>(values: &[&'v str]) -> Vec<&'v str> {
+    values.iter().flat_map(|value| ["--set", *value]).collect()
 }

@@ -84,13 +84,13 @@ pub(super) fn records_missing(arrivals: &ByWindow) -> bool {
 }
 
 /// Over all keys of a window. Without records of ours, execution time and close tail are those of the data plane:
-/// start of the window (when its first event is due) → EOF, and half-close → EOF.
+/// start of the window (when its first event is due) → EOF, and half-close → EOF. Nothing where that is unknown too.
 pub(super) fn measure(
     arrivals: &Arrivals,
     stream: Option<Stream>,
     start_ms: u64,
     window_ms: u64,
-) -> WindowMeasure {
+) -> Option<WindowMeasure> {
     let records = &arrivals.records;
     let first_us = records.iter().map(|record| record.first_arrival_us).min();
     let close_us = records.iter().map(|record| record.close_us).min();
@@ -99,22 +99,21 @@ pub(super) fn measure(
     let sum = |of: fn(&WindowRecord) -> u64| records.iter().map(of).sum::<u64>();
     let stream_tail_us = stream.map(|stream| stream.eof_us.saturating_sub(stream.half_close_us));
     let eof_us = stream.map_or(arrivals.last_us, |stream| stream.eof_us);
-    WindowMeasure {
+    let (events, close_tail_us) = match (close_us, result_us, stream) {
+        (Some(close_us), Some(result_us), _) => {
+            (sum(|record| record.events), result_us.saturating_sub(close_us))
+        }
+        (_, _, stream) => (stream?.events, stream_tail_us?),
+    };
+    Some(WindowMeasure {
         keys: arrivals.lines - arrivals.duplicates.min(arrivals.lines),
-        events: if records.is_empty() {
-            stream.map_or(0, |stream| stream.events)
-        } else {
-            sum(|record| record.events)
-        },
+        events,
         ok: sum(WindowRecord::ok),
         failed: sum(WindowRecord::failed),
         execution_time_us: result_us
             .unwrap_or(eof_us)
             .saturating_sub(first_us.unwrap_or(start_us)),
-        close_tail_us: match (close_us, result_us) {
-            (Some(close_us), Some(result_us)) => result_us.saturating_sub(close_us),
-            _ => stream_tail_us.unwrap_or(0),
-        },
+        close_tail_us,
         stream_tail_us,
         result_lag_us: arrivals.last_us.saturating_sub(end_us),
         peak_in_flight: records
@@ -123,7 +122,7 @@ pub(super) fn measure(
             .max()
             .unwrap_or(0),
         reading_stopped: sum(|record| record.reading_stopped),
-    }
+    })
 }
 
 /// Outcomes of the records of the windows that were asked for; histograms of those that are measured.

@@ -6,7 +6,7 @@ use wire::{EndpointStats, GeneratorStats};
 
 use crate::engine::Observation;
 use crate::engine::windows::{
-    ByWindow, calls, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+    ByWindow, calls, end, instruments, measure, merge, records, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
 use crate::outcome::{Cost, WindowResult};
@@ -67,22 +67,19 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
             measured: arrivals
                 .get(&window_start_ms)
                 .filter(|_| complete.contains(&window_start_ms))
-                .map(|arrivals| measure(arrivals, None, window_start_ms, window_ms)),
+                .and_then(|arrivals| measure(arrivals, None, window_start_ms, window_ms)),
         })
         .collect();
     let records = records(&arrivals);
     let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
     let closed = closed(&arrivals, &complete, &generator);
-    let ledger = (!records_missing(&arrivals)).then(|| {
-        let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);
-        ledger.errors.extend(voided);
-        ledger
-    });
+    let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);
+    ledger.errors.extend(voided);
     let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {
         end: end(&windows),
         windows,
-        ledger,
+        ledger: Some(ledger),
         outcomes,
         latency,
         slot_wait,

@@ -121,6 +121,11 @@ pub enum ClusterEngineError {
         /// The number that came.
         found: u64,
     },
+    /// A result of the UDF that says nothing of its window.
+    #[error(
+        "a result of the UDF is no record, by which alone a window can be measured in a cluster: have the image write records (RESULT_FORMAT=record), or measure this UDF with --engine local --udf-command"
+    )]
+    NoRecord,
     /// The client that reads from pods cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),

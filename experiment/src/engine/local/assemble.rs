@@ -63,7 +63,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
                 .closings
                 .get(&window_start_ms)
                 .zip(seen.arrivals.get(&window_start_ms));
-            let measured = parts.filter(|_| complete).map(|(closing, arrivals)| {
+            let measured = parts.filter(|_| complete).and_then(|(closing, arrivals)| {
                 let stream = Stream {
                     events: closing.events,
                     half_close_us: clock.stamp_us(closing.half_close),

@@ -3,19 +3,22 @@ use wire::{Latencies, Ranges, SentWindow};
 
 use super::*;
 
+/// A line with the record of a window of key `a` that ends with this event time.
 fn line(process: u64, line: u64, event_time_ms: i64) -> String {
-    let line = SinkLine {
-        process,
-        line,
-        arrival_us: 5,
-        id: format!("id-{line}"),
-        keys: Vec::new(),
-        event_time_ms,
-        duplicate: false,
-        record: None,
-        text: Some("done".to_owned()),
-    };
-    serde_json::to_string(&line).unwrap()
+    let record = serde_json::json!({
+        "process": 1, "window_start_ms": event_time_ms - 999, "window_end_ms": event_time_ms + 1, "keys": ["a"],
+        "settings": {
+            "strategy": "async", "start_rule": "at-arrival", "workload": "http", "max_workers": 1,
+            "io_delay": "0", "timeout": "1s", "retries": 0, "cpu_offload": false,
+        },
+        "events": 0, "outcomes": {}, "seen": {},
+        "first_arrival_us": 1, "last_arrival_us": 1, "close_us": 2, "result_us": 3,
+    });
+    let line = serde_json::json!({
+        "process": process, "line": line, "arrival_us": 5, "id": format!("id-{line}"), "keys": ["a"],
+        "event_time_ms": event_time_ms, "duplicate": false, "record": record,
+    });
+    line.to_string()
 }
 
 fn generator(keys: &[&str]) -> GeneratorStats {
@@ -63,13 +66,21 @@ fn a_missing_line_is_named() {
 }
 
 #[test]
-fn results_without_records_are_counted_by_key() {
+fn a_result_that_is_no_record_is_refused() {
+    let text = line(1, 0, 10_999);
+    let mut line: SinkLine = serde_json::from_str(&text).unwrap();
+    (line.record, line.text) = (None, Some("done".to_owned()));
+    let refused = Records::new(1_000).take(&serde_json::to_string(&line).unwrap());
+    let said = refused.unwrap_err().to_string();
+    assert!(said.starts_with("a result of the UDF is no record"), "{said}");
+}
+
+#[test]
+fn a_window_is_complete_with_a_record_of_every_key() {
     let records = Records::new(1_000);
     let complete = |keys: &[&str]| records.complete(&[10_000], &generator(keys)).len();
     records.take(&line(1, 0, 10_999)).unwrap();
     assert_eq!((complete(&["a"]), complete(&["a", "b"])), (1, 0));
-    records.take(&line(1, 1, 10_999)).unwrap();
-    assert_eq!(complete(&["a", "b"]), 1);
     assert_eq!(records.complete(&[11_000], &generator(&["a"])).len(), 0);
 }
 
