@@ -15,17 +15,18 @@ COPY sink/Cargo.toml sink/
 COPY dataplane/Cargo.toml dataplane/
 COPY experiment/Cargo.toml experiment/
 COPY tests/Cargo.toml tests/
+COPY bench/Cargo.toml bench/
 RUN set -e; \
     for crate in wire vertex dataplane tests udf experiment; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
-    for crate in endpoint generator udf sink experiment; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
+    for crate in endpoint generator udf sink experiment bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
-    cargo build --release --locked --bins; \
+    cargo build --release --locked --workspace --exclude bench --bins; \
     rm -rf */src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.
 RUN find . -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --bins \
+    && cargo build --release --locked --workspace --exclude bench --bins \
     && mkdir -p /out/usr/local/bin \
     && cd target/release && cp endpoint generator udf sink experiment /out/usr/local/bin/
 # Cargo leaves the symbols in a program whose package has a profile of its own.

@@ -13,7 +13,7 @@ RELEASE   ?= experiment
 NAMESPACE ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help experiment experiment-cluster build image manifests verify test test-chart test-cluster test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests verify bench bench-peers test test-chart test-cluster test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
@@ -30,7 +30,7 @@ experiment-cluster: build ## run PLAN as a Job by the chart in the cluster that 
 		plans/in-cluster $(PLAN) $(OUT) $(HELM_ARGS)
 
 build: toolchain ## build the programs, optimised, into target/release
-	$(CARGO) build --release --locked --workspace --bins
+	$(CARGO) build --release --locked --workspace --exclude bench --bins
 
 image: ## build the container image IMAGE:TAG with IMAGE_BUILD (default `docker build`; e.g. `podman build`)
 	@command -v $(firstword $(IMAGE_BUILD)) >/dev/null || { echo "make: '$(firstword $(IMAGE_BUILD))' is not installed: install Docker, or name another builder, e.g. make image IMAGE_BUILD='podman build'" >&2; exit 1; }
@@ -42,6 +42,13 @@ manifests: ## render the chart into manifests/ (needs Helm)
 verify: ## render the manifests again and fail on any difference (needs Helm)
 	@helm=$$(tests/chart/helm-path) && rm -rf target/manifests && manifests/render "$$helm" target/manifests
 	@diff -r --exclude=README.md --exclude=render target/manifests manifests || { echo "make: manifests/ is not what the chart renders: run 'make manifests' and commit the result" >&2; exit 1; }
+
+bench: build ## measure everything beside its peers, minutes long; BENCH='--only async' for parts (docs/benchmarks.md)
+	$(CARGO) build --release --locked --package bench
+	target/release/bench $(BENCH)
+
+bench-peers: ## set up the benchmark's peers on pynumaflow and the Go SDK, as far as their toolchains are there
+	PYTHON=$(PYTHON) bench/peers/set-up
 
 test: toolchain ## run all tests that need nothing but Rust
 	$(CARGO) build --locked --workspace --all-targets

@@ -63,6 +63,20 @@ impl Sampler {
     }
 }
 
+/// One sample of the process `pid` and its descendants; nothing where there is no `/proc` to read.
+pub fn sample(pid: u32) -> Option<Usage> {
+    let mut usage = None;
+    add_sample(&mut usage, descendants(pid).into_iter().filter_map(Stat::read));
+    usage
+}
+
+/// One sample of the process `pid` by itself; nothing where there is no `/proc` to read.
+pub fn sample_alone(pid: u32) -> Option<Usage> {
+    let mut usage = None;
+    add_sample(&mut usage, Stat::read(pid).into_iter());
+    usage
+}
+
 fn add_sample(usage: &mut Option<Usage>, stats: impl Iterator<Item = Stat>) {
     let sample = stats.fold(None, |sum: Option<Usage>, stat| {
         let sum = sum.unwrap_or_default();

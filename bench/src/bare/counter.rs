@@ -1,0 +1,60 @@
+//! A reducer on the Rust SDK that counts: the ceiling of any reduce UDF on it.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use numaflow::reduce::{Message, Metadata, ReduceRequest, Reducer, ReducerCreator, Server};
+use numaflow::shared::ServerExtras;
+use tokio::sync::mpsc::Receiver;
+
+use super::Failed;
+
+/// Where it serves.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Unix socket to serve on
+    #[arg(long, env = "SOCKET")]
+    socket: PathBuf,
+    /// File that tells that the server is up
+    #[arg(long, env = "SERVER_INFO")]
+    server_info: PathBuf,
+}
+
+struct Counter;
+
+#[async_trait]
+impl Reducer for Counter {
+    async fn reduce(
+        &self,
+        keys: Vec<String>,
+        mut input: Receiver<ReduceRequest>,
+        _: &Metadata,
+    ) -> Vec<Message> {
+        let mut events = 0_u64;
+        while input.recv().await.is_some() {
+            events += 1;
+        }
+        let result = format!("{{\"events\":{events},\"ok\":{events}}}");
+        vec![Message::new(result.into_bytes()).with_keys(keys)]
+    }
+}
+
+impl ReducerCreator for Counter {
+    type R = Self;
+
+    fn create(&self) -> Self {
+        Self
+    }
+}
+
+/// Serves.
+///
+/// # Errors
+/// Those of the SDK.
+pub async fn run(args: Args) -> Result<(), Failed> {
+    Server::new(Counter)
+        .with_server_info_file(args.server_info)
+        .with_socket_file(args.socket)
+        .start()
+        .await
+}

@@ -1,0 +1,140 @@
+//! The benchmark: what the parts reach and cost, beside peers, in one run on one machine. It judges ratios, because absolute
+//! figures drift; it is no test.
+
+mod bare;
+mod child;
+mod cost;
+mod error;
+mod figure;
+mod line;
+mod pipeline;
+mod programs;
+mod rows;
+mod table;
+mod watch;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::error::BenchError;
+use crate::line::Line;
+use crate::programs::Programs;
+use crate::rows::{Bench, Row};
+use crate::table::Table;
+
+const EXAMPLES: &str = "Examples:
+  bench
+  bench --only async --quick
+  bench --list";
+
+/// Measures the programs of this workspace beside their peers and writes one table
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// Measure these rows only [default: all]
+    #[arg(long, value_name = "ROW", value_delimiter = ',', num_args = 1..)]
+    only: Vec<Row>,
+    /// Tell the rows and end
+    #[arg(long)]
+    list: bool,
+    /// A short look: one round of a third of the time
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of each comparison
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    rounds: u8,
+    /// Folder for the table
+    #[arg(long, value_name = "FOLDER", default_value = "results/bench")]
+    out: PathBuf,
+    /// Print the table only
+    #[arg(long)]
+    print_only: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Be one of the bare programs that ours are measured beside
+    #[command(subcommand, hide = true)]
+    Bare(bare::Bare),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    experiment::machine::raise_descriptor_limit();
+    if args.list {
+        for row in Row::value_variants() {
+            println!("{:<16} {}", row.name(), row.about());
+        }
+        return ExitCode::SUCCESS;
+    }
+    let single = matches!(args.command, Some(Command::Bare(bare::Bare::Client(_))));
+    let mut builder = if single {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        tokio::runtime::Builder::new_multi_thread()
+    };
+    let runtime = match builder.enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("bench: cannot start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = match args.command {
+        Some(Command::Bare(bare)) => runtime.block_on(bare::run(bare)),
+        None => runtime.block_on(interruptible(args)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Dropped by Ctrl-C, so that no process of a measurement stays.
+async fn interruptible(args: Args) -> Result<(), bare::Failed> {
+    tokio::select! {
+        done = measure(args) => Ok(done?),
+        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+    }
+}
+
+async fn measure(args: Args) -> Result<(), BenchError> {
+    let started = chrono::Local::now();
+    let bench = Bench {
+        programs: Programs::find()?,
+        rounds: if args.quick { 1 } else { usize::from(args.rounds) },
+        scale: if args.quick { 1.0 / 3.0 } else { 1.0 },
+    };
+    let rows = if args.only.is_empty() {
+        Row::value_variants()
+    } else {
+        &args.only
+    };
+    let mut table = Table {
+        started: started.format("%Y-%m-%d %H:%M").to_string(),
+        facts: table::facts(),
+        arguments: std::env::args().skip(1).collect(),
+        lines: Vec::new(),
+    };
+    for row in rows {
+        eprintln!("bench: {} …", row.name());
+        match row.run(&bench).await {
+            Ok(lines) => table.lines.extend(lines),
+            Err(error) => table.lines.push(Line::failed(row.name(), error.to_string())),
+        }
+    }
+    print!("{}", table.markdown());
+    if !args.print_only {
+        let name = started.format("%Y-%m-%d-%H%M").to_string();
+        let [markdown, _] = table.write(&args.out, &name)?;
+        eprintln!("bench: written to {}", markdown.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! The common setting-up of the rows: endpoint, generator, UDF and sink as processes, driven by the workspace's own data
+//! plane within this one. Dropped, all of them end.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dataplane::{DataPlane, Sockets, VertexSockets};
+use tempfile::TempDir;
+use tokio::process::Command;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use wire::{StartRule, StrategyKind, Workload};
+
+use crate::child::Child;
+use crate::cost::{self, Cpu};
+use crate::error::BenchError;
+use crate::programs::Programs;
+use crate::watch::{Closed, Watch};
+
+/// How long a vertex may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The read timeout: short, so that a source with little to give does not hide what is measured.
+const READ_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// What a UDF is asked to do, told to it by environment variables.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// How the calls are scheduled.
+    pub strategy: StrategyKind,
+    /// When they may begin.
+    pub start_rule: StartRule,
+    /// What they do.
+    pub workload: Workload,
+    /// Calls in flight at once.
+    pub max_workers: u64,
+    /// Delay asked of the endpoint, or processor time.
+    pub delay: Duration,
+    /// Further variables.
+    pub more: Vec<(&'static str, String)>,
+}
+
+/// Which events there are.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// Events a second; far more than can be read keeps the source overdue, so that windows come back to back.
+    pub rpu: u64,
+    /// Length of a window: whole milliseconds.
+    pub window: Duration,
+    /// Number of keys.
+    pub keys: u64,
+}
+
+/// Highest rate of the generator.
+pub const OVERDUE_RPU: u64 = 1_000_000;
+
+/// What runs.
+#[derive(Debug)]
+pub struct Pipeline {
+    /// What is seen of it.
+    pub watch: Arc<Watch>,
+    /// The UDF.
+    pub udf: Child,
+    /// The source.
+    pub source: Child,
+    /// The sink.
+    pub sink: Child,
+    /// The endpoint, where there is one.
+    pub endpoint: Option<Child>,
+    plane: JoinHandle<Result<dataplane::Counts, dataplane::Error>>,
+    reader: JoinHandle<()>,
+    _stop: oneshot::Sender<()>,
+    _folder: TempDir,
+}
+
+/// What every part has cost until a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Costs {
+    /// The UDF with its children.
+    pub udf: Cpu,
+    /// The source.
+    pub source: Cpu,
+    /// The data plane: this process.
+    pub plane: Cpu,
+}
+
+/// Some windows that followed one another.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// The windows, in the order of their close.
+    pub windows: Vec<Closed>,
+    /// From the close before the first of them to the last one's.
+    pub wall: Duration,
+    /// What the parts cost in that time.
+    pub costs: Costs,
+}
+
+impl Work {
+    /// Calls without delay that may begin at arrival.
+    pub fn http(strategy: StrategyKind, max_workers: u64) -> Self {
+        Self {
+            strategy,
+            start_rule: StartRule::AtArrival,
+            workload: Workload::Http,
+            max_workers,
+            delay: Duration::ZERO,
+            more: Vec::new(),
+        }
+    }
+
+    fn tell(&self, command: &mut Command, endpoint_url: &str) {
+        command
+            .env("STRATEGY", self.strategy.to_string())
+            .env("START_RULE", self.start_rule.to_string())
+            .env("WORKLOAD", self.workload.to_string())
+            .env("MAX_WORKERS", self.max_workers.to_string())
+            .env("IO_DELAY", wire::format_duration(self.delay))
+            .env("ENDPOINT_URL", endpoint_url)
+            .envs(self.more.iter().map(|(name, value)| (name, value)));
+    }
+}
+
+impl Load {
+    /// Back-to-back windows of so many thousand events with one key.
+    pub fn windows_of_thousands(thousands: u64) -> Self {
+        Self {
+            rpu: OVERDUE_RPU,
+            window: Duration::from_millis(thousands),
+            keys: 1,
+        }
+    }
+}
+
+impl Span {
+    /// Events of the windows.
+    pub fn events(&self) -> u64 {
+        self.windows.iter().map(|window| window.events).sum()
+    }
+
+    /// Events a second.
+    pub fn rate(&self) -> f64 {
+        self.events() as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Microseconds of processor time for each event.
+    pub fn per_event_us(&self, time: Duration) -> f64 {
+        time.as_secs_f64() * 1e6 / self.events() as f64
+    }
+}
+
+impl Pipeline {
+    /// Starts the parts and lets events flow. `source` and `udf` are commands without their sockets.
+    pub async fn start(
+        programs: &Programs,
+        load: &Load,
+        mut source: Command,
+        mut udf: Command,
+        work: &Work,
+    ) -> Result<Self, BenchError> {
+        let folder = tempfile::Builder::new().prefix("ar-bench-").tempdir();
+        let folder = folder.map_err(|error| BenchError::File {
+            doing: "making a folder in",
+            path: std::env::temp_dir(),
+            source: error,
+        })?;
+        let place = |name: &str| VertexSockets {
+            socket: folder.path().join(name),
+            server_info: folder.path().join(format!("{name}-info")),
+        };
+        let sockets = Sockets {
+            source: place("source"),
+            reduce: place("udf"),
+            sink: place("sink"),
+        };
+        let spawn = |name, command: Command| Child::spawn(name, command, folder.path());
+        let (mut endpoint, mut url) = (None, String::new());
+        if work.workload == Workload::Http {
+            let mut child = spawn("endpoint", endpoint_command(programs))?;
+            url = format!("http://{}", child.address().await?);
+            endpoint = Some(child);
+        }
+        serve(&mut source, &sockets.source);
+        let source = spawn("source", source)?;
+        let mut sink = programs.ours("sink");
+        serve(&mut sink, &sockets.sink);
+        let mut sink = spawn("sink", sink)?;
+        work.tell(&mut udf, &url);
+        serve(&mut udf, &sockets.reduce);
+        let udf = spawn("udf", udf)?;
+
+        let watch = Arc::new(Watch::default());
+        let lines = sink.take_stdout();
+        let reader = tokio::spawn({
+            let watch = Arc::clone(&watch);
+            async move { watch.read(lines).await }
+        });
+        let config = dataplane::Config::new(load.window, READ_TIMEOUT);
+        let plane = DataPlane::connect(config, &sockets, PATIENCE)
+            .await
+            .map_err(|error| BenchError::DataPlane {
+                reason: error.to_string(),
+                tail: udf.tail(),
+            })?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let observer = Arc::clone(&watch);
+        let plane = tokio::spawn(plane.run(observer, async {
+            let _ = stopped.await;
+        }));
+        Ok(Self {
+            watch,
+            udf,
+            source,
+            sink,
+            endpoint,
+            plane,
+            reader,
+            _stop: stop,
+            _folder: folder,
+        })
+    }
+
+    /// Skips windows until `warm_up` of them have closed, then measures from close to close for at least `least` and
+    /// at least `windows` windows.
+    pub async fn measure(
+        &mut self,
+        warm_up: usize,
+        windows: usize,
+        least: Duration,
+        patience: Duration,
+    ) -> Result<Span, BenchError> {
+        let deadline = Instant::now() + patience;
+        let first = self.closed(warm_up.max(1), deadline, patience).await?;
+        let before = self.costs()?;
+        let from = self.watch.eof(first - 1);
+        let mut last = self.closed(first + windows.max(1), deadline, patience).await?;
+        while self.watch.eof(last - 1).saturating_duration_since(from) < least {
+            last = self.closed(last + 1, deadline, patience).await?;
+        }
+        let after = self.costs()?;
+        let closed = self.watch.closed(first, last);
+        Ok(Span {
+            wall: self.watch.eof(last - 1).saturating_duration_since(from),
+            windows: closed,
+            costs: Costs {
+                udf: after.udf.since(before.udf),
+                source: after.source.since(before.source),
+                plane: after.plane.since(before.plane),
+            },
+        })
+    }
+
+    /// Waits until at least `count` windows are closed; says how many are.
+    async fn closed(
+        &mut self,
+        count: usize,
+        deadline: Instant,
+        patience: Duration,
+    ) -> Result<usize, BenchError> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let reached = async {
+            tokio::select! {
+                closed = self.watch.until(count) => Ok(closed),
+                ended = &mut self.plane => Err(match ended {
+                    Ok(Ok(_)) => "the data plane ended".to_owned(),
+                    Ok(Err(error)) => error.to_string(),
+                    Err(error) => error.to_string(),
+                }),
+            }
+        };
+        match timeout(left, reached).await {
+            Ok(Ok(closed)) => Ok(closed),
+            Ok(Err(reason)) => Err(BenchError::DataPlane {
+                reason,
+                tail: self.udf.tail(),
+            }),
+            Err(_) => Err(BenchError::Windows {
+                closed: self.watch.count(),
+                patience,
+                tail: self.udf.tail(),
+            }),
+        }
+    }
+
+    /// What the parts have cost by now.
+    pub fn costs(&self) -> Result<Costs, BenchError> {
+        Ok(Costs {
+            udf: self.udf.cost()?,
+            source: self.source.cost()?,
+            plane: cost::own()?,
+        })
+    }
+
+    /// Ends everything; then looks whether the results told of every event.
+    pub async fn end(self) -> Result<(), BenchError> {
+        let told = self.watch.told_all().await;
+        self.plane.abort();
+        self.reader.abort();
+        tokio::join!(self.udf.end(), self.source.end(), self.sink.end());
+        if let Some(endpoint) = self.endpoint {
+            endpoint.end().await;
+        }
+        told
+    }
+}
+
+/// The generator's command.
+pub fn generator(programs: &Programs, load: &Load) -> Command {
+    let mut command = programs.ours("generator");
+    command
+        .args(["--rpu", &load.rpu.to_string()])
+        .args(["--keys", &load.keys.to_string()])
+        .args(["--align", &wire::format_duration(load.window)]);
+    command
+}
+
+/// The endpoint's command.
+pub fn endpoint_command(programs: &Programs) -> Command {
+    let mut command = programs.ours("endpoint");
+    command.args(["--listen", "127.0.0.1:0", "--max-connections", "150000"]);
+    command
+}
+
+fn serve(command: &mut Command, at: &VertexSockets) {
+    command
+        .env("SOCKET", &at.socket)
+        .env("SERVER_INFO", &at.server_info);
+}

@@ -1,0 +1,122 @@
+//! Where the programs are: ours beside this one, the peers' where `peers/set-up` has put them.
+
+use std::path::{Path, PathBuf};
+
+use tokio::process::Command;
+
+use crate::child::command;
+use crate::error::BenchError;
+
+/// Where `peers/set-up` puts what it gets.
+pub const CACHE: &str = ".cache/bench";
+
+/// The UDF on pynumaflow.
+const PYTHON_UDF: &str = "bench/peers/python/udf.py";
+
+/// The programs of this machine.
+#[derive(Debug)]
+pub struct Programs {
+    own: PathBuf,
+    folder: PathBuf,
+    has_http_client: bool,
+}
+
+/// A reduce UDF.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Udf {
+    /// Ours with its default HTTP client.
+    Ours,
+    /// Ours with the lean HTTP client.
+    Lean,
+    /// The same on the Go SDK.
+    Go,
+    /// The same on pynumaflow.
+    Python,
+    /// A reducer on the Rust SDK that only counts.
+    Counter,
+}
+
+impl Udf {
+    /// As in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ours => "ours",
+            Self::Lean => "ours, --http-client hyper",
+            Self::Go => "Go SDK",
+            Self::Python => "pynumaflow",
+            Self::Counter => "bare counter",
+        }
+    }
+}
+
+impl Programs {
+    /// Looks for our programs beside this one.
+    ///
+    /// # Errors
+    /// Where one is missing.
+    pub fn find() -> Result<Self, BenchError> {
+        let own = std::env::current_exe().map_err(|source| BenchError::File {
+            doing: "finding",
+            path: "bench".into(),
+            source,
+        })?;
+        let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
+        for name in ["endpoint", "generator", "udf", "sink", "experiment"] {
+            let path = folder.join(name);
+            if !path.is_file() {
+                return Err(BenchError::Missing(path));
+            }
+        }
+        let help = std::process::Command::new(folder.join("udf"))
+            .arg("--help")
+            .output();
+        let help = help.map_or(String::new(), |help| {
+            String::from_utf8_lossy(&help.stdout).into_owned()
+        });
+        Ok(Self {
+            own,
+            folder,
+            has_http_client: help.contains("--http-client"),
+        })
+    }
+
+    /// The path of one of our programs.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// One of our programs.
+    pub fn ours(&self, name: &str) -> Command {
+        let mut command = command(&self.path(name));
+        command.env("STOP_ON_STDIN_CLOSE", "true");
+        command
+    }
+
+    /// One of the bare programs, which are parts of this one.
+    pub fn bare(&self, name: &str) -> Command {
+        let mut command = command(&self.own);
+        command.args(["bare", name]);
+        command
+    }
+
+    /// A UDF; nothing where it is not on this machine.
+    pub fn udf(&self, udf: Udf) -> Option<Command> {
+        let cached = |name: &str| Some(Path::new(CACHE).join(name)).filter(|path| path.exists());
+        Some(match udf {
+            Udf::Ours => self.ours("udf"),
+            Udf::Lean if self.has_http_client => {
+                let mut command = self.ours("udf");
+                command.env("HTTP_CLIENT", "hyper");
+                command
+            }
+            Udf::Lean => return None,
+            Udf::Go => command(&cached("go-udf")?),
+            Udf::Python => {
+                let mut command = command(&cached("python/bin/python")?);
+                command.arg(PYTHON_UDF);
+                command
+            }
+            Udf::Counter => self.bare("counter"),
+        })
+    }
+}
