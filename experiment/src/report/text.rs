@@ -127,19 +127,22 @@ pub(crate) fn list<S: AsRef<str>>(parts: &[S]) -> String {
 
 /// The text with numbers held together with their units, so that no line breaks between them.
 pub(crate) fn unbreakable(text: &str) -> String {
-    let mut text = text.to_owned();
-    for unit in ["µs", "ms", "s", "%"] {
-        for digit in '0'..='9' {
-            for end in [" ", ")", ",", ".", ";"] {
-                let (from, to) = (
-                    format!("{digit} {unit}{end}"),
-                    format!("{digit}\u{a0}{unit}{end}"),
-                );
-                text = text.replace(&from, &to);
-            }
-        }
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut after_digit = false;
+    for (place, c) in text.char_indices() {
+        let holds = c == ' ' && after_digit && starts_with_unit(&text[place + 1..]);
+        out.push(if holds { '\u{a0}' } else { c });
+        after_digit = c.is_ascii_digit();
     }
-    text
+    out
+}
+
+/// Whether a text starts with a unit that ends there.
+fn starts_with_unit(text: &str) -> bool {
+    let rest = ["µs", "ms", "s", "%"]
+        .iter()
+        .find_map(|unit| text.strip_prefix(unit));
+    rest.is_some_and(|rest| rest.starts_with([' ', ')', ',', '.', ';']))
 }
 
 /// A stamp in microseconds since the epoch as UTC.
@@ -208,6 +211,10 @@ mod tests {
         assert_eq!(
             unbreakable("of 6.20 s (a), 5 s, 3 sinks"),
             "of 6.20\u{a0}s (a), 5\u{a0}s, 3 sinks"
+        );
+        assert_eq!(
+            unbreakable("5 s; µs 4 µs) 20 %, 3 ms. 1 s"),
+            "5\u{a0}s; µs 4\u{a0}µs) 20\u{a0}%, 3\u{a0}ms. 1 s"
         );
         assert_eq!(list(&["a", "b", "c"]), "a, b and c");
         assert_eq!(counted(1, "window"), "1 window");
