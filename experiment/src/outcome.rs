@@ -1,12 +1,15 @@
 //! What came of a trial: the facts that the journal keeps and the report draws.
 
+mod packed;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use wire::{Latencies, OutcomeCounts};
+use wire::OutcomeCounts;
 
 use crate::predict::Prediction;
 use crate::trial::Trial;
+pub use packed::PackedLatencies;
 
 /// What came of one trial. Stamps are microseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,9 +31,9 @@ pub struct TrialOutcome {
     /// Calls of all windows by how they ended.
     pub outcomes: OutcomeCounts,
     /// Latency of the calls' attempts in the measured windows.
-    pub latency: Latencies,
+    pub latency: PackedLatencies,
     /// Waiting for a slot in the measured windows.
-    pub slot_wait: Latencies,
+    pub slot_wait: PackedLatencies,
     /// How exact the instruments were; absent where the trial failed before they could be read.
     pub instruments: Option<Instruments>,
     /// What the UDF cost; absent where it could not be measured.
@@ -126,12 +129,12 @@ impl Ledger {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instruments {
     /// How late events were sent against their due time.
-    pub generator_lateness: Latencies,
+    pub generator_lateness: PackedLatencies,
     /// Events sent later than one millisecond after they were due.
     pub overdue: u64,
     /// How much longer the endpoint took than asked, waiting for capacity apart.
     #[serde(default)]
-    pub endpoint_excess: Option<Latencies>,
+    pub endpoint_excess: Option<PackedLatencies>,
     /// Calls that the endpoint saw.
     #[serde(default)]
     pub endpoint_served: Option<u64>,
@@ -166,7 +169,7 @@ mod tests {
     fn figures_of_the_endpoint_are_plain_or_absent_in_a_journal() {
         let plain = r#"{"generator_lateness":LAT,"overdue":1,"endpoint_excess":LAT,"endpoint_served":33,
             "endpoint_peak_in_flight":5,"endpoint_repeats":0,"engine":{}}"#;
-        let none = serde_json::to_string(&Latencies::new()).unwrap();
+        let none = serde_json::to_string(&PackedLatencies::default()).unwrap();
         let read: Instruments = serde_json::from_str(&plain.replace("LAT", &none)).unwrap();
         assert_eq!(
             (
@@ -176,7 +179,7 @@ mod tests {
             ),
             (Some(33), Some(5), Some(0))
         );
-        assert_eq!(read.endpoint_excess, Some(Latencies::new()));
+        assert_eq!(read.endpoint_excess, Some(PackedLatencies::default()));
         let absent = r#"{"generator_lateness":LAT,"overdue":1,"engine":{}}"#.replace("LAT", &none);
         let read: Instruments = serde_json::from_str(&absent).unwrap();
         assert_eq!((read.endpoint_served, read.endpoint_excess), (None, None));

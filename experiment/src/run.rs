@@ -10,7 +10,7 @@ use wire::Clock;
 use crate::engine::{Engine, EngineError, TrialProgress};
 use crate::journal::{Journal, JournalError, JournalLine, latest};
 use crate::machine;
-use crate::outcome::{TrialEnd, TrialOutcome};
+use crate::outcome::{PackedLatencies, TrialEnd, TrialOutcome};
 use crate::predict::predict;
 use crate::trial::Trial;
 
@@ -107,8 +107,8 @@ async fn run_trial(
         windows: Vec::new(),
         ledger: None,
         outcomes: wire::OutcomeCounts::new(),
-        latency: wire::Latencies::new(),
-        slot_wait: wire::Latencies::new(),
+        latency: PackedLatencies::default(),
+        slot_wait: PackedLatencies::default(),
         instruments: None,
         cost: None,
     };
@@ -118,8 +118,8 @@ async fn run_trial(
             outcome.windows = observed.windows;
             outcome.ledger = observed.ledger;
             outcome.outcomes = observed.outcomes;
-            outcome.latency = observed.latency;
-            outcome.slot_wait = observed.slot_wait;
+            outcome.latency = observed.latency.into();
+            outcome.slot_wait = observed.slot_wait.into();
             outcome.instruments = observed.instruments;
             outcome.cost = observed.cost;
         }

@@ -2,6 +2,7 @@
 //! of the report is taken from here. A median is of measured windows only, and its censored windows stand beside it.
 
 mod condition;
+mod percentiles;
 mod row;
 mod settings;
 
@@ -11,6 +12,7 @@ use crate::journal::{self, JournalLine, RunFacts};
 use crate::outcome::TrialOutcome;
 
 pub use condition::Condition;
+pub use percentiles::Percentiles;
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub(crate) use settings::delay_text;

@@ -179,12 +179,12 @@ pub(super) fn instruments(
     engine.insert("sink_duplicates".to_owned(), duplicates);
     engine.insert("nacked".to_owned(), generator.nacked);
     Instruments {
-        generator_lateness: generator.lateness,
+        generator_lateness: generator.lateness.into(),
         overdue: generator.overdue,
         endpoint_served: endpoint.as_ref().map(|endpoint| endpoint.served),
         endpoint_peak_in_flight: endpoint.as_ref().map(|endpoint| endpoint.peak_in_flight),
         endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
-        endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess),
+        endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess.into()),
         engine,
     }
 }

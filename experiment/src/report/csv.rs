@@ -197,10 +197,11 @@ fn figures(summary: &Summary<'_>, row: &Row<'_>) -> Vec<String> {
             .flat_map(spread),
     );
     figures.push(optional(row.peak_in_flight));
-    figures.push(row.latency.count().to_string());
-    figures.extend([0.5, 0.9, 0.99, 0.999].map(|share| micros(row.latency.quantile(share))));
-    figures.push(micros(row.latency.max()));
-    figures.extend([0.5, 0.99].map(|share| micros(row.slot_wait.quantile(share))));
+    figures.push(row.latency.count.to_string());
+    let (latency, slot_wait) = (row.latency, row.slot_wait);
+    let percentiles = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
+    figures.extend(percentiles.map(micros));
+    figures.extend([slot_wait.p50, slot_wait.p99].map(micros));
     let ledger = row.ledger;
     figures.extend([
         optional(ledger.map(|l| l.trials)),

@@ -8,7 +8,7 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
-use super::charts::{self, Figure};
+use super::charts::{self, Figure, Style};
 use super::table::Table;
 use super::{question, sentences, tables, text};
 use crate::summary::{Row, Summary};
@@ -86,6 +86,7 @@ pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
 impl<'a> Page<'a> {
     fn new(summary: &Summary<'a>) -> Self {
         let facts = summary.facts;
+        let swatches: Vec<String> = summary.series.iter().map(|one| Style::of(one).swatch()).collect();
         let machine = facts.map(|facts| {
             facts
                 .machine
@@ -110,16 +111,16 @@ impl<'a> Page<'a> {
             tails: charts::tails(summary),
             windows: charts::windows(summary),
             tables: Tables {
-                series: tables::series(summary).for_page(),
-                main: tables::main(summary).for_page(),
-                latency: tables::latency(summary).for_page(),
-                prediction: tables::prediction(summary).for_page(),
-                ledger: tables::ledger(summary).for_page(),
-                outcomes: tables::outcomes(summary).for_page(),
-                cost: tables::cost(summary).for_page(),
-                instruments: tables::instruments(summary).for_page(),
-                numaflow: tables::numaflow(summary).for_page(),
-                failures: tables::failures(summary).for_page(),
+                series: tables::series(summary).for_page(&swatches),
+                main: tables::main(summary).for_page(&swatches),
+                latency: tables::latency(summary).for_page(&swatches),
+                prediction: tables::prediction(summary).for_page(&swatches),
+                ledger: tables::ledger(summary).for_page(&swatches),
+                outcomes: tables::outcomes(summary).for_page(&swatches),
+                cost: tables::cost(summary).for_page(&swatches),
+                instruments: tables::instruments(summary).for_page(&swatches),
+                numaflow: tables::numaflow(summary).for_page(&swatches),
+                failures: tables::failures(summary).for_page(&swatches),
             },
         }
     }

@@ -14,7 +14,7 @@ pub(super) const MAX_ROWS: usize = 1_000;
 pub(super) struct Table {
     pub(super) columns: Vec<Column>,
     pub(super) rows: Vec<TableRow>,
-    /// Rows left out beyond [`MAX_ROWS`]; set when the page is drawn.
+    /// Rows left out beyond [`MAX_ROWS`].
     pub(super) left_out: usize,
 }
 
@@ -33,7 +33,10 @@ pub(super) struct TableRow {
     pub(super) group: String,
     /// The series' label.
     pub(super) label: String,
-    /// The series' small drawing, for the page.
+    /// Position of the series in the summary.
+    #[serde(skip)]
+    pub(super) series: usize,
+    /// The series' small drawing; set when the page is drawn.
     pub(super) swatch: String,
     pub(super) entries: Vec<Entry>,
     /// What the page says below the row; empty for nothing.
@@ -87,10 +90,13 @@ pub(super) fn words(name: &'static str) -> Column {
 }
 
 impl Table {
-    /// Leaves out what a page should not carry.
-    pub(super) fn for_page(mut self) -> Self {
-        self.left_out = self.rows.len().saturating_sub(MAX_ROWS);
+    /// Leaves out what a page should not carry and draws the rest's swatches, one for each series.
+    pub(super) fn for_page(mut self, swatches: &[String]) -> Self {
+        self.left_out += self.rows.len().saturating_sub(MAX_ROWS);
         self.rows.truncate(MAX_ROWS);
+        for row in &mut self.rows {
+            row.swatch = swatches.get(row.series).cloned().unwrap_or_default();
+        }
         self
     }
 
@@ -176,6 +182,7 @@ mod tests {
         let row = |group: &str, label: &str, number: &str, word: &str| TableRow {
             group: group.into(),
             label: label.into(),
+            series: 0,
             swatch: String::new(),
             entries: vec![Entry::plain(number), Entry::plain(word)],
             note: String::new(),

@@ -6,7 +6,6 @@ mod trials;
 
 use wire::StartRule;
 
-use super::charts::Style;
 use super::sentences;
 use super::table::{Entry, Table, TableRow, Tone, numbers, words};
 use super::text;
@@ -39,11 +38,8 @@ fn named(summary: &Summary<'_>, row: &Row<'_>, suffix: &str, entries: Vec<Entry>
     TableRow {
         group: summary.cell_label(row),
         label: format!("{}{suffix}", summary.series_label(row)),
-        swatch: summary
-            .series
-            .get(row.series)
-            .map(|series| Style::of(series).swatch())
-            .unwrap_or_default(),
+        series: row.series,
+        swatch: String::new(),
         entries,
         note: String::new(),
     }
@@ -67,7 +63,8 @@ pub(super) fn series(summary: &Summary<'_>) -> Table {
         TableRow {
             group: String::new(),
             label: series.label.clone(),
-            swatch: Style::of(series).swatch(),
+            series: place,
+            swatch: String::new(),
             entries: vec![Entry::or_dash(begins.map(str::to_owned)), Entry::or_dash(workers)],
             note: String::new(),
         }
@@ -177,7 +174,7 @@ pub(super) fn terminal(summary: &Summary<'_>) -> Table {
                 median(row, row.close_tail),
                 range(row.close_tail),
                 median(row, row.result_lag),
-                Entry::or_dash(row.latency.quantile(0.99).map(text::duration)),
+                Entry::or_dash(row.latency.p99.map(text::duration)),
                 ledger,
             ]
         },

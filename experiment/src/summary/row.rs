@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use wire::{Latencies, OutcomeCounts};
+use wire::OutcomeCounts;
 
 use super::condition::{Condition, condition};
+use super::percentiles::Percentiles;
 use crate::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use crate::predict::{Prediction, Verdict};
 
@@ -38,9 +39,9 @@ pub struct Row<'a> {
     /// Highest number of calls in flight at once of any key.
     pub peak_in_flight: Option<u64>,
     /// Latency of the calls, merged.
-    pub latency: Latencies,
+    pub latency: Percentiles,
     /// Waiting for a slot, merged.
-    pub slot_wait: Latencies,
+    pub slot_wait: Percentiles,
     /// Calls by how they ended, of all trials, failed ones included.
     pub outcomes: OutcomeCounts,
     /// Where the events went, of all trials that have a ledger.
@@ -102,11 +103,6 @@ impl<'a> Row<'a> {
             .collect();
         let measures: Vec<&WindowMeasure> = windows.iter().filter_map(|w| w.measured.as_ref()).collect();
         let spread = |of: fn(&WindowMeasure) -> u64| Spread::of(measures.iter().map(|m| of(m)).collect());
-        let (mut latency, mut slot_wait) = (Latencies::new(), Latencies::new());
-        for outcome in &sound {
-            latency.merge(&outcome.latency);
-            slot_wait.merge(&outcome.slot_wait);
-        }
         let mut outcomes = OutcomeCounts::new();
         for (outcome, calls) in trials.iter().flat_map(|trial| &trial.outcomes) {
             *outcomes.entry(*outcome).or_default() += calls;
@@ -121,8 +117,8 @@ impl<'a> Row<'a> {
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
             peak_in_flight: measures.iter().map(|measure| measure.peak_in_flight).max(),
-            latency,
-            slot_wait,
+            latency: Percentiles::of(sound.iter().map(|outcome| &outcome.latency)),
+            slot_wait: Percentiles::of(sound.iter().map(|outcome| &outcome.slot_wait)),
             outcomes,
             ledger: LedgerSum::of(&trials),
             cost: cost(&sound),

@@ -161,6 +161,16 @@ fn very_many_windows_are_bundled_on_the_page_and_whole_in_the_csv() {
 }
 
 #[test]
+fn very_many_trials_are_counted_on_the_page_and_whole_in_the_csv() {
+    let report = Report::of(&synthetic::huge(1_003, 1));
+    // Ledger and instruments by trial, the other tables by row.
+    assert_eq!(report.page.matches("3 more rows are in summary.csv").count(), 7);
+    assert_eq!(report.page.matches("✓ balances").count(), 1_000);
+    assert_eq!(report.records("summary.csv").len(), 1_003);
+    report.document();
+}
+
+#[test]
 fn the_main_chart_is_a_picture_of_its_own() {
     let many: Vec<_> = (1..40)
         .map(|delay| kept(StrategyKind::Async, 10, &format!("{delay}ms"), delay))

@@ -132,12 +132,12 @@ pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> Tri
         } else {
             BTreeMap::from([(Outcome::Ok, ok)])
         },
-        latency,
-        slot_wait,
+        latency: latency.into(),
+        slot_wait: slot_wait.into(),
         instruments: (!failed).then(|| Instruments {
-            generator_lateness: exact.clone(),
+            generator_lateness: exact.clone().into(),
             overdue: (dice.roll() * 9.0) as u64,
-            endpoint_excess: Some(exact),
+            endpoint_excess: Some(exact.into()),
             endpoint_served: Some(offered),
             endpoint_peak_in_flight: Some(100),
             endpoint_repeats: Some(0),

@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use wire::{Latencies, Outcome};
+use wire::Outcome;
 
 use super::by_row;
 use crate::outcome::Cost;
 use crate::report::table::{Entry, Table, Tone, numbers};
 use crate::report::text;
 use crate::summary::Summary;
-
-pub(super) fn quantiles(latencies: &Latencies, shares: &[f64]) -> Vec<Entry> {
-    shares
-        .iter()
-        .map(|share| Entry::or_dash(latencies.quantile(*share).map(text::duration)))
-        .collect()
-}
 
 /// Percentiles of the calls' latency and of waiting for a slot.
 pub(in crate::report) fn latency(summary: &Summary<'_>) -> Table {
@@ -32,12 +25,13 @@ pub(in crate::report) fn latency(summary: &Summary<'_>) -> Table {
     by_row(
         summary,
         columns,
-        |row| row.latency.count() > 0,
+        |row| row.latency.count > 0,
         |row| {
-            let mut entries = vec![Entry::plain(text::count(row.latency.count()))];
-            entries.extend(quantiles(&row.latency, &[0.5, 0.9, 0.99, 0.999]));
-            entries.push(Entry::or_dash(row.latency.max().map(text::duration)));
-            entries.extend(quantiles(&row.slot_wait, &[0.5, 0.99]));
+            let (latency, slot_wait) = (row.latency, row.slot_wait);
+            let percentiles = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
+            let percentiles = percentiles.into_iter().chain([slot_wait.p50, slot_wait.p99]);
+            let mut entries = vec![Entry::plain(text::count(latency.count))];
+            entries.extend(percentiles.map(|duration| Entry::or_dash(duration.map(text::duration))));
             entries
         },
     )

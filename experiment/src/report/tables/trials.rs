@@ -3,34 +3,42 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::calls::quantiles;
+use wire::Latencies;
+
 use super::named;
 use crate::engine::cluster::NUMAFLOW_PREFIX;
 use crate::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
-use crate::report::table::{Column, Entry, Table, Tone, numbers, words};
+use crate::report::table::{Column, Entry, MAX_ROWS, Table, Tone, numbers, words};
 use crate::report::text;
 use crate::summary::Summary;
 
-/// A table with one row for each trial that has what is shown.
-fn by_trial(
-    summary: &Summary<'_>,
+/// A table with one row for each trial that has what is shown: as many as a page carries, since histograms are opened
+/// for each.
+fn by_trial<'a, T>(
+    summary: &'a Summary<'_>,
     columns: Vec<Column>,
-    entries: impl Fn(&TrialOutcome) -> Option<Vec<Entry>>,
+    shown: impl Fn(&'a TrialOutcome) -> Option<T>,
+    entries: impl Fn(T) -> Vec<Entry>,
 ) -> Table {
-    let mut rows = Vec::new();
+    let (mut rows, mut left_out) = (Vec::new(), 0);
     for row in &summary.rows {
         for trial in &row.trials {
+            let Some(shown) = shown(trial) else { continue };
+            if rows.len() == MAX_ROWS {
+                left_out += 1;
+                continue;
+            }
             let repeat = match row.trials.len() {
                 1 => String::new(),
                 _ => format!(", repeat {}", trial.trial.repeat + 1),
             };
-            rows.extend(entries(trial).map(|entries| named(summary, row, &repeat, entries)));
+            rows.push(named(summary, row, &repeat, entries(shown)));
         }
     }
     Table {
         columns,
         rows,
-        left_out: 0,
+        left_out,
     }
 }
 
@@ -40,9 +48,7 @@ pub(in crate::report) fn ledger(summary: &Summary<'_>) -> Table {
         "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
     ]);
     columns.push(words("balance"));
-    by_trial(summary, columns, |trial| {
-        trial.ledger.as_ref().map(ledger_entries)
-    })
+    by_trial(summary, columns, |trial| trial.ledger.as_ref(), ledger_entries)
 }
 
 fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
@@ -84,17 +90,25 @@ pub(in crate::report) fn instruments(summary: &Summary<'_>) -> Table {
         "peak in flight",
         "repeated calls",
     ]);
-    by_trial(summary, columns, |trial| {
-        trial.instruments.as_ref().map(instrument_entries)
-    })
+    by_trial(
+        summary,
+        columns,
+        |trial| trial.instruments.as_ref(),
+        instrument_entries,
+    )
 }
 
 fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
-    let mut entries = quantiles(&instruments.generator_lateness, &[0.99]);
+    let quantile =
+        |latencies: &Latencies, share| Entry::or_dash(latencies.quantile(share).map(text::duration));
+    let mut entries = vec![quantile(&instruments.generator_lateness.open(), 0.99)];
     entries.push(Entry::plain(text::count(instruments.overdue)));
     let not_measured = || Entry::new("not measured", Tone::Muted);
     match &instruments.endpoint_excess {
-        Some(excess) => entries.extend(quantiles(excess, &[0.5, 0.99])),
+        Some(excess) => {
+            let excess = excess.open();
+            entries.extend([0.5, 0.99].map(|share| quantile(&excess, share)));
+        }
         None => entries.extend([not_measured(), not_measured()]),
     }
     let counts = [
@@ -109,7 +123,7 @@ fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
 }
 
 /// Numaflow's own figures, of trials that it ran.
-pub(in crate::report) fn numaflow(summary: &Summary<'_>) -> Table {
+pub(in crate::report) fn numaflow<'a>(summary: &'a Summary<'_>) -> Table {
     let columns = numbers(&[
         "events read",
         "events dropped",
@@ -121,11 +135,12 @@ pub(in crate::report) fn numaflow(summary: &Summary<'_>) -> Table {
         "records read",
         "errors",
     ]);
-    by_trial(summary, columns, |trial| {
+    let by_numaflow = |trial: &'a TrialOutcome| {
         let engine = &trial.instruments.as_ref()?.engine;
         let ran = engine.keys().any(|name| name.starts_with(NUMAFLOW_PREFIX));
-        ran.then(|| numaflow_entries(engine))
-    })
+        ran.then_some(engine)
+    };
+    by_trial(summary, columns, by_numaflow, numaflow_entries)
 }
 
 fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
@@ -161,11 +176,9 @@ pub(in crate::report) fn failures(summary: &Summary<'_>) -> Table {
         summary,
         vec![words("trial"), words("reason")],
         |trial| match &trial.end {
-            TrialEnd::Failed { reason } => Some(vec![
-                Entry::plain(trial.trial.id.clone()),
-                Entry::new(reason.clone(), Tone::Bad),
-            ]),
+            TrialEnd::Failed { reason } => Some((&trial.trial.id, reason)),
             TrialEnd::Completed | TrialEnd::CutOff => None,
         },
+        |(id, reason)| vec![Entry::plain(id), Entry::new(reason, Tone::Bad)],
     )
 }
