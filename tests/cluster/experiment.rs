@@ -106,9 +106,7 @@ pub fn from_outside(lab: &Lab) -> Step {
     command.args(["--image", &lab.image(), "--out"]).arg(&out);
     run(&mut command, None)?;
     balanced(&out)?;
-    wait("the run leaves nothing", Duration::from_secs(60), || {
-        Ok(lab.inventory(&lab.namespace)?.is_subset(&before).then_some(()))
-    })
+    lab.await_gone(&lab.namespace, &before, Duration::from_secs(60))
 }
 
 pub fn uninstalled_midway(lab: &Lab) -> Step {

@@ -25,6 +25,9 @@ const KINDS: &str = "pods,persistentvolumeclaims,jobs,deployments,replicasets,st
 serviceaccounts,roles,rolebindings,networkpolicies,leases,pipelines.numaflow.numaproj.io,\
 vertices.numaflow.numaproj.io,interstepbufferservices.numaflow.numaproj.io";
 
+/// What Kubernetes puts into every namespace, some time after it is made.
+const KUBERNETES_OWN: [&str; 2] = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
+
 /// The cluster, and the namespace that the tests share: it has an isbsvc called `default`.
 pub struct Lab {
     /// Its name.
@@ -197,7 +200,20 @@ impl Lab {
     /// `kind/name` of everything in a namespace.
     pub fn inventory(&self, namespace: &str) -> Step<BTreeSet<String>> {
         let text = self.kubectl_in(namespace, &["get", KINDS, "-o", "name", "--ignore-not-found"])?;
-        Ok(text.lines().map(str::to_owned).collect())
+        let own = text.lines().filter(|name| !KUBERNETES_OWN.contains(name));
+        Ok(own.map(str::to_owned).collect())
+    }
+
+    /// Waits until a namespace holds nothing but what it did before; what else there is is told.
+    pub fn await_gone(&self, namespace: &str, before: &BTreeSet<String>, within: Duration) -> Step {
+        let mut remains = String::new();
+        let gone = wait("nothing is left", within, || {
+            let now = self.inventory(namespace)?;
+            let new: Vec<&String> = now.difference(before).collect();
+            remains = format!("{new:?}");
+            Ok(new.is_empty().then_some(()))
+        });
+        gone.map_err(|said| format!("{said}; left: {remains}"))
     }
 
     /// Streams and buckets that JetStream holds, by its own monitoring port.

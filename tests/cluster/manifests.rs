@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::StrategyKind;
 
-use crate::lab::{Lab, Step, path, wait};
+use crate::lab::{Lab, Step, path};
 use crate::records::await_full;
 
 /// Events of a window as rendered: 100 per second, 10 s.
@@ -34,9 +34,7 @@ fn in_namespace(lab: &Lab, namespace: &str) -> Step {
         delete(lab, namespace, &strategy)?;
     }
     delete(lab, namespace, "shared")?;
-    wait("delete leaves nothing", GONE_WITHIN, || {
-        Ok(lab.inventory(namespace)?.is_subset(&before).then_some(()))
-    })
+    lab.await_gone(namespace, &before, GONE_WITHIN)
 }
 
 fn apply(lab: &Lab, namespace: &str, folder: &str) -> Step {

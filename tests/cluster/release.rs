@@ -96,14 +96,7 @@ impl<'a> Release<'a> {
         self.lab
             .helm(&self.namespace, &["uninstall", &self.name, "--timeout", "4m"])?;
         let left = GONE_WITHIN.saturating_sub(began.elapsed());
-        let mut remains = String::new();
-        let gone = wait("uninstall leaves nothing", left, || {
-            let now = self.lab.inventory(&self.namespace)?;
-            let new: Vec<&String> = now.difference(&self.before).collect();
-            remains = format!("{new:?}");
-            Ok(new.is_empty().then_some(()))
-        });
-        gone.map_err(|said| format!("{said}; left: {remains}"))?;
+        self.lab.await_gone(&self.namespace, &self.before, left)?;
         let Some(streams) = self.streams else {
             return Ok(());
         };
