@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // The same 100,000 windows in few trials, in some, and in as many as a plan's grid has.
         Some("long") => synthetic::huge(8, 12_497),
         Some("huge") => synthetic::huge(400, 247),
-        Some("grid") => synthetic::huge(6_250, 13),
+        Some("grid") => synthetic::grid(6_250),
         Some(other) => return Err(format!("no synthetic run is called `{other}`").into()),
     };
     std::fs::create_dir_all(&dir)?;

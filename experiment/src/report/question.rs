@@ -8,6 +8,9 @@ use super::text;
 use crate::summary::Summary;
 use crate::trial::TrialSettings;
 
+/// Values of an axis that are named one by one; nobody reads more.
+const MOST_NAMED: usize = 12;
+
 /// The plan's question, a paragraph in each entry.
 pub(super) fn asked(summary: &Summary<'_>) -> Vec<String> {
     let all: Vec<&TrialSettings> = summary
@@ -90,8 +93,15 @@ fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
     sentence
 }
 
+/// All of a few values; of many their number, first and last.
 fn alternatives(values: &[String]) -> String {
     match values {
+        [first, .., last] if values.len() > MOST_NAMED => {
+            format!(
+                "one of {} values from {first} to {last}",
+                text::count(values.len() as u64)
+            )
+        }
         [most @ .., last] if !most.is_empty() => format!("{} or {last}", most.join(", ")),
         _ => values.concat(),
     }

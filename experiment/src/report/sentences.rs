@@ -57,9 +57,9 @@ fn kept_up(summary: &Summary<'_>) -> String {
                 (1, 1) => format!("in {its} only cell"),
                 (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
                 (2, 2) => "in both cells".to_owned(),
-                (kept, judged) if kept == judged => format!("in all {judged} cells"),
-                (0, judged) => format!("in none of {judged} cells"),
-                (kept, judged) => format!("in {kept} of {judged} cells{each}"),
+                (kept, judged) if kept == judged => format!("in all {} cells", number(judged)),
+                (0, judged) => format!("in none of {} cells", number(judged)),
+                (kept, judged) => format!("in {} of {} cells{each}", number(kept), number(judged)),
             };
             format!("{} kept up {cells}", text::list(labels))
         })
@@ -264,12 +264,17 @@ fn predicted(summary: &Summary<'_>) -> String {
             "; the median close tail was within 20 ms or 10 % of the predicted one in {}",
             match (near, tails.len()) {
                 (1, 1) => "the one case that has both".to_owned(),
-                (near, all) if near == all => format!("all {all} cases that have both"),
-                (near, all) => format!("{near} of {all}"),
+                (near, all) if near == all => format!("all {} cases that have both", number(all)),
+                (near, all) => format!("{} of {}", number(near), number(all)),
             }
         ));
     }
     sentence + "."
+}
+
+/// A number of cases or cells.
+fn number(number: usize) -> String {
+    text::count(number as u64)
 }
 
 /// A verdict in words.

@@ -154,7 +154,12 @@ fn whatever_others_wrote_stays_text() {
 #[test]
 fn very_many_windows_are_bundled_on_the_page_and_whole_in_the_csv() {
     let report = Report::of(&synthetic::huge(4, 5_000));
-    assert!(report.page.contains("each point is the slowest of 21 windows"));
+    assert!(
+        report
+            .page
+            .contains("each point is the slowest of 21 windows, and the shade reaches to the fastest")
+    );
+    assert_eq!(report.page.matches("<polyline class=\"shade").count(), 4);
     assert!(report.page.len() < 400_000, "{} bytes", report.page.len());
     assert_eq!(report.file("windows.csv").lines().count(), 4 * 5_003 + 1);
     report.document();
@@ -162,11 +167,12 @@ fn very_many_windows_are_bundled_on_the_page_and_whole_in_the_csv() {
 
 #[test]
 fn very_many_trials_are_counted_on_the_page_and_whole_in_the_csv() {
-    let report = Report::of(&synthetic::huge(1_003, 1));
+    let report = Report::of(&synthetic::grid(1_003));
     // Ledger and instruments by trial, the other tables by row.
     assert_eq!(report.page.matches("3 more rows are in summary.csv").count(), 7);
     assert_eq!(report.page.matches("✓ balances").count(), 1_000);
     assert_eq!(report.records("summary.csv").len(), 1_003);
+    assert!(report.page.contains("takes one of 26 values from 0 to 125\u{a0}ms,"));
     report.document();
 }
 

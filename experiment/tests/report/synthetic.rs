@@ -321,13 +321,35 @@ pub fn start_rules() -> Vec<JournalLine> {
     lines
 }
 
-/// A run of very many windows, spread over `trials`.
+/// A plan's grid of very many cells: ten rates, as many delays as it takes, the four strategies.
+pub fn grid(trials: u64) -> Vec<JournalLine> {
+    let all = (0..trials).map(|place| {
+        let strategy = StrategyKind::ALL[(place % 4) as usize];
+        let (rpu, delay_ms) = (10 * (place / 4 % 10 + 1), 5 * (place / 40));
+        let asked = settings(strategy, rpu, &format!("{delay_ms}ms"));
+        trial(asked, 0, &Behaviour::KeepsUp(Duration::from_millis(delay_ms + 2)))
+    });
+    journal("grid", all.collect())
+}
+
+/// A run of very many windows, spread over `trials`. Every thousandth is three times as slow.
 pub fn huge(trials: u64, windows: u32) -> Vec<JournalLine> {
     let many = (0..trials).map(|place| {
         let strategy = StrategyKind::ALL[(place % 4) as usize];
         let mut asked = settings(strategy, 10 + place / 4, "1s");
         asked.windows = windows;
-        trial(asked, 0, &Behaviour::KeepsUp(Duration::from_secs(1)))
+        let mut outcome = trial(asked, 0, &Behaviour::KeepsUp(Duration::from_secs(1)));
+        for measured in outcome
+            .windows
+            .iter_mut()
+            .skip(777)
+            .step_by(1_000)
+            .filter_map(|w| w.measured.as_mut())
+        {
+            measured.close_tail_us *= 3;
+            measured.execution_time_us += 2_000_000;
+        }
+        outcome
     });
     journal("huge", many.collect())
 }

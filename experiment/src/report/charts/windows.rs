@@ -1,12 +1,14 @@
 //! The original's chart, one panel for each cell: execution time of each window, one line for each trial. Censored
 //! windows are gaps with a cross at the top edge, in a row of their own for each series.
 
+mod points;
 mod scales;
 
+use points::{Point, points, windows_per_point};
 use scales::Scales;
 
 use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
-use crate::outcome::{TrialOutcome, WindowResult};
+use crate::outcome::TrialOutcome;
 use crate::report::scale::Linear;
 use crate::report::svg::{Anchor, Marker, Svg};
 use crate::report::text;
@@ -20,20 +22,8 @@ const BOTTOM: f64 = HEIGHT - 42.0;
 const TOP: f64 = 22.0;
 /// Height of a series' row of crosses.
 const CROSS_ROW: f64 = 13.0;
-/// Points drawn at most per line; beyond, each stands for several windows.
-const MAX_POINTS: usize = 240;
 /// Points up to which each has a marker and a hint.
 const MAX_MARKERS: usize = 40;
-
-/// A point of a line: a window, or several of a long trial.
-struct Point {
-    index: u32,
-    warmup: bool,
-    /// The longest execution time of its windows, seconds.
-    seconds: Option<f64>,
-    /// Whether any of its windows is censored.
-    censored: bool,
-}
 
 /// Draws the original's chart for each cell.
 pub(in crate::report) fn windows(summary: &Summary<'_>) -> Figure {
@@ -82,7 +72,7 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
         .map(|trial| trial.windows.len())
         .max()
         .unwrap_or(0);
-    let width = longest.div_ceil(MAX_POINTS).max(1);
+    let width = windows_per_point(longest);
     let label = summary
         .cells
         .get(cell)
@@ -90,7 +80,9 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
         .unwrap_or_default();
     let mut caption = label.clone();
     if width > 1 {
-        caption.push_str(&format!("; each point is the slowest of {width} windows"));
+        caption.push_str(&format!(
+            "; each point is the slowest of {width} windows, and the shade reaches to the fastest"
+        ));
     }
     for row in rows.iter().filter(|row| row.failed_trials > 0) {
         caption.push_str(&format!("; {}: trial failed", summary.series_label(row)));
@@ -125,23 +117,6 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
         caption,
         svg: svg.finish(),
     }
-}
-
-fn points(windows: &[WindowResult], width: usize) -> Vec<Point> {
-    let of = |part: &[WindowResult]| {
-        let slowest = part
-            .iter()
-            .filter_map(|w| w.measured.as_ref())
-            .map(|m| m.execution_time_us)
-            .max();
-        Point {
-            index: part.first().map_or(0, |window| window.index),
-            warmup: part.iter().all(|window| window.warmup),
-            seconds: slowest.map(|micros| micros as f64 / 1e6),
-            censored: part.iter().any(|window| window.measured.is_none()),
-        }
-    };
-    windows.chunks(width).map(of).collect()
 }
 
 fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
@@ -223,11 +198,15 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
 fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usize, points: &[Point]) {
     let place = |point: &Point, seconds: f64| (scales.x(point, series), scales.y.at(seconds));
     for run in points.split(|point| point.seconds.is_none()) {
-        let run: Vec<(f64, f64)> = run
-            .iter()
-            .filter_map(|p| p.seconds.map(|s| place(p, s)))
-            .collect();
-        svg.polyline(&format!("{} thin", style.line), &run);
+        let slowest = run.iter().filter_map(|p| p.seconds.map(|s| place(p, s)));
+        let slowest: Vec<(f64, f64)> = slowest.collect();
+        let fastest = run.iter().rev().filter_map(|p| p.fastest.map(|s| place(p, s)));
+        let fastest: Vec<(f64, f64)> = fastest.collect();
+        if !fastest.is_empty() {
+            let outline = [slowest.as_slice(), fastest.as_slice()].concat();
+            svg.polyline(&format!("shade {}", style.colour), &outline);
+        }
+        svg.polyline(&format!("{} thin", style.line), &slowest);
     }
     let few = points.len() <= MAX_MARKERS;
     for (i, point) in points.iter().enumerate() {

@@ -112,7 +112,7 @@ pub(super) fn axes(svg: &mut Svg, frame: &Frame, cell: &Cell) {
             values: (0.0, frame.rpus.len() as f64),
             places: (LEFT, RIGHT),
         };
-        if place > 0 {
+        if place > 0 && place % every == 0 {
             svg.line(
                 "grid",
                 (places.at(place as f64), frame.top()),

@@ -34,7 +34,7 @@ impl Scales {
             .cells
             .get(cell)
             .map_or(0.0, |cell| cell.window.as_secs_f64());
-        let seconds = || all().filter_map(|point| point.seconds);
+        let seconds = || all().flat_map(|point| [point.fastest, point.seconds]).flatten();
         let mut drawn: Vec<usize> = lines.iter().map(|(row, _)| row.series).collect();
         drawn.dedup();
         let last_index = all().map(|point| point.index).max().unwrap_or(0);
