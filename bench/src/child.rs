@@ -80,11 +80,6 @@ impl Child {
         })
     }
 
-    /// Its process id.
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
     /// Processor time, memory and threads of it and its children by now.
     pub fn cost(&self) -> Result<Cpu, BenchError> {
         cost::of(self.id)
@@ -127,6 +122,37 @@ impl Child {
         String::from_utf8_lossy(end).trim().replace('\n', " | ")
     }
 
+    /// Awaits its end, which must be a success, for at most `patience`; the highest resident memory seen, bytes.
+    pub async fn peak_until_end(&mut self, look: Duration, patience: Duration) -> Result<u64, BenchError> {
+        let mut peak = 0;
+        // What it prints must not hold it up.
+        let printed = self.stdout.take();
+        let printed = tokio::spawn(async move {
+            if let Some(mut stdout) = printed {
+                let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+            }
+        });
+        let ended = timeout(patience, async {
+            loop {
+                match timeout(look, self.process.wait()).await {
+                    Ok(ended) => break ended,
+                    Err(_) => peak = peak.max(high_water_bytes(self.id)),
+                }
+            }
+        })
+        .await;
+        printed.abort();
+        match ended {
+            Ok(Ok(status)) if status.success() => Ok(peak),
+            _ => Err(BenchError::Said {
+                name: self.name,
+                awaited: "its end as a success",
+                said: String::new(),
+                tail: self.tail(),
+            }),
+        }
+    }
+
     /// Kills it and its children and waits for its end.
     pub async fn end(mut self) {
         self.kill();
@@ -145,4 +171,14 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// `VmHWM` of `/proc/PID/status` (proc_pid_status(5)), bytes; 0 where it cannot be read.
+fn high_water_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kibibytes = status.lines().find_map(|line| {
+        let value = line.strip_prefix("VmHWM:")?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    kibibytes.unwrap_or(0) * 1024
 }

@@ -14,8 +14,8 @@ pub enum Unit {
     Millis,
     /// Bytes.
     Bytes,
-    /// Mebibytes.
-    Mebibytes,
+    /// Millions of bytes.
+    Megabytes,
     /// A share or a ratio.
     Share,
     /// A number of things.
@@ -76,7 +76,7 @@ pub fn written(value: f64, unit: Unit) -> String {
         Unit::Micros => " µs",
         Unit::Millis => " ms",
         Unit::Bytes => " B",
-        Unit::Mebibytes => " MiB",
+        Unit::Megabytes => " MB",
         Unit::Share | Unit::Count => "",
     };
     format!("{}{name}", number(value, unit))

@@ -48,7 +48,7 @@ pub struct Beside {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
     /// The row that it belongs to.
-    pub row: &'static str,
+    pub row: String,
     /// What was measured.
     pub what: String,
     /// Our figure; nothing where it could not be measured.
@@ -67,13 +67,13 @@ pub struct Line {
 
 impl Line {
     /// A figure with a goal of its own.
-    pub fn alone(row: &'static str, what: impl Into<String>, measured: Option<Figure>, goal: Goal) -> Self {
+    pub fn alone(row: &str, what: impl Into<String>, measured: Option<Figure>, goal: Goal) -> Self {
         Self::build(row, what.into(), measured, None, goal)
     }
 
     /// A figure beside a peer's.
     pub fn beside(
-        row: &'static str,
+        row: &str,
         what: impl Into<String>,
         measured: Option<Figure>,
         peer: impl Into<String>,
@@ -85,7 +85,7 @@ impl Line {
     }
 
     /// A row that could not be measured.
-    pub fn failed(row: &'static str, reason: String) -> Self {
+    pub fn failed(row: &str, reason: String) -> Self {
         Self {
             verdict: Verdict::Failed,
             note: Some(reason),
@@ -99,13 +99,7 @@ impl Line {
         self
     }
 
-    fn build(
-        row: &'static str,
-        what: String,
-        measured: Option<Figure>,
-        beside: Option<Beside>,
-        goal: Goal,
-    ) -> Self {
+    fn build(row: &str, what: String, measured: Option<Figure>, beside: Option<Beside>, goal: Goal) -> Self {
         let ours = measured.as_ref().map(|figure| figure.median);
         let theirs = beside
             .as_ref()
@@ -116,7 +110,7 @@ impl Line {
             .filter(|ratio| ratio.is_finite());
         let unit = measured.as_ref().map_or(Unit::Share, |figure| figure.unit);
         Self {
-            row,
+            row: row.to_owned(),
             what,
             goal: goal.text(unit),
             verdict: goal.verdict(ours, theirs, ratio),

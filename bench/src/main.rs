@@ -7,8 +7,10 @@ mod cost;
 mod error;
 mod figure;
 mod line;
+mod paced;
 mod pipeline;
 mod programs;
+mod reader;
 mod rows;
 mod table;
 mod watch;
@@ -110,7 +112,7 @@ async fn measure(args: Args) -> Result<(), BenchError> {
     let bench = Bench {
         programs: Programs::find()?,
         rounds: if args.quick { 1 } else { usize::from(args.rounds) },
-        scale: if args.quick { 1.0 / 3.0 } else { 1.0 },
+        quick: args.quick,
     };
     let rows = if args.only.is_empty() {
         Row::value_variants()
@@ -127,7 +129,10 @@ async fn measure(args: Args) -> Result<(), BenchError> {
         eprintln!("bench: {} …", row.name());
         match row.run(&bench).await {
             Ok(lines) => table.lines.extend(lines),
-            Err(error) => table.lines.push(Line::failed(row.name(), error.to_string())),
+            Err(error) => {
+                eprintln!("bench: {}: {error}", row.name());
+                table.lines.push(Line::failed(&row.name(), error.to_string()));
+            }
         }
     }
     print!("{}", table.markdown());

@@ -22,7 +22,7 @@ use crate::watch::{Closed, Watch};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The read timeout: short, so that a source with little to give does not hide what is measured.
-const READ_TIMEOUT: Duration = Duration::from_millis(100);
+pub const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// What a UDF is asked to do, told to it by environment variables.
 #[derive(Debug, Clone)]
@@ -50,6 +50,10 @@ pub struct Load {
     pub window: Duration,
     /// Number of keys.
     pub keys: u64,
+    /// Number of events; 0 for no end.
+    pub count: u64,
+    /// Bytes of an event's payload; 0 for the smallest.
+    pub payload_bytes: u64,
 }
 
 /// Highest rate of the generator.
@@ -109,6 +113,16 @@ impl Work {
         }
     }
 
+    /// Processor time of `delay` for each event, beginning at close.
+    pub fn cpu(strategy: StrategyKind, max_workers: u64, delay: Duration) -> Self {
+        Self {
+            workload: Workload::Cpu,
+            start_rule: StartRule::AtClose,
+            delay,
+            ..Self::http(strategy, max_workers)
+        }
+    }
+
     fn tell(&self, command: &mut Command, endpoint_url: &str) {
         command
             .env("STRATEGY", self.strategy.to_string())
@@ -124,10 +138,27 @@ impl Work {
 impl Load {
     /// Back-to-back windows of so many thousand events with one key.
     pub fn windows_of_thousands(thousands: u64) -> Self {
+        Self::scheduled(OVERDUE_RPU, Duration::from_millis(thousands))
+    }
+
+    /// Windows with one key by the clock.
+    pub fn scheduled(rpu: u64, window: Duration) -> Self {
         Self {
-            rpu: OVERDUE_RPU,
-            window: Duration::from_millis(thousands),
+            rpu,
+            window,
             keys: 1,
+            count: 0,
+            payload_bytes: 0,
+        }
+    }
+}
+
+impl Costs {
+    fn since(self, before: Self) -> Self {
+        Self {
+            udf: self.udf.since(before.udf),
+            source: self.source.since(before.source),
+            plane: self.plane.since(before.plane),
         }
     }
 }
@@ -242,11 +273,7 @@ impl Pipeline {
         Ok(Span {
             wall: self.watch.eof(last - 1).saturating_duration_since(from),
             windows: closed,
-            costs: Costs {
-                udf: after.udf.since(before.udf),
-                source: after.source.since(before.source),
-                plane: after.plane.since(before.plane),
-            },
+            costs: after.since(before),
         })
     }
 
@@ -291,7 +318,19 @@ impl Pipeline {
         })
     }
 
-    /// Ends everything; then looks whether the results told of every event.
+    /// Measures the first window from the start of the pipeline.
+    pub async fn measure_first(&mut self, patience: Duration) -> Result<Span, BenchError> {
+        let (begun, before) = (Instant::now(), self.costs()?);
+        self.closed(1, begun + patience, patience).await?;
+        let after = self.costs()?;
+        Ok(Span {
+            wall: self.watch.eof(0).saturating_duration_since(begun),
+            windows: self.watch.closed(0, 1),
+            costs: after.since(before),
+        })
+    }
+
+    /// Looks whether the results told of every event and ends everything.
     pub async fn end(self) -> Result<(), BenchError> {
         let told = self.watch.told_all().await;
         self.plane.abort();
@@ -302,6 +341,16 @@ impl Pipeline {
         }
         told
     }
+
+    /// Ends everything without a look at the results.
+    pub async fn drop_all(self) {
+        self.plane.abort();
+        self.reader.abort();
+        tokio::join!(self.udf.end(), self.source.end(), self.sink.end());
+        if let Some(endpoint) = self.endpoint {
+            endpoint.end().await;
+        }
+    }
 }
 
 /// The generator's command.
@@ -310,6 +359,8 @@ pub fn generator(programs: &Programs, load: &Load) -> Command {
     command
         .args(["--rpu", &load.rpu.to_string()])
         .args(["--keys", &load.keys.to_string()])
+        .args(["--count", &load.count.to_string()])
+        .args(["--payload-size", &load.payload_bytes.to_string()])
         .args(["--align", &wire::format_duration(load.window)]);
     command
 }
@@ -321,7 +372,8 @@ pub fn endpoint_command(programs: &Programs) -> Command {
     command
 }
 
-fn serve(command: &mut Command, at: &VertexSockets) {
+/// Lets a vertex' process serve there.
+pub fn serve(command: &mut Command, at: &VertexSockets) {
     command
         .env("SOCKET", &at.socket)
         .env("SERVER_INFO", &at.server_info);

@@ -22,7 +22,7 @@ pub struct Programs {
 }
 
 /// A reduce UDF.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Udf {
     /// Ours with its default HTTP client.
     Ours,

@@ -1,8 +1,19 @@
 //! The rows of the table: each a small function over the common setting-up.
 
 mod calls;
+mod cpu;
+mod endpoint;
+mod keys;
+mod programs;
+mod report;
+mod source;
+mod tails;
+mod windows;
+
+use std::time::Duration;
 
 use clap::ValueEnum;
+use tempfile::TempDir;
 
 use crate::error::BenchError;
 use crate::line::Line;
@@ -13,6 +24,40 @@ use crate::programs::Programs;
 pub enum Row {
     /// `async` calls without delay: events a second, processor time of an event
     Async,
+    /// `thread-pool` of 100, calls without delay: events a second
+    ThreadPool,
+    /// `process-pool`, calls without delay: events a second
+    ProcessPool,
+    /// 1 ms of processor time for each event: the cores' capacity, and the close tail under each strategy
+    Cpu,
+    /// At close, windows of 10,000 calls of 1 s, as many at once
+    #[value(name = "close-10k")]
+    Close10k,
+    /// At close, windows of 100,000 calls of 1 s, 10,000 at once
+    #[value(name = "close-100k")]
+    Close100k,
+    /// At arrival, calls of 1 s at 100, 1,000 and 10,000 events a second
+    Arrival,
+    /// The same events with more keys
+    Keys,
+    /// Windows of 1,000 to 1,000,000 events: processor time of an event
+    WindowSize,
+    /// Memory of an event that waits
+    Memory,
+    /// The generator's highest rate, and how exactly it keeps a schedule
+    Generator,
+    /// Generator and data plane alone: processor time of an event
+    Instruments,
+    /// The endpoint's delay beside what was asked, and what it costs idle
+    EndpointDelay,
+    /// The endpoint's replies a second
+    EndpointRate,
+    /// From the start of a UDF to ready, and its size
+    Start,
+    /// The report of a journal with 100,000 windows
+    Report,
+    /// The data plane's own share in a close tail
+    DataPlane,
 }
 
 /// What every row needs.
@@ -22,23 +67,27 @@ pub struct Bench {
     pub programs: Programs,
     /// Rounds of each comparison.
     pub rounds: usize,
-    /// Multiplies how long each round measures.
-    pub scale: f64,
+    /// Whether it is to be a short look.
+    pub quick: bool,
 }
 
 impl Bench {
     /// How long a round measures, from what it would in a full run.
-    pub fn time(&self, seconds: f64) -> std::time::Duration {
-        std::time::Duration::from_secs_f64(seconds * self.scale)
+    pub fn time(&self, seconds: f64) -> Duration {
+        Duration::from_secs_f64(if self.quick { seconds / 3.0 } else { seconds })
+    }
+
+    /// A number of windows or rounds, from what it would be in a full run.
+    pub fn number(&self, full: usize) -> usize {
+        if self.quick { full.div_ceil(3) } else { full }
     }
 }
 
 impl Row {
     /// As it is chosen.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Async => "async",
-        }
+    pub fn name(self) -> String {
+        self.to_possible_value()
+            .map_or(String::new(), |value| value.get_name().to_owned())
     }
 
     /// What it measures, in one line.
@@ -54,7 +103,35 @@ impl Row {
     /// Where it cannot be measured.
     pub async fn run(self, bench: &Bench) -> Result<Vec<Line>, BenchError> {
         match self {
-            Self::Async => calls::without_delay(bench).await,
+            Self::Async => calls::in_tasks(bench).await,
+            Self::ThreadPool => calls::on_threads(bench).await,
+            Self::ProcessPool => calls::in_processes(bench).await,
+            Self::Cpu => cpu::burnt(bench).await,
+            Self::Close10k => tails::close_10k(bench).await,
+            Self::Close100k => tails::close_100k(bench).await,
+            Self::Arrival => tails::arrival(bench).await,
+            Self::Keys => keys::more(bench).await,
+            Self::WindowSize => windows::sizes(bench).await,
+            Self::Memory => windows::memory(bench).await,
+            Self::Generator => source::generator(bench).await,
+            Self::Instruments => source::instruments(bench).await,
+            Self::EndpointDelay => endpoint::delay(bench).await,
+            Self::EndpointRate => endpoint::rate(bench).await,
+            Self::Start => programs::start(bench).await,
+            Self::Report => report::drawn(bench).await,
+            Self::DataPlane => tails::data_plane(bench).await,
         }
     }
+}
+
+/// A folder for sockets and what processes say; gone when dropped.
+fn folder() -> Result<TempDir, BenchError> {
+    tempfile::Builder::new()
+        .prefix("ar-bench-")
+        .tempdir()
+        .map_err(|source| BenchError::File {
+            doing: "making a folder in",
+            path: std::env::temp_dir(),
+            source,
+        })
 }

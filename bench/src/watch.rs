@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use dataplane::{DropReason, Message, Observer, WindowClosed};
+use dataplane::{Observer, WindowClosed};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
@@ -17,8 +17,6 @@ const ON_ITS_WAY: Duration = Duration::from_secs(3);
 /// A window that closed.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed {
-    /// Start of the window, milliseconds since the epoch.
-    pub start_ms: u64,
     /// Its events.
     pub events: u64,
     /// Its results.
@@ -39,13 +37,10 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Seen {
     closed: Vec<Closed>,
-    dropped: u64,
     /// By the results: lines, events, and those that ended well.
     lines: u64,
     told: u64,
     ok: u64,
-    records: Vec<wire::WindowRecord>,
-    keep_records: bool,
 }
 
 /// What every UDF's result has, ours as a record and the peers' as text.
@@ -56,24 +51,9 @@ struct PeerResult {
 }
 
 impl Watch {
-    /// From now on records are kept.
-    pub fn keep_records(&self) {
-        self.lock().keep_records = true;
-    }
-
-    /// The records kept so far.
-    pub fn records(&self) -> Vec<wire::WindowRecord> {
-        self.lock().records.clone()
-    }
-
     /// Windows closed so far.
     pub fn count(&self) -> usize {
         self.lock().closed.len()
-    }
-
-    /// Events dropped so far.
-    pub fn dropped(&self) -> u64 {
-        self.lock().dropped
     }
 
     /// Windows from `first` to before `last`, by their order of closing.
@@ -159,9 +139,6 @@ impl Watch {
             seen.lines += 1;
             seen.told += result.events;
             seen.ok += result.ok;
-            if seen.keep_records {
-                seen.records.extend(line.record);
-            }
             drop(seen);
             self.changed.notify_waiters();
         }
@@ -173,13 +150,8 @@ impl Watch {
 }
 
 impl Observer for Watch {
-    fn dropped(&self, _message: &Message, _reason: DropReason) {
-        self.lock().dropped += 1;
-    }
-
     fn window_closed(&self, closed: &WindowClosed) {
         self.lock().closed.push(Closed {
-            start_ms: closed.start_ms,
             events: closed.events,
             results: closed.results,
             tail: closed.eof.saturating_duration_since(closed.half_close),

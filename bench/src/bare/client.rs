@@ -39,7 +39,9 @@ pub struct Args {
 pub struct Said {
     /// Calls answered while it was measured.
     pub calls: u64,
-    /// How long that was.
+    /// Calls answered since the start.
+    pub all_calls: u64,
+    /// How long it was measured.
     pub seconds: f64,
     /// Processor time of this process meanwhile, microseconds.
     pub cpu_us: f64,
@@ -74,6 +76,7 @@ async fn measure(args: Args) -> Result<Said, Failed> {
         tokio::time::sleep(Duration::from_secs_f64(args.seconds)).await;
         Ok::<_, Failed>(Said {
             calls: calls.get() - before,
+            all_calls: calls.get(),
             seconds: begun.elapsed().as_secs_f64(),
             cpu_us: cost::own()?.since(cpu).time.as_secs_f64() * 1e6,
         })

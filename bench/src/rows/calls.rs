@@ -1,26 +1,32 @@
-//! Calls without delay in back-to-back windows of 2,000 events: what the UDF costs is all there is to see.
+//! Calls without delay in back-to-back windows: what the UDF costs is all there is to see.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::StrategyKind;
 
-use super::Bench;
+use super::{Bench, folder};
 use crate::bare::client::Said;
 use crate::child::Child;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
 use crate::pipeline::{Load, Pipeline, Work, endpoint_command, generator};
-use crate::programs::Udf;
-
-const ROW: &str = "async";
-
-/// Calls in flight at once: our default.
-const MAX_WORKERS: u64 = 1_000;
+use crate::programs::{Programs, Udf};
 
 /// How long a slow peer may take for its windows.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Connections of the bare loop; more make no difference worth a figure.
+const BARE_CONNECTIONS: usize = 100;
+
+/// The same calls for every UDF.
+struct Contest {
+    row: &'static str,
+    work: Work,
+    load: Load,
+    rounds: BTreeMap<Udf, Rounds>,
+}
 
 /// The rounds' figures of one UDF.
 #[derive(Debug, Default)]
@@ -29,117 +35,177 @@ struct Rounds {
     cpu_us: Vec<f64>,
 }
 
-/// Events a second, and processor time of the UDF for each.
-pub async fn without_delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
-    let contenders = [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python, Udf::Counter];
-    let mut rounds: BTreeMap<&str, Rounds> = BTreeMap::new();
+impl Contest {
+    fn new(row: &'static str, strategy: StrategyKind, max_workers: u64, thousands: u64) -> Self {
+        Self {
+            row,
+            work: Work::http(strategy, max_workers),
+            load: Load::windows_of_thousands(thousands),
+            rounds: BTreeMap::new(),
+        }
+    }
+
+    /// One UDF once, where it is not absent. A slow one is measured over a single window.
+    async fn run(&mut self, bench: &Bench, udf: Udf) -> Result<(), BenchError> {
+        let Some(command) = bench.programs.udf(udf) else {
+            return Ok(());
+        };
+        let source = generator(&bench.programs, &self.load);
+        let mut pipeline = Pipeline::start(&bench.programs, &self.load, source, command, &self.work).await?;
+        let slow = udf == Udf::Python;
+        let (warm_up, windows) = if slow { (1, 1) } else { (3, 3) };
+        let span = pipeline
+            .measure(warm_up, windows, bench.time(1.5), PATIENCE)
+            .await?;
+        pipeline.end().await?;
+        let of = self.rounds.entry(udf).or_default();
+        of.rates.push(span.rate());
+        of.cpu_us.push(span.per_event_us(span.costs.udf.time));
+        Ok(())
+    }
+
+    fn rate(&self, udf: Udf) -> Option<Figure> {
+        Figure::of(Unit::PerSecond, &self.rounds.get(&udf)?.rates)
+    }
+
+    fn cpu(&self, udf: Udf) -> Option<Figure> {
+        Figure::of(Unit::Micros, &self.rounds.get(&udf)?.cpu_us)
+    }
+
+    /// Our UDF with each HTTP client it has.
+    fn ours(&self) -> impl Iterator<Item = Udf> {
+        let there = |udf: &Udf| *udf == Udf::Ours || self.rounds.contains_key(udf);
+        [Udf::Ours, Udf::Lean].into_iter().filter(there)
+    }
+
+    fn rate_line(&self, ours: Udf, peer: Udf, goal: Goal) -> Line {
+        let what = format!("events/s, {}", ours.name());
+        Line::beside(
+            self.row,
+            what,
+            self.rate(ours),
+            peer.name(),
+            self.rate(peer),
+            goal,
+        )
+    }
+
+    fn cpu_line(&self, ours: Udf, peer: &str, figure: Option<Figure>, goal: Goal) -> Line {
+        let what = format!("UDF's processor time per event, {}", ours.name());
+        Line::beside(self.row, what, self.cpu(ours), peer, figure, goal)
+    }
+}
+
+/// `async`, as many calls at once as our default: events a second, and processor time of the UDF for each.
+pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let mut contest = Contest::new("async", StrategyKind::Async, 1_000, 2);
     let mut bare_call_us = Vec::new();
     for _ in 0..bench.rounds {
-        for udf in contenders {
-            if let Some((rate, cpu_us)) = one(bench, udf).await? {
-                let of = rounds.entry(udf.name()).or_default();
-                of.rates.push(rate);
-                of.cpu_us.push(cpu_us);
-            }
+        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python, Udf::Counter] {
+            contest.run(bench, udf).await?;
         }
-        bare_call_us.push(bare_call(bench, 100).await?);
+        bare_call_us.push(bare_call(bench).await?);
     }
-    let rate = |udf: Udf| {
-        rounds
-            .get(udf.name())
-            .and_then(|of| Figure::of(Unit::PerSecond, &of.rates))
-    };
-    let cpu = |udf: Udf| {
-        rounds
-            .get(udf.name())
-            .and_then(|of| Figure::of(Unit::Micros, &of.cpu_us))
-    };
-    let floor = rounds.get(Udf::Counter.name()).map(|counter| {
-        let floor = counter.cpu_us.iter().zip(&bare_call_us);
-        floor.map(|(counter, call)| counter + call).collect::<Vec<f64>>()
-    });
-    let floor = floor.and_then(|floor| Figure::of(Unit::Micros, &floor));
+    let counter = contest
+        .rounds
+        .get(&Udf::Counter)
+        .map_or(&[][..], |counter| &counter.cpu_us);
+    let floor: Vec<f64> = counter.iter().zip(&bare_call_us).map(|(a, b)| a + b).collect();
+    let floor = Figure::of(Unit::Micros, &floor);
     let mut lines = Vec::new();
-    for ours in [Udf::Ours, Udf::Lean] {
-        if ours == Udf::Lean && rate(ours).is_none() {
-            continue;
-        }
-        let what = |what: &str| format!("{what}, {}", ours.name());
-        let rates = |peer: Udf, times| {
-            let goal = Goal::AtLeastTimes(times);
-            Line::beside(ROW, what("events/s"), rate(ours), peer.name(), rate(peer), goal)
-        };
-        let costs = |peer: &str, figure, goal| {
-            Line::beside(
-                ROW,
-                what("UDF's processor time per event"),
-                cpu(ours),
-                peer,
-                figure,
-                goal,
-            )
-        };
+    for ours in contest.ours() {
+        let go = contest.cpu(Udf::Go);
+        let python = contest.cpu(Udf::Python);
+        let bare = "bare hyper loop + bare counter";
         lines.extend([
-            rates(Udf::Go, 2.5),
-            rates(Udf::Python, 12.0),
-            costs(Udf::Go.name(), cpu(Udf::Go), Goal::AtMostTimes(1.0 / 4.0)),
-            costs(
-                Udf::Python.name(),
-                cpu(Udf::Python),
-                Goal::AtMostTimes(1.0 / 15.0),
-            ),
-            costs(
-                "bare hyper loop + bare counter",
-                floor.clone(),
-                Goal::AtMostTimes(1.5),
-            ),
+            contest.rate_line(ours, Udf::Go, Goal::AtLeastTimes(2.5)),
+            contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(12.0)),
+            contest.cpu_line(ours, Udf::Go.name(), go, Goal::AtMostTimes(1.0 / 4.0)),
+            contest.cpu_line(ours, Udf::Python.name(), python, Goal::AtMostTimes(1.0 / 15.0)),
+            contest.cpu_line(ours, bare, floor.clone(), Goal::AtMostTimes(1.5)),
         ]);
     }
+    let seen = |what: &str, figure| Line::alone("async", what, figure, Goal::Seen);
     lines.extend([
-        Line::alone(ROW, "bare counter: events/s", rate(Udf::Counter), Goal::Seen),
-        Line::alone(ROW, "bare counter: per event", cpu(Udf::Counter), Goal::Seen),
-        Line::alone(
-            ROW,
-            "bare hyper loop: per call",
+        seen("events/s, bare counter", contest.rate(Udf::Counter)),
+        seen(
+            "processor time per event, bare counter",
+            contest.cpu(Udf::Counter),
+        ),
+        seen(
+            "processor time per call, bare hyper loop",
             Figure::of(Unit::Micros, &bare_call_us),
-            Goal::Seen,
         ),
     ]);
     Ok(lines)
 }
 
-/// Events a second and microseconds of processor for each; nothing where the UDF is absent.
-async fn one(bench: &Bench, udf: Udf) -> Result<Option<(f64, f64)>, BenchError> {
-    let Some(command) = bench.programs.udf(udf) else {
-        return Ok(None);
-    };
-    let load = Load::windows_of_thousands(2);
-    let work = Work::http(StrategyKind::Async, MAX_WORKERS);
-    let source = generator(&bench.programs, &load);
-    let mut pipeline = Pipeline::start(&bench.programs, &load, source, command, &work).await?;
-    let span = pipeline.measure(3, 3, bench.time(1.5), PATIENCE).await?;
-    pipeline.end().await?;
-    Ok(Some((span.rate(), span.per_event_us(span.costs.udf.time))))
+/// `thread-pool` of 100.
+pub async fn on_threads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let mut contest = Contest::new("thread-pool", StrategyKind::ThreadPool, 100, 1);
+    for _ in 0..bench.rounds {
+        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python] {
+            contest.run(bench, udf).await?;
+        }
+    }
+    let mut lines = Vec::new();
+    for ours in contest.ours() {
+        lines.extend([
+            contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(50.0)),
+            contest.rate_line(ours, Udf::Go, Goal::AtLeastTimes(1.5)),
+            contest.cpu_line(ours, Udf::Go.name(), contest.cpu(Udf::Go), Goal::Seen),
+        ]);
+    }
+    Ok(lines)
+}
+
+/// `process-pool` with a process for each core, the default here and there.
+pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let cores = experiment::machine::cores().get() as u64;
+    let mut contest = Contest::new("process-pool", StrategyKind::ProcessPool, cores, 1);
+    for _ in 0..bench.rounds {
+        for udf in [Udf::Ours, Udf::Lean, Udf::Python] {
+            contest.run(bench, udf).await?;
+        }
+    }
+    let mut lines = Vec::new();
+    for ours in contest.ours() {
+        lines.push(contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(20.0)));
+    }
+    Ok(lines)
 }
 
 /// Processor time of one call by the bare loop, microseconds.
-async fn bare_call(bench: &Bench, connections: usize) -> Result<f64, BenchError> {
-    let folder = tempfile::tempdir().map_err(|source| BenchError::File {
-        doing: "making a folder in",
-        path: std::env::temp_dir(),
-        source,
-    })?;
-    let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
-    let address = endpoint.address().await?;
-    let mut client = bench.programs.bare("client");
-    let seconds = bench.time(1.0);
+async fn bare_call(bench: &Bench) -> Result<f64, BenchError> {
+    let said = bare_calls(
+        &bench.programs,
+        endpoint_command(&bench.programs),
+        bench.time(1.0),
+    )
+    .await?;
+    Ok(said.0.cpu_us / said.0.calls as f64)
+}
+
+/// What the bare loop reaches with a server that announces its address; and the server's processor time per call,
+/// microseconds.
+pub async fn bare_calls(
+    programs: &Programs,
+    server: tokio::process::Command,
+    time: Duration,
+) -> Result<(Said, f64), BenchError> {
+    let folder = folder()?;
+    let mut server = Child::spawn("server", server, folder.path())?;
+    let address = server.address().await?;
+    let mut client = programs.bare("client");
     client
         .args(["--address", &address.to_string()])
-        .args(["--connections", &connections.to_string()])
-        .args(["--seconds", &seconds.as_secs_f64().to_string()]);
+        .args(["--connections", &BARE_CONNECTIONS.to_string()])
+        .args(["--seconds", &time.as_secs_f64().to_string()]);
+    let before = server.cost()?;
     let mut client = Child::spawn("client", client, folder.path())?;
-    let said: Said = client.says("its calls", seconds + PATIENCE).await?;
+    let said: Said = client.says("its calls", time + PATIENCE).await?;
+    let server_us = server.cost()?.since(before).time.as_secs_f64() * 1e6;
     client.end().await;
-    endpoint.end().await;
-    Ok(said.cpu_us / said.calls as f64)
+    server.end().await;
+    Ok((said, server_us / said.all_calls as f64))
 }

@@ -1,0 +1,194 @@
+//! Reads a source as the data plane does, 500 messages and their acknowledgement at a time, and does nothing with them.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use dataplane::VertexSockets;
+use hyper_util::rt::TokioIo;
+use numaflow::proto::source::source_client::SourceClient;
+use numaflow::proto::source::{
+    AckRequest, AckResponse, Handshake, Offset, ReadRequest, ReadResponse, ack_request, read_request,
+};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint, Uri};
+use wire::Latencies;
+
+use crate::child::Child;
+use crate::error::BenchError;
+use crate::pipeline::READ_TIMEOUT;
+
+/// Messages of a read.
+const READ: u64 = 500;
+
+/// Read before it is measured.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// How long the source may take until it is ready.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What was read.
+#[derive(Debug)]
+pub struct Reading {
+    /// Messages, each acknowledged.
+    pub messages: u64,
+    /// In this time.
+    pub wall: Duration,
+    /// Processor time of the source.
+    pub cpu: Duration,
+    /// From the event time of each message to its arrival here.
+    pub lateness: Latencies,
+    /// Messages that arrived before their event time.
+    pub early: u64,
+}
+
+/// The open calls.
+struct Calls {
+    reads: mpsc::Sender<ReadRequest>,
+    read: Streaming<ReadResponse>,
+    acks: mpsc::Sender<AckRequest>,
+    acked: Streaming<AckResponse>,
+}
+
+impl Reading {
+    /// Messages a second.
+    pub fn rate(&self) -> f64 {
+        self.messages as f64 / self.wall.as_secs_f64()
+    }
+
+    /// Microseconds of the source's processor time for each message.
+    pub fn per_message_us(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.messages as f64
+    }
+}
+
+/// Reads for half a second, then measures for `time`.
+pub async fn read(source: &Child, sockets: &VertexSockets, time: Duration) -> Result<Reading, BenchError> {
+    let failed = |reason: String| BenchError::DataPlane {
+        reason,
+        tail: source.tail(),
+    };
+    let mut calls = Calls::open(sockets).await.map_err(failed)?;
+    let mut reading = Reading::default();
+    let begun = Instant::now();
+    while begun.elapsed() < WARM_UP {
+        calls.once(&mut reading).await.map_err(failed)?;
+    }
+    reading = Reading::default();
+    let (begun, before) = (Instant::now(), source.cost()?);
+    while begun.elapsed() < time {
+        calls.once(&mut reading).await.map_err(failed)?;
+    }
+    reading.wall = begun.elapsed();
+    reading.cpu = source.cost()?.since(before).time;
+    Ok(reading)
+}
+
+impl Default for Reading {
+    fn default() -> Self {
+        Self {
+            messages: 0,
+            wall: Duration::ZERO,
+            cpu: Duration::ZERO,
+            lateness: Latencies::new(),
+            early: 0,
+        }
+    }
+}
+
+impl Calls {
+    async fn open(sockets: &VertexSockets) -> Result<Self, String> {
+        let mut client = SourceClient::new(connect(sockets).await?);
+        let sot = Handshake { sot: true };
+        // The SDK awaits the handshake before it answers the call.
+        let (reads, requests) = mpsc::channel(1);
+        let _ = reads.try_send(ReadRequest {
+            request: None,
+            handshake: Some(sot),
+        });
+        let read = client.read_fn(ReceiverStream::new(requests)).await;
+        let mut read = read.map_err(|status| status.to_string())?.into_inner();
+        read.message().await.map_err(|status| status.to_string())?;
+        let (acks, requests) = mpsc::channel(1);
+        let _ = acks.try_send(AckRequest {
+            request: None,
+            handshake: Some(sot),
+        });
+        let acked = client.ack_fn(ReceiverStream::new(requests)).await;
+        let mut acked = acked.map_err(|status| status.to_string())?.into_inner();
+        acked.message().await.map_err(|status| status.to_string())?;
+        Ok(Self {
+            reads,
+            read,
+            acks,
+            acked,
+        })
+    }
+
+    /// One read and its acknowledgement.
+    async fn once(&mut self, reading: &mut Reading) -> Result<(), String> {
+        let request = read_request::Request {
+            num_records: READ,
+            timeout_in_ms: u32::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u32::MAX),
+        };
+        // A failed send means that the call has ended: its response says why.
+        let _ = self
+            .reads
+            .send(ReadRequest {
+                request: Some(request),
+                handshake: None,
+            })
+            .await;
+        let mut offsets: Vec<Offset> = Vec::new();
+        loop {
+            let response = self.read.message().await.map_err(|status| status.to_string())?;
+            let response = response.ok_or("the source ended the read call")?;
+            if response.status.is_some_and(|status| status.eot) {
+                break;
+            }
+            let Some(result) = response.result else { continue };
+            reading.messages += 1;
+            let due = result.event_time.and_then(|time| SystemTime::try_from(time).ok());
+            match SystemTime::now().duration_since(due.ok_or("a message has no event time")?) {
+                Ok(late) => reading.lateness.record(late),
+                Err(_) => reading.early += 1,
+            }
+            offsets.extend(result.offset);
+        }
+        if offsets.is_empty() {
+            return Ok(());
+        }
+        let _ = self
+            .acks
+            .send(AckRequest {
+                request: Some(ack_request::Request { offsets }),
+                handshake: None,
+            })
+            .await;
+        self.acked
+            .message()
+            .await
+            .map_err(|status| status.to_string())?
+            .ok_or("the source ended the ack call")?;
+        Ok(())
+    }
+}
+
+async fn connect(sockets: &VertexSockets) -> Result<Channel, String> {
+    let begun = Instant::now();
+    loop {
+        let socket = sockets.socket.clone();
+        let dial = move |_: Uri| {
+            let socket = socket.clone();
+            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+        };
+        // tonic wants an address; the connector ignores it.
+        let endpoint = Endpoint::from_static("http://[::]:50051");
+        match endpoint.connect_with_connector(tower::service_fn(dial)).await {
+            Ok(channel) => return Ok(channel),
+            Err(error) if begun.elapsed() > PATIENCE => return Err(error.to_string()),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}

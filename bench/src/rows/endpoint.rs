@@ -1,0 +1,153 @@
+//! The endpoint beside what it was asked for, and beside a server that does nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use wire::EndpointStats;
+
+use super::calls::bare_calls;
+use super::{Bench, folder};
+use crate::child::Child;
+use crate::error::BenchError;
+use crate::figure::{Figure, Unit};
+use crate::line::{Goal, Line};
+use crate::paced::{self, Pace};
+use crate::pipeline::endpoint_command;
+
+const DELAY_ROW: &str = "endpoint-delay";
+const RATE_ROW: &str = "endpoint-rate";
+
+/// Calls that wait beside those that are measured, a second each.
+const WAITING: usize = 1_000;
+
+/// What is asked of the endpoint.
+const ASKED: Duration = Duration::from_micros(200);
+
+/// 10,000 calls a second that ask for 200 µs, beside 1,000 that wait; then nothing.
+pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let folder = folder()?;
+    let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
+    let address = endpoint.address().await?;
+    let mut waiting = JoinSet::new();
+    for _ in 0..WAITING {
+        waiting.spawn(wait(address));
+    }
+    let pace = Pace {
+        address,
+        path: "/ping?delay=200us",
+        threads: 40,
+        per_second: 10_000,
+        time: bench.time(4.0),
+    };
+    let latencies = blocking(address, move || paced::latencies(pace)).await?;
+    let stats = blocking(address, move || paced::get(address, "/stats")).await?;
+    waiting.shutdown().await;
+    let stats: EndpointStats = serde_json::from_slice(&stats).map_err(|error| BenchError::Ask {
+        url: format!("http://{address}/stats"),
+        reason: error.to_string(),
+    })?;
+    // The connections that have just been broken are no idling.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let before = endpoint.cost()?;
+    let idle = bench.time(4.0);
+    tokio::time::sleep(idle).await;
+    let idle_share = endpoint.cost()?.since(before).time.as_secs_f64() / idle.as_secs_f64();
+    endpoint.end().await;
+
+    let excess = |share| {
+        let excess = stats.delay.excess.quantile(share)?;
+        Figure::of(Unit::Micros, &[excess.as_secs_f64() * 1e6])
+    };
+    let beyond = |share: f64| {
+        let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().checked_sub(1)?);
+        let beyond_us = latencies[index].as_secs_f64() * 1e6 - ASKED.as_secs_f64() * 1e6;
+        Figure::of(Unit::Micros, &[beyond_us])
+    };
+    let line = |what: &str, figure, goal| Line::alone(DELAY_ROW, what, figure, goal);
+    let share = Figure::of(Unit::Share, &[idle_share]);
+    Ok(vec![
+        line(
+            "beyond 200 µs by its own account, p50",
+            excess(0.5),
+            Goal::AtMost(50.0),
+        ),
+        line(
+            "beyond 200 µs by its own account, p99",
+            excess(0.99),
+            Goal::AtMost(500.0),
+        ),
+        line(
+            "beyond 200 µs at the caller, least",
+            beyond(0.0),
+            Goal::AtLeast(0.0),
+        ),
+        line("beyond 200 µs at the caller, p50", beyond(0.5), Goal::Seen),
+        line("beyond 200 µs at the caller, p99", beyond(0.99), Goal::Seen),
+        line("share of a core when idle", share, Goal::AtMost(0.005)),
+    ])
+}
+
+/// One call of a second after another, until it is aborted.
+async fn wait(address: SocketAddr) -> std::io::Result<()> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /ping?delay=1s HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    let mut answer = [0; 4096];
+    loop {
+        stream.write_all(request.as_bytes()).await?;
+        // An answer is far shorter than a packet.
+        if stream.read(&mut answer).await? == 0 {
+            return Ok(());
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    address: SocketAddr,
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, BenchError> {
+    let failed = |reason: String| BenchError::Ask {
+        url: format!("http://{address}"),
+        reason,
+    };
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| failed(error.to_string()))?
+        .map_err(|error| failed(error.to_string()))
+}
+
+/// Replies a second to the same client.
+pub async fn rate(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let (mut ours, mut bare, mut ours_us, mut bare_us) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..bench.rounds {
+        for (server, rates, costs_us) in [
+            (endpoint_command(&bench.programs), &mut ours, &mut ours_us),
+            (bench.programs.bare("server"), &mut bare, &mut bare_us),
+        ] {
+            let (said, server_us) = bare_calls(&bench.programs, server, bench.time(1.5)).await?;
+            rates.push(said.calls as f64 / said.seconds);
+            costs_us.push(server_us);
+        }
+    }
+    let rate = |values: &[f64]| Figure::of(Unit::PerSecond, values);
+    let cost = |values: &[f64]| Figure::of(Unit::Micros, values);
+    Ok(vec![
+        Line::beside(
+            RATE_ROW,
+            "replies/s to a bare hyper loop",
+            rate(&ours),
+            "bare hyper server",
+            rate(&bare),
+            Goal::AtLeastTimes(0.9),
+        ),
+        Line::beside(
+            RATE_ROW,
+            "processor time per reply",
+            cost(&ours_us),
+            "bare hyper server",
+            cost(&bare_us),
+            Goal::Seen,
+        ),
+    ])
+}

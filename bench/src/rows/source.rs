@@ -1,0 +1,132 @@
+//! The generator by itself, then with the data plane and a UDF that does nothing.
+
+use std::time::Duration;
+
+use dataplane::VertexSockets;
+use tokio::process::Command;
+use wire::StrategyKind;
+
+use super::{Bench, folder};
+use crate::child::Child;
+use crate::error::BenchError;
+use crate::figure::{Figure, Unit};
+use crate::line::{Goal, Line};
+use crate::pipeline::{Load, Pipeline, Work, generator as scheduled, serve};
+use crate::programs::Udf;
+use crate::reader::{self, Reading};
+
+const ROW: &str = "generator";
+
+/// The rate of the schedule that is looked at.
+const RPU: u64 = 10_000;
+
+/// The highest rate beside a source that does nothing, and how late events come at 10,000 a second.
+pub async fn generator(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let (mut ours, mut bare, mut ours_us, mut bare_us) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..bench.rounds {
+        let mut saturated = bench.programs.ours("generator");
+        saturated.arg("--saturate");
+        let reading = read(saturated, bench.time(1.0)).await?;
+        ours.push(reading.rate());
+        ours_us.push(reading.per_message_us());
+        let reading = read(bench.programs.bare("source"), bench.time(1.0)).await?;
+        bare.push(reading.rate());
+        bare_us.push(reading.per_message_us());
+    }
+    let ours = Figure::of(Unit::PerSecond, &ours);
+    let mut lines = vec![
+        Line::beside(
+            ROW,
+            "highest rate, read and acknowledged",
+            ours.clone(),
+            "bare source",
+            Figure::of(Unit::PerSecond, &bare),
+            Goal::AtLeastTimes(0.9),
+        ),
+        Line::alone(ROW, "the same", ours, Goal::AtLeast(100_000.0)),
+        Line::beside(
+            ROW,
+            "processor time per event",
+            Figure::of(Unit::Micros, &ours_us),
+            "bare source",
+            Figure::of(Unit::Micros, &bare_us),
+            Goal::Seen,
+        ),
+    ];
+    let load = Load::scheduled(RPU, Duration::from_secs(1));
+    let reading = read(scheduled(&bench.programs, &load), bench.time(4.0)).await?;
+    let late = |share| {
+        let late = reading.lateness.quantile(share)?;
+        Figure::of(Unit::Millis, &[late.as_secs_f64() * 1e3])
+    };
+    lines.extend([
+        Line::alone(ROW, "received after due at 10,000/s, p50", late(0.5), Goal::Seen),
+        Line::alone(
+            ROW,
+            "received after due at 10,000/s, p99",
+            late(0.99),
+            Goal::AtMost(1.0),
+        ),
+        Line::alone(
+            ROW,
+            "events received before due",
+            Figure::of(Unit::Count, &[reading.early as f64]),
+            Goal::AtMost(0.0),
+        ),
+    ]);
+    Ok(lines)
+}
+
+async fn read(mut source: Command, time: Duration) -> Result<Reading, BenchError> {
+    let folder = folder()?;
+    let sockets = VertexSockets {
+        socket: folder.path().join("source"),
+        server_info: folder.path().join("source-info"),
+    };
+    serve(&mut source, &sockets);
+    let source = Child::spawn("source", source, folder.path())?;
+    let reading = reader::read(&source, &sockets, time).await?;
+    source.end().await;
+    Ok(reading)
+}
+
+/// What generator and data plane cost for an event, with a UDF that only counts.
+pub async fn instruments(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let load = Load::windows_of_thousands(10);
+    let work = Work::cpu(StrategyKind::Async, 1, Duration::ZERO);
+    let (mut both, mut source_us, mut plane_us, mut rates) = (vec![], vec![], vec![], vec![]);
+    for _ in 0..bench.rounds {
+        let Some(counter) = bench.programs.udf(Udf::Counter) else {
+            break;
+        };
+        let source = scheduled(&bench.programs, &load);
+        let mut pipeline = Pipeline::start(&bench.programs, &load, source, counter, &work).await?;
+        let span = pipeline
+            .measure(3, 3, bench.time(2.0), Duration::from_secs(30))
+            .await?;
+        pipeline.end().await?;
+        let (of_source, of_plane) = (
+            span.per_event_us(span.costs.source.time),
+            span.per_event_us(span.costs.plane.time),
+        );
+        source_us.push(of_source);
+        plane_us.push(of_plane);
+        both.push(of_source + of_plane);
+        rates.push(span.rate());
+    }
+    let us = |what, values: &[f64], goal| {
+        let what = format!("processor time per event, {what}");
+        Line::alone("instruments", what, Figure::of(Unit::Micros, values), goal)
+    };
+    Ok(vec![
+        us("generator and data plane", &both, Goal::AtMost(5.0)),
+        us("generator", &source_us, Goal::Seen),
+        us("data plane", &plane_us, Goal::Seen),
+        Line::alone(
+            "instruments",
+            "events/s through source, data plane and bare counter",
+            Figure::of(Unit::PerSecond, &rates),
+            Goal::Seen,
+        ),
+    ])
+}
