@@ -2,6 +2,7 @@
 
 mod cpu;
 mod http;
+mod hyper;
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use wire::Outcome;
 
 pub use cpu::CpuCall;
 pub use http::{HttpCall, HttpCallError, Target};
+pub use hyper::HyperCall;
 
 /// One event of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,12 +16,12 @@ mod tally;
 mod window;
 mod worker;
 
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Target};
+pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, HyperCall, Target};
 pub use metrics::Metrics;
 pub use pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run};
-pub use settings::{Cli, Command, ResultFormat, Settings, SettingsError};
+pub use settings::{Cli, Command, HttpClient, ResultFormat, Settings, SettingsError};
 pub use strategy::{Executor, Slots, Strategy, StrategySpec, build};
 pub use tally::Tally;
 pub use window::{Queued, Window, Windows};

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use async_trait::async_trait;
 use clap::Parser;
-use udf::{Call, Cli, CpuCall, Event, HttpCall, HttpCallError, Settings, Target};
+use udf::{Call, Cli, CpuCall, Event, HttpCall, HttpCallError, HttpClient, HyperCall, Settings, Target};
 use wire::{Outcome, Workload};
 
 fn main() -> ExitCode {
@@ -25,7 +25,10 @@ fn work_of(settings: &Settings) -> Result<Work, HttpCallError> {
     Ok(match settings.workload {
         Workload::Http => {
             let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
-            Work::Http(Box::new(HttpCall::new(target)?))
+            match settings.http_client {
+                HttpClient::Reqwest => Work::Http(Box::new(HttpCall::new(target)?)),
+                HttpClient::Hyper => Work::Hyper(Box::new(HyperCall::new(&target)?)),
+            }
         }
         Workload::Cpu => Work::Cpu(CpuCall::new(settings.io_delay.clone(), cores)),
     })
@@ -33,6 +36,7 @@ fn work_of(settings: &Settings) -> Result<Work, HttpCallError> {
 
 enum Work {
     Http(Box<HttpCall>),
+    Hyper(Box<HyperCall>),
     Cpu(CpuCall),
 }
 
@@ -41,6 +45,7 @@ impl Call for Work {
     async fn call(&self, event: &Event) -> Outcome {
         match self {
             Self::Http(call) => call.call(event).await,
+            Self::Hyper(call) => call.call(event).await,
             Self::Cpu(call) => call.call(event).await,
         }
     }
@@ -48,6 +53,7 @@ impl Call for Work {
     fn call_blocking(&self, event: &Event) -> Outcome {
         match self {
             Self::Http(call) => call.call_blocking(event),
+            Self::Hyper(call) => call.call_blocking(event),
             Self::Cpu(call) => call.call_blocking(event),
         }
     }

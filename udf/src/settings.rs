@@ -15,6 +15,9 @@ const MAX_WORKERS: u64 = 1_000_000;
 /// Descriptors beside those of the calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
+/// What a thread's own wait for its socket takes beside it: the runtime's poll, its copy, its waker and the signals'.
+const DESCRIPTORS_PER_LANE: u64 = 5;
+
 /// A reduce UDF that makes one slow call for every event of a window.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
@@ -64,8 +67,16 @@ pub struct Settings {
     #[arg(long, env = "MAX_WORKERS", allow_hyphen_values = true, value_parser = max_workers)]
     pub max_workers: Option<NonZeroUsize>,
     /// Where the endpoint answers
-    #[arg(long, env = "ENDPOINT_URL", default_value = "http://127.0.0.1:9888")]
+    #[arg(
+        long,
+        env = "ENDPOINT_URL",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:9888"
+    )]
     pub endpoint_url: String,
+    /// How the endpoint is called: by reqwest, or by hyper alone for less processor time per call (http only)
+    #[arg(long, env = "HTTP_CLIENT", default_value = "reqwest")]
+    pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time per event: 200us, 1s, uniform(10ms,50ms), exponential(200ms),
     /// percentiles(50=10ms,99=1s)
     #[arg(long, env = "IO_DELAY", allow_hyphen_values = true, default_value = "0")]
@@ -90,6 +101,15 @@ pub struct Settings {
     /// What a window's result is: record (JSON for the experiment) or text (the original's message)
     #[arg(long, env = "RESULT_FORMAT", default_value = "record")]
     pub result_format: ResultFormat,
+}
+
+/// What calls the endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HttpClient {
+    /// [`crate::HttpCall`].
+    Reqwest,
+    /// [`crate::HyperCall`].
+    Hyper,
 }
 
 /// What a window's result is.
@@ -161,6 +181,9 @@ impl Settings {
         let max_workers = self.max_workers(cores).get() as u64;
         let per_call = match (self.workload, self.strategy()) {
             (_, StrategyKind::ProcessPool) => 2,
+            (Workload::Http, StrategyKind::ThreadPool) if self.http_client == HttpClient::Hyper => {
+                DESCRIPTORS_PER_LANE
+            }
             (Workload::Http, _) => 1,
             (Workload::Cpu, _) => 0,
         };

@@ -1,19 +1,21 @@
 //! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
 
+use std::error::Error;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use reqwest::header::{CONTENT_ENCODING, HeaderMap};
 use reqwest::{Url, redirect};
 use wire::{Delay, IDEMPOTENCY_KEY, Outcome, idempotency_key};
 
 use super::{Call, Event};
 
 /// Longest answer that is read; a longer one is a bad body.
-const MAX_BODY_BYTES: u64 = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: u64 = 1024 * 1024;
 
 /// How long a connection may stay unused: longer than the pause between two windows.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Where calls go.
 #[derive(Debug, Clone)]
@@ -28,11 +30,16 @@ pub enum HttpCallError {
     /// The address is not one that a call can go to.
     #[error("endpoint_url: `{given}` is not an http or https URL: {reason}")]
     Url {
-        /// The text as it was given.
+        /// The text as it was given, without user and password.
         given: String,
         /// What is wrong with it.
         reason: String,
     },
+    /// The address needs what [`super::HyperCall`] has not.
+    #[error(
+        "http_client: hyper speaks http alone, without TLS, user name and password: choose reqwest or another endpoint_url"
+    )]
+    NotForHyper,
     /// The client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[source] reqwest::Error),
@@ -45,7 +52,7 @@ impl Target {
     /// Where the text is no URL, or one of another scheme than http and https.
     pub fn new(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
         let error = |reason: String| HttpCallError::Url {
-            given: endpoint_url.to_owned(),
+            given: without_secrets(endpoint_url),
             reason,
         };
         let mut url = Url::parse(endpoint_url).map_err(|e| error(e.to_string()))?;
@@ -58,6 +65,14 @@ impl Target {
             .push("ping");
         url.query_pairs_mut().append_pair("delay", &delay.to_string());
         Ok(Self { url, timeout })
+    }
+
+    pub(super) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 }
 
@@ -121,6 +136,9 @@ impl Call for HttpCall {
             Ok(answer) => answer,
             Err(error) => return before_answer(&error),
         };
+        if is_encoded(answer.headers()) {
+            return Outcome::BadBody;
+        }
         let mut length = 0;
         loop {
             match answer.chunk().await {
@@ -154,9 +172,28 @@ impl Call for HttpCall {
     }
 }
 
+/// A malformed address, as it can be repeated in an error.
+fn without_secrets(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((before, after)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://…@{after}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+/// Whether the body is compressed or the like: nobody asked for it, and nothing bounds what it would become.
+pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+}
+
 fn read_body(answer: reqwest::blocking::Response) -> Outcome {
     use std::io::Read;
     let status = answer.status();
+    if is_encoded(answer.headers()) {
+        return Outcome::BadBody;
+    }
     match std::io::copy(&mut answer.take(MAX_BODY_BYTES + 1), &mut std::io::sink()) {
         Ok(length) if length <= MAX_BODY_BYTES => judged(status),
         Ok(_) => Outcome::BadBody,
@@ -171,7 +208,7 @@ fn read_body(answer: reqwest::blocking::Response) -> Outcome {
     }
 }
 
-fn judged(status: reqwest::StatusCode) -> Outcome {
+pub(super) fn judged(status: reqwest::StatusCode) -> Outcome {
     if status.is_success() {
         Outcome::Ok
     } else {
@@ -181,10 +218,20 @@ fn judged(status: reqwest::StatusCode) -> Outcome {
 
 fn before_answer(error: &reqwest::Error) -> Outcome {
     if error.is_timeout() {
-        Outcome::Timeout
-    } else {
-        Outcome::Refused
+        return Outcome::Timeout;
     }
+    // Something came, but no HTTP, or a head that is too long.
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<hyper::Error>()
+            .is_some_and(hyper::Error::is_parse)
+        {
+            return Outcome::BadBody;
+        }
+        cause = error.source();
+    }
+    Outcome::Refused
 }
 
 fn within_body(error: &reqwest::Error) -> Outcome {
@@ -208,6 +255,7 @@ mod tests {
         assert_eq!(nested.path(), "/a/ping");
         assert_eq!(nested.query_pairs().next().unwrap().1, "uniform(1ms,2ms)");
         assert!(target("e:9888").is_err());
-        assert!(target("ftp://e").is_err());
+        let refused = target("ftp://me:secret@e").err().unwrap().to_string();
+        assert!(refused.contains("`ftp://…@e`") && !refused.contains("secret"), "{refused}");
     }
 }
