@@ -2,7 +2,6 @@
 //! its reader.
 
 mod keys;
-mod pace;
 mod payload;
 mod schedule;
 mod source;
@@ -117,7 +116,8 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
+// One thread: what a step does goes from task to task, and waking another thread for it costs more than the work.
+#[tokio::main(flavor = "current_thread")]
 async fn run(args: &Args) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
     let stopping = CancellationToken::new();

@@ -8,9 +8,9 @@ use chrono::{DateTime, Utc};
 use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
 use tokio::sync::mpsc::Sender;
 use tokio_util::sync::CancellationToken;
+use vertex::Pace;
 use wire::{GeneratorStats, idempotency_key, parse_idempotency_key};
 
-use crate::pace;
 use crate::payload;
 use crate::schedule::nanos;
 use crate::state::{Counts, Drawn, MAX_UNACKED, Next, State};
@@ -131,10 +131,10 @@ impl Generator {
     }
 
     /// Waits until `at`; false where the process is stopping.
-    async fn wait_until(&self, at: Instant) -> bool {
+    async fn wait_until(&self, pace: &mut Pace, at: Instant) -> bool {
         tokio::select! {
             () = self.stopping.cancelled() => false,
-            () = pace::sleep_until(at) => true,
+            () = pace.sleep_until(at) => true,
         }
     }
 
@@ -169,6 +169,7 @@ impl Sourcer for Generator {
     async fn read(&self, request: SourceReadRequest, transmitter: Sender<Message>) {
         let began = Instant::now();
         let deadline = began.checked_add(request.timeout).unwrap_or(began);
+        let mut pace = Pace::default();
         let mut earliest_wake = began;
         let mut told = false;
         let mut left = request.count;
@@ -196,7 +197,7 @@ impl Sourcer for Generator {
                 Next::DueAt(due_ns) => self.clock.instant(due_ns).max(earliest_wake),
                 Next::Full | Next::Held | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
             };
-            if !self.wait_until(wake.min(deadline)).await {
+            if !self.wait_until(&mut pace, wake.min(deadline)).await {
                 return;
             }
             earliest_wake = Instant::now() + STEP;

@@ -2,6 +2,7 @@
 //! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
 
 pub mod metrics;
+mod pace;
 mod stats;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use axum::Router;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
+pub use pace::Pace;
 pub use stats::{StatsServer, routes};
 
 /// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
