@@ -10,16 +10,20 @@ use experiment::plan::Plan;
 use experiment::predict::predict as predict_trial;
 use experiment::{machine, report};
 
+pub use self::address::Address;
 pub use self::clean::clean;
 pub use self::collect::collect;
 pub use self::run::run;
+pub use self::scale::ScaleArgs;
 pub use self::verify::verify;
 use crate::Cli;
 
+mod address;
 mod clean;
 mod collect;
 mod job;
 mod run;
+mod scale;
 mod verify;
 
 /// Why a command failed, with its exit status.
@@ -44,7 +48,7 @@ fn wrong_use(error: impl Into<anyhow::Error>) -> Failure {
 }
 
 /// `experiment predict`.
-pub fn predict(path: &Path) -> Result<(), Failure> {
+pub fn predict(path: &Path, scale: &ScaleArgs) -> Result<(), Failure> {
     let (plan, _) = read_plan(path)?;
     let cores = machine::cores();
     let mut rows = vec![["trial", "verdict", "load", "in flight", "close tail", "why"].map(str::to_owned)];
@@ -62,7 +66,7 @@ pub fn predict(path: &Path) -> Result<(), Failure> {
             prediction.why,
         ]);
     }
-    say(&aligned(&rows))
+    say(&(aligned(&rows) + &scale.section(&plan).unwrap_or_default()))
 }
 
 /// `experiment report`.

@@ -27,6 +27,7 @@ Examples:
   experiment run plans/quick.yaml --endpoint-url http://127.0.0.1:9888   measure against your own endpoint
   experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
   experiment predict plans/classic.yaml           what to expect, without running anything
+  experiment predict plans/classic.yaml --scale 1000000   and how many pods so many events per second take
   experiment report out/quick                     draw the report again from its journal
 
 Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use.";
@@ -39,6 +40,8 @@ enum Command {
     Predict {
         /// The plan
         plan: PathBuf,
+        #[command(flatten)]
+        scale: cli::ScaleArgs,
     },
     /// Draw the report again from the journal in a folder
     Report {
@@ -80,7 +83,7 @@ struct RunArgs {
     #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
     udf_command: Option<String>,
     /// Your own endpoint instead of ours: every call is `GET URL/ping?delay=…`
-    #[arg(long, env = "ENDPOINT_URL", value_name = "URL")]
+    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = cli::Address)]
     endpoint_url: Option<EndpointUrl>,
     /// How long what runs for a trial may take to become ready [default: 10s; in a cluster 3m]
     #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
@@ -160,7 +163,7 @@ enum EngineKind {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Run(args) => cli::run(*args),
-        Command::Predict { plan } => cli::predict(&plan),
+        Command::Predict { plan, scale } => cli::predict(&plan, &scale),
         Command::Report { folder } => cli::report(&folder),
         Command::Collect(args) => cli::collect(args),
         Command::Clean(args) => cli::clean(args),

@@ -13,6 +13,7 @@
 //! **Read batches.** At arrival most calls have ended before the close. The arithmetic of what is left is in `tail`.
 
 mod reason;
+pub mod scale;
 mod tail;
 #[cfg(test)]
 mod tests;
