@@ -16,6 +16,10 @@ pub struct Rate(pub NonZeroU32);
 impl Rate {
     /// When event `index` is due, in nanoseconds after event 0; the largest number where it lies beyond.
     pub fn due_after_ns(self, index: u64) -> u64 {
+        // A division of half the width where the product fits into it: up to event 18 billion.
+        if let Some(nanos) = index.checked_mul(NANOS_PER_SECOND as u64) {
+            return nanos / u64::from(self.0.get());
+        }
         let nanos = u128::from(index) * NANOS_PER_SECOND / u128::from(self.0.get());
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }

@@ -6,18 +6,21 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use chrono::{DateTime, Utc};
 use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
-use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::{PermitIterator, Sender};
 use tokio_util::sync::CancellationToken;
 use vertex::Pace;
-use wire::{GeneratorStats, idempotency_key, parse_idempotency_key};
+use wire::GeneratorStats;
 
-use crate::payload;
+use crate::payload::{Offsets, Payloads};
 use crate::schedule::nanos;
 use crate::state::{Counts, Drawn, MAX_UNACKED, Next, State};
 
 /// Between two waits of a read at least this passes: above 4,000 events a second it bounds how often the
 /// process wakes, and costs an event a quarter of the millisecond after which it counts as overdue.
 const STEP: Duration = Duration::from_micros(250);
+/// Events that are sent under one lock of the state, which bounds how long the statistics and acks wait for it; far
+/// below the places of the SDK's queue (1,000), as all of them must be free at once.
+const AT_ONCE: usize = 100;
 /// How often a read that may send nothing looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -33,7 +36,8 @@ struct NanoClock {
 pub struct Generator {
     nonce: u64,
     replica: u16,
-    payload_size: usize,
+    payloads: Payloads,
+    offsets: Offsets,
     clock: NanoClock,
     stopping: CancellationToken,
     state: Arc<Mutex<State>>,
@@ -72,7 +76,8 @@ impl Generator {
         Self {
             nonce,
             replica,
-            payload_size,
+            payloads: Payloads::new(nonce, payload_size),
+            offsets: Offsets::new(nonce),
             clock: NanoClock::start(),
             stopping,
             state,
@@ -99,32 +104,31 @@ impl Generator {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next event as a message, or what hinders it.
-    fn next(&self, deadline: Instant) -> Result<Message, Next> {
-        let now = Instant::now();
-        let (now_ns, due_by_ns) = (self.clock.at(now), self.clock.at(now.min(deadline)));
-        let (drawn, key) = {
-            let mut state = self.state();
+    /// Sends the next events into the places that there are; says how many, and what hindered the next one.
+    fn fill(&self, places: PermitIterator<'_, Message>, deadline: Instant) -> (usize, Option<Next>) {
+        let mut sent = 0;
+        let mut state = self.state();
+        for place in places {
+            let now = Instant::now();
+            let (now_ns, due_by_ns) = (self.clock.at(now), self.clock.at(now.min(deadline)));
             match state.next(now_ns, due_by_ns) {
-                Next::Send(drawn) => (drawn, state.key_name(drawn.key).to_owned()),
-                hindered => return Err(hindered),
+                Next::Send(drawn) => place.send(self.message(&drawn, state.key_name(drawn.key))),
+                hindered => return (sent, Some(hindered)),
             }
-        };
-        Ok(self.message(&drawn, key))
+            sent += 1;
+        }
+        (sent, None)
     }
 
-    fn message(&self, drawn: &Drawn, key: String) -> Message {
-        // Writing numbers to memory cannot fail.
-        let value =
-            payload::encode(self.nonce, drawn.index, drawn.number, self.payload_size).unwrap_or_default();
+    fn message(&self, drawn: &Drawn, key: &str) -> Message {
         Message {
-            value,
+            value: self.payloads.encode(drawn.index, drawn.number),
             offset: Offset {
-                offset: idempotency_key(self.nonce, drawn.index).into_bytes(),
+                offset: self.offsets.of(drawn.index),
                 partition_id: self.replica.into(),
             },
             event_time: event_time(drawn.time_ns),
-            keys: vec![key],
+            keys: vec![key.to_owned()],
             headers: HashMap::new(),
             user_metadata: None,
         }
@@ -138,12 +142,6 @@ impl Generator {
         }
     }
 
-    /// The index in an offset of this process; nothing in another's, as after a restart.
-    fn index(&self, offset: &Offset) -> Option<u64> {
-        let (nonce, index) = parse_idempotency_key(std::str::from_utf8(&offset.offset).ok()?)?;
-        (nonce == self.nonce).then_some(index)
-    }
-
     /// Does `deed` with the index of each offset and logs how many it did not concern.
     fn each<'a>(
         &self,
@@ -151,13 +149,16 @@ impl Generator {
         offsets: impl Iterator<Item = &'a Offset>,
         deed: fn(&mut State, u64) -> bool,
     ) {
+        let mut state = self.state();
         let unknown = offsets
             .filter(|offset| {
                 !self
-                    .index(offset)
-                    .is_some_and(|index| deed(&mut self.state(), index))
+                    .offsets
+                    .index(&offset.offset)
+                    .is_some_and(|index| deed(&mut state, index))
             })
             .count();
+        drop(state);
         if unknown > 0 {
             tracing::warn!(unknown, "{what} for events that are not un-acked here: ignored");
         }
@@ -175,18 +176,16 @@ impl Sourcer for Generator {
         let mut left = request.count;
         while left > 0 && !self.stopping.is_cancelled() {
             // With a place reserved an event that is taken is also sent; without a reader none is taken.
-            let Ok(place) = transmitter.reserve().await else {
+            let Ok(places) = transmitter.reserve_many(left.min(AT_ONCE)).await else {
                 return;
             };
-            let hindered = match self.next(deadline) {
-                Ok(message) => {
-                    place.send(message);
-                    left -= 1;
-                    continue;
-                }
-                Err(hindered) => hindered,
+            let (sent, hindered) = self.fill(places, deadline);
+            left -= sent;
+            let Some(hindered) = hindered else {
+                // What was sent is on its way while the next events are made.
+                tokio::task::yield_now().await;
+                continue;
             };
-            drop(place);
             if Instant::now() >= deadline {
                 return;
             }

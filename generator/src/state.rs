@@ -1,5 +1,5 @@
 //! What the generator knows: which event is next, which are un-acked, which were put back, and what was
-//! counted. Plain data with the time passed in; its lock is held for one event at a time.
+//! counted. Plain data with the time passed in; its lock is held for a few events at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -44,6 +44,11 @@ pub fn idempotency_key(generator: u64, index: u64) -> String {
     format!("{generator}-{index}")
 }
 
+/// What all values of the header [`IDEMPOTENCY_KEY`] of one generator begin with; the index follows in decimal.
+pub fn idempotency_prefix(generator: u64) -> String {
+    format!("{generator}-")
+}
+
 /// Reads generator and index out of the header's value; nothing where it was not written by us.
 pub fn parse_idempotency_key(text: &str) -> Option<(u64, u64)> {
     let (generator, index) = text.split_once('-')?;
@@ -64,7 +69,9 @@ mod tests {
 
         #[test]
         fn idempotency_keys_survive_their_text(generator: u64, index: u64) {
-            prop_assert_eq!(parse_idempotency_key(&idempotency_key(generator, index)), Some((generator, index)));
+            let key = idempotency_key(generator, index);
+            prop_assert_eq!(parse_idempotency_key(&key), Some((generator, index)));
+            prop_assert_eq!(key, idempotency_prefix(generator) + &index.to_string());
         }
 
         #[test]

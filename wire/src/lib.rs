@@ -14,7 +14,7 @@ mod stats;
 pub use clock::Clock;
 pub use delay::{Delay, DelayError};
 pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, parse_duration};
-pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, parse_idempotency_key};
+pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, idempotency_prefix, parse_idempotency_key};
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Outcome, StartRule, StrategyKind, UnknownName, Workload};
 pub use ranges::{Ranges, RangesError};
