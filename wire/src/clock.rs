@@ -50,7 +50,31 @@ impl Clock {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// What a wall clock shows when a process starts is whatever it has been set to. From there on it is not
+        /// looked at again, so only the anchors of two processes can differ, never a duration within one.
+        #[test]
+        fn durations_do_not_depend_on_the_wall_clock(wall_us in 0u64..1 << 53, step_us in 0u64..1 << 40, a in 0u64..1 << 40, b in 0u64..1 << 40) {
+            let start = Instant::now();
+            let clock = Clock::anchored(Duration::from_micros(wall_us), start);
+            let stepped = Clock::anchored(Duration::from_micros(wall_us + step_us), start);
+            let (early, late) = (start + Duration::from_micros(a.min(b)), start + Duration::from_micros(a.max(b)));
+            let of = |clock: Clock| clock.stamp_us(late).checked_sub(clock.stamp_us(early));
+            prop_assert_eq!(of(clock), Some(a.max(b) - a.min(b)), "never negative");
+            prop_assert_eq!(of(clock), of(stepped));
+            prop_assert_eq!(stepped.stamp_us(early) - clock.stamp_us(early), step_us);
+        }
+
+        #[test]
+        fn no_stamp_panics(wall_us: u64, stamp_us: u64) {
+            let clock = Clock::anchored(Duration::from_micros(wall_us), Instant::now());
+            let _ = clock.stamp_us(clock.instant(stamp_us));
+        }
+    }
 
     #[test]
     fn stamps_and_instants_agree() {

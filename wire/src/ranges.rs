@@ -65,9 +65,13 @@ impl Ranges {
         after > 0 && number <= self.parts[after - 1].1
     }
 
-    /// How many numbers are in the set.
+    /// How many numbers are in the set; all of them are one more than can be told, and told as the largest.
     pub fn len(&self) -> u64 {
-        self.parts.iter().map(|(start, end)| end - start + 1).sum()
+        let lengths = self
+            .parts
+            .iter()
+            .map(|(start, end)| (end - start).saturating_add(1));
+        lengths.fold(0, u64::saturating_add)
     }
 
     /// Whether the set has no number.
@@ -242,5 +246,7 @@ mod tests {
         assert!(ranges.insert(u64::MAX));
         assert!(!ranges.insert(u64::MAX));
         assert_eq!(ranges.len(), 2);
+        let all: Ranges = "0-18446744073709551615".parse().unwrap();
+        assert_eq!(all.len(), u64::MAX);
     }
 }

@@ -90,7 +90,11 @@ impl WindowRecord {
 
     /// Events that ended as anything else.
     pub fn failed(&self) -> u64 {
-        self.outcomes.values().sum::<u64>() - self.ok()
+        let failed = self
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| **outcome != Outcome::Ok);
+        failed.fold(0, |sum, (_, count)| sum.saturating_add(*count))
     }
 }
 
@@ -121,13 +125,14 @@ pub struct SinkLine {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn a_line_survives_its_json() {
+    fn record() -> WindowRecord {
         let mut latency = Latencies::new();
         latency.record(Duration::from_millis(3));
-        let record = WindowRecord {
+        WindowRecord {
             process: u64::MAX,
             window_start_ms: 10_000,
             window_end_ms: 20_000,
@@ -156,9 +161,12 @@ mod tests {
             last_arrival_us: 2,
             close_us: 3,
             result_us: 4,
-        };
-        assert_eq!((record.ok(), record.failed()), (2, 1));
-        let line = SinkLine {
+        }
+    }
+
+    fn line() -> SinkLine {
+        let record = record();
+        SinkLine {
             process: 1,
             line: 0,
             arrival_us: 5,
@@ -168,11 +176,41 @@ mod tests {
             duplicate: false,
             record: Some(record),
             text: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_line_survives_its_json() {
+        assert_eq!((record().ok(), record().failed()), (2, 1));
+        let line = line();
         let json = serde_json::to_string(&line).unwrap();
         assert!(!json.contains('\n'));
         let back: SinkLine = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
         assert_eq!(back.record.unwrap().outcomes, line.record.unwrap().outcomes);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = serde_json::from_slice::<SinkLine>(&bytes);
+        }
+
+        #[test]
+        fn a_changed_line_is_read_or_refused(at in any::<prop::sample::Index>(), byte: u8) {
+            let mut bytes = serde_json::to_vec(&line()).unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(SinkLine { record: Some(record), .. }) = serde_json::from_slice(&bytes) {
+                prop_assert!(record.ok().checked_add(record.failed()).is_some());
+            }
+        }
+
+        #[test]
+        fn whatever_a_record_claims_can_be_counted(counts in proptest::collection::vec(any::<u64>(), 7)) {
+            let mut record = record();
+            record.outcomes = Outcome::ALL.iter().copied().zip(counts).collect();
+            prop_assert!(record.failed() >= record.outcomes[&Outcome::Timeout]);
+        }
     }
 }
