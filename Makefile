@@ -67,9 +67,14 @@ test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up it
 	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
 
+soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
+	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak
+
 lint: toolchain ## check format and lints; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(CARGO) test --locked --quiet --package tests --test dependencies
+	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; else echo "lint: cargo-deny is not installed; tests/tests/dependencies.rs has checked licences, sources and duplicates"; fi
 
 fmt: toolchain ## format the sources
 	$(CARGO) fmt --all

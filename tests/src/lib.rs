@@ -1,10 +1,14 @@
 //! What the tests share: the real binaries, started as anyone would start them.
 
+pub mod hostile;
 pub mod kube;
 pub mod manifests;
+pub mod pipeline;
+pub mod process;
 pub mod reduce;
 pub mod scrape;
 
+use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -45,7 +49,7 @@ pub struct Running {
 
 impl Running {
     /// Starts a binary of the workspace with arguments; standard input stays open, standard error is inherited.
-    pub fn start(name: &str, args: &[&str]) -> Self {
+    pub fn start<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Self {
         let mut command = Command::new(binary(name));
         command.args(args);
         Self::spawn(command)

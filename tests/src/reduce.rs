@@ -12,12 +12,15 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use wire::WindowRecord;
+use wire::{Outcome, WindowRecord};
 
 use crate::{Running, binary, connect};
 
 /// Patience with a process that starts on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Longer than any window of a test takes to close, on whatever machine.
+const LONGEST_WINDOW: Duration = Duration::from_secs(120);
 
 /// Window length of the tests; only the record shows it.
 const WINDOW_MS: i64 = 10_000;
@@ -51,20 +54,25 @@ pub struct Results {
 impl Udf {
     /// Starts the UDF with arguments and environment, and waits until it serves.
     pub async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
-        let (command, folder) = Self::command(args, env);
+        let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
+        Self::connected(Running::spawn(command), folder).await
+    }
+
+    /// Starts another program that is a UDF, or starts ours in another way: what the command has already comes first.
+    pub async fn start_as(command: Command, args: &[&str]) -> Self {
+        let (command, folder) = Self::command(command, args, &[]);
         Self::connected(Running::spawn(command), folder).await
     }
 
     /// Starts the UDF so that it tells metrics, waits until it serves, and gives where it tells them.
     pub async fn start_telling(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
-        let (command, folder) = Self::command(args, env);
+        let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
         let (process, address) = Running::spawn_telling(command).await;
         (Self::connected(process, folder).await, address)
     }
 
-    fn command(args: &[&str], env: &[(&str, &str)]) -> (Command, tempfile::TempDir) {
+    fn command(mut command: Command, args: &[&str], env: &[(&str, &str)]) -> (Command, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut command = Command::new(binary("udf"));
         command
             .arg("--socket")
             .arg(folder.path().join(SOCKET))
@@ -83,6 +91,14 @@ impl Udf {
             client: ReduceClient::new(channel),
             _folder: folder,
         }
+    }
+
+    /// Its process id.
+    ///
+    /// # Panics
+    /// Where it has ended and has been waited for.
+    pub fn id(&self) -> u32 {
+        self.process.child.id().expect("it runs")
     }
 
     /// Opens the stream of the window with this number.
@@ -105,16 +121,28 @@ impl Udf {
     /// Sends `events` events for each of `keys` keys into a window, closes it and gives its records.
     pub async fn window(&mut self, number: i64, keys: u64, events: u64) -> Vec<WindowRecord> {
         let mut stream = self.open(number).await;
-        for index in 0..keys * events {
-            stream
-                .send(&format!("key-{}", index % keys), index, index / keys)
-                .await;
-        }
+        stream.send_events(keys, events).await;
         stream.close().await.records()
     }
 }
 
+/// Events of all records that ended like this.
+pub fn count(records: &[WindowRecord], outcome: Outcome) -> u64 {
+    records
+        .iter()
+        .filter_map(|record| record.outcomes.get(&outcome))
+        .sum()
+}
+
 impl WindowStream {
+    /// Sends `events` events for each of `keys` keys, the keys in turn.
+    pub async fn send_events(&mut self, keys: u64, events: u64) {
+        for index in 0..keys * events {
+            self.send(&format!("key-{}", index % keys), index, index / keys)
+                .await;
+        }
+    }
+
     /// Sends one event.
     pub async fn send(&mut self, key: &str, index: u64, number: u64) {
         let event = wire::Event {
@@ -165,7 +193,15 @@ impl WindowStream {
     }
 
     /// Half-closes the stream and reads it to its end.
+    ///
+    /// # Panics
+    /// Where the end does not come, so that a test ends whose window does not.
     pub async fn close(self) -> Results {
+        let ended = tokio::time::timeout(LONGEST_WINDOW, self.read_to_its_end()).await;
+        ended.expect("the window ends")
+    }
+
+    async fn read_to_its_end(self) -> Results {
         let Self {
             requests,
             mut responses,

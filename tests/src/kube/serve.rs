@@ -77,6 +77,7 @@ fn refusal(inner: &Inner, call: &Call) -> Option<Response> {
     if !trouble.refusals.is_empty() {
         let code = StatusCode::from_u16(trouble.refusals.remove(0)).ok()?;
         let reason = match code.as_u16() {
+            401 => "Unauthorized",
             410 => "Expired",
             429 => "TooManyRequests",
             _ => "InternalError",
@@ -143,6 +144,7 @@ fn list(inner: &Inner, call: &Call) -> Response {
 
 /// Changes from the asked version on, or from now; objects that are there come first where no version is given.
 fn watch(inner: &Arc<Inner>, call: &Call) -> Response {
+    lock(&inner.seen).push(format!("WATCH {}", call.resource()));
     let (selectors, key) = (call.query.selectors(), call.key.clone());
     let asked: Option<u64> = call.query.get("resourceVersion").parse().ok();
     let (events, stream) = tokio::sync::mpsc::channel::<Result<Bytes, std::io::Error>>(64);

@@ -22,7 +22,7 @@ async fn killed() -> (Stage, String) {
 }
 
 /// As if the last renewal had been long ago.
-fn expire(stage: &Stage, run: &str) {
+pub fn expire(stage: &Stage, run: &str) {
     let name = format!("async-reduce-{run}");
     let mut lease = stage.cluster.get(LEASES, "leases", &name).unwrap();
     lease["spec"]["renewTime"] = json!("2026-01-01T00:00:00.000000Z");

@@ -4,6 +4,7 @@
 // The lint's exception for tests does not reach the functions they share.
 #![allow(clippy::unwrap_used)]
 
+mod credentials;
 mod inside;
 mod interruptions;
 mod leftovers;

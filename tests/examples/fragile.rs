@@ -1,0 +1,65 @@
+//! A UDF whose calls do what the event's padding says: panic, exit, write rubbish, hang. What a user's own call may do
+//! wrong is done here, under the library's real strategies and the SDK's real server.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use clap::Parser;
+use udf::{Call, Cli, Event};
+use wire::Outcome;
+
+/// Set to `1`, the program's file is removed before the pool starts, so that no child of it can be started.
+const VANISH: &str = "FRAGILE_VANISH";
+
+struct Fragile;
+
+impl Fragile {
+    fn work(event: &Event) -> Outcome {
+        let padding = wire::Event::decode(&event.payload).map_or(String::new(), |event| event.padding);
+        match padding.as_str() {
+            "panic" => panic!("as asked"),
+            "exit" => std::process::exit(0),
+            "rubbish" => {
+                // As a call that prints something where its frames go.
+                let _ = io::stdout().write_all(b"hello, here is something else\n");
+                let _ = io::stdout().flush();
+                Outcome::Ok
+            }
+            "hang" => {
+                std::thread::sleep(Duration::from_secs(3_600));
+                Outcome::Ok
+            }
+            _ => Outcome::Ok,
+        }
+    }
+}
+
+#[async_trait]
+impl Call for Fragile {
+    async fn call(&self, event: &Event) -> Outcome {
+        Self::work(event)
+    }
+
+    fn call_blocking(&self, event: &Event) -> Outcome {
+        Self::work(event)
+    }
+}
+
+fn main() -> ExitCode {
+    vertex::init_logging();
+    let fragile = |_: &udf::Settings| -> io::Result<Fragile> {
+        if std::env::var(VANISH).is_ok_and(|value| value == "1") {
+            std::fs::remove_file(std::env::current_exe()?)?;
+        }
+        Ok(Fragile)
+    };
+    match udf::run(Cli::parse(), fragile) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("fragile: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

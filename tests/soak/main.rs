@@ -1,0 +1,130 @@
+//! The endless run: `plans/soak.yaml` by the real `experiment`, watched from outside. It prints its figures and fails
+//! where memory or descriptors grow, the schedule drifts or an event is not accounted for. Outside of `make test`,
+//! as it lasts half an hour and needs the machine for itself.
+
+// The lint's exception for tests does not reach a program without the usual harness.
+#![allow(clippy::unwrap_used)]
+
+mod figures;
+mod watch;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use experiment::journal::{self, JournalLine};
+use experiment::outcome::TrialOutcome;
+use tests::binary;
+
+use crate::watch::Watched;
+
+/// Unless `DURATION` says otherwise.
+const DURATION: Duration = Duration::from_secs(30 * 60);
+
+/// Length of the plan's windows.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// What settles first: caches fill, connections open. Of a shorter run the first sixth.
+const SETTLES: Duration = Duration::from_secs(5 * 60);
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => {
+            eprintln!("soak: {sentence}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), String> {
+    let duration = match std::env::var("DURATION") {
+        Ok(text) if !text.is_empty() => {
+            wire::parse_duration(&text).map_err(|error| format!("DURATION: {error}"))?
+        }
+        _ => DURATION,
+    };
+    let windows = duration.as_secs() / WINDOW.as_secs();
+    if windows < 6 {
+        return Err(format!(
+            "DURATION: {duration:?} is less than six windows of {WINDOW:?}"
+        ));
+    }
+    let folder = tempfile::tempdir().map_err(|error| format!("no temporary folder: {error}"))?;
+    let temporary = folder.path().join("tmp");
+    let plan = plan(folder.path(), windows)?;
+    fs::create_dir(&temporary).map_err(|error| error.to_string())?;
+    let out = folder.path().join("out");
+    let mut child = Command::new(programs()?.join("experiment"))
+        .args([
+            "run".as_ref(),
+            plan.as_os_str(),
+            "--out".as_ref(),
+            out.as_os_str(),
+        ])
+        .env("TMPDIR", &temporary)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|error| format!("cannot start the experiment: {error}"))?;
+    let watched = watch::until_ended(&mut child);
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let settles = SETTLES.min(duration / 6);
+    let mut wrong = watched.check(settles, windows);
+    if !status.success() {
+        wrong.push(format!("the experiment ended with {status}"));
+    }
+    match outcome(&out) {
+        Some(outcome) => wrong.extend(figures::check(&outcome, windows)),
+        None => wrong.push("there is no outcome".to_owned()),
+    }
+    wrong.extend(left(&watched, &temporary));
+    match wrong.as_slice() {
+        [] => {
+            println!("soak: all as it should be");
+            Ok(())
+        }
+        wrong => Err(format!(
+            "{} of these is wrong:\n  {}",
+            wrong.len(),
+            wrong.join("\n  ")
+        )),
+    }
+}
+
+/// The optimised programs in `SOAK_BINARIES`, or those that were built beside this one.
+fn programs() -> Result<PathBuf, String> {
+    let folder = match std::env::var_os("SOAK_BINARIES") {
+        Some(folder) => PathBuf::from(folder),
+        None => binary("experiment").parent().unwrap().to_owned(),
+    };
+    fs::canonicalize(&folder).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// The plan with so many windows, the first of them for warming up.
+fn plan(folder: &Path, windows: u64) -> Result<PathBuf, String> {
+    let text = include_str!("../../plans/soak.yaml");
+    let changed = text.replace("\nwindows: 179\n", &format!("\nwindows: {}\n", windows - 1));
+    let path = folder.join("soak.yaml");
+    fs::write(&path, changed).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(path)
+}
+
+fn outcome(out: &Path) -> Option<TrialOutcome> {
+    let lines = journal::read(out).ok()?;
+    lines.into_iter().find_map(|line| match line {
+        JournalLine::Trial(outcome) => Some(*outcome),
+        JournalLine::Run(_) => None,
+    })
+}
+
+/// Processes and temporary files that outlived the run.
+fn left(watched: &Watched, temporary: &Path) -> Vec<String> {
+    let processes = watched.ids().filter(|id| tests::process::runs(*id));
+    let files = fs::read_dir(temporary).into_iter().flatten().flatten();
+    processes
+        .map(|id| format!("process {id} still runs"))
+        .chain(files.map(|file| format!("{} is left", file.path().display())))
+        .collect()
+}

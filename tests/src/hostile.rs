@@ -1,0 +1,297 @@
+//! An endpoint that does what none should: it resets, floods, loops, never answers or speaks no HTTP, call by call, and
+//! counts what it was asked. HTTP/1.1 by hand, as a library would not let it.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use wire::IDEMPOTENCY_KEY;
+
+/// Bytes that one write of a flood sends.
+static PIECE: [u8; 64 * 1024] = [b'0'; 64 * 1024];
+
+/// How one call is answered.
+#[derive(Debug, Clone)]
+pub enum Answer {
+    /// As it should be.
+    Good,
+    /// With a status and these further header lines, each with its line end.
+    Status(u16, &'static str),
+    /// With bytes that are no HTTP, then the end of the connection.
+    Garbage,
+    /// Not; the connection is reset.
+    Reset,
+    /// With half of the announced body, then a reset.
+    ResetMidBody,
+    /// With half of the announced body, then the end of the connection.
+    EndMidBody,
+    /// Never, while the connection is held.
+    Never,
+    /// Well, but so late.
+    Late(Duration),
+    /// With a body of this many bytes.
+    Flood(u64),
+    /// With a body in chunks that does not end.
+    EndlessChunks,
+    /// With a header of this many bytes.
+    LongHeader(usize),
+    /// With the same interim answer (status 103) again and again.
+    EndlessInterim,
+    /// With a redirect to itself.
+    Redirect,
+    /// With these bytes of gzip that nobody asked for.
+    Bomb(Arc<[u8]>),
+    /// With a byte of the body every 20 ms and no end.
+    Drip,
+}
+
+/// A running hostile endpoint; it stops when dropped.
+#[derive(Debug)]
+pub struct Hostile {
+    /// Where it answers, without a slash at the end.
+    pub url: String,
+    seen: Arc<Seen>,
+    server: AbortHandle,
+}
+
+/// What it was asked.
+#[derive(Debug, Default)]
+struct Seen {
+    calls: Mutex<BTreeMap<String, Vec<Instant>>>,
+    open: AtomicU64,
+}
+
+/// What to answer to the call of the event with this index, and the how manyth call of it this is, from 1.
+type Manner = Arc<dyn Fn(u64, usize) -> Answer + Send + Sync>;
+
+impl Hostile {
+    /// Answers on a free port of the loopback: `manner` gets the event's index and how often it has been called, from 1.
+    ///
+    /// # Panics
+    /// Where no port can be had.
+    pub async fn start(manner: impl Fn(u64, usize) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address: SocketAddr = listener.local_addr().expect("an address");
+        let seen = Arc::new(Seen::default());
+        let (shared, manner): (_, Manner) = (Arc::clone(&seen), Arc::new(manner));
+        let server = tokio::spawn(async move {
+            // Dropped with this task, and with it every connection.
+            let mut connections = JoinSet::new();
+            loop {
+                let (stream, _) = listener.accept().await.expect("a connection");
+                connections.spawn(connection(stream, Arc::clone(&manner), Arc::clone(&shared)));
+                while connections.try_join_next().is_some() {}
+            }
+        });
+        Self {
+            url: format!("http://{address}"),
+            seen,
+            server: server.abort_handle(),
+        }
+    }
+
+    /// Answers every call alike.
+    pub async fn always(answer: Answer) -> Self {
+        Self::start(move |_, _| answer.clone()).await
+    }
+
+    /// When each idempotency key was called, in order.
+    pub fn calls(&self) -> BTreeMap<String, Vec<Instant>> {
+        self.seen.calls().clone()
+    }
+
+    /// Calls so far.
+    pub fn count(&self) -> u64 {
+        self.seen.calls().values().map(|times| times.len() as u64).sum()
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> u64 {
+        self.seen.open.load(Ordering::SeqCst)
+    }
+
+    /// Forgets the calls so far.
+    pub fn forget(&self) {
+        self.seen.calls().clear();
+    }
+}
+
+impl Drop for Hostile {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Seen {
+    fn calls(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Instant>>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts a call: the event's index and how often it has been called.
+    fn note(&self, key: String) -> (u64, usize) {
+        let index = wire::parse_idempotency_key(&key).map_or(0, |(_, index)| index);
+        let mut calls = self.calls();
+        let times = calls.entry(key).or_default();
+        times.push(Instant::now());
+        (index, times.len())
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct Open<'a>(&'a AtomicU64);
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+async fn connection(stream: TcpStream, manner: Manner, seen: Arc<Seen>) {
+    seen.open.fetch_add(1, Ordering::SeqCst);
+    let _open = Open(&seen.open);
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    // A client that leaves ends the connection, however it was to be answered.
+    while let Ok(Some(key)) = request(&mut read).await {
+        let (index, times) = seen.note(key);
+        let answer = manner(index, times);
+        let answering = tokio::select! {
+            answered = send(&answer, &mut write) => answered,
+            _ = read.fill_buf() => return,
+        };
+        if !matches!(answering, Ok(true)) {
+            return;
+        }
+    }
+}
+
+/// The idempotency key of the next request; nothing where the client has left.
+async fn request(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<String>> {
+    let mut key = String::new();
+    loop {
+        let mut line = String::new();
+        if read.read_line(&mut line).await? == 0 {
+            return Ok(None);
+        }
+        let line = line.trim_end();
+        if line.is_empty() {
+            return Ok(Some(key));
+        }
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case(IDEMPOTENCY_KEY)
+        {
+            key = value.trim().to_owned();
+        }
+    }
+}
+
+/// Answers; true where the connection goes on.
+async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
+    match answer {
+        Answer::Good => write(to, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\npong\n").await?,
+        Answer::Status(code, headers) => {
+            let text = format!("HTTP/1.1 {code} Status\r\n{headers}content-length: 0\r\n\r\n");
+            write(to, &text).await?;
+        }
+        Answer::Garbage => {
+            write(to, "220 mail.example.org ESMTP\r\n").await?;
+            return Ok(false);
+        }
+        Answer::Reset => return reset(to),
+        Answer::ResetMidBody | Answer::EndMidBody => {
+            write(to, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf\n").await?;
+            if matches!(answer, Answer::ResetMidBody) {
+                return reset(to);
+            }
+            return Ok(false);
+        }
+        Answer::Never => std::future::pending().await,
+        Answer::Late(by) => {
+            tokio::time::sleep(*by).await;
+            write(to, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nlate\n").await?;
+        }
+        Answer::Redirect => {
+            let text = "HTTP/1.1 302 Found\r\nlocation: /ping?delay=0\r\ncontent-length: 0\r\n\r\n";
+            write(to, text).await?;
+        }
+        Answer::Bomb(bytes) => {
+            let length = bytes.len();
+            let head =
+                format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {length}\r\n\r\n");
+            write(to, &head).await?;
+            to.write_all(bytes).await?;
+        }
+        Answer::Flood(_)
+        | Answer::EndlessChunks
+        | Answer::LongHeader(_)
+        | Answer::EndlessInterim
+        | Answer::Drip => pour(answer, to).await?,
+    }
+    Ok(true)
+}
+
+/// The answers that are long.
+async fn pour(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<()> {
+    match answer {
+        Answer::Flood(bytes) => {
+            write(to, &format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n")).await?;
+            tokio::io::copy(&mut tokio::io::repeat(b'0').take(*bytes), to).await?;
+        }
+        Answer::EndlessChunks => {
+            write(to, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await?;
+            loop {
+                write(to, &format!("{:x}\r\n", PIECE.len())).await?;
+                to.write_all(&PIECE).await?;
+                write(to, "\r\n").await?;
+            }
+        }
+        Answer::LongHeader(bytes) => {
+            write(to, "HTTP/1.1 200 OK\r\nx-long: ").await?;
+            tokio::io::copy(&mut tokio::io::repeat(b'x').take(*bytes as u64), to).await?;
+            write(to, "\r\ncontent-length: 0\r\n\r\n").await?;
+        }
+        Answer::EndlessInterim => loop {
+            write(to, "HTTP/1.1 103 Early Hints\r\n\r\n").await?;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        },
+        Answer::Drip => {
+            write(to, "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await?;
+            loop {
+                write(to, "x").await?;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn write(to: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
+    to.write_all(text.as_bytes()).await
+}
+
+/// The connection ends with a reset once both halves are dropped.
+fn reset(to: &OwnedWriteHalf) -> io::Result<bool> {
+    to.as_ref().set_zero_linger()?;
+    Ok(false)
+}
+
+/// 256 MiB of zeros as gzip, about 270 KiB: one compressed MiB again and again, as members of one file (RFC 1952, 2.2).
+///
+/// # Panics
+/// Never: writing to memory does not fail.
+pub fn bomb() -> Arc<[u8]> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![0; 1024 * 1024]).expect("memory takes it");
+    let member = encoder.finish().expect("memory takes it");
+    member.repeat(256).into()
+}

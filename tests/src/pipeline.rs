@@ -1,0 +1,265 @@
+//! The four real processes and the data plane between them, each of which a test can kill, stop and start again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use dataplane::{
+    Config, Counts, DataPlane, DropReason, Error, Message, Observer, Sockets, VertexSockets, WindowClosed,
+};
+use tokio::io::{BufReader, Lines};
+use tokio::process::{Child, ChildStdout};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use wire::{EndpointStats, GeneratorStats, Ranges, SinkLine, WindowRecord};
+
+use crate::reduce::PATIENCE;
+use crate::{Running, get_json};
+
+/// How long a read of the data plane waits for a full read batch.
+pub const READ_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// What a test chooses.
+#[derive(Debug, Clone, Copy)]
+pub struct Setup<'a> {
+    /// Length of the windows.
+    pub window: Duration,
+    /// Further arguments of the generator.
+    pub generator: &'a [&'a str],
+    /// Further arguments of the UDF.
+    pub udf: &'a [&'a str],
+    /// Further arguments of the endpoint.
+    pub endpoint: &'a [&'a str],
+}
+
+/// Four running processes in a folder of their own.
+pub struct Pipeline {
+    /// The endpoint.
+    pub endpoint: Running,
+    /// The source.
+    pub generator: Running,
+    /// The reduce UDF.
+    pub udf: Running,
+    /// The sink; its standard output is read.
+    pub sink: Child,
+    /// Sockets and server-info files are in here.
+    pub folder: tempfile::TempDir,
+    /// Where the endpoint answers.
+    pub endpoint_url: String,
+    generator_address: SocketAddr,
+    window: Duration,
+    seen: Arc<Seen>,
+}
+
+/// A data plane at work.
+pub struct Drive {
+    stop: oneshot::Sender<()>,
+    run: JoinHandle<Result<Counts, Error>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    window_ms: u64,
+    found: Mutex<Found>,
+}
+
+/// What came out of the pipeline.
+#[derive(Debug, Clone, Default)]
+pub struct Found {
+    /// The sink's lines.
+    pub lines: Vec<SinkLine>,
+    /// Numbers of the events dropped as late, by window start (ms since the epoch) and key.
+    pub late: BTreeMap<(u64, String), Ranges>,
+    /// Starts (ms since the epoch) of the windows whose stream has ended.
+    pub closed: BTreeSet<u64>,
+}
+
+impl Pipeline {
+    /// Starts the processes; nothing flows yet.
+    pub async fn start(setup: Setup<'_>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let args = [&["--listen", "127.0.0.1:0"], setup.endpoint].concat();
+        let mut endpoint = Running::start("endpoint", &args);
+        let endpoint_url = format!("http://{}", endpoint.address().await);
+        let mut generator = generator(&folder, setup.generator);
+        let generator_address = generator.address().await;
+        let Running { child: sink, lines } = Running::start("sink", &served(&folder, "sink", &[]));
+        let seen = Arc::new(Seen {
+            window_ms: u64::try_from(setup.window.as_millis()).expect("a short window"),
+            found: Mutex::default(),
+        });
+        let reader = Arc::clone(&seen);
+        tokio::spawn(async move { reader.read(lines).await });
+        let udf = udf(&folder, &endpoint_url, setup.udf);
+        Self {
+            endpoint,
+            generator,
+            udf,
+            sink,
+            folder,
+            endpoint_url,
+            generator_address,
+            window: setup.window,
+            seen,
+        }
+    }
+
+    /// Connects a data plane, which runs until it is stopped or a process is gone.
+    ///
+    /// # Panics
+    /// Where a process is not ready in time.
+    pub async fn drive(&self) -> Drive {
+        let of = |name: &str| VertexSockets {
+            socket: self.path(name),
+            server_info: self.path(&format!("{name}-info")),
+        };
+        let sockets = Sockets {
+            source: of("source"),
+            reduce: of("udf"),
+            sink: of("sink"),
+        };
+        let plane = DataPlane::connect(Config::new(self.window, READ_TIMEOUT), &sockets, PATIENCE)
+            .await
+            .expect("all processes are ready");
+        let (stop, stopped) = oneshot::channel();
+        let observer = Arc::clone(&self.seen) as Arc<dyn Observer>;
+        let run = tokio::spawn(plane.run(observer, async move {
+            let _ = stopped.await;
+        }));
+        Drive { stop, run }
+    }
+
+    /// Starts the UDF anew, in the place of one that has ended.
+    pub fn restart_udf(&mut self, args: &[&str]) {
+        self.forget("udf");
+        self.udf = udf(&self.folder, &self.endpoint_url, args);
+    }
+
+    /// Starts the generator anew, in the place of one that has ended.
+    pub async fn restart_generator(&mut self, args: &[&str]) {
+        self.forget("source");
+        self.generator = generator(&self.folder, args);
+        self.generator_address = self.generator.address().await;
+    }
+
+    /// A killed process leaves its server-info file, and who looks for the next one must not find it.
+    fn forget(&self, name: &str) {
+        let _ = std::fs::remove_file(self.path(&format!("{name}-info")));
+    }
+
+    /// A path in the folder of the sockets.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The generator's account.
+    pub async fn generator_stats(&self) -> GeneratorStats {
+        get_json(&format!("http://{}/stats", self.generator_address)).await
+    }
+
+    /// The endpoint's account.
+    pub async fn endpoint_stats(&self) -> EndpointStats {
+        get_json(&format!("{}/stats", self.endpoint_url)).await
+    }
+
+    /// What came out so far.
+    pub fn found(&self) -> Found {
+        self.seen.lock().clone()
+    }
+
+    /// Process ids of generator, UDF, sink and endpoint.
+    ///
+    /// # Panics
+    /// Where one has ended and been waited for.
+    pub fn ids(&self) -> [u32; 4] {
+        let Self {
+            generator,
+            udf,
+            sink,
+            endpoint,
+            ..
+        } = self;
+        [&generator.child, &udf.child, sink, &endpoint.child].map(|child| child.id().expect("it runs"))
+    }
+}
+
+impl Found {
+    /// The records among the lines.
+    pub fn records(&self) -> Vec<WindowRecord> {
+        self.lines.iter().filter_map(|line| line.record.clone()).collect()
+    }
+}
+
+impl Drive {
+    /// Stops it.
+    ///
+    /// # Panics
+    /// Where it fails or does not stop in time.
+    pub async fn stop(self) -> Counts {
+        let _ = self.stop.send(());
+        let ended = tokio::time::timeout(PATIENCE, self.run).await;
+        ended.expect("it stops").expect("no panic").expect("no failure")
+    }
+
+    /// Waits until it ends by itself, as where a process is gone: its error.
+    ///
+    /// # Panics
+    /// Where it goes on.
+    pub async fn failed(self) -> Error {
+        let ended = tokio::time::timeout(PATIENCE, self.run).await;
+        let ended = ended.expect("it ends").expect("no panic");
+        ended.expect_err("a process is gone")
+    }
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self, mut lines: Lines<BufReader<ChildStdout>>) {
+        while let Ok(Some(line)) = lines.next_line().await {
+            let line = serde_json::from_str(&line).expect("a line of the sink");
+            self.lock().lines.push(line);
+        }
+    }
+}
+
+impl Observer for Seen {
+    fn dropped(&self, message: &Message, _: DropReason) {
+        let event = wire::Event::decode(&message.payload).expect("an event of the generator");
+        let event_ms = message.event_time_ms();
+        let cell = (event_ms - event_ms % self.window_ms, message.keys.join(":"));
+        self.lock().late.entry(cell).or_default().insert(event.number);
+    }
+
+    fn window_closed(&self, closed: &WindowClosed) {
+        self.lock().closed.insert(closed.start_ms);
+    }
+}
+
+fn generator(folder: &tempfile::TempDir, args: &[&str]) -> Running {
+    let more = [&["--stats-listen", "127.0.0.1:0"], args].concat();
+    Running::start("generator", &served(folder, "source", &more))
+}
+
+fn udf(folder: &tempfile::TempDir, endpoint_url: &str, args: &[&str]) -> Running {
+    let more = [&["--endpoint-url", endpoint_url], args].concat();
+    Running::start("udf", &served(folder, "udf", &more))
+}
+
+/// Arguments of a vertex that serves in the folder under this name.
+fn served(folder: &tempfile::TempDir, name: &str, more: &[&str]) -> Vec<String> {
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let own = [
+        "--socket".to_owned(),
+        path(name),
+        "--server-info".to_owned(),
+        path(&format!("{name}-info")),
+    ];
+    own.into_iter()
+        .chain(more.iter().map(|arg| (*arg).to_owned()))
+        .collect()
+}

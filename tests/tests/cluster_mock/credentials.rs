@@ -1,0 +1,74 @@
+//! Credentials that expire, and what the API server tells only those who watch.
+
+use tests::kube::{NUMAFLOW, Trouble};
+
+use super::leftovers::expire;
+use super::stage::{Stage, assert_whole};
+
+/// More refusals than a run can ask for.
+const ALL: usize = 100_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_expired_token_is_told_before_anything_is_created() {
+    let stage = Stage::new(Trouble {
+        refusals: vec![401; ALL],
+        ..Trouble::default()
+    })
+    .await;
+    let ended = stage.run("async", &["--patience", "2s"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("credentials") && ended.stderr.contains("log in"),
+        "{ended:?}"
+    );
+    assert!(
+        !ended.stderr.contains("not-a-secret"),
+        "not the token itself: {ended:?}"
+    );
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_expires_midway_fails_the_trial_and_the_next_run_cleans_up() {
+    let stage = Stage::new(Trouble::default()).await;
+    let (mut child, mut lines) = stage.start("async", &[]);
+    let pipeline = stage.await_pipeline();
+    stage.cluster.trouble(|trouble| trouble.refusals = vec![401; ALL]);
+    let heard = tokio::task::block_in_place(|| lines.by_ref().map(Result::unwrap).collect::<Vec<_>>());
+    assert_eq!(child.wait().unwrap().code(), Some(1), "{heard:#?}");
+    assert!(
+        heard.iter().any(|line| line.contains("credentials")),
+        "{heard:#?}"
+    );
+    assert!(
+        !heard.iter().any(|line| line.contains("not-a-secret")),
+        "{heard:#?}"
+    );
+    // Nothing could be removed without a token, and what is left says whose it was.
+    assert_eq!(stage.cluster.list(NUMAFLOW, "pipelines").len(), 1);
+
+    stage.cluster.trouble(|trouble| trouble.refusals.clear());
+    let run = pipeline["metadata"]["labels"]["async-reduce/run"]
+        .as_str()
+        .unwrap();
+    expire(&stage, run);
+    let ended = stage.does(&["clean"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let resumed = stage.run("async", &["--resume"]);
+    assert_eq!(resumed.status, Some(0), "{resumed:?}");
+    assert_whole(stage.outcomes().last().unwrap());
+    stage.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_watched_so_that_no_watch_can_be_dropped_or_gone() {
+    let stage = Stage::new(Trouble::default()).await;
+    let ended = stage.run("async", &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&stage.outcomes()[0]);
+    let seen = stage.cluster.seen();
+    assert!(seen.iter().any(|line| line.starts_with("GET ")), "{seen:#?}");
+    assert!(!seen.iter().any(|line| line.starts_with("WATCH ")), "{seen:#?}");
+    stage.assert_nothing_left();
+}

@@ -1,0 +1,212 @@
+//! The dependencies are what `deny.toml` allows and `docs/dependencies.md` explains: read from the lock file alone, so
+//! that it costs a second and needs neither a network nor a program that is not there.
+
+#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package, PackageId};
+use spdx::{Expression, ParseMode};
+use toml::{Table, Value};
+
+fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+fn metadata() -> Metadata {
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root().join("Cargo.toml"));
+    command.other_options(["--locked".to_owned(), "--offline".to_owned()]);
+    command
+        .exec()
+        .expect("cargo tells the dependencies; they have been fetched to build this")
+}
+
+fn read_toml(name: &str) -> Table {
+    std::fs::read_to_string(root().join(name))
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Everything that some program, test or build of ours uses, on whatever system.
+fn used(metadata: &Metadata) -> Vec<&Package> {
+    let nodes = &metadata.resolve.as_ref().unwrap().nodes;
+    let ids: BTreeSet<&PackageId> = nodes.iter().map(|node| &node.id).collect();
+    let found: Vec<&Package> = metadata
+        .packages
+        .iter()
+        .filter(|package| ids.contains(&package.id))
+        .collect();
+    assert!(found.len() > 100, "they are told: {}", found.len());
+    found
+}
+
+#[test]
+fn every_licence_is_allowed_and_every_allowed_one_is_needed() {
+    let deny = read_toml("deny.toml");
+    let allowed: BTreeSet<&str> = deny["licenses"]["allow"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|name| name.as_str().unwrap())
+        .collect();
+    let metadata = metadata();
+    let mut seen = BTreeSet::new();
+    for package in used(&metadata) {
+        let text = package
+            .license
+            .as_deref()
+            .unwrap_or_else(|| panic!("{} names no licence", package.name));
+        let licence = Expression::parse_mode(text, ParseMode::LAX).unwrap();
+        let fits = licence.evaluate(|requirement| {
+            let name = requirement.to_string();
+            seen.insert(name.clone());
+            allowed.contains(name.as_str())
+        });
+        assert!(
+            fits,
+            "{} {}: `{text}` is not in deny.toml",
+            package.name, package.version
+        );
+    }
+    let unneeded: Vec<_> = allowed.iter().filter(|name| !seen.contains(**name)).collect();
+    assert!(
+        unneeded.is_empty(),
+        "deny.toml allows what nothing has: {unneeded:?}"
+    );
+}
+
+#[test]
+fn everything_comes_from_the_public_registry_or_this_repository() {
+    let metadata = metadata();
+    for package in used(&metadata) {
+        match &package.source {
+            Some(source) => assert!(source.is_crates_io(), "{} comes from {source}", package.name),
+            None => assert!(
+                metadata.workspace_members.contains(&package.id),
+                "{}",
+                package.name
+            ),
+        }
+    }
+}
+
+#[test]
+fn every_duplicate_has_its_reason_and_every_reason_its_duplicate() {
+    let deny = read_toml("deny.toml");
+    let mut skipped: BTreeMap<(String, String), &str> = BTreeMap::new();
+    for entry in deny["bans"]["skip"].as_array().unwrap() {
+        let (name, version) = entry["crate"].as_str().unwrap().split_once('@').unwrap();
+        let reason = entry["reason"].as_str().unwrap();
+        assert!(!reason.is_empty(), "{name}");
+        skipped.insert((name.to_owned(), version.to_owned()), reason);
+    }
+    let metadata = metadata();
+    let mut versions: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for package in used(&metadata) {
+        let version = package.version.to_string();
+        versions.entry(package.name.as_str()).or_default().insert(version);
+    }
+    let mut needed = BTreeSet::new();
+    for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
+        let mut without_reason = Vec::new();
+        for version in versions {
+            let is_named = |(skipped, of): &&(String, String)| {
+                skipped == name && (version == of || version.starts_with(&format!("{of}.")))
+            };
+            match skipped.keys().find(is_named) {
+                Some(entry) => drop(needed.insert(entry.clone())),
+                None => without_reason.push(version),
+            }
+        }
+        assert!(
+            without_reason.len() <= 1,
+            "{name} is there as {without_reason:?}: see `skip` in deny.toml"
+        );
+    }
+    let stale: Vec<_> = skipped.keys().filter(|entry| !needed.contains(*entry)).collect();
+    assert!(stale.is_empty(), "no longer duplicates: {stale:?}");
+}
+
+/// The dependencies of the workspace that are not its own crates, and their features: those of the workspace, and
+/// those that one of its crates adds.
+fn direct(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
+    let manifest = read_toml("Cargo.toml");
+    let listed = manifest["workspace"]["dependencies"].as_table().unwrap();
+    let mut direct: BTreeMap<String, BTreeSet<String>> = listed
+        .iter()
+        .filter(|(_, value)| value.get("path").is_none())
+        .map(|(name, value)| (name.clone(), features(value)))
+        .collect();
+    for package in metadata.workspace_packages() {
+        for dependency in &package.dependencies {
+            assert!(
+                dependency.kind != DependencyKind::Build,
+                "{}: no build scripts",
+                package.name
+            );
+            if let Some(features) = direct.get_mut(&dependency.name) {
+                features.extend(dependency.features.iter().cloned());
+            }
+        }
+    }
+    direct
+}
+
+fn features(value: &Value) -> BTreeSet<String> {
+    let list = value.get("features").and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .map(|name| name.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_direct_dependency_is_used_and_explained_with_its_features() {
+    let metadata = metadata();
+    let direct = direct(&metadata);
+    let used: BTreeSet<&str> = metadata
+        .workspace_packages()
+        .iter()
+        .flat_map(|package| {
+            package
+                .dependencies
+                .iter()
+                .map(|dependency| dependency.name.as_str())
+        })
+        .collect();
+    let text = std::fs::read_to_string(root().join("docs/dependencies.md")).unwrap();
+    let mut explained: BTreeMap<&str, (BTreeSet<String>, &str)> = BTreeMap::new();
+    for line in text.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, features, reason] = cells[..] else {
+            panic!("three cells: {line}")
+        };
+        let features = features
+            .split(',')
+            .map(|name| name.trim().trim_matches('`').to_owned());
+        let features = features.filter(|name| !name.is_empty()).collect();
+        explained.insert(name.trim_matches('`'), (features, reason));
+    }
+    let mut wrong = Vec::new();
+    for (name, features) in &direct {
+        if !used.contains(name.as_str()) {
+            wrong.push(format!(
+                "{name}: in the workspace's Cargo.toml, but no crate uses it"
+            ));
+        }
+        match explained.get(name.as_str()) {
+            None => wrong.push(format!("{name}: has no line in docs/dependencies.md")),
+            Some((told, reason)) if told != features || reason.is_empty() => wrong.push(format!(
+                "{name}: docs/dependencies.md tells the features {told:?} and the reason `{reason}`; it has {features:?}"
+            )),
+            Some(_) => {}
+        }
+    }
+    for name in explained.keys().filter(|name| !direct.contains_key(**name)) {
+        wrong.push(format!("{name}: explained, but no dependency of the workspace"));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

@@ -1,0 +1,91 @@
+//! Endpoints that answer badly, in some or all calls.
+
+use std::time::Duration;
+
+use tests::hostile::{Answer, Hostile};
+use tests::reduce::{close_tail, count};
+use wire::{Outcome, WindowRecord};
+
+use super::clients::{callers, udf};
+
+/// Events of one window.
+const EVENTS: u64 = 100;
+
+/// Attempts after the first.
+const RETRIES: u64 = 1;
+
+/// Timeout of an attempt; no answer here takes a hundredth of it, however busy the machine.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bad_answers_in_some_or_all_calls_are_counted_once_under_their_kind() {
+    let bad = [
+        (Answer::Status(500, ""), Outcome::BadStatus),
+        // An hour: a window that waited for it would stall its pod.
+        (Answer::Status(429, "retry-after: 3600\r\n"), Outcome::BadStatus),
+        (Answer::Garbage, Outcome::BadBody),
+    ];
+    let callers = callers();
+    let runs = callers.iter().map(|caller| meets(caller, &bad));
+    futures_util::future::join_all(runs).await;
+}
+
+/// One window for each answer and share, told apart by the indices of their events.
+async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
+    let cases: Vec<(Answer, Outcome, u64)> = bad
+        .iter()
+        .flat_map(|(answer, outcome)| [1, 50, 100].map(|percent| (answer.clone(), *outcome, percent)))
+        .collect();
+    let answers = cases.clone();
+    let endpoint = Hostile::start(move |index, _| {
+        let (answer, _, percent) = &answers[(index / EVENTS) as usize];
+        if fails(index, *percent) {
+            answer.clone()
+        } else {
+            Answer::Good
+        }
+    })
+    .await;
+    let flags = ["--max-workers", "4", "--timeout", "10s", "--retries", "1"];
+    let mut udf = udf(caller, &endpoint.url, &flags).await;
+    for ((answer, outcome, percent), number) in cases.iter().zip(0u64..) {
+        let what = format!("{caller:?} {answer:?} {percent} %");
+        let mut stream = udf.open(number as i64).await;
+        for index in number * EVENTS..(number + 1) * EVENTS {
+            stream.send("key", index, index).await;
+        }
+        let records = stream.close().await.records();
+        check(&what, &records, EVENTS * percent / 100, *outcome);
+        // What was called, call by call, by the endpoint's own count.
+        for (key, times) in endpoint.calls() {
+            let (_, index) = wire::parse_idempotency_key(&key).unwrap();
+            let attempts = if fails(index, *percent) { 1 + RETRIES } else { 1 };
+            assert_eq!(times.len() as u64, attempts, "{what}: {key}");
+        }
+        assert_eq!(endpoint.calls().len() as u64, EVENTS, "{what}");
+        endpoint.forget();
+    }
+}
+
+/// Whether the call of this event is one of so many in a hundred.
+fn fails(index: u64, percent: u64) -> bool {
+    index.is_multiple_of(100 / percent)
+}
+
+fn check(what: &str, records: &[WindowRecord], failed: u64, outcome: Outcome) {
+    assert_eq!(
+        count(records, outcome),
+        failed,
+        "{what}: {:?}",
+        records[0].outcomes
+    );
+    assert_eq!(count(records, Outcome::Ok), EVENTS - failed, "{what}");
+    assert_eq!(records[0].events, EVENTS, "{what}");
+    assert_eq!(records[0].attempts, EVENTS + failed * RETRIES, "{what}");
+    let bound = TIMEOUT * (1 + RETRIES as u32);
+    assert!(
+        close_tail(records) < bound,
+        "{what}: timeout × attempts: {:?}",
+        close_tail(records)
+    );
+}

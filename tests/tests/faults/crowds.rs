@@ -1,0 +1,134 @@
+//! Crowds: many events, keys and windows at once, and one key with nearly all of them.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tests::Running;
+use tests::process::peak_memory_bytes;
+use tests::reduce::{Udf, count};
+use wire::{Outcome, Ranges, WindowRecord};
+
+/// Whatever is counted, in bytes: what an event may hold in memory while it waits, its payload of some 50 bytes, its
+/// place, its queue and the allocator's share included. Ten times as much would be a leak or a copy too many.
+const EVENT_BYTES: u64 = 600;
+
+/// Whatever a UDF has beside its events, in bytes: gRPC's windows and the runtime.
+const BASE: u64 = 48 * 1024 * 1024;
+
+/// What a key of a window holds: its task, its channel of the SDK, its two histograms and their record; 46 KiB were seen.
+const KEY_BYTES: u64 = 64 * 1024;
+
+/// A workload that costs nothing, so that the crowd is what is tested.
+const FREE: [&str; 4] = ["--workload", "cpu", "--io-delay", "0"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_thousand_events_pass_through_ten_workers() {
+    const EVENTS: u64 = 100_000;
+    // At close, so that all of them wait in memory before the first call begins.
+    let flags = [&FREE[..], &["--max-workers", "10", "--start-rule", "at-close"]].concat();
+    let mut udf = Udf::start(&flags, &[]).await;
+    let before = peak_memory_bytes(udf.id());
+    let records = udf.window(0, 1, EVENTS).await;
+    assert_eq!(
+        (records[0].events, count(&records, Outcome::Ok)),
+        (EVENTS, EVENTS)
+    );
+    assert_eq!(records[0].seen[&7], Ranges::span(0, EVENTS - 1));
+    assert!(records[0].peak_in_flight <= 10, "{}", records[0].peak_in_flight);
+    bounded("100,000 events", &udf, before, EVENTS * EVENT_BYTES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_keys_of_one_window_have_their_records() {
+    const KEYS: u64 = 10_000;
+    let mut udf = Udf::start(&[&FREE[..], &["--max-workers", "10"]].concat(), &[]).await;
+    let before = peak_memory_bytes(udf.id());
+    let records = udf.window(0, KEYS, 2).await;
+    assert_eq!(records.len() as u64, KEYS);
+    assert!(
+        records
+            .iter()
+            .all(|record| record.events == 2 && record.ok() == 2)
+    );
+    bounded("10,000 keys", &udf, before, KEYS * KEY_BYTES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_windows_are_open_at_once() {
+    const WINDOWS: u64 = 1_000;
+    let mut udf = Udf::start(&[&FREE[..], &["--start-rule", "at-close"]].concat(), &[]).await;
+    let before = peak_memory_bytes(udf.id());
+    let mut open = Vec::new();
+    for number in 0..WINDOWS {
+        let mut stream = udf.open(number as i64).await;
+        stream.send_events(1, 5).await;
+        open.push(stream);
+    }
+    let closed = join_all(
+        open.into_iter()
+            .map(|stream| async { stream.close().await.records() }),
+    );
+    let records: Vec<WindowRecord> = closed.await.into_iter().flatten().collect();
+    assert_eq!(records.len() as u64, WINDOWS);
+    assert_eq!(count(&records, Outcome::Ok), WINDOWS * 5);
+    let mut starts: Vec<u64> = records.iter().map(|record| record.window_start_ms).collect();
+    starts.sort_unstable();
+    starts.dedup();
+    assert_eq!(starts.len() as u64, WINDOWS, "each has its own record");
+    // A stream's buffers of gRPC come to a key's.
+    bounded("1,000 windows", &udf, before, WINDOWS * 2 * KEY_BYTES);
+}
+
+fn bounded(what: &str, udf: &Udf, before: u64, allowed: u64) {
+    let grown = peak_memory_bytes(udf.id()).saturating_sub(before);
+    eprintln!("{what}: {grown} bytes");
+    assert!(
+        grown < BASE + allowed,
+        "{grown} bytes, {} allowed",
+        BASE + allowed
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_calls_of_rare_keys_do_not_wait_for_those_of_a_hot_one() {
+    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    let url = format!("http://{}", endpoint.address().await);
+    join_all(["async", "thread-pool", "process-pool"].map(|strategy| rare_beside_hot(&url, strategy))).await;
+}
+
+async fn rare_beside_hot(url: &str, strategy: &str) {
+    let flags = [
+        "--endpoint-url",
+        url,
+        "--strategy",
+        strategy,
+        "--max-workers",
+        "4",
+        "--io-delay",
+        "10ms",
+    ];
+    let mut udf = Udf::start(&flags, &[]).await;
+    // 990 events of one key, 2.5 s of calls, then one of each of ten others.
+    let mut stream = udf.open(0).await;
+    for index in 0..990 {
+        stream.send("hot", index, index).await;
+    }
+    for index in 990..1_000 {
+        stream.send(&format!("rare-{index}"), index, 0).await;
+    }
+    let records = stream.close().await.records();
+    assert_eq!(records.len(), 11);
+    assert_eq!(count(&records, Outcome::Ok), 1_000);
+    let (hot, rare): (Vec<_>, Vec<_>) = records.iter().partition(|record| record.keys == ["hot"]);
+    let longest = hot[0].slot_wait.max().unwrap();
+    assert!(longest > Duration::from_secs(1), "there was a queue: {longest:?}");
+    // Each key waits for at most one slot at a time, in turn: ten keys and the hot one, four slots, calls of 10 ms.
+    for record in rare {
+        let waited = record.slot_wait.max().unwrap();
+        assert!(
+            waited < longest / 4,
+            "{strategy} {:?}: {waited:?} of {longest:?}",
+            record.keys
+        );
+    }
+}

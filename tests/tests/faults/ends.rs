@@ -1,0 +1,93 @@
+//! Signals: to each process alone and to all together, idle and under full load.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tests::children_of;
+use tests::pipeline::{Pipeline, Setup};
+use tests::process::{ended, runs, signal, terminate, until};
+use tests::reduce::PATIENCE;
+
+/// Pool's children, so that it shows where one is left.
+const UDF: [&str; 4] = ["--strategy", "process-pool", "--max-workers", "2"];
+
+/// As many events as are taken, or none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Load {
+    Idle,
+    Full,
+}
+
+/// A pipeline that runs, and under load calls its endpoint.
+async fn running(load: Load) -> (Pipeline, tests::pipeline::Drive) {
+    let generator: &[&str] = match load {
+        Load::Idle => &["--hold"],
+        Load::Full => &["--saturate", "--keys", "3"],
+    };
+    let pipeline = Pipeline::start(Setup {
+        window: Duration::from_secs(1),
+        generator,
+        udf: &UDF,
+        endpoint: &[],
+    })
+    .await;
+    let drive = pipeline.drive().await;
+    if load == Load::Full {
+        let called = async { while pipeline.endpoint_stats().await.served < 200 {} };
+        tokio::time::timeout(PATIENCE, called)
+            .await
+            .expect("calls are made");
+    }
+    (pipeline, drive)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_process_alone_ends_with_0_under_full_load() {
+    for name in ["source", "udf", "sink", "endpoint"] {
+        let (mut pipeline, _drive) = running(Load::Full).await;
+        let children = children_of(pipeline.udf.child.id().unwrap());
+        let child = match name {
+            "source" => &mut pipeline.generator.child,
+            "udf" => &mut pipeline.udf.child,
+            "sink" => &mut pipeline.sink,
+            _ => &mut pipeline.endpoint.child,
+        };
+        let status = terminate(child, PATIENCE).await;
+        assert_eq!(status.code(), Some(0), "{name}");
+        for left in [name.to_owned(), format!("{name}-info")] {
+            assert!(!pipeline.path(&left).exists(), "{left}");
+        }
+        if name == "udf" {
+            let gone = || !children.iter().any(|id| runs(*id));
+            until("no child outlives it", PATIENCE, gone).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_processes_together_end_with_0_and_leave_nothing() {
+    for load in [Load::Idle, Load::Full] {
+        let (mut pipeline, _drive) = running(load).await;
+        let children = children_of(pipeline.udf.child.id().unwrap());
+        assert_eq!(children.len(), 2);
+        for id in pipeline.ids() {
+            signal(id, Signal::TERM);
+        }
+        let all = [
+            ("endpoint", &mut pipeline.endpoint.child),
+            ("generator", &mut pipeline.generator.child),
+            ("udf", &mut pipeline.udf.child),
+            ("sink", &mut pipeline.sink),
+        ];
+        for (name, child) in all {
+            let status = ended(child, PATIENCE).await;
+            assert_eq!(status.code(), Some(0), "{name} {load:?}");
+        }
+        until("no child outlives them", PATIENCE, || {
+            !children.iter().any(|id| runs(*id))
+        })
+        .await;
+        let left: Vec<_> = std::fs::read_dir(pipeline.folder.path()).unwrap().collect();
+        assert!(left.is_empty(), "{load:?}: {left:?}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Answers that are too much: what they cost is bounded, and each fails its own call.
+
+use std::sync::Arc;
+
+use tests::hostile::{Answer, Hostile, bomb};
+use tests::process::peak_memory_bytes;
+use tests::reduce::count;
+use wire::Outcome;
+
+use super::clients::{callers, udf};
+
+/// Calls at once.
+const EVENTS: u64 = 8;
+
+/// What all calls of a window may cost above a good one: a MiB of body for each of eight calls that the client reads
+/// in pieces, kernel buffers apart, and as much again for the allocator. One answer alone would be a GiB.
+const MEMORY: u64 = 64 * 1024 * 1024;
+
+/// Header lines of an answer: more than any client takes.
+const HEADER_BYTES: usize = 1024 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
+    let bomb = bomb();
+    let callers = callers();
+    let runs = callers.iter().map(|caller| {
+        let floods = [
+            (Answer::Flood(1 << 30), Outcome::BadBody),
+            (Answer::EndlessChunks, Outcome::BadBody),
+            (Answer::LongHeader(HEADER_BYTES), Outcome::BadBody),
+            (Answer::Bomb(Arc::clone(&bomb)), Outcome::BadBody),
+            // Not followed, so that there is no loop: the status is what counts.
+            (Answer::Redirect, Outcome::BadStatus),
+            // Nothing but the timeout ends these.
+            (Answer::Drip, Outcome::Timeout),
+            (Answer::EndlessInterim, Outcome::Timeout),
+        ];
+        async move {
+            for (answer, outcome) in floods {
+                let what = format!("{caller:?} {}", name(&answer));
+                // The first window's events are answered well: what a good window costs.
+                let endpoint = Hostile::start(move |_, times| match times {
+                    1 => Answer::Good,
+                    _ => answer.clone(),
+                })
+                .await;
+                let timeout = if outcome == Outcome::Timeout { "2s" } else { "20s" };
+                let flags = ["--max-workers", "8", "--timeout", timeout];
+                let mut udf = udf(caller, &endpoint.url, &flags).await;
+                let good = udf.window(0, 1, EVENTS).await;
+                assert_eq!(count(&good, Outcome::Ok), EVENTS, "{what}");
+                let before = peak_memory_bytes(udf.id());
+
+                let records = udf.window(1, 1, EVENTS).await;
+                assert_eq!(
+                    count(&records, outcome),
+                    EVENTS,
+                    "{what}: {:?}",
+                    records[0].outcomes
+                );
+                assert_eq!(endpoint.count(), 2 * EVENTS, "{what}: one request for each call");
+                // A pool's child that is replaced takes its peak along.
+                let grown = peak_memory_bytes(udf.id()).saturating_sub(before);
+                assert!(grown < MEMORY, "{what}: {grown} bytes");
+            }
+        }
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+/// Without the bytes of a bomb.
+fn name(answer: &Answer) -> String {
+    format!("{answer:?}").chars().take(20).collect()
+}

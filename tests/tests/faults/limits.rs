@@ -1,0 +1,85 @@
+//! What the system does not give: descriptors.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tests::process::descriptors;
+use tests::reduce::{PATIENCE, Udf, count};
+use tests::{Running, binary, get_json};
+use tokio::process::Command;
+use wire::{EndpointStats, Outcome};
+
+/// A command under a limit of open files, soft and hard.
+fn limited(files: u32, program: &str) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .arg("-c")
+        .arg(format!("ulimit -n {files} && exec \"$0\" \"$@\""))
+        .arg(binary(program));
+    command
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_than_descriptors_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    for strategy in ["async", "thread-pool", "process-pool"] {
+        let output = limited(100, "udf")
+            .args(["--strategy", strategy, "--max-workers", "200"])
+            .arg("--socket")
+            .arg(folder.path().join("socket"))
+            .stdin(Stdio::null())
+            .output();
+        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+        for words in ["max_workers: 200", "this process may have 100", "ulimit -n"] {
+            assert!(said.contains(words), "{strategy}: {said}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn as_many_calls_as_the_descriptors_allow_are_made() {
+    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    let url = format!("http://{}", endpoint.address().await);
+    let flags = [
+        "--endpoint-url",
+        &url,
+        "--max-workers",
+        "36",
+        "--io-delay",
+        "50ms",
+    ];
+    let mut udf = Udf::start_as(limited(100, "udf"), &flags).await;
+    for number in 0..3 {
+        let records = udf.window(number, 1, 144).await;
+        assert_eq!(count(&records, Outcome::Ok), 144, "{:?}", records[0].outcomes);
+        assert_eq!(records[0].peak_in_flight, 36);
+    }
+    assert!(descriptors(udf.id()).unwrap() <= 100);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_out_of_descriptors_lets_connections_wait() {
+    let mut command = limited(64, "endpoint");
+    command.args(["--listen", "127.0.0.1:0"]);
+    let mut endpoint = Running::spawn(command);
+    let url = format!("http://{}", endpoint.address().await);
+    // Each call has a connection of its own that ends with it: more at once than the endpoint may hold.
+    let client = reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .timeout(PATIENCE)
+        .build()
+        .unwrap();
+    let calls = (0..200).map(|_| client.get(format!("{url}/ping?delay=20ms")).send());
+    for answer in join_all(calls).await {
+        assert!(answer.unwrap().status().is_success());
+    }
+    let stats: EndpointStats = get_json(&format!("{url}/stats")).await;
+    assert_eq!(stats.served, 200);
+    assert!(stats.peak_in_flight < 64, "{}", stats.peak_in_flight);
+    assert!(stats.delay.asked.max().unwrap() <= Duration::from_millis(21));
+}

@@ -1,0 +1,146 @@
+//! Children of a process pool that are killed, hang, write rubbish, leave, or cannot be started.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tests::children_of;
+use tests::process::{runs, signal, until};
+use tests::reduce::{PATIENCE, Udf, close_tail, count};
+use tokio::process::Command;
+use wire::Outcome;
+
+use super::calls::{fragile, send, window};
+
+const POOL: [&str; 4] = ["--strategy", "process-pool", "--max-workers", "3"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_leaves_or_writes_rubbish_fails_its_call_and_is_replaced() {
+    for fault in ["exit", "rubbish"] {
+        let mut udf = Udf::start_as(fragile(), &POOL).await;
+        let before = children_of(udf.id());
+        let records = window(&mut udf, 0, &["", "", fault, "", "", "", fault, "", ""]).await;
+        assert_eq!(
+            count(&records, Outcome::WorkerDied),
+            2,
+            "{fault}: {:?}",
+            records[0].outcomes
+        );
+        assert_eq!(
+            (count(&records, Outcome::Ok), records[0].events),
+            (7, 9),
+            "{fault}"
+        );
+
+        let records = window(&mut udf, 1, &[""; 9]).await;
+        assert_eq!(
+            count(&records, Outcome::Ok),
+            9,
+            "{fault}: the pool is whole again"
+        );
+        let after = children_of(udf.id());
+        assert_eq!(after.len(), 3, "{fault}");
+        assert!(
+            after.iter().any(|child| !before.contains(child)),
+            "{fault}: replaced"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
+    let mut udf = Udf::start_as(fragile(), &POOL).await;
+    let records = window(&mut udf, 0, &["exit"; 12]).await;
+    assert_eq!(
+        count(&records, Outcome::WorkerDied),
+        12,
+        "{:?}",
+        records[0].outcomes
+    );
+    let records = window(&mut udf, 1, &[""; 9]).await;
+    assert_eq!(count(&records, Outcome::Ok), 9);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
+    let flags = [&POOL[..], &["--timeout", "1s"]].concat();
+    let mut udf = Udf::start_as(fragile(), &flags).await;
+    let before = children_of(udf.id());
+    let records = window(&mut udf, 0, &["", "hang", "", "", "", ""]).await;
+    assert_eq!(count(&records, Outcome::Timeout), 1, "{:?}", records[0].outcomes);
+    assert_eq!(count(&records, Outcome::Ok), 5);
+    // The attempt's timeout, a second for the child's own word, and time to be scheduled on a busy machine.
+    assert!(close_tail(&records) < Duration::from_secs(2 + 5));
+    until("the child that hung is gone", PATIENCE, || {
+        before.iter().filter(|child| runs(**child)).count() == 2
+    })
+    .await;
+
+    // A child that is stopped answers nothing either.
+    let stopped = children_of(udf.id());
+    for child in &stopped {
+        signal(*child, Signal::STOP);
+    }
+    let records = window(&mut udf, 1, &[""; 3]).await;
+    assert_eq!(
+        count(&records, Outcome::Timeout),
+        stopped.len() as u64,
+        "{:?}",
+        records[0].outcomes
+    );
+    let records = window(&mut udf, 2, &[""; 9]).await;
+    assert_eq!(count(&records, Outcome::Ok), 9, "the pool is whole again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_child_that_cannot_be_replaced_leaves_the_others_at_work() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("fragile");
+    std::fs::copy(tests::binary("examples/fragile"), &program).unwrap();
+    let mut udf = Udf::start_as(Command::new(&program), &POOL).await;
+    std::fs::remove_file(&program).unwrap();
+    signal(children_of(udf.id())[0], Signal::KILL);
+    until("the child is gone", PATIENCE, || {
+        children_of(udf.id()).iter().filter(|child| runs(**child)).count() == 2
+    })
+    .await;
+    // One after another, so that two whole children would do for all of them: whoever finds none is failed.
+    for number in 0..10 {
+        let mut stream = udf.open(number).await;
+        send(&mut stream, 0, "").await;
+        let records = stream.close().await.records();
+        let died = count(&records, Outcome::WorkerDied);
+        assert_eq!(count(&records, Outcome::Ok) + died, 1);
+        assert!(
+            died == 0 || number == 0,
+            "window {number}: at most the first call meets the empty place"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pool_that_cannot_start_says_why_at_start_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("fragile");
+    std::fs::copy(tests::binary("examples/fragile"), &program).unwrap();
+    let output = Command::new(&program)
+        .args(POOL)
+        .arg("--socket")
+        .arg(folder.path().join("socket"))
+        .arg("--server-info")
+        .arg(folder.path().join("info"))
+        .env("FRAGILE_VANISH", "1")
+        .stdin(Stdio::null())
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("cannot start worker process 1 of 3") && said.contains("No such file"),
+        "{said}"
+    );
+    assert!(
+        !folder.path().join("info").exists(),
+        "it never said that it serves"
+    );
+}

@@ -1,0 +1,129 @@
+//! What must never be told: a password in an address, the value of a header.
+
+use std::fs::File;
+use std::process::{Output, Stdio};
+
+use tests::binary;
+use tests::hostile::{Answer, Hostile};
+use tests::process::terminate;
+use tests::reduce::{PATIENCE, Udf, count};
+use tokio::process::Command;
+use wire::Outcome;
+
+use super::clients::STRATEGIES;
+
+const PASSWORD: &str = "hunter2-of-the-endpoint";
+
+/// `user:hunter2-of-the-endpoint` as it stands in a header of basic authentication.
+const ENCODED: &str = "dXNlcjpodW50ZXIyLW9mLXRoZS1lbmRwb2ludA";
+
+/// A generator's nonce that is in every idempotency key of the test and nowhere else.
+const NONCE: u64 = 918_273_645_546_372_819;
+
+fn with_password(url: &str) -> String {
+    url.replace("://", &format!("://user:{PASSWORD}@"))
+}
+
+fn assert_secret(what: &str, text: &str) {
+    for secret in [PASSWORD, ENCODED] {
+        assert!(!text.contains(secret), "{what}: {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_log_and_no_record_tells_a_password_or_a_headers_value() {
+    // The lean client takes no password at all.
+    for strategy in STRATEGIES {
+        for answer in [Answer::Good, Answer::Reset, Answer::Garbage] {
+            let endpoint = Hostile::always(answer.clone()).await;
+            let folder = tempfile::tempdir().unwrap();
+            let log = folder.path().join("log");
+            let mut command = Command::new(binary("udf"));
+            command
+                .env("RUST_LOG", "trace")
+                .stderr(File::create(&log).unwrap());
+            let url = with_password(&endpoint.url);
+            let flags = [
+                "--endpoint-url",
+                &url,
+                "--strategy",
+                strategy,
+                "--max-workers",
+                "2",
+            ];
+            let mut udf = Udf::start_as(command, &flags).await;
+            let mut stream = udf.open(0).await;
+            for index in 0..4 {
+                let event = wire::Event {
+                    generator: NONCE,
+                    index,
+                    number: index,
+                    padding: String::new(),
+                };
+                stream.send_payload("key", event.encode().unwrap()).await;
+            }
+            let results = stream.close().await;
+            let what = format!("{strategy} {answer:?}");
+            if matches!(answer, Answer::Good) {
+                assert_eq!(count(&results.records(), Outcome::Ok), 4, "{what}");
+            }
+            assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
+            terminate(&mut udf.process.child, PATIENCE).await;
+            let log = std::fs::read_to_string(&log).unwrap();
+            assert!(log.contains("TRACE"), "{what}: everything is told: {log}");
+            assert_secret(&what, &log);
+            assert!(
+                !log.contains(&format!("{NONCE}-")),
+                "{what}: an idempotency key is in the log"
+            );
+        }
+    }
+}
+
+async fn says(program: &str, args: &[&str], url: &str) -> (Output, String) {
+    let mut command = Command::new(binary(program));
+    command.args(args).stdin(Stdio::null());
+    command.env("ENDPOINT_URL", url).env("RUST_LOG", "trace");
+    let output = tokio::time::timeout(PATIENCE, command.output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = [&output.stdout[..], &output.stderr].concat();
+    let said = String::from_utf8(said).unwrap();
+    (output, said)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_refusal_and_no_help_tells_a_password() {
+    for scheme in ["ftp://", "http://", "nonsense"] {
+        let url = with_password(&format!("{scheme}[host/"));
+        let flags = ["--endpoint-url", &url];
+        let (output, said) = says("udf", &flags, "http://127.0.0.1:9").await;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("endpoint_url"), "{said}");
+        assert_secret(&url, &said);
+    }
+    for args in [&["--help"][..], &["-h"]] {
+        let (_, said) = says("udf", args, &with_password("http://host")).await;
+        assert!(said.contains("endpoint-url"), "{said}");
+        assert_secret("udf", &said);
+    }
+    let (_, said) = says("experiment", &["run", "--help"], &with_password("http://host")).await;
+    assert!(said.contains("endpoint-url"), "{said}");
+    assert_secret("experiment", &said);
+    let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/../plans/quick.yaml");
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("o").display().to_string();
+    for scheme in ["http://host", "ftp://host", "http://[host/", "http://host:port"] {
+        let (output, said) = says(
+            "experiment",
+            &["run", plan, "--out", &out],
+            &with_password(scheme),
+        )
+        .await;
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("endpoint-url"), "{said}");
+        assert_secret(scheme, &said);
+    }
+    assert!(!folder.path().join("o").exists(), "nothing was started");
+}
