@@ -72,6 +72,8 @@ pub struct Pipeline {
     pub sink: Child,
     /// The endpoint, where there is one.
     pub endpoint: Option<Child>,
+    /// Where the vertices serve.
+    pub sockets: Sockets,
     plane: JoinHandle<Result<dataplane::Counts, dataplane::Error>>,
     reader: JoinHandle<()>,
     _stop: oneshot::Sender<()>,
@@ -244,6 +246,7 @@ impl Pipeline {
             source,
             sink,
             endpoint,
+            sockets,
             plane,
             reader,
             _stop: stop,

@@ -32,6 +32,8 @@ pub enum Udf {
     Go,
     /// The same on pynumaflow.
     Python,
+    /// The same, with a connection for each call, as the original's thread pool has it.
+    PythonAnew,
     /// A reducer on the Rust SDK that only counts.
     Counter,
 }
@@ -44,6 +46,7 @@ impl Udf {
             Self::Lean => "ours, --http-client hyper",
             Self::Go => "Go SDK",
             Self::Python => "pynumaflow",
+            Self::PythonAnew => "pynumaflow, a connection per call",
             Self::Counter => "bare counter",
         }
     }
@@ -111,9 +114,12 @@ impl Programs {
             }
             Udf::Lean => return None,
             Udf::Go => command(&cached("go-udf")?),
-            Udf::Python => {
+            Udf::Python | Udf::PythonAnew => {
                 let mut command = command(&cached("python/bin/python")?);
                 command.arg(PYTHON_UDF);
+                if udf == Udf::PythonAnew {
+                    command.env("CONNECTIONS", "per-call");
+                }
                 command
             }
             Udf::Counter => self.bare("counter"),

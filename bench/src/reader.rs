@@ -25,7 +25,7 @@ const READ: u64 = 500;
 /// Read before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// How long the source may take until it is ready.
+/// How long a vertex may take until it is ready.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was read.
@@ -175,7 +175,8 @@ impl Calls {
     }
 }
 
-async fn connect(sockets: &VertexSockets) -> Result<Channel, String> {
+/// A channel to a vertex, once its socket accepts.
+pub async fn connect(sockets: &VertexSockets) -> Result<Channel, String> {
     let begun = Instant::now();
     loop {
         let socket = sockets.socket.clone();

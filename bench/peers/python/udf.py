@@ -1,5 +1,6 @@
 """The same reduce UDF on pynumaflow: `async` gathers aiohttp calls at close of book, as numaflow-python's example
-`asyncio_reduce` does; the pools are those of concurrent.futures, with requests. One session for each process."""
+`asyncio_reduce` does; the pools are those of concurrent.futures, with requests. One session for each process, or with
+CONNECTIONS=per-call a connection for each call of a pool, as a plain `requests.get` has it."""
 
 import asyncio
 import json
@@ -19,13 +20,16 @@ PARAMS = {"delay": os.environ.get("IO_DELAY", "0")}
 TIMEOUT_S = 30
 
 aiohttp_session: aiohttp.ClientSession | None = None
-requests_session: requests.Session | None = None
+requests_session = None
 pool: Executor | None = None
 
 
 def open_session() -> None:
     """Once in every process that calls with requests; the connections are shared by its threads."""
     global requests_session
+    if os.environ.get("CONNECTIONS") == "per-call":
+        requests_session = requests
+        return
     requests_session = requests.Session()
     requests_session.trust_env = False
     requests_session.mount("http://", requests.adapters.HTTPAdapter(pool_connections=1, pool_maxsize=WORKERS))

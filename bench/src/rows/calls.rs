@@ -52,7 +52,7 @@ impl Contest {
         };
         let source = generator(&bench.programs, &self.load);
         let mut pipeline = Pipeline::start(&bench.programs, &self.load, source, command, &self.work).await?;
-        let slow = udf == Udf::Python;
+        let slow = matches!(udf, Udf::Python | Udf::PythonAnew);
         let (warm_up, windows) = if slow { (1, 1) } else { (3, 3) };
         let span = pipeline
             .measure(warm_up, windows, bench.time(1.5), PATIENCE)
@@ -144,13 +144,14 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 pub async fn on_threads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut contest = Contest::new("thread-pool", StrategyKind::ThreadPool, 100, 1);
     for _ in 0..bench.rounds {
-        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python] {
+        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python, Udf::PythonAnew] {
             contest.run(bench, udf).await?;
         }
     }
     let mut lines = Vec::new();
     for ours in contest.ours() {
         lines.extend([
+            contest.rate_line(ours, Udf::PythonAnew, Goal::AtLeastTimes(50.0)),
             contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(50.0)),
             contest.rate_line(ours, Udf::Go, Goal::AtLeastTimes(1.5)),
             contest.cpu_line(ours, Udf::Go.name(), contest.cpu(Udf::Go), Goal::Seen),
@@ -164,13 +165,16 @@ pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let cores = experiment::machine::cores().get() as u64;
     let mut contest = Contest::new("process-pool", StrategyKind::ProcessPool, cores, 1);
     for _ in 0..bench.rounds {
-        for udf in [Udf::Ours, Udf::Lean, Udf::Python] {
+        for udf in [Udf::Ours, Udf::Lean, Udf::Python, Udf::PythonAnew] {
             contest.run(bench, udf).await?;
         }
     }
     let mut lines = Vec::new();
     for ours in contest.ours() {
-        lines.push(contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(20.0)));
+        lines.extend([
+            contest.rate_line(ours, Udf::PythonAnew, Goal::AtLeastTimes(20.0)),
+            contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(20.0)),
+        ]);
     }
     Ok(lines)
 }

@@ -1,8 +1,11 @@
 //! A millisecond of processor time for each event: how much of the cores' capacity comes through, and how long windows take
 //! to close.
 
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use dataplane::VertexSockets;
+use numaflow::proto::reduce::reduce_client::ReduceClient;
 use wire::{StartRule, StrategyKind};
 
 use super::Bench;
@@ -12,11 +15,15 @@ use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
 use crate::pipeline::{Load, Pipeline, Work, generator};
 use crate::programs::Udf;
+use crate::reader::connect;
 
 const ROW: &str = "cpu";
 
 /// Processor time of an event.
 const EACH: Duration = Duration::from_millis(1);
+
+/// Between two questions to the UDF's server.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(10);
 
 /// For windows of a second and more.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -32,7 +39,57 @@ pub async fn burnt(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ] {
         lines.push(tail(bench, strategy).await?);
     }
+    for offload in [true, false] {
+        let moved = if offload { "offloaded" } else { "on the runtime" };
+        let answers = answers_ms(bench, offload).await?;
+        lines.push(Line::alone(
+            ROW,
+            format!("answer to IsReady while async calls burn, {moved}, slowest"),
+            answers,
+            Goal::Seen,
+        ));
+    }
     Ok(lines)
+}
+
+/// The slowest answer of the UDF's server while calls hold the cores: whether the SDK's streams go on.
+async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, BenchError> {
+    let Some(udf) = bench.programs.udf(Udf::Ours) else {
+        return Ok(None);
+    };
+    let load = Load::windows_of_thousands(1);
+    let mut work = Work::cpu(StrategyKind::Async, 1_000, EACH);
+    work.more.push(("CPU_OFFLOAD", offload.to_string()));
+    let source = generator(&bench.programs, &load);
+    let mut pipeline = Pipeline::start(&bench.programs, &load, source, udf, &work).await?;
+    let slowest_us = AtomicU64::new(0);
+    let sockets = pipeline.sockets.reduce.clone();
+    let asking = ask_ready(&sockets, &slowest_us);
+    let measured = tokio::select! {
+        reason = asking => return Err(BenchError::DataPlane { reason, tail: pipeline.udf.tail() }),
+        measured = pipeline.measure(1, 1, bench.time(1.5), PATIENCE) => measured,
+    };
+    measured?;
+    pipeline.end().await?;
+    let slowest_ms = slowest_us.into_inner() as f64 / 1e3;
+    Ok(Figure::of(Unit::Millis, &[slowest_ms]))
+}
+
+/// Asks again and again; ends only with why it cannot.
+async fn ask_ready(sockets: &VertexSockets, slowest_us: &AtomicU64) -> String {
+    let mut client = match connect(sockets).await {
+        Ok(channel) => ReduceClient::new(channel),
+        Err(reason) => return reason,
+    };
+    loop {
+        let asked = Instant::now();
+        if let Err(status) = client.is_ready(()).await {
+            return status.to_string();
+        }
+        let took_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+        slowest_us.fetch_max(took_us, Ordering::Relaxed);
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+    }
 }
 
 async fn capacity(bench: &Bench) -> Result<Line, BenchError> {

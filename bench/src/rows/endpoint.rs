@@ -21,7 +21,10 @@ const DELAY_ROW: &str = "endpoint-delay";
 const RATE_ROW: &str = "endpoint-rate";
 
 /// Calls that wait beside those that are measured, a second each.
-const WAITING: usize = 1_000;
+const WAITING: u32 = 1_000;
+
+/// How long each of those takes.
+const LONG: Duration = Duration::from_secs(1);
 
 /// What is asked of the endpoint.
 const ASKED: Duration = Duration::from_micros(200);
@@ -32,9 +35,15 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
     let address = endpoint.address().await?;
     let mut waiting = JoinSet::new();
-    for _ in 0..WAITING {
-        waiting.spawn(wait(address));
+    for waiter in 0..WAITING {
+        // Spread over their second: all at once they would be what the others wait for, not calls that wait.
+        let begin = LONG * waiter / WAITING;
+        waiting.spawn(async move {
+            tokio::time::sleep(begin).await;
+            wait(address).await
+        });
     }
+    tokio::time::sleep(LONG).await;
     let pace = Pace {
         address,
         path: "/ping?delay=200us",
