@@ -13,7 +13,7 @@ RELEASE   ?= experiment
 NAMESPACE ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help experiment experiment-cluster build image manifests verify bench bench-peers test test-chart test-cluster test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests soak verify bench bench-peers test test-chart test-cluster test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
