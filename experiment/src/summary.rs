@@ -5,6 +5,7 @@ mod condition;
 mod percentiles;
 mod row;
 mod settings;
+mod share;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,7 @@ pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub(crate) use settings::delay_text;
 pub use settings::{Cell, Series};
+pub use share::StreamShare;
 
 /// A run, condensed.
 #[derive(Debug)]
@@ -104,6 +106,11 @@ impl<'a> Summary<'a> {
     /// The label of a row's cell.
     pub fn cell_label(&self, row: &Row<'_>) -> String {
         self.cells.get(row.cell).map(Cell::label).unwrap_or_default()
+    }
+
+    /// The share of stream and data plane over all measured windows.
+    pub fn stream_share(&self) -> Option<StreamShare> {
+        StreamShare::of(self.rows.iter().flat_map(Row::measures))
     }
 
     /// The trials whose ledger does not balance.

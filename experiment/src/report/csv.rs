@@ -54,7 +54,7 @@ const WINDOW: [&str; 19] = [
     "trial_ended_us",
 ];
 
-const SUMMARY: [&str; 42] = [
+const SUMMARY: [&str; 45] = [
     "trials",
     "failed_trials",
     "windows",
@@ -95,6 +95,9 @@ const SUMMARY: [&str; 42] = [
     "cpu_us_per_1000_calls",
     "peak_memory_bytes",
     "peak_threads",
+    "stream_share_p50_us",
+    "stream_share_p99_us",
+    "stream_share_max_us",
     "cell",
     "series",
 ];
@@ -232,6 +235,9 @@ fn figures(summary: &Summary<'_>, row: &Row<'_>) -> Vec<String> {
         ),
         optional(cost.map(|c| c.peak_memory_bytes)),
         optional(cost.map(|c| c.peak_threads)),
+        micros(row.stream_share.map(|share| share.p50)),
+        micros(row.stream_share.map(|share| share.p99)),
+        micros(row.stream_share.map(|share| share.max)),
         summary.cell_label(row),
         summary.series_label(row).to_owned(),
     ]);

@@ -21,6 +21,7 @@ struct Page<'a> {
     notes: Vec<Note>,
     asked: Vec<String>,
     sentences: [String; 3],
+    stream_share: Option<String>,
     machine: BTreeMap<&'a str, &'a str>,
     engine: &'a str,
     command: &'a str,
@@ -55,6 +56,7 @@ struct Tables {
     outcomes: Table,
     cost: Table,
     instruments: Table,
+    stream_share: Table,
     numaflow: Table,
     failures: Table,
 }
@@ -104,6 +106,7 @@ impl<'a> Page<'a> {
                 .map(|paragraph| text::unbreakable(paragraph))
                 .collect(),
             sentences: sentences::outcome(summary).map(|sentence| text::unbreakable(&sentence)),
+            stream_share: stream_share(summary),
             machine: machine.unwrap_or_default(),
             engine: facts.map_or("", |facts| facts.engine.as_str()),
             command: facts.map_or("", |facts| facts.command.as_str()),
@@ -119,6 +122,7 @@ impl<'a> Page<'a> {
                 outcomes: tables::outcomes(summary).for_page(&swatches),
                 cost: tables::cost(summary).for_page(&swatches),
                 instruments: tables::instruments(summary).for_page(&swatches),
+                stream_share: tables::stream_share(summary).for_page(&swatches),
                 numaflow: tables::numaflow(summary).for_page(&swatches),
                 failures: tables::failures(summary).for_page(&swatches),
             },
@@ -157,6 +161,17 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
         });
     }
     facts
+}
+
+/// What stream and data plane added to the closes; nothing where no window tells.
+fn stream_share(summary: &Summary<'_>) -> Option<String> {
+    let share = summary.stream_share()?;
+    let [p50, p99, max] = [share.p50, share.p99, share.max].map(text::duration);
+    let windows = text::counted(share.windows, "window");
+    let sentence = format!(
+        "Over {windows}, stream and data plane added {p50} to a close at the median, {p99} at p99 and {max} at most."
+    );
+    Some(text::unbreakable(&sentence))
 }
 
 fn notes(summary: &Summary<'_>) -> Vec<Note> {

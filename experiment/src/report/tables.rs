@@ -11,7 +11,7 @@ use super::table::{Entry, Table, TableRow, Tone, numbers, words};
 use super::text;
 use crate::summary::{Condition, Row, Spread, Summary};
 
-pub(super) use calls::{cost, latency, outcomes};
+pub(super) use calls::{cost, latency, outcomes, stream_share};
 pub(super) use prediction::prediction;
 pub(super) use trials::{failures, instruments, ledger, numaflow};
 

@@ -6,6 +6,7 @@ use wire::OutcomeCounts;
 
 use super::condition::{Condition, condition};
 use super::percentiles::Percentiles;
+use super::share::StreamShare;
 use crate::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use crate::predict::{Prediction, Verdict};
 
@@ -36,6 +37,8 @@ pub struct Row<'a> {
     pub execution_time: Option<Spread>,
     /// Result lag of the measured windows.
     pub result_lag: Option<Spread>,
+    /// What stream and data plane add to a close; absent where no window tells.
+    pub stream_share: Option<StreamShare>,
     /// Highest number of calls in flight at once of any key.
     pub peak_in_flight: Option<u64>,
     /// Latency of the calls, merged.
@@ -116,6 +119,7 @@ impl<'a> Row<'a> {
             close_tail: spread(|measure| measure.close_tail_us),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
+            stream_share: StreamShare::of(measures.iter().copied()),
             peak_in_flight: measures.iter().map(|measure| measure.peak_in_flight).max(),
             latency: Percentiles::of(sound.iter().map(|outcome| &outcome.latency)),
             slot_wait: Percentiles::of(sound.iter().map(|outcome| &outcome.slot_wait)),
@@ -125,6 +129,15 @@ impl<'a> Row<'a> {
             condition: condition(&sound),
             trials,
         }
+    }
+
+    /// The measured windows of its trials, but for failed ones and warm-up.
+    pub(super) fn measures(&self) -> impl Iterator<Item = &'a WindowMeasure> {
+        let sound = self.trials.iter().copied().filter(|outcome| !failed(outcome));
+        let windows = sound
+            .flat_map(|outcome| &outcome.windows)
+            .filter(|window| !window.warmup);
+        windows.filter_map(|window| window.measured.as_ref())
     }
 
     /// What was expected; the same for all repeats.

@@ -212,3 +212,39 @@ fn what_varies_splits_cells_and_series() {
         expected.map(|(cell, series)| (cell.to_owned(), series.to_owned()))
     );
 }
+
+#[test]
+fn the_share_of_stream_and_data_plane_stands_beside_the_close_tail() {
+    let mut told = exactly(kept(StrategyKind::Async, 10, "1s", 5), Duration::from_millis(5));
+    for (place, window) in told.windows.iter_mut().enumerate() {
+        if let Some(measure) = window.measured.as_mut() {
+            measure.stream_tail_us = Some(measure.close_tail_us + 100 * place as u64);
+        }
+    }
+    // Of a UDF without records the data plane's side is all there is.
+    let mut foreign = kept(StrategyKind::ThreadPool, 10, "1s", 5);
+    for measure in foreign
+        .windows
+        .iter_mut()
+        .filter_map(|window| window.measured.as_mut())
+    {
+        measure.ok = 0;
+    }
+    let lines = journal("share", vec![told, foreign.clone()]);
+    let report = Report::of(&lines);
+    let rows = report.records("summary.csv");
+    let shown = |row: usize| {
+        ["p50", "p99", "max"].map(|name| value(&rows[row], &format!("stream_share_{name}_us")).to_owned())
+    };
+    // Windows 3 to 15 are measured.
+    assert_eq!(shown(0), ["900", "1500", "1500"]);
+    assert_eq!(shown(1), ["", "", ""]);
+    let text = text_of(&report.document().root_element()).replace('\u{a0}', " ");
+    let sentence = "Over 13 windows, stream and data plane added 900 µs to a close at the median, 1.50 ms at p99 and 1.50 ms at most.";
+    assert!(text.contains(sentence));
+    assert!(
+        !Report::of(&journal("foreign", vec![foreign]))
+            .page
+            .contains("stream and data plane")
+    );
+}

@@ -169,10 +169,14 @@ fn very_many_windows_are_bundled_on_the_page_and_whole_in_the_csv() {
 fn very_many_trials_are_counted_on_the_page_and_whole_in_the_csv() {
     let report = Report::of(&synthetic::grid(1_003));
     // Ledger and instruments by trial, the other tables by row.
-    assert_eq!(report.page.matches("3 more rows are in summary.csv").count(), 7);
+    assert_eq!(report.page.matches("3 more rows are in summary.csv").count(), 8);
     assert_eq!(report.page.matches("✓ balances").count(), 1_000);
     assert_eq!(report.records("summary.csv").len(), 1_003);
-    assert!(report.page.contains("takes one of 26 values from 0 to 125\u{a0}ms,"));
+    assert!(
+        report
+            .page
+            .contains("takes one of 26 values from 0 to 125\u{a0}ms,")
+    );
     report.document();
 }
 

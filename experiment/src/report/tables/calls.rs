@@ -60,6 +60,33 @@ pub(in crate::report) fn outcomes(summary: &Summary<'_>) -> Table {
     )
 }
 
+/// What stream and data plane add to a close, beside the close tail.
+pub(in crate::report) fn stream_share(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "windows",
+        "stream and data plane, median",
+        "p99",
+        "longest",
+        "close tail, median",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| row.stream_share.is_some(),
+        |row| {
+            let share = row.stream_share;
+            let time = |duration: Option<Duration>| Entry::or_dash(duration.map(text::duration));
+            vec![
+                Entry::or_dash(share.map(|share| text::count(share.windows))),
+                time(share.map(|share| share.p50)),
+                time(share.map(|share| share.p99)),
+                time(share.map(|share| share.max)),
+                time(row.close_tail.map(|spread| spread.median)),
+            ]
+        },
+    )
+}
+
 /// What the UDF cost.
 pub(in crate::report) fn cost(summary: &Summary<'_>) -> Table {
     let columns = numbers(&[
