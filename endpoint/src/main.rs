@@ -135,8 +135,7 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
             stop_grace: args.stop_grace,
         };
         let stopped = CancellationToken::new();
-        let timer = Timer::start().context("starting the timer's thread")?;
-        let endpoint = Arc::new(Endpoint::new(behaviour, timer, stopped.clone()));
+        let endpoint = Arc::new(Endpoint::new(behaviour, Timer::start(), stopped.clone()));
         let listening = AnnouncedAddress {
             listening: listener.local_addr()?,
         };

@@ -1,25 +1,27 @@
-//! Waiting to the microsecond, which tokio's timer with its wheel of milliseconds cannot: one thread
-//! sleeps until just before the earliest due time and wakes its task, which spins for the rest, never
-//! longer than [`LEAD`]. With nothing due the thread sleeps without end and nobody spins.
+//! Waiting to the microsecond, which tokio's timer with its wheel of milliseconds cannot: one task sleeps until just
+//! before the earliest due time and wakes the call's task, which spins for the rest, never longer than [`LEAD`].
+//! With nothing due the task sleeps without end and nobody spins.
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How much earlier than due a task is woken: about what two changes of thread take, from the system to
-/// the timer's thread and from there to the task's.
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+use vertex::Pace;
+
+/// How much earlier than due a task is woken: about what it takes from the system's timer to the task where both
+/// processors are busy.
 const LEAD: Duration = Duration::from_micros(40);
 
-/// The thread that wakes; dropping it ends the thread. Sleeps that are left over are never woken.
+/// The task that wakes; dropping it ends the task. Sleeps that are left over are never woken.
 #[derive(Debug)]
 pub struct Timer {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    _task: AbortOnDropHandle<()>,
 }
 
 /// A future that ends at its due time, never earlier; dropping it forgets it.
@@ -33,7 +35,7 @@ pub struct Sleep {
 #[derive(Debug, Default)]
 struct Shared {
     queue: Mutex<Queue>,
-    changed: Condvar,
+    changed: Notify,
 }
 
 /// Who waits, by due time. Its size is bounded by the calls in flight: each holds at most one entry.
@@ -41,24 +43,17 @@ struct Shared {
 struct Queue {
     waiting: BTreeMap<(Instant, u64), Waker>,
     next_id: u64,
-    stopped: bool,
 }
 
 impl Timer {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// Where the system gives no thread.
-    pub fn start() -> io::Result<Self> {
+    /// Starts the task; to be called within a runtime.
+    pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
-        let of_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("timer".into())
-            .spawn(move || of_thread.run())?;
-        Ok(Self {
+        let of_task = Arc::clone(&shared);
+        Self {
             shared,
-            thread: Some(thread),
-        })
+            _task: AbortOnDropHandle::new(tokio::spawn(async move { of_task.run().await })),
+        }
     }
 
     /// Sleeps until `due`.
@@ -71,49 +66,33 @@ impl Timer {
     }
 }
 
-impl Drop for Timer {
-    fn drop(&mut self) {
-        self.shared.lock().stopped = true;
-        self.shared.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn run(&self) {
-        sleep_exactly();
-        let mut queue = self.lock();
-        while !queue.stopped {
-            let horizon = Instant::now() + LEAD;
-            let due = queue.take_due(horizon);
-            queue = if !due.is_empty() {
-                drop(queue);
-                due.into_iter().for_each(Waker::wake);
-                self.lock()
-            } else if let Some(next) = queue.next() {
-                let left = next.saturating_duration_since(horizon);
-                self.changed
-                    .wait_timeout(queue, left)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0
-            } else {
-                self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner)
+    async fn run(&self) {
+        let mut pace = Pace::default();
+        loop {
+            let (due, next) = self.look();
+            due.into_iter().for_each(Waker::wake);
+            let sleep = async {
+                match next {
+                    Some(next) => pace.sleep_until(next.checked_sub(LEAD).unwrap_or(next)).await,
+                    None => std::future::pending().await,
+                }
             };
+            tokio::select! {
+                () = sleep => {}
+                () = self.changed.notified() => {}
+            }
         }
     }
-}
 
-/// Linux may end a thread's sleep 50 µs late to save wake-ups; this thread asks for none of that.
-fn sleep_exactly() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1)) {
-        tracing::warn!(%error, "the timer's slack cannot be lowered: delays are up to 50 µs longer");
+    /// Who is to be woken now, and the due time of the next.
+    fn look(&self) -> (Vec<Waker>, Option<Instant>) {
+        let mut queue = self.lock();
+        (queue.take_due(Instant::now() + LEAD), queue.next())
     }
 }
 
@@ -219,7 +198,7 @@ mod tests {
 
     #[tokio::test]
     async fn no_sleep_ends_early_and_none_is_forgotten() {
-        let timer = Timer::start().unwrap();
+        let timer = Timer::start();
         // Falling due times: each new one must cut the thread's sleep short.
         let sleeps: Vec<_> = (0..500u64)
             .rev()
@@ -240,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_sleep_leaves_nothing_behind() {
-        let timer = Timer::start().unwrap();
+        let timer = Timer::start();
         let mut sleep = Box::pin(timer.until(Instant::now() + Duration::from_secs(3_600)));
         let pending =
             std::future::poll_fn(|context| Poll::Ready(sleep.as_mut().poll(context).is_pending())).await;
