@@ -1,5 +1,8 @@
 //! The journal against cut lines, other runs and other plans.
 
+use proptest::prelude::*;
+use wire::Latencies;
+
 use super::*;
 
 fn facts(plan_text: &str) -> RunFacts {
@@ -155,4 +158,64 @@ fn broken_lines_before_the_last_are_named() {
         read(&folder.path().join("none")),
         Err(JournalError::Missing(_))
     ));
+}
+
+/// A journal of a start and two trials, each line whole.
+fn three_lines() -> Vec<u8> {
+    let trial = |id: &str| {
+        serde_json::json!({
+            "line": "trial",
+            "trial": {"id": id, "repeat": 0, "settings": {
+                "rpu": 10, "keys": 1, "key_skew": 0.0, "payload_size": 0, "io_delay": "1s", "strategy": "async",
+                "start_rule": "at-close", "workload": "http", "max_workers": 10, "timeout": "30s", "retries": 0,
+                "cpu_offload": false, "max_waiting": 1000, "capacity": null, "fail_status": 0.0, "window": "10s",
+                "read_timeout": "200ms", "warmup": 1, "windows": 1, "seed": 1,
+            }},
+            "prediction": {
+                "load_factor": 0.5, "needed_in_flight": 10.0, "close_tail_us": 1, "verdict": "keeps-up", "why": "so",
+            },
+            "started_us": 1, "ended_us": 2, "end": {"how": "completed"}, "windows": [], "ledger": null, "outcomes": {},
+            "latency": Latencies::new(), "slot_wait": Latencies::new(), "instruments": null, "cost": null,
+        })
+    };
+    let run = serde_json::to_string(&JournalLine::Run(facts("a"))).unwrap();
+    format!("{run}\n{}\n{}\n", trial("first"), trial("second")).into_bytes()
+}
+
+proptest! {
+    #[test]
+    fn a_journal_cut_anywhere_goes_on_from_its_last_whole_line(share in 0f64..=1.0) {
+        let bytes = three_lines();
+        let cut = (share * bytes.len() as f64) as usize;
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(FILE_NAME), &bytes[..cut]).unwrap();
+        let whole = bytes[..cut].iter().filter(|byte| **byte == b'\n').count();
+        match read(folder.path()) {
+            Ok(lines) => prop_assert_eq!(lines.len(), whole),
+            Err(error) => prop_assert!(whole == 0 && matches!(error, JournalError::Missing(_)), "{error}"),
+        }
+        let journal = Journal::open(folder.path(), facts("a"), true).unwrap();
+        prop_assert_eq!(latest(journal.lines()).len(), whole.saturating_sub(1));
+        prop_assert_eq!(read(folder.path()).unwrap().len(), whole + 1);
+    }
+
+    #[test]
+    fn a_rubbed_out_part_is_named_or_harmless(
+        share in 0f64..1.0,
+        length in 1usize..200,
+        fill in proptest::sample::select(vec![0u8, b' ', b'\n', b'"', b'}', b'0', 0xff]),
+    ) {
+        let mut bytes = three_lines();
+        let from = (share * bytes.len() as f64) as usize;
+        let to = (from + length).min(bytes.len());
+        bytes[from..to].fill(fill);
+        match parse(Path::new("j"), &bytes) {
+            Ok((lines, length)) => prop_assert!(lines.len() <= 3 && length <= bytes.len() as u64),
+            Err(JournalError::Line { line, .. }) => {
+                let last = bytes.iter().filter(|byte| **byte == b'\n').count();
+                prop_assert!((1..=last).contains(&line));
+            }
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
 }
