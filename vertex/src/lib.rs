@@ -1,4 +1,4 @@
-//! How the process of a vertex starts, serves and stops: the same for source, UDF and sink.
+//! How the process of a vertex starts, waits, serves and stops: the same for source, UDF and sink.
 //! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
 
 pub mod metrics;
