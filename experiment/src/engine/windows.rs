@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord, Workload};
 
-use crate::outcome::{Instruments, TrialEnd, WindowMeasure, WindowResult};
+use crate::cost::Usage;
+use crate::outcome::{Cost, Instruments, TrialEnd, WindowMeasure, WindowResult};
 use crate::trial::TrialSettings;
 
 /// What has arrived at the sink, by the start of the window in milliseconds since the epoch.
@@ -165,6 +166,16 @@ pub(super) fn end(windows: &[WindowResult]) -> TrialEnd {
     match windows.iter().any(|window| window.measured.is_none()) {
         true => TrialEnd::CutOff,
         false => TrialEnd::Completed,
+    }
+}
+
+/// What so many calls cost.
+pub(super) fn cost(usage: Usage, calls: u64) -> Cost {
+    Cost {
+        cpu_us: usage.cpu_us,
+        calls,
+        peak_memory_bytes: usage.peak_memory_bytes,
+        peak_threads: usage.peak_threads,
     }
 }
 

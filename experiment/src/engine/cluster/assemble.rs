@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{EndpointStats, GeneratorStats};
 
+use crate::cost::Usage;
 use crate::engine::Observation;
 use crate::engine::windows::{
-    ByWindow, calls, end, instruments, measure, merge, records, window_ms, window_starts,
+    ByWindow, calls, cost, end, instruments, measure, merge, records, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
-use crate::outcome::{Cost, WindowResult};
+use crate::outcome::WindowResult;
 use crate::trial::TrialSettings;
 
 /// What a trial left behind.
@@ -32,15 +33,6 @@ pub(super) struct Evidence {
     pub usage: Option<Usage>,
     /// What happened that makes counters untrue, in words.
     pub voided: Vec<String>,
-}
-
-/// What the UDF's process used during the trial.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Usage {
-    /// Processor time, µs.
-    pub cpu_us: u64,
-    /// Highest resident memory seen, bytes.
-    pub peak_memory_bytes: u64,
 }
 
 /// Draws everything up.
@@ -83,12 +75,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         outcomes,
         latency,
         slot_wait,
-        cost: usage.map(|usage| Cost {
-            cpu_us: usage.cpu_us,
-            calls,
-            peak_memory_bytes: usage.peak_memory_bytes,
-            peak_threads: 0,
-        }),
+        cost: usage.map(|usage| cost(usage, calls)),
         instruments: Some(instruments(generator, endpoint, &arrivals, figures)),
     }
 }

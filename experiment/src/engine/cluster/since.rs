@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::assemble::Usage;
 use super::figures;
 use super::reach::{Place, Port, Reach};
 use super::stage::{Snapshot, VERTICES};
 use crate::cluster::diagnosis::restarts;
+use crate::cost::Usage;
 
 /// What the UDF's processes use, look by look; one for each pod.
 #[derive(Debug, Default)]
@@ -59,6 +59,8 @@ impl Meters {
         Some(Usage {
             cpu_us: Duration::from_secs_f64(seconds).as_micros() as u64,
             peak_memory_bytes,
+            // Not among the metrics.
+            peak_threads: 0,
         })
     }
 }
@@ -138,6 +140,7 @@ mod tests {
         let usage = Usage {
             cpu_us: 1_250_000,
             peak_memory_bytes: 30,
+            peak_threads: 0,
         };
         assert_eq!(meters.usage(), Some(usage));
     }

@@ -10,10 +10,10 @@ use super::watch::{Closing, Seen};
 use crate::cost::Usage;
 use crate::engine::Observation;
 use crate::engine::windows::{
-    Stream, calls, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+    Stream, calls, cost, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
-use crate::outcome::{Cost, WindowResult};
+use crate::outcome::WindowResult;
 use crate::trial::TrialSettings;
 
 /// What a trial left behind when its data plane had stopped.
@@ -102,12 +102,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         outcomes,
         latency,
         slot_wait,
-        cost: usage.map(|usage| Cost {
-            cpu_us: usage.cpu_us,
-            calls,
-            peak_memory_bytes: usage.peak_memory_bytes,
-            peak_threads: usage.peak_threads,
-        }),
+        cost: usage.map(|usage| cost(usage, calls)),
         instruments: Some(instruments(generator, endpoint, &seen.arrivals, counts)),
     }
 }

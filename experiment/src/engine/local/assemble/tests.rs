@@ -7,7 +7,7 @@ use wire::{StartRule, StrategyKind, WindowRecord};
 
 use super::*;
 use crate::engine::windows::Arrivals;
-use crate::outcome::{TrialEnd, WindowMeasure};
+use crate::outcome::{Cost, TrialEnd, WindowMeasure};
 
 const T0_MS: u64 = 100_000;
 
