@@ -38,6 +38,7 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
         async move {
             for (answer, outcome) in floods {
                 let what = format!("{caller:?} {}", name(&answer));
+                eprintln!("{what}");
                 // The first window's events are answered well: what a good window costs.
                 let endpoint = Hostile::start(move |_, times| match times {
                     1 => Answer::Good,

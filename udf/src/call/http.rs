@@ -164,6 +164,8 @@ impl Call for HttpCall {
         match client
             .get(self.target.url.clone())
             .header(IDEMPOTENCY_KEY, key)
+            // Of the whole attempt: the blocking client's own is for each read, and a body may come byte by byte.
+            .timeout(self.target.timeout)
             .send()
         {
             Ok(answer) => read_body(answer),
@@ -185,7 +187,9 @@ fn without_secrets(address: &str) -> String {
 
 /// Whether the body is compressed or the like: nobody asked for it, and nothing bounds what it would become.
 pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity")
+    headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|encoding| encoding != "identity")
 }
 
 fn read_body(answer: reqwest::blocking::Response) -> Outcome {
@@ -256,6 +260,9 @@ mod tests {
         assert_eq!(nested.query_pairs().next().unwrap().1, "uniform(1ms,2ms)");
         assert!(target("e:9888").is_err());
         let refused = target("ftp://me:secret@e").err().unwrap().to_string();
-        assert!(refused.contains("`ftp://…@e`") && !refused.contains("secret"), "{refused}");
+        assert!(
+            refused.contains("`ftp://…@e`") && !refused.contains("secret"),
+            "{refused}"
+        );
     }
 }
