@@ -204,9 +204,10 @@ impl Course<'_> {
                 let place = Place::of(vertex, pod);
                 match self.reach.text(&place, Port::Numaflow, "/metrics").await {
                     Ok(metrics) => {
-                        figures::merge(&mut all, figures::of_vertex(vertex, &metrics));
+                        let (figures, dropped) = figures::of_vertex(vertex, &metrics);
+                        figures::merge(&mut all, figures);
                         // What a sink drops are records, not events.
-                        events_dropped += figures::dropped(&metrics) * u64::from(vertex != "sink");
+                        events_dropped += dropped * u64::from(vertex != "sink");
                     }
                     Err(error) => voided.push(error.to_string()),
                 }

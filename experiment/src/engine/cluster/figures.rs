@@ -45,8 +45,9 @@ const OF_BUFFERS: [(&str, &str, f64); 3] = [
 /// Numaflow's counter of dropped messages.
 const DROPS: &str = "forwarder_drop";
 
-/// The figures of a vertex by clear names, from the metrics of its pod.
-pub(super) fn of_vertex(vertex: &str, text: &str) -> BTreeMap<String, u64> {
+/// The figures of a vertex by clear names, from the metrics of its pod, and how many messages it has dropped, for any
+/// reason.
+pub(super) fn of_vertex(vertex: &str, text: &str) -> (BTreeMap<String, u64>, u64) {
     let samples: Vec<Sample<'_>> = samples(text).collect();
     let mut figures = BTreeMap::new();
     let mut put = |name: &str, value: f64| {
@@ -77,7 +78,7 @@ pub(super) fn of_vertex(vertex: &str, text: &str) -> BTreeMap<String, u64> {
     for (reason, dropped) in by_reason {
         put(format!("dropped_{reason}").trim_end_matches('_'), dropped);
     }
-    figures
+    (figures, whole(sum(&samples, DROPS).unwrap_or(0.0)))
 }
 
 /// Adds the figures of another pod of the same vertex; of delays and shares the highest counts.
@@ -91,12 +92,6 @@ pub(super) fn merge(all: &mut BTreeMap<String, u64>, other: BTreeMap<String, u64
             *entry + figure
         };
     }
-}
-
-/// How many messages a vertex has dropped, for any reason.
-pub(super) fn dropped(text: &str) -> u64 {
-    let samples: Vec<Sample<'_>> = samples(text).collect();
-    whole(sum(&samples, DROPS).unwrap_or(0.0))
 }
 
 /// What a process of ours used so far: processor seconds, and resident bytes.

@@ -33,20 +33,20 @@ fn the_figures_of_a_reduce_vertex_have_clear_names() {
         ("numaflow_udf_windows_open", 1),
         ("numaflow_udf_write_errors", 2),
     ];
-    let found = of_vertex("udf", METRICS);
+    let (found, dropped) = of_vertex("udf", METRICS);
     let found: Vec<_> = found
         .iter()
         .map(|(name, count)| (name.as_str(), *count))
         .collect();
     assert_eq!(found, expected);
-    assert_eq!(dropped(METRICS), 8);
-    assert_eq!(dropped("# EOF\n"), 0);
+    assert_eq!(dropped, 8);
+    assert_eq!(of_vertex("udf", "# EOF\n").1, 0);
 }
 
 #[test]
 fn the_pods_of_a_vertex_are_added() {
-    let mut all = of_vertex("udf", METRICS);
-    merge(&mut all, of_vertex("udf", METRICS));
+    let (mut all, _) = of_vertex("udf", METRICS);
+    merge(&mut all, of_vertex("udf", METRICS).0);
     assert_eq!(all["numaflow_udf_read"], 2_000);
     assert_eq!(all["numaflow_udf_buffer_use_permille"], 500);
 }
