@@ -31,6 +31,7 @@ struct Endpoint {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     requests: Arc<AtomicUsize>,
+    closed: Arc<AtomicUsize>,
 }
 
 impl Endpoint {
@@ -40,17 +41,20 @@ impl Endpoint {
             address: listener.local_addr().unwrap(),
             connections: Arc::default(),
             requests: Arc::default(),
+            closed: Arc::default(),
         };
-        let (answer, connections, requests): (Arc<[u8]>, _, _) = (
-            answer.into().into(),
-            Arc::clone(&endpoint.connections),
-            Arc::clone(&endpoint.requests),
-        );
+        let answer: Arc<[u8]> = answer.into().into();
+        let [connections, requests, closed] =
+            [&endpoint.connections, &endpoint.requests, &endpoint.closed].map(Arc::clone);
         thread::spawn(move || {
             for stream in listener.incoming() {
                 connections.fetch_add(1, Ordering::SeqCst);
-                let (answer, requests) = (Arc::clone(&answer), Arc::clone(&requests));
-                thread::spawn(move || serve(stream.unwrap(), &answer, then, &requests));
+                let (answer, requests, closed) =
+                    (Arc::clone(&answer), Arc::clone(&requests), Arc::clone(&closed));
+                thread::spawn(move || {
+                    serve(stream.unwrap(), &answer, then, &requests);
+                    closed.fetch_add(1, Ordering::SeqCst);
+                });
             }
         });
         endpoint
@@ -192,12 +196,14 @@ async fn an_endpoint_that_closes_or_is_absent_refuses() {
         address,
         connections: Arc::default(),
         requests: Arc::default(),
+        closed: Arc::default(),
     };
     let closing = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = Endpoint {
         address: closing.local_addr().unwrap(),
         connections: Arc::default(),
         requests: Arc::default(),
+        closed: Arc::default(),
     };
     // Closed at once, and so reset where the request comes later.
     thread::spawn(move || closing.incoming().for_each(drop));
@@ -231,12 +237,17 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
     let announced: &[u8] = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 4\r\n\r\npong";
     for answer in [announced, GOOD] {
         let endpoint = Endpoint::start(answer, Then::Close);
+        let mut calls = 0;
         for (name, client) in endpoint.clients() {
             for blocking in [false, true] {
                 for index in 0..5 {
                     let found = outcome(&client, blocking, index).await;
                     assert_eq!(found, Outcome::Ok, "{name}, blocking: {blocking}, {index}");
-                    // Its end is on its way over the loopback; no call comes before it has arrived.
+                    calls += 1;
+                    while endpoint.closed.load(Ordering::SeqCst) < calls {
+                        tokio::task::yield_now().await;
+                    }
+                    // The kernel knows; the runtime hears of it the next time it waits.
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             }

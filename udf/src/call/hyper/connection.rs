@@ -22,7 +22,8 @@ type Driver = http1::Connection<TokioIo<TcpStream>, NoBody>;
 /// An open connection.
 pub(super) struct Connection {
     sender: SendRequest<NoBody>,
-    driver: Box<Driver>,
+    /// Nothing once it has ended.
+    driver: Option<Box<Driver>>,
 }
 
 /// Why there is no whole answer.
@@ -53,7 +54,7 @@ impl Connection {
             .await?;
         Ok(Self {
             sender,
-            driver: Box::new(driver),
+            driver: Some(Box::new(driver)),
         })
     }
 
@@ -92,13 +93,16 @@ impl Connection {
 
     /// Whether it can carry another request.
     pub(super) async fn reusable(&mut self) -> bool {
-        let open = poll_fn(|cx| Poll::Ready(Pin::new(&mut self.driver).poll(cx).is_pending())).await;
+        let Some(driver) = &mut self.driver else {
+            return false;
+        };
+        let open = poll_fn(|cx| Poll::Ready(Pin::new(&mut *driver).poll(cx).is_pending())).await;
         open && self.sender.is_ready()
     }
 }
 
 /// Waits for `wanted`, which only the connection can bring about; nothing where it ends without doing so.
-async fn drive<F: Future>(driver: &mut Driver, wanted: F) -> Option<F::Output> {
+async fn drive<F: Future>(driver: &mut Option<Box<Driver>>, wanted: F) -> Option<F::Output> {
     let mut wanted = pin!(wanted);
     poll_fn(|cx| {
         // The connection wakes this task, and `wanted` is looked at whenever it has: woken by that too, the task would
@@ -108,10 +112,16 @@ async fn drive<F: Future>(driver: &mut Driver, wanted: F) -> Option<F::Output> {
         if let Poll::Ready(output) = wanted.as_mut().poll(&mut unwoken) {
             return Poll::Ready(Some(output));
         }
-        let ended = Pin::new(&mut *driver).poll(cx).is_ready();
+        if driver
+            .as_mut()
+            .is_none_or(|driver| Pin::new(driver).poll(cx).is_ready())
+        {
+            // With it goes what waits in it: a request that it has not sent comes back.
+            *driver = None;
+        }
         match wanted.as_mut().poll(&mut unwoken) {
             Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending if ended => Poll::Ready(None),
+            Poll::Pending if driver.is_none() => Poll::Ready(None),
             Poll::Pending => Poll::Pending,
         }
     })
