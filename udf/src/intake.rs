@@ -6,13 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use numaflow::reduce::ReduceRequest;
-use tokio::sync::mpsc::{Receiver, UnboundedSender};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::mpsc::Receiver;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wire::{Outcome, Ranges, StartRule};
 
-use crate::call::{Event, EventId};
+use crate::backlog::{Backlog, KeyCalls, Waiting};
+use crate::call::EventId;
 use crate::metrics::Metrics;
-use crate::window::{Queued, Window, Windows};
+use crate::tally::Tally;
+use crate::window::{Window, Windows};
 
 /// What was seen of a key's input.
 #[derive(Debug, Default)]
@@ -28,8 +30,8 @@ pub(crate) struct Arrivals {
 }
 
 /// What the intakes of a process share.
-#[derive(Debug)]
 pub(crate) struct Intake {
+    backlog: Arc<Backlog>,
     start_rule: StartRule,
     /// Places for events that wait for their call to begin.
     places: Arc<Semaphore>,
@@ -37,13 +39,19 @@ pub(crate) struct Intake {
     metrics: Arc<Metrics>,
 }
 
-/// An event that waits for close of book.
-type Held = Vec<(Event, OwnedSemaphorePermit)>;
+/// The calls of a key and window for as long as somebody waits for what comes of them.
+struct Entered(Arc<KeyCalls>);
 
 impl Intake {
-    pub(crate) fn new(start_rule: StartRule, max_waiting: usize, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(
+        backlog: Arc<Backlog>,
+        start_rule: StartRule,
+        max_waiting: usize,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
         Self {
+            backlog,
             start_rule,
             places,
             windows: Windows::new(Arc::clone(&metrics)),
@@ -55,33 +63,36 @@ impl Intake {
         self.windows.enter(start_ms, end_ms)
     }
 
-    /// Reads until the input ends, which is the close of book of this key.
+    /// Reads until the input ends, which is the close of book of this key, and until all its calls have ended.
     pub(crate) async fn read(
         &self,
         window: &Window,
-        keys: &Arc<[String]>,
+        keys: Arc<[String]>,
         mut input: Receiver<ReduceRequest>,
-        queue: UnboundedSender<Queued>,
-    ) -> Arrivals {
+    ) -> (Arrivals, Tally) {
+        let calls = Entered(Arc::new(KeyCalls::new(keys, Arc::clone(&self.places))));
+        let calls = &calls.0;
         let mut arrivals = Arrivals::default();
-        let mut held = Held::new();
         let mut open = self.start_rule == StartRule::AtArrival;
+        if open {
+            self.backlog.open(calls);
+        }
         loop {
             tokio::select! {
                 biased;
                 () = window.opened(), if !open => {
                     open = true;
-                    release(&mut held, &queue);
+                    self.backlog.open(calls);
                 }
                 request = input.recv() => {
                     let Some(request) = request else { break };
                     self.metrics.events.inc();
-                    let Some(event) = arrivals.see(request, keys) else {
+                    let Some(event) = arrivals.see(request, calls) else {
                         // As the record says it of an event that was not called.
                         self.metrics.ended(Outcome::BadBody);
                         continue;
                     };
-                    let place = match Arc::clone(&self.places).try_acquire_owned() {
+                    let place = match self.places.try_acquire() {
                         Ok(place) => place,
                         Err(_) => {
                             // Reading stops here until calls have begun. Those that wait for close of book begin
@@ -90,42 +101,40 @@ impl Intake {
                             self.metrics.reading_stopped.inc();
                             self.windows.open_all();
                             open = true;
-                            release(&mut held, &queue);
+                            self.backlog.open(calls);
                             self.place().await
                         }
                     };
-                    held.push((event, place));
-                    if open {
-                        release(&mut held, &queue);
-                    }
+                    // Given back when the event's call begins.
+                    place.forget();
+                    self.backlog.add(calls, event);
                 }
             }
         }
         arrivals.close = Some(Instant::now());
         window.open();
-        release(&mut held, &queue);
-        arrivals
+        self.backlog.open(calls);
+        let tally = calls.finished().await;
+        (arrivals, tally)
     }
 
-    async fn place(&self) -> OwnedSemaphorePermit {
-        match Arc::clone(&self.places).acquire_owned().await {
+    async fn place(&self) -> SemaphorePermit<'_> {
+        match self.places.acquire().await {
             Ok(place) => place,
             Err(_) => unreachable!("the semaphore is never closed"),
         }
     }
 }
 
-fn release(held: &mut Held, queue: &UnboundedSender<Queued>) {
-    let since = Instant::now();
-    for (event, place) in held.drain(..) {
-        // The strategy reads to the end, so the queue cannot be closed before.
-        let _ = queue.send(Queued { event, since, place });
+impl Drop for Entered {
+    fn drop(&mut self) {
+        self.0.abandon();
     }
 }
 
 impl Arrivals {
     /// Counts an event; nothing where its payload cannot be decoded.
-    fn see(&mut self, request: ReduceRequest, keys: &Arc<[String]>) -> Option<Event> {
+    fn see(&mut self, request: ReduceRequest, calls: &KeyCalls) -> Option<Waiting> {
         let now = Instant::now();
         self.first.get_or_insert(now);
         self.last = Some(now);
@@ -152,10 +161,10 @@ impl Arrivals {
             generator: decoded.generator,
             index: decoded.index,
         };
-        Some(Event {
-            keys: Arc::clone(keys),
-            payload: request.value,
+        Some(Waiting {
+            payload: request.value.into_boxed_slice(),
             id,
+            arrived_ns: calls.ns(now),
         })
     }
 }

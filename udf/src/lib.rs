@@ -1,9 +1,10 @@
 //! The UDF under test, and the library to start your own from: implement [`Call`] for the work of one event and hand
 //! it to [`run`]; strategies, start rules, limits, timeouts, retries and records come with it.
 //!
-//! Map: [`Call`] is the work of one event, `strategy` schedules the calls of a window, `pool` holds threads and
-//! processes, `reducer` meets the SDK, `metrics` is what Prometheus is told, `settings` are the flags.
+//! Map: [`Call`] is the work of one event, `backlog` what waits for its call, `strategy` who makes the calls, `pool` holds
+//! threads and processes, `reducer` meets the SDK, `metrics` is what Prometheus is told, `settings` are the flags.
 
+mod backlog;
 mod call;
 mod intake;
 mod metrics;
@@ -16,12 +17,11 @@ mod tally;
 mod window;
 mod worker;
 
+pub use backlog::{Backlog, Begun, Order};
 pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, HyperCall, Target};
 pub use metrics::Metrics;
 pub use pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 pub use reducer::AsyncReduce;
-pub use run::{RunError, run};
+pub use run::{RunError, run, run_dyn};
 pub use settings::{Cli, Command, HttpClient, ResultFormat, Settings, SettingsError};
-pub use strategy::{Executor, Slots, Strategy, StrategySpec, build};
-pub use tally::Tally;
-pub use window::{Queued, Window, Windows};
+pub use strategy::{Executor, Strategy, StrategySpec, build};

@@ -8,11 +8,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use wire::Outcome;
-
-use crate::call::{Call, Event};
-use crate::strategy::Executor;
+use crate::backlog::Backlog;
+use crate::call::Call;
+use crate::strategy::{Strategy, Tasks};
 
 use processes::Processes;
 pub use processes::WorkerCommand;
@@ -32,14 +30,7 @@ pub enum PoolKind {
 }
 
 /// A pool of `max_workers` threads or processes.
-pub enum ExecutorPool {
-    /// Threads.
-    #[doc(hidden)]
-    Threads(Threads),
-    /// Processes.
-    #[doc(hidden)]
-    Processes(Processes),
-}
+pub struct ExecutorPool(Box<dyn Strategy>);
 
 /// Why a pool cannot be started.
 #[derive(Debug, thiserror::Error)]
@@ -76,21 +67,17 @@ impl ExecutorPool {
     /// # Errors
     /// Where one of them cannot be started.
     pub fn new(kind: PoolKind, max_workers: NonZeroUsize) -> Result<Self, PoolError> {
-        Ok(match kind {
-            PoolKind::Threads(call) => Self::Threads(Threads::start(call, max_workers)?),
+        Ok(Self(match kind {
+            PoolKind::Threads(call) => Box::new(Threads::start(call, max_workers)?),
             PoolKind::Processes { worker, timeout } => {
-                Self::Processes(Processes::start(worker, timeout, max_workers)?)
+                Box::new(Tasks::new(Processes::start(worker, timeout, max_workers)?))
             }
-        })
+        }))
     }
 }
 
-#[async_trait]
-impl Executor for ExecutorPool {
-    async fn attempt(&self, event: &Arc<Event>) -> Outcome {
-        match self {
-            Self::Threads(threads) => threads.attempt(event).await,
-            Self::Processes(processes) => processes.attempt(event).await,
-        }
+impl Strategy for ExecutorPool {
+    fn start(&self, backlog: &Arc<Backlog>) {
+        self.0.start(backlog);
     }
 }

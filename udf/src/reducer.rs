@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use async_trait::async_trait;
 use numaflow::reduce::{Message, Metadata, ReduceRequest, Reducer, ReducerCreator};
-use tokio::sync::mpsc::{self, Receiver};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::mpsc::Receiver;
 use wire::{Clock, Outcome, StartRule, WindowRecord};
 
+use crate::backlog::Backlog;
 use crate::intake::{Arrivals, Intake};
 use crate::metrics::Metrics;
 use crate::settings::ResultFormat;
-use crate::strategy::Strategy;
 use crate::tally::Tally;
 
 /// Creates reducers that make one call for every event, as the strategy schedules them.
@@ -22,7 +21,6 @@ pub struct AsyncReduce {
 }
 
 struct Shared {
-    strategy: Arc<dyn Strategy>,
     intake: Intake,
     metrics: Arc<Metrics>,
     settings: wire::Settings,
@@ -34,7 +32,7 @@ struct Shared {
 impl AsyncReduce {
     /// A creator for one process; `max_waiting` events may wait in it for their call to begin.
     pub fn new(
-        strategy: Arc<dyn Strategy>,
+        backlog: Arc<Backlog>,
         settings: wire::Settings,
         max_waiting: usize,
         result_format: ResultFormat,
@@ -43,8 +41,7 @@ impl AsyncReduce {
     ) -> Self {
         let start_rule: StartRule = settings.start_rule;
         let shared = Shared {
-            strategy,
-            intake: Intake::new(start_rule, max_waiting, Arc::clone(&metrics)),
+            intake: Intake::new(backlog, start_rule, max_waiting, Arc::clone(&metrics)),
             metrics,
             settings,
             result_format,
@@ -75,23 +72,8 @@ impl Reducer for AsyncReduce {
             interval.end_time.timestamp_millis(),
         );
         let window = shared.intake.enter(start_ms, end_ms);
-        let (queue, events) = mpsc::unbounded_channel();
-        // A task of its own, so that a call which occupies its thread does not keep this key's input from being read.
-        let strategy = {
-            let (strategy, window) = (Arc::clone(&shared.strategy), Arc::clone(&window));
-            AbortOnDropHandle::new(tokio::spawn(async move { strategy.run(&window, events).await }))
-        };
         let shared_keys: Arc<[String]> = Arc::from(keys.clone());
-        let arrivals = shared.intake.read(&window, &shared_keys, input, queue).await;
-        let tally = match strategy.await {
-            Ok(tally) => tally,
-            Err(error) => match error.try_into_panic() {
-                // A bug of ours, not of a call: the SDK reports it and stops.
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is ending.
-                Err(_) => return Vec::new(),
-            },
-        };
+        let (arrivals, tally) = shared.intake.read(&window, shared_keys, input).await;
         let result = Instant::now();
         if let Some(close) = arrivals.close {
             shared.metrics.close_tail.observe(result - close);
@@ -113,11 +95,12 @@ impl Shared {
         keys: Vec<String>,
         (start_ms, end_ms): (i64, i64),
         arrivals: Arrivals,
-        mut tally: Tally,
+        tally: Tally,
         result: Instant,
     ) -> WindowRecord {
+        let mut outcomes = tally.outcomes();
         if arrivals.undecoded > 0 {
-            *tally.outcomes.entry(Outcome::BadBody).or_default() += arrivals.undecoded;
+            *outcomes.entry(Outcome::BadBody).or_default() += arrivals.undecoded;
         }
         let stamp_us = |at: Option<Instant>| self.clock.stamp_us(at.unwrap_or(result));
         WindowRecord {
@@ -127,13 +110,13 @@ impl Shared {
             keys,
             settings: self.settings.clone(),
             events: arrivals.events,
-            outcomes: tally.outcomes,
+            outcomes,
             attempts: tally.attempts,
             seen: arrivals.seen,
             repeated: arrivals.repeated,
             undecoded: arrivals.undecoded,
-            latency: tally.latency,
-            slot_wait: tally.slot_wait,
+            latency: tally.latency.latencies(),
+            slot_wait: tally.slot_wait.latencies(),
             peak_in_flight: tally.peak_in_flight,
             reading_stopped: arrivals.reading_stopped,
             first_arrival_us: stamp_us(arrivals.first),

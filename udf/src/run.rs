@@ -64,13 +64,24 @@ where
     C: Call,
     E: std::error::Error + Send + Sync + 'static,
 {
+    run_dyn(cli, |settings| Ok::<_, E>(Arc::new(make_call(settings)?)))
+}
+
+/// [`run`] where the settings decide which type does the work.
+///
+/// # Errors
+/// As those of [`run`].
+pub fn run_dyn<E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<Arc<dyn Call>, E>) -> Result<(), RunError>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
     let call_error = |error: E| RunError::Call(Box::new(error));
     if let Some(Command::Worker(settings)) = &cli.command {
-        return worker::work(&make_call(settings).map_err(call_error)?).map_err(RunError::Worker);
+        return worker::work(&*make_call(settings).map_err(call_error)?).map_err(RunError::Worker);
     }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     cli.settings.raise_descriptor_limit(cores)?;
-    let call: Arc<dyn Call> = Arc::new(make_call(&cli.settings).map_err(call_error)?);
+    let call = make_call(&cli.settings).map_err(call_error)?;
     let runtime = tokio::runtime::Runtime::new().map_err(RunError::Runtime)?;
     runtime.block_on(serve(&cli, call, cores))
 }
@@ -79,7 +90,7 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
     let (socket, server_info) = cli.vertex.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
     let settings = cli.settings.of_record(cores);
     let metrics = Arc::new(Metrics::new(&settings));
-    let strategy = build(StrategySpec {
+    let backlog = build(StrategySpec {
         kind: settings.strategy,
         max_workers: cli.settings.max_workers(cores),
         call,
@@ -100,7 +111,7 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
     );
     let max_waiting = cli.settings.max_waiting.get();
     let creator = AsyncReduce::new(
-        strategy,
+        backlog,
         settings,
         max_waiting,
         cli.settings.result_format,

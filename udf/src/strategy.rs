@@ -1,43 +1,35 @@
-//! How the calls of one window are scheduled: one file for each strategy, one line in [`build`].
+//! Who makes the calls: one file for each way, one line in [`build`].
 
-mod concurrent;
 mod in_task;
 mod retry;
-mod sequential;
+mod tasks;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::mpsc::UnboundedReceiver;
 use wire::{Outcome, StrategyKind};
 
+use crate::backlog::{Backlog, Order};
 use crate::call::{Call, Event};
 use crate::metrics::Metrics;
 use crate::pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
-use crate::tally::Tally;
-use crate::window::{Queued, Window};
 
-use concurrent::Concurrent;
-pub use concurrent::Slots;
 use in_task::InTask;
 pub(crate) use retry::Retry;
-use sequential::Sequential;
+pub(crate) use tasks::Tasks;
 
-/// How the calls of one window are scheduled. `window` is shared by the keys of the window.
-#[async_trait]
+/// Who makes the calls of a process.
 pub trait Strategy: Send + Sync + 'static {
-    /// Makes the call of every event that comes, and ends when there are no more and all calls have ended. The
-    /// queue is bounded by the places of its events.
-    async fn run(&self, window: &Window, events: UnboundedReceiver<Queued>) -> Tally;
+    /// An event may begin and a slot is free: has somebody take events from the backlog until there are none. Called
+    /// within a tokio runtime, and may not wait.
+    fn start(&self, backlog: &Arc<Backlog>);
 }
 
-/// Where one attempt of a call runs.
-#[async_trait]
+/// Where one attempt of a call runs that a task waits for.
 pub trait Executor: Send + Sync + 'static {
     /// Makes one attempt.
-    async fn attempt(&self, event: &Arc<Event>) -> Outcome;
+    fn attempt(&self, event: &Event) -> impl Future<Output = Outcome> + Send;
 }
 
 /// What a strategy is built from.
@@ -58,33 +50,30 @@ pub struct StrategySpec {
     pub metrics: Arc<Metrics>,
 }
 
-/// Builds a strategy, with its pool where it has one: once per process.
+/// Builds a strategy, with its pool where it has one, and the backlog it takes from: once per process.
 ///
 /// # Errors
 /// Where a pool cannot be started.
-pub fn build(spec: StrategySpec) -> Result<Arc<dyn Strategy>, PoolError> {
-    let retry = Retry::new(spec.retries);
-    let in_task = || InTask::new(Arc::clone(&spec.call), spec.timeout);
-    let slots = Slots::new(spec.max_workers);
-    let metrics = spec.metrics;
-    Ok(match spec.kind {
-        StrategyKind::Sequential => Arc::new(Sequential::new(in_task(), retry, metrics)),
-        StrategyKind::Async => Arc::new(Concurrent::new(in_task(), slots, retry, metrics)),
-        StrategyKind::ThreadPool => {
-            let pool = ExecutorPool::new(PoolKind::Threads(spec.call), spec.max_workers)?;
-            Arc::new(Concurrent::new(pool, slots, retry, metrics))
-        }
+pub fn build(spec: StrategySpec) -> Result<Arc<Backlog>, PoolError> {
+    let in_tasks = || Tasks::new(InTask::new(Arc::clone(&spec.call), spec.timeout));
+    let at_once = Order::AtOnce(spec.max_workers);
+    let pool = |kind| ExecutorPool::new(kind, spec.max_workers);
+    let (strategy, order): (Box<dyn Strategy>, _) = match spec.kind {
+        StrategyKind::Sequential => (Box::new(in_tasks()), Order::OneByOne),
+        StrategyKind::Async => (Box::new(in_tasks()), at_once),
+        StrategyKind::ThreadPool => (Box::new(pool(PoolKind::Threads(spec.call))?), at_once),
         StrategyKind::ProcessPool => {
             let kind = PoolKind::Processes {
                 worker: spec.worker,
                 timeout: spec.timeout,
             };
-            Arc::new(Concurrent::new(
-                ExecutorPool::new(kind, spec.max_workers)?,
-                slots,
-                retry,
-                metrics,
-            ))
+            (Box::new(pool(kind)?), at_once)
         }
-    })
+    };
+    Ok(Arc::new(Backlog::new(
+        strategy,
+        order,
+        Retry::new(spec.retries),
+        spec.metrics,
+    )))
 }

@@ -1,109 +1,98 @@
 //! What came of the calls of one window and key.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use wire::{Latencies, Outcome, OutcomeCounts};
 
-use crate::metrics::Metrics;
+/// So many durations are kept one by one: a key with few events needs no histogram of 16 KiB while its window is open.
+const FEW: usize = 64;
 
 /// Counts of outcomes and times of calls.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Tally {
-    /// Events by how their call ended.
-    pub outcomes: OutcomeCounts,
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// In the order of [`Outcome::ALL`].
+    by_outcome: [u64; Outcome::ALL.len()],
     /// Attempts made.
-    pub attempts: u64,
+    pub(crate) attempts: u64,
     /// Time of every event's last attempt.
-    pub latency: Latencies,
+    pub(crate) latency: Durations,
     /// Time from when a call might begin to its first slot.
-    pub slot_wait: Latencies,
+    pub(crate) slot_wait: Durations,
     /// Highest number of calls in flight at once.
-    pub peak_in_flight: u64,
+    pub(crate) peak_in_flight: u64,
 }
 
-/// How the call of one event ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ended {
-    /// The last attempt's outcome.
-    pub outcome: Outcome,
-    /// Attempts made.
-    pub attempts: u32,
-    /// Time of the last attempt; absent where it panicked, as nobody saw its end.
-    pub latency: Option<Duration>,
+/// Durations that become a histogram once they are many.
+#[derive(Debug, Default)]
+pub(crate) struct Durations {
+    few: Vec<Duration>,
+    many: Option<Latencies>,
 }
 
-/// Counts the calls of one window and key, both for its record and for the process' metrics.
-pub(crate) struct Counting {
-    tally: Tally,
-    in_flight: Arc<InFlight>,
-    metrics: Arc<Metrics>,
-}
-
-/// Calls in flight of one window and key, and the highest number of them.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    now: AtomicU64,
-    peak: AtomicU64,
-    metrics: Arc<Metrics>,
-}
-
-impl Counting {
-    pub(crate) fn new(metrics: &Arc<Metrics>) -> Self {
-        Self {
-            tally: Tally::default(),
-            in_flight: Arc::new(InFlight {
-                now: AtomicU64::new(0),
-                peak: AtomicU64::new(0),
-                metrics: Arc::clone(metrics),
-            }),
-            metrics: Arc::clone(metrics),
+impl Tally {
+    /// Counts an event that ended so after so many attempts, the last of which took `latency`.
+    pub(crate) fn ended(&mut self, outcome: Outcome, attempts: u32, latency: Option<Duration>) {
+        self.by_outcome[outcome as usize] += 1;
+        self.attempts += u64::from(attempts);
+        if let Some(latency) = latency {
+            self.latency.record(latency);
         }
     }
 
-    /// Counts an event that has its first slot, and how long it waited for it.
-    pub(crate) fn waited(&mut self, wait: Duration) {
-        self.tally.slot_wait.record(wait);
-        self.metrics.slot_wait.observe(wait);
+    /// Events by how their call ended; outcomes that did not occur are absent.
+    pub(crate) fn outcomes(&self) -> OutcomeCounts {
+        let counts = Outcome::ALL.iter().copied().zip(self.by_outcome);
+        counts.filter(|(_, count)| *count > 0).collect()
     }
+}
 
-    /// Counts an event whose call has ended.
-    pub(crate) fn ended(&mut self, ended: Ended) {
-        *self.tally.outcomes.entry(ended.outcome).or_default() += 1;
-        self.tally.attempts += u64::from(ended.attempts);
-        self.metrics.ended(ended.outcome);
-        if let Some(latency) = ended.latency {
-            self.tally.latency.record(latency);
-            self.metrics.call_duration.observe(latency);
+impl Durations {
+    pub(crate) fn record(&mut self, duration: Duration) {
+        match &mut self.many {
+            Some(many) => many.record(duration),
+            None => self.few.push(duration),
+        }
+        if self.few.len() == FEW {
+            self.many = Some(std::mem::take(self).latencies());
         }
     }
 
-    /// What counts the attempts that are under way.
-    pub(crate) fn in_flight(&self) -> Arc<InFlight> {
-        Arc::clone(&self.in_flight)
-    }
-
-    pub(crate) fn finish(mut self) -> Tally {
-        self.tally.peak_in_flight = self.in_flight.peak.load(Ordering::Relaxed);
-        self.tally
+    pub(crate) fn latencies(self) -> Latencies {
+        let mut latencies = self.many.unwrap_or_default();
+        for duration in self.few {
+            latencies.record(duration);
+        }
+        latencies
     }
 }
 
-impl InFlight {
-    pub(crate) fn enter(&self) -> InFlightGuard<'_> {
-        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-        self.peak.fetch_max(now, Ordering::Relaxed);
-        self.metrics.calls_in_flight.inc();
-        InFlightGuard(self)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_and_many_durations_are_all_counted() {
+        for count in [0, 1, FEW as u64 - 1, FEW as u64, FEW as u64 + 1, 1_000] {
+            let mut durations = Durations::default();
+            (1..=count).for_each(|micros| durations.record(Duration::from_micros(micros)));
+            let latencies = durations.latencies();
+            assert_eq!(latencies.count(), count);
+            assert_eq!(
+                latencies.max(),
+                (count > 0).then_some(Duration::from_micros(count))
+            );
+        }
     }
-}
 
-pub(crate) struct InFlightGuard<'a>(&'a InFlight);
-
-impl Drop for InFlightGuard<'_> {
-    fn drop(&mut self) {
-        self.0.now.fetch_sub(1, Ordering::Relaxed);
-        self.0.metrics.calls_in_flight.dec();
+    #[test]
+    fn outcomes_that_did_not_occur_are_absent() {
+        let mut tally = Tally::default();
+        tally.ended(Outcome::Ok, 1, None);
+        tally.ended(Outcome::Timeout, 3, None);
+        assert_eq!(
+            tally.outcomes(),
+            OutcomeCounts::from([(Outcome::Ok, 1), (Outcome::Timeout, 1)])
+        );
+        assert_eq!(tally.attempts, 4);
     }
 }

@@ -3,24 +3,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use crate::call::Event;
 use crate::metrics::{Counted, Metrics};
-
-/// An event whose call may begin as soon as there is a slot.
-#[derive(Debug)]
-pub struct Queued {
-    /// The event.
-    pub event: Event,
-    /// Since when its call may begin.
-    pub since: Instant,
-    /// Its place among the events that may wait in the process; given back when the call begins.
-    pub place: OwnedSemaphorePermit,
-}
 
 /// One window, shared by its keys.
 #[derive(Debug)]

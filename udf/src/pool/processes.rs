@@ -16,6 +16,7 @@ use wire::Outcome;
 
 use super::PoolError;
 use crate::call::Event;
+use crate::strategy::Executor;
 use crate::worker::frame;
 
 /// How much longer than the timeout of an attempt a child may take to say that it timed out.
@@ -77,13 +78,6 @@ impl Processes {
         })
     }
 
-    pub(super) async fn attempt(&self, event: &Event) -> Outcome {
-        let place = self.idle().pop().flatten();
-        let (worker, outcome) = self.attempt_with(place, event).await;
-        self.idle().push(worker);
-        outcome
-    }
-
     async fn attempt_with(&self, worker: Option<Worker>, event: &Event) -> (Option<Worker>, Outcome) {
         let mut worker = match alive(worker) {
             Some(worker) => worker,
@@ -128,6 +122,15 @@ impl Processes {
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Option<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Executor for Processes {
+    async fn attempt(&self, event: &Event) -> Outcome {
+        let place = self.idle().pop().flatten();
+        let (worker, outcome) = self.attempt_with(place, event).await;
+        self.idle().push(worker);
+        outcome
     }
 }
 

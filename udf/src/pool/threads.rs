@@ -6,29 +6,25 @@ use std::sync::Arc;
 use std::thread;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
-use tokio::sync::oneshot;
 use wire::Outcome;
 
 use super::PoolError;
-use crate::call::{Call, Event};
+use crate::backlog::Backlog;
+use crate::call::Call;
+use crate::strategy::Strategy;
 
 /// Enough for an HTTP client's frames; a hundred threads reserve 100 MiB of address space, not of memory.
 const STACK_BYTES: usize = 1024 * 1024;
 
-struct Request {
-    event: Arc<Event>,
-    reply: oneshot::Sender<Outcome>,
-}
-
 /// A pool of threads.
 pub struct Threads {
-    /// Unbounded, as the strategy's slots let in no more requests than there are threads.
-    requests: Sender<Request>,
+    /// Unbounded, as no more are started than there are slots, of which each thread is one.
+    starts: Sender<Arc<Backlog>>,
 }
 
 impl Threads {
     pub(super) fn start(call: Arc<dyn Call>, max_workers: NonZeroUsize) -> Result<Self, PoolError> {
-        let (requests, receiver) = unbounded();
+        let (starts, receiver) = unbounded();
         for number in 1..=max_workers.get() {
             let (receiver, call) = (receiver.clone(), Arc::clone(&call));
             thread::Builder::new()
@@ -41,26 +37,23 @@ impl Threads {
                     source,
                 })?;
         }
-        Ok(Self { requests })
-    }
-
-    pub(super) async fn attempt(&self, event: &Arc<Event>) -> Outcome {
-        let (reply, outcome) = oneshot::channel();
-        let request = Request {
-            event: Arc::clone(event),
-            reply,
-        };
-        if self.requests.send(request).is_err() {
-            return Outcome::WorkerDied;
-        }
-        outcome.await.unwrap_or(Outcome::WorkerDied)
+        Ok(Self { starts })
     }
 }
 
-fn work(requests: &Receiver<Request>, call: &dyn Call) {
-    for Request { event, reply } in requests {
-        let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&event)));
-        // Nobody waits any more where the window was aborted.
-        let _ = reply.send(outcome.unwrap_or(Outcome::Panic));
+impl Strategy for Threads {
+    fn start(&self, backlog: &Arc<Backlog>) {
+        // The threads end only with the pool.
+        let _ = self.starts.send(Arc::clone(backlog));
+    }
+}
+
+fn work(starts: &Receiver<Arc<Backlog>>, call: &dyn Call) {
+    for backlog in starts {
+        while let Some(begun) = backlog.take() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&begun.event)));
+            let latency = begun.since.elapsed();
+            backlog.ended(begun, outcome.unwrap_or(Outcome::Panic), Some(latency));
+        }
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use wire::Outcome;
 
 use super::Executor;
@@ -20,9 +19,8 @@ impl InTask {
     }
 }
 
-#[async_trait]
 impl Executor for InTask {
-    async fn attempt(&self, event: &Arc<Event>) -> Outcome {
+    async fn attempt(&self, event: &Event) -> Outcome {
         tokio::time::timeout(self.timeout, self.call.call(event))
             .await
             .unwrap_or(Outcome::Timeout)

@@ -21,9 +21,14 @@ impl Retry {
         Self { retries }
     }
 
-    /// The pause before another attempt after `attempts` of them; nothing where there shall be none. `random` is
-    /// from 0 to 1: full jitter, as in Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
-    pub(crate) fn pause(self, outcome: Outcome, attempts: u32, random: f64) -> Option<Duration> {
+    /// The pause before another attempt after `attempts` of them; nothing where there shall be none. `random` gives
+    /// 0 to 1: full jitter, as in Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
+    pub(crate) fn pause(
+        self,
+        outcome: Outcome,
+        attempts: u32,
+        random: impl FnOnce() -> f64,
+    ) -> Option<Duration> {
         let may_help = match outcome {
             Outcome::Ok | Outcome::Panic => false,
             Outcome::Timeout
@@ -39,7 +44,7 @@ impl Retry {
         Some(
             (FIRST_PAUSE * 2u32.pow(doublings))
                 .min(LONGEST_PAUSE)
-                .mul_f64(random),
+                .mul_f64(random()),
         )
     }
 }
@@ -51,15 +56,15 @@ mod tests {
     #[test]
     fn pauses_double_up_to_their_limit_and_end_with_the_retries() {
         let retry = Retry::new(3);
-        let pause = |attempts| retry.pause(Outcome::Timeout, attempts, 1.0);
+        let pause = |attempts| retry.pause(Outcome::Timeout, attempts, || 1.0);
         assert_eq!(pause(1), Some(FIRST_PAUSE));
         assert_eq!(pause(3), Some(FIRST_PAUSE * 4));
         assert_eq!(pause(4), None);
-        assert_eq!(retry.pause(Outcome::Ok, 1, 1.0), None);
+        assert_eq!(retry.pause(Outcome::Ok, 1, || 1.0), None);
         assert_eq!(
-            Retry::new(100).pause(Outcome::Refused, 90, 1.0),
+            Retry::new(100).pause(Outcome::Refused, 90, || 1.0),
             Some(LONGEST_PAUSE)
         );
-        assert_eq!(retry.pause(Outcome::Refused, 1, 0.0), Some(Duration::ZERO));
+        assert_eq!(retry.pause(Outcome::Refused, 1, || 0.0), Some(Duration::ZERO));
     }
 }
