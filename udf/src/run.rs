@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use numaflow::reduce;
 use numaflow::shared::ServerExtras;
+use tokio::runtime;
 use vertex::VertexError;
 use vertex::metrics::Process;
 use wire::{Clock, StrategyKind};
@@ -82,8 +83,16 @@ where
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     cli.settings.raise_descriptor_limit(cores)?;
     let call = make_call(&cli.settings).map_err(call_error)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(RunError::Runtime)?;
-    runtime.block_on(serve(&cli, call, cores))
+    let runtime = match cli.settings.runtime_threads(cores).get() {
+        1 => runtime::Builder::new_current_thread().enable_all().build(),
+        threads => runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build(),
+    };
+    runtime
+        .map_err(RunError::Runtime)?
+        .block_on(serve(&cli, call, cores))
 }
 
 async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<(), RunError> {

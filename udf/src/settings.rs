@@ -1,6 +1,6 @@
 //! The UDF's flags and environment, checked and turned into types.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -90,6 +90,10 @@ pub struct Settings {
     /// Move cpu work under async from the runtime's threads to threads of its own
     #[arg(long, env = "CPU_OFFLOAD")]
     pub cpu_offload: bool,
+    /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes some 70,000
+    /// calls a second; for cpu work that is not moved elsewhere as many as there are cores]
+    #[arg(long, env = "RUNTIME_THREADS", allow_hyphen_values = true)]
+    pub runtime_threads: Option<NonZeroU16>,
     /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
     #[arg(
         long,
@@ -157,6 +161,15 @@ impl Settings {
             StrategyKind::Sequential => NonZeroUsize::MIN,
             _ => self.max_workers.unwrap_or_else(default),
         }
+    }
+
+    /// Threads of the runtime: as asked, or one, as what moves from thread to thread costs more than it gains, unless
+    /// the calls are work for all cores.
+    pub fn runtime_threads(&self, cores: NonZeroUsize) -> NonZeroUsize {
+        let in_tasks = matches!(self.strategy(), StrategyKind::Sequential | StrategyKind::Async);
+        let computing = self.workload == Workload::Cpu && in_tasks && !self.cpu_offload;
+        let default = if computing { cores } else { NonZeroUsize::MIN };
+        self.runtime_threads.map_or(default, NonZeroUsize::from)
     }
 
     /// The settings as a record repeats them.
