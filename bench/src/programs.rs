@@ -43,7 +43,7 @@ impl Udf {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
-            Self::Lean => "ours, --http-client hyper",
+            Self::Lean => "ours, --http-client lean",
             Self::Go => "Go SDK",
             Self::Python => "pynumaflow",
             Self::PythonAnew => "pynumaflow, a connection per call",
@@ -109,7 +109,7 @@ impl Programs {
             Udf::Ours => self.ours("udf"),
             Udf::Lean if self.has_http_client => {
                 let mut command = self.ours("udf");
-                command.env("HTTP_CLIENT", "hyper");
+                command.env("HTTP_CLIENT", "lean");
                 command
             }
             Udf::Lean => return None,

@@ -2,7 +2,7 @@
 
 mod cpu;
 mod http;
-mod hyper;
+mod lean;
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use wire::Outcome;
 
 pub use cpu::CpuCall;
 pub use http::{HttpCall, HttpCallError, Target};
-pub use hyper::HyperCall;
+pub use lean::LeanCall;
 
 /// One event of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ mod window;
 mod worker;
 
 pub use backlog::{Backlog, Begun, Order};
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, HyperCall, Target};
+pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, LeanCall, Target};
 pub use metrics::Metrics;
 pub use pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 pub use reducer::AsyncReduce;

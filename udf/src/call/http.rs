@@ -35,11 +35,11 @@ pub enum HttpCallError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The address needs what [`super::HyperCall`] has not.
+    /// The address needs what [`super::LeanCall`] has not.
     #[error(
-        "http_client: hyper speaks http alone, without TLS, user name and password: choose reqwest or another endpoint_url"
+        "http_client: lean speaks http alone, without TLS, user name and password: choose reqwest or another endpoint_url"
     )]
-    NotForHyper,
+    NotForLean,
     /// The client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[source] reqwest::Error),
@@ -186,7 +186,7 @@ fn without_secrets(address: &str) -> String {
 }
 
 /// Whether the body is compressed or the like: nobody asked for it, and nothing bounds what it would become.
-pub(super) fn is_encoded(headers: &HeaderMap) -> bool {
+fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
@@ -212,7 +212,7 @@ fn read_body(answer: reqwest::blocking::Response) -> Outcome {
     }
 }
 
-pub(super) fn judged(status: reqwest::StatusCode) -> Outcome {
+fn judged(status: reqwest::StatusCode) -> Outcome {
     if status.is_success() {
         Outcome::Ok
     } else {

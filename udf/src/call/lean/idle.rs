@@ -1,0 +1,47 @@
+//! Connections that wait for their next request.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::call::http::IDLE_TIMEOUT;
+
+/// Within this time nobody asks the system whether a connection's end has come.
+pub(super) const FRESH: Duration = Duration::from_millis(1);
+
+/// Unused connections; as many as calls were in flight at once.
+pub(super) struct Idle<C> {
+    /// The latest used is taken first, so that those above what is needed grow old.
+    connections: Mutex<Vec<(C, Instant)>>,
+}
+
+impl<C> Default for Idle<C> {
+    fn default() -> Self {
+        Self {
+            connections: Mutex::default(),
+        }
+    }
+}
+
+impl<C> Idle<C> {
+    /// An unused connection, which its peer may have closed, and for how long it was unused.
+    pub(super) fn take(&self) -> Option<(C, Duration)> {
+        let mut connections = self.lock();
+        let (connection, since) = connections.pop()?;
+        let unused = since.elapsed();
+        if unused > IDLE_TIMEOUT {
+            // Those below have waited even longer.
+            connections.clear();
+            return None;
+        }
+        Some((connection, unused))
+    }
+
+    /// Keeps a connection whose answer has been read.
+    pub(super) fn put_back(&self, connection: C) {
+        self.lock().push((connection, Instant::now()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
