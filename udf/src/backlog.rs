@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use wire::Outcome;
 
-use crate::call::Event;
+use crate::call::{Event, EventId};
 use crate::metrics::Metrics;
 use crate::strategy::{Retry, Strategy};
 
@@ -54,6 +54,22 @@ pub struct Begun {
     calls: Arc<KeyCalls>,
     /// Attempts before this one.
     attempts: u32,
+}
+
+/// An event that a caller has taken, and whose call has not begun.
+pub struct Ahead {
+    calls: Arc<KeyCalls>,
+    next: Next,
+}
+
+impl Ahead {
+    /// Its keys, who it is, and its payload.
+    pub fn event(&self) -> (&[String], EventId, &[u8]) {
+        match &self.next {
+            Next::First(waiting) => (self.calls.keys(), waiting.id, &waiting.payload),
+            Next::Again(event, _) => (&event.keys, event.id, &event.payload),
+        }
+    }
 }
 
 impl Backlog {
@@ -111,40 +127,60 @@ impl Backlog {
 
     /// The next event, whose attempt begins with that. Where none waits there is nothing, and the slot is free again.
     pub fn take(&self) -> Option<Begun> {
+        let next = {
+            let mut state = self.state();
+            let next = state.next(self.order);
+            state.free += usize::from(next.is_none());
+            next
+        };
+        Some(self.begin(next?, Instant::now()))
+    }
+
+    /// Another event for a caller whose slot has one in flight, to begin when that has ended. Nothing where another
+    /// slot is free, whose caller would begin at once.
+    pub fn take_ahead(&self) -> Option<Ahead> {
         let mut state = self.state();
-        loop {
-            let Some(calls) = state.turns.pop_front() else {
-                state.free += 1;
-                return None;
-            };
-            let mut of_key = calls.lock();
-            of_key.has_turn = false;
-            let next = of_key.begin(self.order);
-            state.give_turn(&calls, &mut of_key, self.order);
-            // Where there is none, its window was abandoned.
-            let Some(next) = next else { continue };
-            drop(state);
-            let since = Instant::now();
-            let (event, attempts) = match next {
-                Next::First(waiting) => {
-                    let waited = of_key.waited(&waiting, calls.ns(since));
-                    drop(of_key);
-                    self.metrics.slot_wait.observe(waited);
-                    calls.places.add_permits(1);
-                    (calls.event(waiting), 0)
-                }
-                Next::Again(event, attempts) => {
-                    drop(of_key);
-                    (event, attempts)
-                }
-            };
-            self.metrics.calls_in_flight.inc();
-            return Some(Begun {
-                event,
-                since,
-                calls,
-                attempts,
-            });
+        if state.free > 0 {
+            return None;
+        }
+        state.next(self.order)
+    }
+
+    /// An attempt begins, in the slot of the one before it.
+    pub fn begin(&self, ahead: Ahead, since: Instant) -> Begun {
+        let Ahead { calls, next } = ahead;
+        let mut of_key = calls.lock();
+        of_key.begins();
+        let (event, attempts) = match next {
+            Next::First(waiting) => {
+                let waited = of_key.waited(&waiting, calls.ns(since));
+                drop(of_key);
+                self.metrics.slot_wait.observe(waited);
+                calls.places.add_permits(1);
+                (calls.event(waiting), 0)
+            }
+            Next::Again(event, attempts) => {
+                drop(of_key);
+                (event, attempts)
+            }
+        };
+        self.metrics.calls_in_flight.inc();
+        Begun {
+            event,
+            since,
+            calls,
+            attempts,
+        }
+    }
+
+    /// Gives back an event whose call will not begin here.
+    pub fn put_back(self: &Arc<Self>, ahead: Ahead) {
+        let Ahead { calls, next } = ahead;
+        let has_place = matches!(next, Next::First(_));
+        let mut waits = true;
+        self.change(&calls, |of_key| waits = of_key.put_back(next));
+        if has_place && !waits {
+            calls.places.add_permits(1);
         }
     }
 
@@ -189,6 +225,22 @@ impl Backlog {
 }
 
 impl State {
+    /// The next event, by turns.
+    fn next(&mut self, order: Order) -> Option<Ahead> {
+        loop {
+            let calls = self.turns.pop_front()?;
+            let mut of_key = calls.lock();
+            of_key.has_turn = false;
+            let next = of_key.take(order);
+            self.give_turn(&calls, &mut of_key, order);
+            drop(of_key);
+            // Where there is none, its window was abandoned.
+            if let Some(next) = next {
+                return Some(Ahead { calls, next });
+            }
+        }
+    }
+
     fn give_turn(&mut self, calls: &Arc<KeyCalls>, of_key: &mut OfKey, order: Order) {
         if !of_key.has_turn && of_key.may_begin(order) > 0 {
             of_key.has_turn = true;

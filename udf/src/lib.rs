@@ -17,11 +17,11 @@ mod tally;
 mod window;
 mod worker;
 
-pub use backlog::{Backlog, Begun, Order};
+pub use backlog::{Ahead, Backlog, Begun, Order};
 pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, LeanCall, Target};
 pub use metrics::Metrics;
 pub use pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run, run_dyn};
 pub use settings::{Cli, Command, HttpClient, ResultFormat, Settings, SettingsError};
-pub use strategy::{Executor, Strategy, StrategySpec, build};
+pub use strategy::{Strategy, StrategySpec, build};

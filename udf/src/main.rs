@@ -18,12 +18,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn work_of(settings: &Settings) -> Result<Arc<dyn Call>, HttpCallError> {
+/// Why there is nothing that does the work.
+#[derive(Debug, thiserror::Error)]
+enum WorkError {
+    #[error(transparent)]
+    Http(#[from] HttpCallError),
+    #[error("cpu_offload: cannot start a thread for each core: {0}")]
+    Threads(#[source] std::io::Error),
+}
+
+fn work_of(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
     if settings.workload == Workload::Cpu {
         let cores = std::thread::available_parallelism()
             .ok()
             .filter(|_| settings.cpu_offload);
-        return Ok(Arc::new(CpuCall::new(settings.io_delay.clone(), cores)));
+        let call = CpuCall::new(settings.io_delay.clone(), cores).map_err(WorkError::Threads)?;
+        return Ok(Arc::new(call));
     }
     let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
     Ok(match settings.http_client {

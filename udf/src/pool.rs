@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::backlog::Backlog;
 use crate::call::Call;
-use crate::strategy::{Strategy, Tasks};
+use crate::strategy::Strategy;
 
 use processes::Processes;
 pub use processes::WorkerCommand;
@@ -70,7 +70,7 @@ impl ExecutorPool {
         Ok(Self(match kind {
             PoolKind::Threads(call) => Box::new(Threads::start(call, max_workers)?),
             PoolKind::Processes { worker, timeout } => {
-                Box::new(Tasks::new(Processes::start(worker, timeout, max_workers)?))
+                Box::new(Processes::start(worker, timeout, max_workers)?)
             }
         }))
     }

@@ -1,6 +1,5 @@
 //! Who makes the calls: one file for each way, one line in [`build`].
 
-mod in_task;
 mod retry;
 mod tasks;
 
@@ -8,28 +7,21 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use wire::{Outcome, StrategyKind};
+use wire::StrategyKind;
 
 use crate::backlog::{Backlog, Order};
-use crate::call::{Call, Event};
+use crate::call::Call;
 use crate::metrics::Metrics;
 use crate::pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 
-use in_task::InTask;
 pub(crate) use retry::Retry;
-pub(crate) use tasks::Tasks;
+use tasks::Tasks;
 
 /// Who makes the calls of a process.
 pub trait Strategy: Send + Sync + 'static {
     /// An event may begin and a slot is free: has somebody take events from the backlog until there are none. Called
     /// within a tokio runtime, and may not wait.
     fn start(&self, backlog: &Arc<Backlog>);
-}
-
-/// Where one attempt of a call runs that a task waits for.
-pub trait Executor: Send + Sync + 'static {
-    /// Makes one attempt.
-    fn attempt(&self, event: &Event) -> impl Future<Output = Outcome> + Send;
 }
 
 /// What a strategy is built from.
@@ -55,7 +47,7 @@ pub struct StrategySpec {
 /// # Errors
 /// Where a pool cannot be started.
 pub fn build(spec: StrategySpec) -> Result<Arc<Backlog>, PoolError> {
-    let in_tasks = || Tasks::new(InTask::new(Arc::clone(&spec.call), spec.timeout));
+    let in_tasks = || Tasks::new(Arc::clone(&spec.call), spec.timeout);
     let at_once = Order::AtOnce(spec.max_workers);
     let pool = |kind| ExecutorPool::new(kind, spec.max_workers);
     let (strategy, order): (Box<dyn Strategy>, _) = match spec.kind {

@@ -5,6 +5,7 @@ pub(crate) mod frame;
 
 use std::io::{self, BufReader, ErrorKind, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
 
 use wire::Outcome;
 
@@ -21,8 +22,10 @@ pub(crate) fn work(call: &dyn Call) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let event = frame::decode_event(&bytes)?;
+        let since = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&event))).unwrap_or(Outcome::Panic);
-        stdout.write_all(&frame::with_length(outcome.name().as_bytes())?)?;
+        // At once: nobody knows how long the next call will take.
+        stdout.write_all(&frame::encode_outcome(outcome, since.elapsed()))?;
         stdout.flush()?;
     }
 }

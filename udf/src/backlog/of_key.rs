@@ -46,7 +46,7 @@ pub(super) struct OfKey {
     again: VecDeque<(Event, u32)>,
     /// Whether it stands in line for a slot.
     pub(super) has_turn: bool,
-    /// Events whose call is in flight or pauses.
+    /// Events that somebody has taken and that have not ended: their call is in flight, pauses, or begins soon.
     begun: u64,
     in_flight: u64,
     input_ended: bool,
@@ -80,6 +80,10 @@ impl KeyCalls {
 
     pub(super) fn now(&self) -> u64 {
         self.ns(Instant::now())
+    }
+
+    pub(super) fn keys(&self) -> &[String] {
+        &self.keys
     }
 
     pub(super) fn event(&self, waiting: Waiting) -> Event {
@@ -156,8 +160,8 @@ impl OfKey {
         }
     }
 
-    /// The next event, its call having begun.
-    pub(super) fn begin(&mut self, order: Order) -> Option<Next> {
+    /// The next event, for somebody who will make its call.
+    pub(super) fn take(&mut self, order: Order) -> Option<Next> {
         if self.may_begin(order) == 0 {
             return None;
         }
@@ -165,9 +169,24 @@ impl OfKey {
         let again = again.map(|(event, attempts)| Next::Again(event, attempts));
         let next = again.or_else(|| self.waiting.pop_front().map(Next::First))?;
         self.begun += 1;
+        Some(next)
+    }
+
+    /// Takes back what was taken last; whether it waits again. It does not where the window was abandoned meanwhile.
+    pub(super) fn put_back(&mut self, next: Next) -> bool {
+        self.begun -= 1;
+        match next {
+            _ if self.open_ns.is_none() => return false,
+            Next::First(waiting) => self.waiting.push_front(waiting),
+            Next::Again(event, attempts) => self.again.push_front((event, attempts)),
+        }
+        true
+    }
+
+    /// The call of an event that was taken begins.
+    pub(super) fn begins(&mut self) {
         self.in_flight += 1;
         self.tally.peak_in_flight = self.tally.peak_in_flight.max(self.in_flight);
-        Some(next)
     }
 
     /// Counts how long an event has waited for its first slot.

@@ -1,12 +1,14 @@
 //! The workload `cpu`: a chosen processor time of real work for every event.
 
+use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crossbeam_channel::{Sender, unbounded};
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 use wire::{Delay, Outcome};
 
 use super::{Call, Event};
@@ -18,18 +20,22 @@ const ROUNDS_PER_LOOK: u32 = 2_000;
 #[derive(Debug)]
 pub struct CpuCall {
     time: Delay,
-    /// With a value, the asynchronous form moves its work to threads that may block, as many at once as there are
-    /// processors; without, it occupies a thread of the runtime, as a naive UDF does.
-    offload: Option<Arc<Semaphore>>,
+    /// With a value, the asynchronous form moves its work to threads that may compute; without, it occupies a thread
+    /// of the runtime, as a naive UDF does.
+    offload: Option<Sender<Burn>>,
 }
+
+/// Time to burn, and who waits for that.
+type Burn = (Duration, oneshot::Sender<()>);
 
 impl CpuCall {
     /// Burns `time` of processor time per event; `offload` is the number of cores to use off the runtime's threads.
-    pub fn new(time: Delay, offload: Option<NonZeroUsize>) -> Self {
-        Self {
-            time,
-            offload: offload.map(|cores| Arc::new(Semaphore::new(cores.get()))),
-        }
+    ///
+    /// # Errors
+    /// Where a thread cannot be started.
+    pub fn new(time: Delay, offload: Option<NonZeroUsize>) -> io::Result<Self> {
+        let offload = offload.map(threads).transpose()?;
+        Ok(Self { time, offload })
     }
 
     fn sample(&self) -> Duration {
@@ -37,18 +43,39 @@ impl CpuCall {
     }
 }
 
+/// A thread for each core; they end with the sender. What is sent waits there, so that a core need not wait for the
+/// runtime, which wants one too. Unbounded, as there are no more calls in flight than `max_workers`.
+fn threads(cores: NonZeroUsize) -> io::Result<Sender<Burn>> {
+    let (sender, receiver) = unbounded::<Burn>();
+    for core in 1..=cores.get() {
+        let receiver = receiver.clone();
+        thread::Builder::new()
+            .name(format!("core-{core}"))
+            .spawn(move || {
+                for (time, done) in receiver {
+                    // Nobody waits any more where the attempt's timeout is over.
+                    if !done.is_closed() {
+                        burn(time);
+                        let _ = done.send(());
+                    }
+                }
+            })?;
+    }
+    Ok(sender)
+}
+
 #[async_trait]
 impl Call for CpuCall {
     async fn call(&self, _event: &Event) -> Outcome {
         let time = self.sample();
-        let Some(cores) = &self.offload else {
+        let Some(offload) = &self.offload else {
             burn(time);
             return Outcome::Ok;
         };
-        let Ok(_core) = Arc::clone(cores).acquire_owned().await else {
-            unreachable!("the semaphore is never closed")
-        };
-        match tokio::task::spawn_blocking(move || burn(time)).await {
+        let (done, ended) = oneshot::channel();
+        // The threads live as long as this sender.
+        let _ = offload.send((time, done));
+        match ended.await {
             Ok(()) => Outcome::Ok,
             Err(_) => Outcome::Panic,
         }

@@ -1,23 +1,23 @@
 //! Child processes that call a blocking function, each with frames on its standard input and output. A child that
-//! dies fails only the call it was working on and is replaced.
+//! dies fails only the call it was working on and is replaced. Where calls are so short that handing them over would
+//! take as long, a child is given some ahead.
 
-use std::ffi::OsString;
-use std::io;
+mod child;
+
+use std::collections::VecDeque;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
-use std::process::Stdio;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::BufReader;
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::Outcome;
 
 use super::PoolError;
-use crate::call::Event;
-use crate::strategy::Executor;
-use crate::worker::frame;
+use crate::backlog::{Ahead, Backlog, Begun};
+use crate::strategy::Strategy;
+
+use child::Worker;
+pub use child::WorkerCommand;
 
 /// How much longer than the timeout of an attempt a child may take to say that it timed out.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
@@ -28,23 +28,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// Longest pause before a child is replaced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// How to start a worker process.
-#[derive(Debug, Clone)]
-pub struct WorkerCommand {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments.
-    pub args: Vec<OsString>,
-}
-
-struct Worker {
-    child: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
 /// A pool of child processes.
-pub struct Processes {
+pub struct Processes(Arc<Pool>);
+
+struct Pool {
     command: WorkerCommand,
     timeout: Duration,
     /// A place for each worker that nobody uses; the strategy's slots let in no more calls than there are places.
@@ -54,6 +41,7 @@ pub struct Processes {
 }
 
 impl Processes {
+    /// Starts all children; needs a tokio runtime.
     pub(super) fn start(
         command: WorkerCommand,
         timeout: Duration,
@@ -70,43 +58,97 @@ impl Processes {
                     })
             })
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
+        Ok(Self(Arc::new(Pool {
             command,
             timeout,
             idle: Mutex::new(idle),
             deaths_in_succession: AtomicU32::new(0),
-        })
+        })))
     }
+}
 
-    async fn attempt_with(&self, worker: Option<Worker>, event: &Event) -> (Option<Worker>, Outcome) {
-        let mut worker = match alive(worker) {
-            Some(worker) => worker,
-            None => match self.replace().await {
-                Some(worker) => worker,
-                None => return (None, Outcome::WorkerDied),
-            },
-        };
-        match tokio::time::timeout(self.timeout + ANSWER_GRACE, worker.answer(event)).await {
-            Ok(Ok(outcome)) => {
-                self.deaths_in_succession.store(0, Ordering::Relaxed);
-                (Some(worker), outcome)
+impl Strategy for Processes {
+    fn start(&self, backlog: &Arc<Backlog>) {
+        tokio::spawn(work(Arc::clone(&self.0), Arc::clone(backlog)));
+    }
+}
+
+async fn work(pool: Arc<Pool>, backlog: Arc<Backlog>) {
+    while let Some(begun) = backlog.take() {
+        let worker = pool.idle().pop().flatten();
+        let worker = pool.run(worker, begun, &backlog).await;
+        pool.idle().push(worker);
+    }
+}
+
+impl Pool {
+    /// Has a child make a call, and then those that it is given ahead meanwhile. Gives what is left of the child.
+    async fn run(&self, mut worker: Option<Worker>, begun: Begun, backlog: &Arc<Backlog>) -> Option<Worker> {
+        let mut ahead = VecDeque::new();
+        let mut next = Some(begun);
+        while let Some(begun) = next {
+            worker = self.alive(worker).await;
+            match &worker {
+                // By halves, so that there is one write for some calls.
+                Some(worker) if ahead.len() <= worker.most_ahead() / 2 => {
+                    let room = worker.most_ahead() - ahead.len();
+                    ahead.extend(std::iter::from_fn(|| backlog.take_ahead()).take(room));
+                }
+                Some(_) => {}
+                // Whoever has a child shall make them.
+                None => ahead.drain(..).rev().for_each(|ahead| backlog.put_back(ahead)),
             }
-            Ok(Err(error)) => {
-                tracing::warn!("a worker process died during a call: {error}");
-                self.deaths_in_succession.fetch_add(1, Ordering::Relaxed);
-                (None, Outcome::WorkerDied)
-            }
-            Err(_) => {
-                tracing::warn!(
-                    "a worker process gave no answer for {:?}: replacing it",
-                    self.timeout
-                );
-                (None, Outcome::Timeout)
-            }
+            let (outcome, latency) = self.attempt(&mut worker, &begun, &ahead).await;
+            let free = begun.since + latency;
+            backlog.ended(begun, outcome, Some(latency));
+            next = ahead.pop_front().map(|ahead| backlog.begin(ahead, free));
         }
+        worker
     }
 
-    async fn replace(&self) -> Option<Worker> {
+    /// Makes an attempt; leaves no child where it died.
+    async fn attempt(
+        &self,
+        place: &mut Option<Worker>,
+        begun: &Begun,
+        ahead: &VecDeque<Ahead>,
+    ) -> (Outcome, Duration) {
+        let failed = match place {
+            None => Outcome::WorkerDied,
+            Some(worker) => {
+                let answer = worker.answer(&begun.event, ahead);
+                match tokio::time::timeout(self.timeout + ANSWER_GRACE, answer).await {
+                    Ok(Ok(answer)) => {
+                        self.deaths_in_succession.store(0, Ordering::Relaxed);
+                        return answer;
+                    }
+                    Ok(Err(error)) => {
+                        tracing::warn!("a worker process died during a call: {error}");
+                        self.deaths_in_succession.fetch_add(1, Ordering::Relaxed);
+                        Outcome::WorkerDied
+                    }
+                    Err(_) => {
+                        tracing::warn!(
+                            "a worker process gave no answer for {:?}: replacing it",
+                            self.timeout
+                        );
+                        Outcome::Timeout
+                    }
+                }
+            }
+        };
+        *place = None;
+        (failed, begun.since.elapsed())
+    }
+
+    /// The child, or another in its place. One that died while nobody used it is replaced before a call: that would
+    /// not be the call's fault.
+    async fn alive(&self, worker: Option<Worker>) -> Option<Worker> {
+        if let Some(mut worker) = worker
+            && worker.is_alive()
+        {
+            return Some(worker);
+        }
         let deaths = self.deaths_in_succession.load(Ordering::Relaxed);
         if deaths > 1 {
             let pause = (FIRST_PAUSE * 2u32.pow(deaths.min(10))).min(LONGEST_PAUSE);
@@ -120,42 +162,7 @@ impl Processes {
             .ok()
     }
 
-    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Option<Worker>>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Option<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Executor for Processes {
-    async fn attempt(&self, event: &Event) -> Outcome {
-        let place = self.idle().pop().flatten();
-        let (worker, outcome) = self.attempt_with(place, event).await;
-        self.idle().push(worker);
-        outcome
-    }
-}
-
-/// Not a worker that died while nobody used it: the next call would not be its fault.
-fn alive(worker: Option<Worker>) -> Option<Worker> {
-    worker.and_then(|mut worker| matches!(worker.child.try_wait(), Ok(None)).then_some(worker))
-}
-
-impl Worker {
-    fn start(command: &WorkerCommand) -> io::Result<Self> {
-        let mut child = Command::new(&command.program)
-            .args(&command.args)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let missing = || io::Error::other("the child has no pipe");
-        let stdin = child.stdin.take().ok_or_else(missing)?;
-        let stdout = BufReader::new(child.stdout.take().ok_or_else(missing)?);
-        Ok(Self { child, stdin, stdout })
-    }
-
-    async fn answer(&mut self, event: &Event) -> io::Result<Outcome> {
-        frame::write(&mut self.stdin, &frame::encode_event(event)?).await?;
-        let answer = frame::read(&mut self.stdout).await?;
-        frame::decode_outcome(&answer)
     }
 }

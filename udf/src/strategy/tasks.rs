@@ -1,45 +1,51 @@
-//! Tasks that make calls, each one after another until nothing waits; where an attempt runs is the executor's.
+//! Tasks that make calls, each one after another until nothing waits, on the runtime's threads.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use wire::Outcome;
 
-use super::{Executor, Strategy};
+use super::Strategy;
 use crate::backlog::Backlog;
+use crate::call::Call;
 
-pub(crate) struct Tasks<E> {
-    executor: Arc<E>,
+pub(super) struct Tasks {
+    call: Arc<dyn Call>,
+    timeout: Duration,
 }
 
-impl<E: Executor> Tasks<E> {
-    pub(crate) fn new(executor: E) -> Self {
-        Self {
-            executor: Arc::new(executor),
-        }
+impl Tasks {
+    /// Calls whose attempts last at most `timeout`.
+    pub(super) fn new(call: Arc<dyn Call>, timeout: Duration) -> Self {
+        Self { call, timeout }
     }
 }
 
-impl<E: Executor> Strategy for Tasks<E> {
+impl Strategy for Tasks {
     fn start(&self, backlog: &Arc<Backlog>) {
-        tokio::spawn(work(Arc::clone(&self.executor), Arc::clone(backlog)));
+        tokio::spawn(work(Arc::clone(&self.call), self.timeout, Arc::clone(backlog)));
     }
 }
 
-async fn work<E: Executor>(executor: Arc<E>, backlog: Arc<Backlog>) {
+async fn work(call: Arc<dyn Call>, timeout: Duration, backlog: Arc<Backlog>) {
     while let Some(begun) = backlog.take() {
-        let attempt = AssertUnwindSafe(executor.attempt(&begun.event)).catch_unwind();
-        let (outcome, waited) = noting_waits(attempt).await;
+        let attempt = AssertUnwindSafe(call.call(&begun.event)).catch_unwind();
+        let (outcome, waited) = noting_waits(tokio::time::timeout(timeout, attempt)).await;
         match outcome {
-            Ok(outcome) => {
+            Ok(Ok(outcome)) => {
                 let latency = begun.since.elapsed();
                 backlog.ended(begun, outcome, Some(latency));
             }
-            // That call's failure and nobody else's; the panic has told its own reason.
             Err(_) => {
+                let latency = begun.since.elapsed();
+                backlog.ended(begun, Outcome::Timeout, Some(latency));
+            }
+            // That call's failure and nobody else's; the panic has told its own reason.
+            Ok(Err(_)) => {
                 tracing::error!("a call panicked");
                 backlog.ended(begun, Outcome::Panic, None);
             }

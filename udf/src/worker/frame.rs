@@ -2,8 +2,9 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::Outcome;
 
 use crate::call::{Event, EventId};
@@ -15,29 +16,36 @@ fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
 }
 
-/// The frame of a content.
-pub(crate) fn with_length(content: &[u8]) -> io::Result<Vec<u8>> {
-    let length = u32::try_from(content.len())
+/// Adds an event as a whole frame: generator and index (u64), the length of the keys' JSON (u32), the keys, the payload.
+pub(crate) fn encode_event(
+    frames: &mut Vec<u8>,
+    keys: &[String],
+    id: EventId,
+    payload: &[u8],
+) -> io::Result<()> {
+    let keys = serde_json::to_vec(keys)?;
+    let length = u32::try_from(20 + keys.len() + payload.len())
         .ok()
         .filter(|length| *length <= MAX_FRAME_BYTES);
-    let length = length.ok_or_else(|| invalid(format!("a frame of {} bytes is too long", content.len())))?;
-    let mut frame = Vec::with_capacity(content.len() + 4);
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(content);
-    Ok(frame)
+    let length = length.ok_or_else(|| invalid("an event is too long for a frame"))?;
+    frames.extend_from_slice(&length.to_le_bytes());
+    frames.extend_from_slice(&id.generator.to_le_bytes());
+    frames.extend_from_slice(&id.index.to_le_bytes());
+    // Shorter than the whole, whose length fits.
+    frames.extend_from_slice(&(keys.len() as u32).to_le_bytes());
+    frames.extend_from_slice(&keys);
+    frames.extend_from_slice(payload);
+    Ok(())
 }
 
-/// An event as a whole frame: generator and index (u64), the length of the keys' JSON (u32), the keys, the payload.
-pub(crate) fn encode_event(event: &Event) -> io::Result<Vec<u8>> {
-    let keys = serde_json::to_vec(&event.keys[..])?;
-    let mut content = Vec::with_capacity(20 + keys.len() + event.payload.len());
-    content.extend_from_slice(&event.id.generator.to_le_bytes());
-    content.extend_from_slice(&event.id.index.to_le_bytes());
-    let keys_length = u32::try_from(keys.len()).map_err(|_| invalid("keys are too long"))?;
-    content.extend_from_slice(&keys_length.to_le_bytes());
-    content.extend_from_slice(&keys);
-    content.extend_from_slice(&event.payload);
-    with_length(&content)
+/// What came of a call as a whole frame: its time in nanoseconds (u64), the outcome's name.
+pub(crate) fn encode_outcome(outcome: Outcome, took: Duration) -> Vec<u8> {
+    let name = outcome.name().as_bytes();
+    let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+    let mut frame = (8 + name.len() as u32).to_le_bytes().to_vec();
+    frame.extend_from_slice(&took_ns.to_le_bytes());
+    frame.extend_from_slice(name);
+    frame
 }
 
 /// Reads the content of an event's frame.
@@ -59,17 +67,15 @@ pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
     })
 }
 
-/// Reads the content of an outcome's frame: its name.
-pub(crate) fn decode_outcome(content: &[u8]) -> io::Result<Outcome> {
-    let name = std::str::from_utf8(content).map_err(|_| invalid("an outcome is not text"))?;
-    name.parse()
-        .map_err(|_| invalid(format!("`{name}` is not an outcome")))
-}
-
-/// Writes a whole frame.
-pub(crate) async fn write<W: AsyncWrite + Unpin>(writer: &mut W, frame: &[u8]) -> io::Result<()> {
-    writer.write_all(frame).await?;
-    writer.flush().await
+/// Reads the content of an outcome's frame.
+pub(crate) fn decode_outcome(content: &[u8]) -> io::Result<(Outcome, Duration)> {
+    let short = || invalid("a frame is too short for an outcome");
+    let (took_ns, name) = content.split_first_chunk::<8>().ok_or_else(short)?;
+    let name = std::str::from_utf8(name).map_err(|_| invalid("an outcome is not text"))?;
+    let outcome = name
+        .parse()
+        .map_err(|_| invalid(format!("`{name}` is not an outcome")))?;
+    Ok((outcome, Duration::from_nanos(u64::from_le_bytes(*took_ns))))
 }
 
 /// Reads the content of the next frame.
@@ -112,9 +118,23 @@ mod tests {
             index: u64,
         ) {
             let event = Event { keys: Arc::from(keys), payload, id: EventId { generator, index } };
-            let frame = encode_event(&event).unwrap();
+            let mut frames = Vec::new();
+            for _ in 0..2 {
+                encode_event(&mut frames, &event.keys, event.id, &event.payload).unwrap();
+            }
+            let mut frames = frames.as_slice();
+            for _ in 0..2 {
+                prop_assert_eq!(&decode_event(&read_blocking(&mut frames).unwrap()).unwrap(), &event);
+            }
+            prop_assert!(frames.is_empty());
+        }
+
+        #[test]
+        fn outcomes_survive_their_frames(which in 0..Outcome::ALL.len(), took_ns: u64) {
+            let (outcome, took) = (Outcome::ALL[which], Duration::from_nanos(took_ns));
+            let frame = encode_outcome(outcome, took);
             let content = read_blocking(&mut frame.as_slice()).unwrap();
-            prop_assert_eq!(decode_event(&content).unwrap(), event);
+            prop_assert_eq!(decode_outcome(&content).unwrap(), (outcome, took));
         }
 
         #[test]
