@@ -15,7 +15,7 @@ use vertex::Pace;
 
 /// How much earlier than due a task is woken: about what it takes from the system's timer to the task where both
 /// processors are busy.
-const LEAD: Duration = Duration::from_micros(40);
+const LEAD: Duration = Duration::from_micros(70);
 
 /// The task that wakes; dropping it ends the task. Sleeps that are left over are never woken.
 #[derive(Debug)]
