@@ -33,6 +33,44 @@ pub fn own() -> Result<Cpu, BenchError> {
     })
 }
 
+/// What the machine's processors have done so far, in ticks.
+#[derive(Debug, Clone, Copy)]
+pub struct Machine {
+    worked: u64,
+    stolen: u64,
+}
+
+/// By `/proc/stat` (proc(5)): nothing where there is none.
+pub fn machine() -> Option<Machine> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    machine_of(text.lines().next()?)
+}
+
+fn machine_of(line: &str) -> Option<Machine> {
+    let ticks: Vec<u64> = line
+        .strip_prefix("cpu ")?
+        .split_whitespace()
+        .map_while(|field| field.parse().ok())
+        .collect();
+    let [user, nice, system, _idle, _wait, interrupts, soft, stolen, ..] = ticks[..] else {
+        return None;
+    };
+    Some(Machine {
+        worked: user + nice + system + interrupts + soft,
+        stolen,
+    })
+}
+
+impl Machine {
+    /// Of the time that processors were wanted since `before`, the share that another machine had on the same
+    /// hardware.
+    pub fn stolen_since(self, before: Self) -> f64 {
+        let stolen = self.stolen.saturating_sub(before.stolen) as f64;
+        let worked = self.worked.saturating_sub(before.worked) as f64;
+        stolen / (stolen + worked).max(1.0)
+    }
+}
+
 impl Cpu {
     /// The processor time since `before`, with the memory of now.
     pub fn since(self, before: Self) -> Self {
@@ -40,5 +78,19 @@ impl Cpu {
             time: self.time.saturating_sub(before.time),
             ..self
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_stolen_is_a_share_of_what_was_wanted() {
+        let before = machine_of("cpu  100 0 50 900 3 0 10 5 0 0").unwrap();
+        let after = machine_of("cpu  150 10 60 990 3 5 15 25 0 0").unwrap();
+        assert_eq!(after.stolen_since(before), 20.0 / 100.0);
+        assert_eq!(before.stolen_since(before), 0.0);
+        assert!(machine_of("cpu0 1 2 3").is_none());
     }
 }

@@ -63,6 +63,9 @@ pub struct Line {
     pub verdict: Verdict,
     /// What must be known besides.
     pub note: Option<String>,
+    /// Of the processors' time that was wanted while the row was measured, the share that others on the same hardware
+    /// had; nothing where the system does not tell.
+    pub stolen: Option<f64>,
 }
 
 impl Line {
@@ -118,6 +121,7 @@ impl Line {
             beside,
             ratio,
             note: None,
+            stolen: None,
         }
     }
 }

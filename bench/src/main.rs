@@ -127,13 +127,16 @@ async fn measure(args: Args) -> Result<(), BenchError> {
     };
     for row in rows {
         eprintln!("bench: {} …", row.name());
-        match row.run(&bench).await {
-            Ok(lines) => table.lines.extend(lines),
-            Err(error) => {
-                eprintln!("bench: {}: {error}", row.name());
-                table.lines.push(Line::failed(&row.name(), error.to_string()));
-            }
-        }
+        let before = cost::machine();
+        let mut lines = row.run(&bench).await.unwrap_or_else(|error| {
+            eprintln!("bench: {}: {error}", row.name());
+            vec![Line::failed(&row.name(), error.to_string())]
+        });
+        let stolen = cost::machine()
+            .zip(before)
+            .map(|(now, before)| now.stolen_since(before));
+        lines.iter_mut().for_each(|line| line.stolen = stolen);
+        table.lines.extend(lines);
     }
     print!("{}", table.markdown());
     if !args.print_only {

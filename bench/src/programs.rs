@@ -6,6 +6,7 @@ use tokio::process::Command;
 
 use crate::child::command;
 use crate::error::BenchError;
+use crate::line::Goal;
 
 /// Where `peers/set-up` puts what it gets.
 pub const CACHE: &str = ".cache/bench";
@@ -18,7 +19,6 @@ const PYTHON_UDF: &str = "bench/peers/python/udf.py";
 pub struct Programs {
     own: PathBuf,
     folder: PathBuf,
-    has_http_client: bool,
 }
 
 /// A reduce UDF.
@@ -52,6 +52,16 @@ impl Udf {
     }
 }
 
+impl Udf {
+    /// The goals are those of the leanest client we have; the other stands beside it to be seen.
+    pub fn goal(self, goal: Goal) -> Goal {
+        match self {
+            Self::Lean => goal,
+            _ => Goal::Seen,
+        }
+    }
+}
+
 impl Programs {
     /// Looks for our programs beside this one.
     ///
@@ -70,17 +80,7 @@ impl Programs {
                 return Err(BenchError::Missing(path));
             }
         }
-        let help = std::process::Command::new(folder.join("udf"))
-            .arg("--help")
-            .output();
-        let help = help.map_or(String::new(), |help| {
-            String::from_utf8_lossy(&help.stdout).into_owned()
-        });
-        Ok(Self {
-            own,
-            folder,
-            has_http_client: help.contains("--http-client"),
-        })
+        Ok(Self { own, folder })
     }
 
     /// The path of one of our programs.
@@ -107,12 +107,11 @@ impl Programs {
         let cached = |name: &str| Some(Path::new(CACHE).join(name)).filter(|path| path.exists());
         Some(match udf {
             Udf::Ours => self.ours("udf"),
-            Udf::Lean if self.has_http_client => {
+            Udf::Lean => {
                 let mut command = self.ours("udf");
                 command.env("HTTP_CLIENT", "lean");
                 command
             }
-            Udf::Lean => return None,
             Udf::Go => command(&cached("go-udf")?),
             Udf::Python | Udf::PythonAnew => {
                 let mut command = command(&cached("python/bin/python")?);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use dataplane::VertexSockets;
 use hyper_util::rt::TokioIo;
+use numaflow::proto::reduce::reduce_client::ReduceClient;
 use numaflow::proto::source::source_client::SourceClient;
 use numaflow::proto::source::{
     AckRequest, AckResponse, Handshake, Offset, ReadRequest, ReadResponse, ack_request, read_request,
@@ -21,6 +22,9 @@ use crate::pipeline::READ_TIMEOUT;
 
 /// Messages of a read.
 const READ: u64 = 500;
+
+/// Between two questions to a UDF's server.
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(10);
 
 /// Read before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -172,6 +176,23 @@ impl Calls {
             .map_err(|status| status.to_string())?
             .ok_or("the source ended the ack call")?;
         Ok(())
+    }
+}
+
+/// Asks a UDF's server again and again whether it is ready, and tells how long each answer took; ends only with why it
+/// cannot.
+pub async fn ask_ready(sockets: &VertexSockets, answered: impl Fn(Duration)) -> String {
+    let mut client = match connect(sockets).await {
+        Ok(channel) => ReduceClient::new(channel),
+        Err(reason) => return reason,
+    };
+    loop {
+        let asked = Instant::now();
+        if let Err(status) = client.is_ready(()).await {
+            return status.to_string();
+        }
+        answered(asked.elapsed());
+        tokio::time::sleep(BETWEEN_QUESTIONS).await;
     }
 }
 

@@ -71,7 +71,7 @@ impl Table {
             count(Verdict::Absent),
             count(Verdict::Failed)
         );
-        out += "| row | what | measured | beside | its figure | ratio | goal | |\n|---|---|---:|---|---:|---:|---:|---|\n";
+        out += "| row | what | measured | beside | its figure | ratio | goal | | stolen |\n|---|---|---:|---|---:|---:|---:|---|---:|\n";
         for line in &self.lines {
             out += &line.markdown();
         }
@@ -127,7 +127,7 @@ impl Line {
         let figure = |figure: Option<&crate::figure::Figure>| figure.map_or("–".to_owned(), |f| f.text());
         let beside = self.beside.as_ref();
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} |\n",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n",
             self.row,
             self.what,
             figure(self.measured.as_ref()),
@@ -136,6 +136,8 @@ impl Line {
             self.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}")),
             self.goal,
             self.verdict.text(),
+            self.stolen
+                .map_or(String::new(), |stolen| format!("{:.0} %", stolen * 100.0)),
         )
     }
 }
