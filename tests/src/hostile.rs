@@ -24,6 +24,8 @@ static PIECE: [u8; 64 * 1024] = [b'0'; 64 * 1024];
 pub enum Answer {
     /// As it should be.
     Good,
+    /// As it should be, with this body.
+    Body(&'static str),
     /// With a status and these further header lines, each with its line end.
     Status(u16, &'static str),
     /// With bytes that are no HTTP, then the end of the connection.
@@ -36,7 +38,7 @@ pub enum Answer {
     EndMidBody,
     /// Never, while the connection is held.
     Never,
-    /// Well, but so late.
+    /// So late, and with status 500: who takes it for the answer of another call is found out.
     Late(Duration),
     /// With a body of this many bytes.
     Flood(u64),
@@ -197,7 +199,8 @@ async fn request(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Strin
 /// Answers; true where the connection goes on.
 async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
     match answer {
-        Answer::Good => write(to, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\npong\n").await?,
+        Answer::Good => good(to, "pong\n").await?,
+        Answer::Body(body) => good(to, body).await?,
         Answer::Status(code, headers) => {
             let text = format!("HTTP/1.1 {code} Status\r\n{headers}content-length: 0\r\n\r\n");
             write(to, &text).await?;
@@ -217,7 +220,7 @@ async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
         Answer::Never => std::future::pending().await,
         Answer::Late(by) => {
             tokio::time::sleep(*by).await;
-            write(to, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nlate\n").await?;
+            write(to, "HTTP/1.1 500 Late\r\ncontent-length: 5\r\n\r\nlate\n").await?;
         }
         Answer::Redirect => {
             let text = "HTTP/1.1 302 Found\r\nlocation: /ping?delay=0\r\ncontent-length: 0\r\n\r\n";
@@ -237,6 +240,11 @@ async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
         | Answer::Drip => pour(answer, to).await?,
     }
     Ok(true)
+}
+
+async fn good(to: &mut OwnedWriteHalf, body: &str) -> io::Result<()> {
+    let length = body.len();
+    write(to, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")).await
 }
 
 /// The answers that are long.

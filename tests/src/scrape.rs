@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// One reading of `/metrics`.
 #[derive(Debug)]
@@ -29,6 +30,24 @@ impl Scrape {
             .to_owned();
         assert_eq!(kind, "application/openmetrics-text; version=1.0.0; charset=utf-8");
         Self::parse(answer.text().await.expect("text"))
+    }
+
+    /// Reads `/metrics` at an address until all of these samples are 0.
+    ///
+    /// # Panics
+    /// Where they are not within `patience`.
+    pub async fn all_zero(address: SocketAddr, samples: &[&str], patience: Duration) {
+        let mut last = None;
+        let zero = async {
+            loop {
+                let scrape = last.insert(Self::of(address).await);
+                if samples.iter().all(|sample| scrape.value(sample) == 0.0) {
+                    return;
+                }
+            }
+        };
+        let reached = tokio::time::timeout(patience, zero).await;
+        assert!(reached.is_ok(), "{samples:?} are not all 0 in {last:?}");
     }
 
     /// Reads OpenMetrics text, as far as its format says and no further.

@@ -1,5 +1,7 @@
 //! Everything that calls an endpoint: strategies, and the HTTP clients that they can be given.
 
+use std::net::SocketAddr;
+
 use tests::reduce::Udf;
 
 /// Strategies that use other forms of a client: tasks, threads, child processes.
@@ -17,4 +19,9 @@ pub fn callers() -> Vec<Vec<&'static str>> {
 /// A UDF that calls so, with these further flags.
 pub async fn udf(caller: &[&str], url: &str, more: &[&str]) -> Udf {
     Udf::start(&[&["--endpoint-url", url], caller, more].concat(), &[]).await
+}
+
+/// The same, and where it tells its metrics.
+pub async fn telling_udf(caller: &[&str], url: &str, more: &[&str]) -> (Udf, SocketAddr) {
+    Udf::start_telling(&[&["--endpoint-url", url], caller, more].concat(), &[]).await
 }

@@ -1,13 +1,15 @@
 //! Endpoints whose connections fail: refused, reset, cut, silent, too late.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use tests::children_of;
 use tests::hostile::{Answer, Hostile};
-use tests::process::until;
+use tests::process::{descriptors, until};
 use tests::reduce::{PATIENCE, Udf, close_tail, count};
-use wire::Outcome;
+use tests::scrape::Scrape;
+use wire::{Outcome, WindowRecord};
 
-use super::clients::{callers, udf};
+use super::clients::{callers, telling_udf, udf};
 
 /// As many as there are workers: one wave of calls.
 const EVENTS: u64 = 8;
@@ -30,16 +32,28 @@ async fn broken_connections_fail_their_calls_once_and_leave_nothing_open() {
             (Answer::Never, Outcome::Timeout),
             (Answer::Late(Duration::from_millis(1_500)), Outcome::Timeout),
         ] {
-            let endpoint = Hostile::always(answer.clone()).await;
-            let mut udf = udf(caller, &endpoint.url, &FLAGS).await;
-            fails(&mut udf, &endpoint, outcome, &format!("{caller:?} {answer:?}")).await;
+            fails(caller, answer, outcome).await;
         }
     });
     futures_util::future::join_all(runs).await;
 }
 
-async fn fails(udf: &mut Udf, endpoint: &Hostile, outcome: Outcome, what: &str) {
-    let records = udf.window(0, 1, EVENTS).await;
+async fn fails(caller: &[&str], answer: Answer, outcome: Outcome) {
+    let what = &format!("{caller:?} {answer:?}");
+    // A good window first, which keeps no connection: what the process holds is the same after it and after a bad one.
+    let endpoint = Hostile::start(move |index, _| match index {
+        0..EVENTS => Answer::Status(200, "connection: close\r\n"),
+        _ => answer.clone(),
+    })
+    .await;
+    let (mut udf, metrics) = telling_udf(caller, &endpoint.url, &FLAGS).await;
+    let good = window(&mut udf, 0).await;
+    assert_eq!(count(&good, Outcome::Ok), EVENTS, "{what}");
+    none_is_left(what, &endpoint).await;
+    let held = held(&udf);
+    endpoint.forget();
+
+    let records = window(&mut udf, 1).await;
     assert_eq!(
         count(&records, outcome),
         EVENTS,
@@ -57,10 +71,34 @@ async fn fails(udf: &mut Udf, endpoint: &Hostile, outcome: Outcome, what: &str) 
         assert_eq!(times.len(), 2, "{what}: {key}");
     }
     assert_eq!(endpoint.calls().len() as u64, EVENTS, "{what}");
+    none_is_left(what, &endpoint).await;
+    until(&format!("{what}: {held} descriptors"), PATIENCE, || {
+        self::held(&udf) <= held
+    })
+    .await;
+    Scrape::all_zero(metrics, &["udf_calls_in_flight", "udf_windows_open"], PATIENCE).await;
+}
+
+/// The window with this number, of events that no other window has.
+async fn window(udf: &mut Udf, number: u64) -> Vec<WindowRecord> {
+    let mut stream = udf.open(number as i64).await;
+    for index in number * EVENTS..(number + 1) * EVENTS {
+        stream.send("key", index, index).await;
+    }
+    stream.close().await.records()
+}
+
+async fn none_is_left(what: &str, endpoint: &Hostile) {
     until(&format!("{what}: no connection is left"), PATIENCE, || {
         endpoint.open() == 0
     })
     .await;
+}
+
+/// Descriptors of the process and its children.
+fn held(udf: &Udf) -> usize {
+    let processes = std::iter::once(udf.id()).chain(children_of(udf.id()));
+    processes.filter_map(descriptors).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,31 +119,45 @@ async fn a_refused_connection_costs_its_attempts_and_no_more() {
     futures_util::future::join_all(runs).await;
 }
 
+/// Later than the timeout of an attempt.
+const LATE: Duration = Duration::from_millis(1_500);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_window_of_silence_harms_no_window_after_it() {
     let callers = callers();
     let runs = callers.iter().map(|caller| async move {
-        // The first eight events are never answered, the others at once.
-        let endpoint = Hostile::start(|index, _| match index {
-            0..EVENTS => Answer::Never,
-            _ => Answer::Good,
-        })
-        .await;
-        let flags = ["--max-workers", "8", "--timeout", "1s"];
-        let mut udf = udf(caller, &endpoint.url, &flags).await;
-        let records = udf.window(0, 1, EVENTS).await;
-        assert_eq!(count(&records, Outcome::Timeout), EVENTS, "{caller:?}");
-        let mut next = udf.open(1).await;
-        for index in EVENTS..2 * EVENTS {
-            next.send("key", index, index).await;
+        for answer in [Answer::Never, Answer::Late(LATE)] {
+            silence(caller, answer).await;
         }
-        let records = next.close().await.records();
+    });
+    futures_util::future::join_all(runs).await;
+}
+
+async fn silence(caller: &[&str], answer: Answer) {
+    let what = format!("{caller:?} {answer:?}");
+    // The first eight events are not answered in time, the others at once.
+    let endpoint = Hostile::start(move |index, _| match index {
+        0..EVENTS => answer.clone(),
+        _ => Answer::Good,
+    })
+    .await;
+    let flags = ["--max-workers", "8", "--timeout", "1s"];
+    let mut udf = udf(caller, &endpoint.url, &flags).await;
+    let records = window(&mut udf, 0).await;
+    assert_eq!(count(&records, Outcome::Timeout), EVENTS, "{what}");
+    let called = endpoint.calls().into_values().flatten().max().unwrap();
+    // Once before the late answers are due, and once after that.
+    for number in [1, 2] {
+        let records = window(&mut udf, number).await;
         assert_eq!(
             count(&records, Outcome::Ok),
             EVENTS,
-            "{caller:?}: {:?}",
+            "{what} {number}: {:?}",
             records[0].outcomes
         );
-    });
-    futures_util::future::join_all(runs).await;
+        until("late answers are due", PATIENCE, || {
+            Instant::now() > called + LATE
+        })
+        .await;
+    }
 }
