@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use tests::{Running, get_json};
 use tests::hostile::{Answer, Hostile};
 use tests::process::{ended, signal};
 use tests::reduce::{PATIENCE, close_tail, count};
+use tests::{Running, get_json};
 use wire::{EndpointStats, Outcome};
 
 use super::clients::{callers, udf};
@@ -104,7 +104,11 @@ async fn outlasts(caller: &[&str]) {
     let endpoint = Hostile::start(move |_, _| {
         // From the first call on.
         let began = began.get_or_init(Instant::now);
-        if began.elapsed() < AWAY { Answer::Reset } else { Answer::Good }
+        if began.elapsed() < AWAY {
+            Answer::Reset
+        } else {
+            Answer::Good
+        }
     })
     .await;
     // Pauses may be as short as 0: one call in fourteen has used up eight retries within 3 s, none in practice sixteen.
