@@ -49,7 +49,9 @@ async fn a_child_that_leaves_or_writes_rubbish_fails_its_call_and_is_replaced() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
-    let mut udf = Udf::start_as(fragile(), &POOL).await;
+    // At close, so that all of them die within the close tail.
+    let flags = [&POOL[..], &["--start-rule", "at-close"]].concat();
+    let mut udf = Udf::start_as(fragile(), &flags).await;
     let records = window(&mut udf, 0, &["exit"; 12]).await;
     assert_eq!(
         count(&records, Outcome::WorkerDied),
@@ -57,6 +59,11 @@ async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
         "{:?}",
         records[0].outcomes
     );
+    // Pauses of 10 ms double with each death up to a second. With three places at least seven children have died
+    // before the tenth call's is started, and seven doublings are above a second.
+    let tail = close_tail(&records);
+    eprintln!("twelve children in succession: {tail:?}");
+    assert!(tail > Duration::from_secs(1), "{tail:?}");
     let records = window(&mut udf, 1, &[""; 9]).await;
     assert_eq!(count(&records, Outcome::Ok), 9);
 }
