@@ -1,5 +1,7 @@
 //! What a running process holds and how it ends, as the system tells it.
 
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -26,6 +28,50 @@ pub fn memory_bytes(process: u32) -> Option<u64> {
 /// How many file descriptors a process has open; nothing where it is gone.
 pub fn descriptors(process: u32) -> Option<usize> {
     Some(std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count())
+}
+
+/// The TCP addresses on which a process listens.
+///
+/// # Panics
+/// Where the process is gone.
+pub fn listening(process: u32) -> Vec<SocketAddr> {
+    let held: BTreeSet<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
+        .expect("the process runs")
+        .filter_map(|entry| {
+            let target = std::fs::read_link(entry.ok()?.path()).ok()?;
+            let inode = target.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect();
+    ["tcp", "tcp6"]
+        .iter()
+        .flat_map(|family| {
+            let table = std::fs::read_to_string(format!("/proc/{process}/net/{family}"));
+            let table = table.expect("a table of sockets");
+            let of_process = |line: &str| listener(line).filter(|(_, inode)| held.contains(inode));
+            table.lines().filter_map(of_process).collect::<Vec<_>>()
+        })
+        .map(|(address, _)| address)
+        .collect()
+}
+
+/// Address and inode of a line of `/proc/PID/net/tcp` (proc_pid_net(5)) where its state is 0A: it listens.
+fn listener(line: &str) -> Option<(SocketAddr, String)> {
+    let fields: Vec<&str> = line.split_whitespace().collect();
+    let (address, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+    let (ip, port) = address.split_once(':')?;
+    // Words of 32 bits as they lie in memory, each in hexadecimal.
+    let words = ip.as_bytes().chunks(8).map(|word| {
+        let word = u32::from_str_radix(str::from_utf8(word).ok()?, 16).ok()?;
+        Some(word.to_ne_bytes())
+    });
+    let bytes = words.collect::<Option<Vec<_>>>()?.concat();
+    let ip = match bytes.len() {
+        4 => IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)),
+        _ => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)),
+    };
+    let port = u16::from_str_radix(port, 16).ok()?;
+    (*state == "0A").then(|| (SocketAddr::new(ip, port), (*inode).to_owned()))
 }
 
 /// Whether there is such a process that is not just waiting to be collected.

@@ -13,6 +13,7 @@ mod crowds;
 mod ends;
 mod floods;
 mod limits;
+mod listening;
 mod losses;
 mod pools;
 mod secrets;
