@@ -244,7 +244,11 @@ async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
 
 async fn good(to: &mut OwnedWriteHalf, body: &str) -> io::Result<()> {
     let length = body.len();
-    write(to, &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}")).await
+    write(
+        to,
+        &format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"),
+    )
+    .await
 }
 
 /// The answers that are long.

@@ -139,13 +139,18 @@ pub async fn connect(socket: &Path, server_info: &Path, patience: Duration) -> C
         .expect("a server answers")
 }
 
+/// Installs what reqwest takes TLS from, without which it builds no client, not even for plain HTTP.
+pub fn provide_tls() {
+    // Fails where a provider is installed already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// GETs JSON.
 ///
 /// # Panics
 /// Where nobody answers or the answer is of another shape.
 pub async fn get_json<T: serde::de::DeserializeOwned>(url: &str) -> T {
-    // Fails where a provider is installed already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    provide_tls();
     reqwest::get(url)
         .await
         .expect("an answer")

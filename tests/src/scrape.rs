@@ -18,8 +18,7 @@ impl Scrape {
     /// # Panics
     /// Where nobody answers, or with anything but valid OpenMetrics text.
     pub async fn of(address: SocketAddr) -> Self {
-        // Fails where a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        crate::provide_tls();
         let answer = reqwest::get(format!("http://{address}/metrics"))
             .await
             .expect("an answer");

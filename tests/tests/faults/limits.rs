@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tests::process::descriptors;
 use tests::reduce::{PATIENCE, Udf, count};
-use tests::{Running, binary, get_json};
+use tests::{Running, binary, get_json, provide_tls};
 use tokio::process::Command;
 use wire::{EndpointStats, Outcome};
 
@@ -68,6 +68,7 @@ async fn an_endpoint_out_of_descriptors_lets_connections_wait() {
     let mut endpoint = Running::spawn(command);
     let url = format!("http://{}", endpoint.address().await);
     // Each call has a connection of its own that ends with it: more at once than the endpoint may hold.
+    provide_tls();
     let client = reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)

@@ -1,14 +1,14 @@
-//! What must never be told: a password in an address, the value of a header.
+//! What must never be told: a password in an address, the value of a header, what an event or an answer carries.
 
 use std::fs::File;
 use std::process::{Output, Stdio};
 
-use tests::binary;
 use tests::hostile::{Answer, Hostile};
 use tests::process::terminate;
 use tests::reduce::{PATIENCE, Udf, count};
+use tests::{Running, binary, get_json, provide_tls};
 use tokio::process::Command;
-use wire::Outcome;
+use wire::{EndpointStats, Outcome};
 
 use super::clients::STRATEGIES;
 
@@ -20,64 +20,105 @@ const ENCODED: &str = "dXNlcjpodW50ZXIyLW9mLXRoZS1lbmRwb2ludA";
 /// A generator's nonce that is in every idempotency key of the test and nowhere else.
 const NONCE: u64 = 918_273_645_546_372_819;
 
+/// What an event carries beside its numbers.
+const PAYLOAD: &str = "marmalade-in-the-event";
+
+/// What an answer says.
+const BODY: &str = "quicksilver-in-the-answer";
+
 fn with_password(url: &str) -> String {
     url.replace("://", &format!("://user:{PASSWORD}@"))
 }
 
 fn assert_secret(what: &str, text: &str) {
-    for secret in [PASSWORD, ENCODED] {
-        assert!(!text.contains(secret), "{what}: {text}");
+    for secret in [PASSWORD, ENCODED, PAYLOAD, BODY] {
+        assert!(!text.contains(secret), "{what}: {secret} in {text}");
     }
+}
+
+/// Neither does the log tell an idempotency key.
+fn assert_discreet(what: &str, log: &str) {
+    assert_secret(what, log);
+    assert!(
+        !log.contains(&format!("{NONCE}-")),
+        "{what}: an idempotency key is in the log: {log}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_log_and_no_record_tells_a_password_or_a_headers_value() {
-    // The lean client takes no password at all.
     for strategy in STRATEGIES {
-        for answer in [Answer::Good, Answer::Reset, Answer::Garbage] {
-            let endpoint = Hostile::always(answer.clone()).await;
-            let folder = tempfile::tempdir().unwrap();
-            let log = folder.path().join("log");
-            let mut command = Command::new(binary("udf"));
-            command
-                .env("RUST_LOG", "trace")
-                .stderr(File::create(&log).unwrap());
-            let url = with_password(&endpoint.url);
-            let flags = [
-                "--endpoint-url",
-                &url,
-                "--strategy",
-                strategy,
-                "--max-workers",
-                "2",
-            ];
-            let mut udf = Udf::start_as(command, &flags).await;
-            let mut stream = udf.open(0).await;
-            for index in 0..4 {
-                let event = wire::Event {
-                    generator: NONCE,
-                    index,
-                    number: index,
-                    padding: String::new(),
-                };
-                stream.send_payload("key", event.encode().unwrap()).await;
+        for client in ["reqwest", "lean"] {
+            for answer in [Answer::Body(BODY), Answer::Reset, Answer::Garbage] {
+                keeps_secrets(strategy, client, answer).await;
             }
-            let results = stream.close().await;
-            let what = format!("{strategy} {answer:?}");
-            if matches!(answer, Answer::Good) {
-                assert_eq!(count(&results.records(), Outcome::Ok), 4, "{what}");
-            }
-            assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
-            terminate(&mut udf.process.child, PATIENCE).await;
-            let log = std::fs::read_to_string(&log).unwrap();
-            assert!(log.contains("TRACE"), "{what}: everything is told: {log}");
-            assert_secret(&what, &log);
-            assert!(
-                !log.contains(&format!("{NONCE}-")),
-                "{what}: an idempotency key is in the log"
-            );
         }
     }
+}
+
+async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
+    let what = format!("{strategy} {client} {answer:?}");
+    let endpoint = Hostile::always(answer.clone()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new(binary("udf"));
+    command
+        .env("RUST_LOG", "trace")
+        .stderr(File::create(&log).unwrap());
+    // The lean client takes no password at all.
+    let url = match client {
+        "lean" => endpoint.url.clone(),
+        _ => with_password(&endpoint.url),
+    };
+    let flags = ["--endpoint-url", &url, "--http-client", client];
+    let more = ["--strategy", strategy, "--max-workers", "2"];
+    let mut udf = Udf::start_as(command, &[flags, more].concat()).await;
+    let mut stream = udf.open(0).await;
+    for index in 0..4 {
+        let event = wire::Event {
+            generator: NONCE,
+            index,
+            number: index,
+            padding: PAYLOAD.to_owned(),
+        };
+        stream.send_payload("key", event.encode().unwrap()).await;
+    }
+    let results = stream.close().await;
+    if matches!(answer, Answer::Body(_)) {
+        assert_eq!(count(&results.records(), Outcome::Ok), 4, "{what}");
+    }
+    assert_eq!(endpoint.calls().len(), 4, "{what}: each with its key");
+    assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
+    terminate(&mut udf.process.child, PATIENCE).await;
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("TRACE"), "{what}: everything is told: {log}");
+    assert_discreet(&what, &log);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_endpoints_log_tells_no_value_of_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let mut command = Command::new(binary("endpoint"));
+    // More connections than any system allows files, so that it has something to say.
+    command
+        .args(["--listen", "127.0.0.1:0", "--max-connections", "4294967295"])
+        .env("RUST_LOG", "trace")
+        .stderr(File::create(&log).unwrap());
+    let mut endpoint = Running::spawn(command);
+    let url = format!("http://{}", endpoint.address().await);
+    provide_tls();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let call = client
+        .get(with_password(&format!("{url}/ping")))
+        .header(wire::IDEMPOTENCY_KEY, wire::idempotency_key(NONCE, 1));
+    assert!(call.send().await.unwrap().status().is_success());
+    let stats: EndpointStats = get_json(&format!("{url}/stats")).await;
+    assert!(stats.called[&NONCE].contains(1), "it has read the key: {stats:?}");
+    terminate(&mut endpoint.child, PATIENCE).await;
+    let log = std::fs::read_to_string(&log).unwrap();
+    assert!(log.contains("max_connections"), "it has a log: {log}");
+    assert_discreet("endpoint", &log);
 }
 
 async fn says(program: &str, args: &[&str], url: &str) -> (Output, String) {
