@@ -44,7 +44,7 @@ impl Sink {
 
     async fn start_with(args: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let mut command = started_in(&folder);
+        let mut command = in_folder(&folder, program());
         command.args(args);
         let running = Running::spawn(command);
         Self::connected(running, folder).await
@@ -53,7 +53,7 @@ impl Sink {
     /// Starts it so that it tells metrics, and gives where.
     async fn start_telling() -> (Self, SocketAddr) {
         let folder = tempfile::tempdir().unwrap();
-        let (running, address) = Running::spawn_telling(started_in(&folder)).await;
+        let (running, address) = Running::spawn_telling(in_folder(&folder, program())).await;
         (Self::connected(running, folder).await, address)
     }
 
@@ -158,14 +158,19 @@ impl Sink {
     }
 }
 
-fn command(socket: &Path, info: &Path) -> Command {
-    let mut command = Command::new(binary("sink"));
+fn program() -> Command {
+    Command::new(binary("sink"))
+}
+
+/// With the arguments that say where to serve.
+fn at(mut command: Command, socket: &Path, info: &Path) -> Command {
     command.arg("--socket").arg(socket).arg("--server-info").arg(info);
     command
 }
 
-fn started_in(folder: &tempfile::TempDir) -> Command {
-    let mut command = command(&folder.path().join("sink.sock"), &folder.path().join("info"));
+fn in_folder(folder: &tempfile::TempDir, command: Command) -> Command {
+    let (socket, info) = (folder.path().join("sink.sock"), folder.path().join("info"));
+    let mut command = at(command, &socket, &info);
     command.arg("--stop-on-stdin-close");
     command
 }
@@ -373,6 +378,21 @@ async fn a_large_call_is_written_whole_and_without_gaps() {
 async fn a_closed_stdout_is_a_failure_of_each_record_not_of_the_process() {
     let mut sink = Sink::start().await;
     sink.lines = None;
+    refuses_and_serves_on(sink, "cannot write to stdout").await;
+}
+
+#[tokio::test]
+async fn a_full_stdout_is_a_failure_of_each_record_not_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut full = Command::new("sh");
+    full.args(["-c", "exec \"$0\" \"$@\" > /dev/full"])
+        .arg(binary("sink"));
+    let running = Running::spawn(in_folder(&folder, full));
+    let sink = Sink::connected(running, folder).await;
+    refuses_and_serves_on(sink, "cannot write to stdout: No space left").await;
+}
+
+async fn refuses_and_serves_on(mut sink: Sink, words: &str) {
     for _ in 0..2 {
         let records = [message("a", "k", 9_999, b"x"), message("b", "k", 19_999, b"y")];
         let answers = sink.write(&records).await;
@@ -385,9 +405,8 @@ async fn a_closed_stdout_is_a_failure_of_each_record_not_of_the_process() {
             [("a", proto::Status::Failure), ("b", proto::Status::Failure)]
         );
         assert!(
-            answers
-                .iter()
-                .all(|(_, _, error)| error.contains("cannot write to stdout"))
+            answers.iter().all(|(_, _, error)| error.contains(words)),
+            "{answers:?}"
         );
     }
     assert!(sink.client.is_ready(()).await.unwrap().into_inner().ready);
@@ -452,7 +471,7 @@ async fn a_socket_that_is_held_or_too_long_is_named() {
     let mut sink = Sink::start().await;
     let folder = sink.folder.path().to_owned();
     for (socket, code) in [(folder.join("sink.sock"), 1), (folder.join("x".repeat(110)), 2)] {
-        let mut command = command(&socket, &folder.join("other"));
+        let mut command = at(program(), &socket, &folder.join("other"));
         let running = command
             .kill_on_drop(true)
             .stdin(std::process::Stdio::null())

@@ -51,20 +51,24 @@ fn a_killed_run_is_resumed_without_repeating_or_losing_a_trial() {
 
 #[test]
 fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async, thread-pool"));
-    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
-    wait_for(&mut lines, "trial 2/2");
-    signal(&child, "INT");
-    let last = lines.map(Result::unwrap).last().unwrap();
-    assert!(
-        last.contains("interrupted") && last.contains("1 trials are missing") && last.contains("--resume"),
-        "{last}"
-    );
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert_eq!(place.outcomes("o").len(), 1);
-    assert!(place.path("o/report.html").exists());
-    place.assert_nothing_left();
+    for name in ["INT", "TERM"] {
+        let place = Place::new();
+        let plan = place.plan(&tiny("async, thread-pool"));
+        let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+        wait_for(&mut lines, "trial 2/2");
+        signal(&child, name);
+        let last = lines.map(Result::unwrap).last().unwrap();
+        assert!(
+            last.contains("interrupted")
+                && last.contains("1 trials are missing")
+                && last.contains("--resume"),
+            "{name}: {last}"
+        );
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{name}");
+        assert_eq!(place.outcomes("o").len(), 1, "{name}");
+        assert!(place.path("o/report.html").exists(), "{name}");
+        place.assert_nothing_left();
+    }
 }
 
 #[test]
@@ -82,6 +86,40 @@ fn a_second_interruption_stops_at_once() {
     );
     assert_eq!(place.outcomes("o").len(), 0);
     place.assert_nothing_runs();
+}
+
+/// The experiment as a shell starts it that has set a limit first.
+fn run_under(place: &Place, limit: &str, args: &[&str]) -> Ended {
+    let output = Command::new("sh")
+        .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
+        .arg(binary("experiment"))
+        .args(args)
+        .current_dir(place.folder.path())
+        .env("TMPDIR", place.path("tmp"))
+        .output()
+        .unwrap();
+    Ended::of(&output)
+}
+
+#[test]
+fn a_plan_that_needs_more_descriptors_than_there_are_fails_in_words() {
+    let place = Place::new();
+    let plan = place.plan(&tiny("async").replace("max_workers: 50", "max_workers: 200"));
+    let ended = run_under(&place, "ulimit -n 64", &["run", text(&plan), "--out", "o"]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let outcomes = place.outcomes("o");
+    assert_eq!(outcomes.len(), 1);
+    let TrialEnd::Failed { reason } = &outcomes[0].end else {
+        panic!("{outcomes:?}")
+    };
+    for words in ["udf", "max_workers: 200", "this process may have 64", "ulimit -n"] {
+        assert!(reason.contains(words), "{reason}");
+    }
+    assert!(
+        ended.stderr.contains(reason.as_str()),
+        "it is told at once: {ended:?}"
+    );
+    place.assert_nothing_left();
 }
 
 /// Bytes of a block in `ulimit -f`, by POSIX.
@@ -105,19 +143,8 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
     // A limit on the size of files stands for a full disk: room for the line of the resumed run, which may be
     // somewhat longer than the first one's, and for a part of the second trial's line.
     let room = before.len() + lines[0].len() + BLOCK;
-    let script = format!(
-        "trap '' XFSZ; ulimit -f {}; exec {} run {} --out o --resume",
-        room.div_ceil(BLOCK),
-        text(&binary("experiment")),
-        text(&plan)
-    );
-    let output = Command::new("sh")
-        .args(["-c", &script])
-        .current_dir(place.folder.path())
-        .env("TMPDIR", place.path("tmp"))
-        .output()
-        .unwrap();
-    let ended = Ended::of(&output);
+    let limit = format!("trap '' XFSZ; ulimit -f {}", room.div_ceil(BLOCK));
+    let ended = run_under(&place, &limit, &["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let said: Vec<&str> = ended.stderr.lines().collect();
     assert!(
