@@ -24,18 +24,30 @@ const FREE: [&str; 4] = ["--workload", "cpu", "--io-delay", "0"];
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_events_pass_through_ten_workers() {
     const EVENTS: u64 = 100_000;
-    // At close, so that all of them wait in memory before the first call begins.
-    let flags = [&FREE[..], &["--max-workers", "10", "--start-rule", "at-close"]].concat();
-    let mut udf = Udf::start(&flags, &[]).await;
-    let before = peak_memory_bytes(udf.id());
-    let records = udf.window(0, 1, EVENTS).await;
-    assert_eq!(
-        (records[0].events, count(&records, Outcome::Ok)),
-        (EVENTS, EVENTS)
-    );
-    assert_eq!(records[0].seen[&7], Ranges::span(0, EVENTS - 1));
-    assert!(records[0].peak_in_flight <= 10, "{}", records[0].peak_in_flight);
-    bounded("100,000 events", &udf, before, EVENTS * EVENT_BYTES);
+    for strategy in ["async", "thread-pool"] {
+        // At close, so that all of them wait in memory before the first call begins.
+        let flags = [
+            "--strategy",
+            strategy,
+            "--max-workers",
+            "10",
+            "--start-rule",
+            "at-close",
+        ];
+        let mut udf = Udf::start(&[&FREE[..], &flags].concat(), &[]).await;
+        let before = peak_memory_bytes(udf.id());
+        let records = udf.window(0, 1, EVENTS).await;
+        assert_eq!(
+            (records[0].events, count(&records, Outcome::Ok)),
+            (EVENTS, EVENTS),
+            "{strategy}"
+        );
+        assert_eq!(records[0].seen[&7], Ranges::span(0, EVENTS - 1), "{strategy}");
+        let peak = records[0].peak_in_flight;
+        assert!(peak <= 10, "{strategy}: {peak}");
+        let what = format!("100,000 events by {strategy}");
+        bounded(&what, &udf, before, EVENTS * EVENT_BYTES);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
