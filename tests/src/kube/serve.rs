@@ -33,9 +33,13 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         );
     };
     let said = format!("{} {}", parts.method, parts.uri.path());
-    let response = match understand(&parts.method, parts.uri.path(), query) {
-        Some(call) => answer(&inner, call, &parts.headers, body).await,
-        None => objects::discovery(parts.uri.path(), inner.trouble().numaflow_missing),
+    let response = match (
+        next_refusal(&inner),
+        understand(&parts.method, parts.uri.path(), query),
+    ) {
+        (Some(refused), _) => refused,
+        (None, Some(call)) => answer(&inner, call, &parts.headers, body).await,
+        (None, None) => objects::discovery(parts.uri.path(), inner.trouble().numaflow_missing),
     };
     lock(&inner.seen).push(format!("{said} {}", response.status().as_u16()));
     response
@@ -71,25 +75,32 @@ async fn answer(inner: &Arc<Inner>, call: Call, headers: &axum::http::HeaderMap,
     }
 }
 
+/// What the test has the next request refused with, whatever it asks for.
+fn next_refusal(inner: &Inner) -> Option<Response> {
+    let mut trouble = inner.trouble();
+    if trouble.refusals.is_empty() {
+        return None;
+    }
+    let code = StatusCode::from_u16(trouble.refusals.remove(0)).ok()?;
+    let reason = match code.as_u16() {
+        401 => "Unauthorized",
+        410 => "Expired",
+        429 => "TooManyRequests",
+        503 => "ServiceUnavailable",
+        504 => "Timeout",
+        _ => "InternalError",
+    };
+    let mut refused = refuse(code, reason, "the server is not itself");
+    // Whoever obeys it does not come back within a test.
+    refused
+        .headers_mut()
+        .insert(header::RETRY_AFTER, header::HeaderValue::from_static("3600"));
+    Some(refused)
+}
+
 /// What the test's trouble answers instead.
 fn refusal(inner: &Inner, call: &Call) -> Option<Response> {
-    let mut trouble = inner.trouble();
-    if !trouble.refusals.is_empty() {
-        let code = StatusCode::from_u16(trouble.refusals.remove(0)).ok()?;
-        let reason = match code.as_u16() {
-            401 => "Unauthorized",
-            410 => "Expired",
-            429 => "TooManyRequests",
-            _ => "InternalError",
-        };
-        let mut refused = refuse(code, reason, "the server is not itself");
-        if code == StatusCode::TOO_MANY_REQUESTS {
-            refused
-                .headers_mut()
-                .insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-        }
-        return Some(refused);
-    }
+    let trouble = inner.trouble();
     if trouble.numaflow_missing && call.key.group == NUMAFLOW {
         return Some((StatusCode::NOT_FOUND, "404 page not found\n").into_response());
     }

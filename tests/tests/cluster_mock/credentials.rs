@@ -1,12 +1,18 @@
-//! Credentials that expire, and what the API server tells only those who watch.
+//! Credentials that expire, refusals that stay, and what the API server tells only those who watch.
+
+use std::time::Duration;
 
 use tests::kube::{NUMAFLOW, Trouble};
 
 use super::leftovers::expire;
+use super::place::{Ended, text};
 use super::stage::{Stage, assert_whole};
 
 /// More refusals than a run can ask for.
 const ALL: usize = 100_000;
+
+/// A run that takes so long obeys the hour that the server wishes. It is killed.
+const TOO_LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expired_token_is_told_before_anything_is_created() {
@@ -27,6 +33,41 @@ async fn an_expired_token_is_told_before_anything_is_created() {
         "not the token itself: {ended:?}"
     );
     stage.assert_nothing_left();
+}
+
+/// A run whose every request is refused; returns how often it asked.
+async fn refused_with(code: u16) -> usize {
+    let stage = Stage::new(Trouble {
+        refusals: vec![code; ALL],
+        ..Trouble::default()
+    })
+    .await;
+    let plan = stage.plan("async");
+    let command = stage.command(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
+    let mut command = assert_cmd::Command::from_std(command);
+    command.timeout(TOO_LONG);
+    let ended = Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
+    assert_eq!(ended.status, Some(1), "{code}: {ended:?}");
+    assert_eq!(ended.stderr.lines().count(), 1, "{code}: {ended:?}");
+    for words in ["Numaflow's API", "the server is not itself"] {
+        assert!(ended.stderr.contains(words), "{code}: {ended:?}");
+    }
+    stage.assert_nothing_left();
+    let seen = stage.cluster.seen();
+    assert!(
+        seen.iter().all(|line| line.ends_with(&format!(" {code}"))),
+        "{seen:#?}"
+    );
+    seen.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_stay_end_a_run_in_one_sentence() {
+    let runs = [429, 500, 503, 504].map(|code| (code, tokio::spawn(refused_with(code))));
+    for (code, run) in runs {
+        assert_eq!(run.await.unwrap(), 6, "{code}: asked, and asked again five times");
+    }
+    assert_eq!(refused_with(410).await, 1, "what is gone is not asked for again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
