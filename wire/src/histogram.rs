@@ -11,6 +11,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Three significant digits: a percentile is off by at most 0.1 %.
 const SIGNIFICANT_DIGITS: u8 = 3;
 
+/// Bytes before the counts in HdrHistogram's V2 format.
+const HEADER: usize = 40;
+
+/// How it begins in that format, where it is not compressed.
+const COOKIE: u32 = 0x1c84_9313;
+
 /// A mergeable histogram of durations with microsecond resolution.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latencies {
@@ -23,6 +29,11 @@ pub enum LatenciesError {
     /// Not base64.
     #[error("a histogram is not base64")]
     Base64(#[from] base64::DecodeError),
+    /// Not one that was written here.
+    #[error(
+        "a histogram's header is not that of whole microseconds with three digits, uncompressed and complete"
+    )]
+    Header,
     /// Not HdrHistogram's V2 format.
     #[error("a histogram is not in HdrHistogram's V2 format: {0:?}")]
     Format(hdrhistogram::serialization::DeserializeError),
@@ -89,15 +100,33 @@ impl Latencies {
     /// Reads what [`Latencies::encode`] wrote.
     ///
     /// # Errors
-    /// Where the text is not base64 of HdrHistogram's V2 format.
+    /// Where the text is not base64 of HdrHistogram's V2 format, or the histogram of another form than ours.
     pub fn decode(text: &str) -> Result<Self, LatenciesError> {
         let bytes = BASE64.decode(text)?;
+        if !header_is_ours(&bytes) {
+            return Err(LatenciesError::Header);
+        }
         let mut micros: Histogram<u64> = HdrDeserializer::new()
             .deserialize(&mut bytes.as_slice())
             .map_err(LatenciesError::Format)?;
         micros.auto(true);
         Ok(Self { micros })
     }
+}
+
+/// Whether the header is one that [`Latencies::encode`] writes. The library takes any at its word: it would unpack what is
+/// compressed, and make room for as many counts as there are said to be, which may be gigabytes.
+fn header_is_ours(bytes: &[u8]) -> bool {
+    let word = |at: usize| {
+        let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
+        word.map(u32::from_be_bytes)
+    };
+    let counts = bytes.len().checked_sub(HEADER);
+    let counts = counts.and_then(|counts| u32::try_from(counts).ok());
+    counts.is_some()
+        && (word(0), word(4)) == (Some(COOKIE), counts)
+        && word(12) == Some(SIGNIFICANT_DIGITS.into())
+        && (word(16), word(20)) == (Some(0), Some(1))
 }
 
 impl Serialize for Latencies {
@@ -140,6 +169,53 @@ mod tests {
         fn no_text_panics(text in "[A-Za-z0-9+/=]{0,80}") {
             let _ = Latencies::decode(&text);
         }
+
+        #[test]
+        fn a_changed_byte_is_read_in_bounded_memory_or_refused(
+            values in proptest::collection::vec(0u64..100_000_000, 0..20),
+            at in any::<prop::sample::Index>(),
+            byte: u8,
+        ) {
+            let mut latencies = Latencies::new();
+            values.iter().for_each(|us| latencies.record(Duration::from_micros(*us)));
+            let changed = |mut bytes: Vec<u8>| {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+                bytes
+            };
+            let text = changed(latencies.encode().into_bytes());
+            let bytes = changed(BASE64.decode(latencies.encode()).unwrap());
+            for text in [String::from_utf8_lossy(&text).into_owned(), BASE64.encode(bytes)] {
+                if let Ok(read) = Latencies::decode(&text) {
+                    prop_assert!(read.micros.distinct_values() <= COUNTS_OF_ALL, "{}", read.micros.distinct_values());
+                    let mut merged = latencies.clone();
+                    merged.merge(&read);
+                    prop_assert!(merged.count() >= latencies.count());
+                    let _ = (read.quantile(0.5), read.max(), read.mean());
+                }
+            }
+        }
+    }
+
+    /// Counts of a histogram for every number of microseconds: 1,024 for each power of two above 1,024.
+    const COUNTS_OF_ALL: usize = 55 * 1_024;
+
+    #[test]
+    fn a_header_is_not_taken_at_its_word() {
+        let right = BASE64.decode(Latencies::new().encode()).unwrap();
+        let with = |at: usize, word: u32| {
+            let mut bytes = right.clone();
+            bytes[at..at + 4].copy_from_slice(&word.to_be_bytes());
+            Latencies::decode(&BASE64.encode(bytes))
+        };
+        let compressed = with(0, COOKIE + 1);
+        let (four_gigabytes, five_digits, coarse) = (with(4, u32::MAX), with(12, 5), with(16, 1));
+        for read in [compressed, four_gigabytes, five_digits, coarse] {
+            assert!(matches!(read, Err(LatenciesError::Header)), "{read:?}");
+        }
+        assert!(with(12, 3).is_ok());
+        // Room for all numbers of microseconds there are is no more than what a long one takes.
+        assert!(with(24, u32::MAX).unwrap().micros.distinct_values() <= COUNTS_OF_ALL);
     }
 
     #[test]
