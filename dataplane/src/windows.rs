@@ -93,8 +93,10 @@ impl<W> Windows<W> {
     /// Takes out the oldest window whose end has been reached by the watermark less the allowed lateness.
     pub fn take_due(&mut self) -> Option<(Span, W)> {
         let limit = self.watermark.get()?.checked_sub(self.lateness_ms)?;
+        // By its start: an end that is too large to be told is reached by no watermark.
+        let latest_start_ms = limit.checked_sub(self.length_ms)?;
         let oldest = self.open.first_entry()?;
-        (oldest.key().end_ms <= limit).then(|| oldest.remove_entry())
+        (oldest.key().start_ms <= latest_start_ms).then(|| oldest.remove_entry())
     }
 
     /// The window that holds an event, opened by its first event.
@@ -178,7 +180,70 @@ mod tests {
         assert_eq!(watermark.get(), Some(14_000));
     }
 
+    /// Any number, often one at the edges.
+    fn edge() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            any::<u64>(),
+            0..5_000_u64,
+            u64::MAX - 5_000..=u64::MAX,
+            Just(0),
+            Just(u64::MAX),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn no_time_overflows_and_no_event_is_lost(
+            length_ms in edge().prop_map(|length_ms| length_ms.max(1)),
+            lateness_ms in edge(),
+            steps in proptest::collection::vec((edge(), edge(), any::<bool>()), 1..100),
+        ) {
+            let due = |start_ms: u64, watermark_ms: u64| {
+                [length_ms, lateness_ms].map(u128::from).iter().sum::<u128>() + u128::from(start_ms) <= u128::from(watermark_ms)
+            };
+            let mut windows = windows(length_ms, lateness_ms);
+            let (mut closed, mut assigned, mut held, mut highest) = (Vec::<Span>::new(), 0, 0, 0);
+            for (event_ms, watermark_ms, late) in steps {
+                highest = highest.max(watermark_ms);
+                if windows.judge(event_ms, watermark_ms, late).is_some() {
+                    prop_assert!(event_ms < highest);
+                    continue;
+                }
+                while let Some((span, events)) = windows.take_due() {
+                    prop_assert!(due(span.start_ms, highest));
+                    held += events.len();
+                    closed.push(span);
+                }
+                let (span, events, _) = windows.assign(event_ms, |_| Vec::new());
+                events.push(event_ms);
+                assigned += 1;
+                prop_assert!(span.start_ms <= event_ms && event_ms - span.start_ms < length_ms);
+                prop_assert_eq!(span.end_ms, span.start_ms.saturating_add(length_ms));
+                prop_assert!(!closed.contains(&span), "a closed window gets nothing more");
+                prop_assert!(windows.open().all(|open| !due(open.start_ms, highest)), "due windows are closed");
+            }
+            windows.advance(u64::MAX);
+            while let Some((_, events)) = windows.take_due() {
+                held += events.len();
+            }
+            let open: usize = windows.open.values().map(Vec::len).sum();
+            prop_assert_eq!(held + open, assigned);
+        }
+
+        #[test]
+        fn a_watermark_never_goes_back(start_ms in edge(), steps in proptest::collection::vec((edge(), edge()), 1..20)) {
+            let mut watermark = Watermark::default();
+            watermark.advance(start_ms);
+            for (by_ms, clock_ms) in steps {
+                let before = watermark.get();
+                watermark.step(Duration::from_millis(by_ms), clock_ms);
+                prop_assert!(watermark.get() >= before);
+                prop_assert!(watermark.get() == before || watermark.get() <= Some(clock_ms));
+            }
+            watermark.step(Duration::MAX, u64::MAX);
+            prop_assert_eq!(watermark.get(), Some(u64::MAX));
+        }
+
         #[test]
         fn each_event_goes_to_the_one_window_of_its_time_and_closed_windows_stay_closed(
             length_ms in 1_u64..2_000,

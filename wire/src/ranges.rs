@@ -235,8 +235,12 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "[0-9,-]{0,60}") {
-            let _ = text.parse::<Ranges>();
+        fn no_text_panics(alike in "[0-9,-]{0,60}", any in "\\PC{0,60}") {
+            for text in [alike, any] {
+                if let Ok(ranges) = text.parse::<Ranges>() {
+                    prop_assert_eq!(ranges.to_string().parse::<Ranges>(), Ok(ranges));
+                }
+            }
         }
     }
 
