@@ -120,6 +120,31 @@ mod tests {
         String::from_utf8(log).unwrap()
     }
 
+    /// Any text, or what has a meaning here.
+    fn any_line() -> impl Strategy<Value = String> {
+        let run = JOURNAL.lines().next().unwrap();
+        prop_oneof![
+            "\\PC{0,200}",
+            "\\PC{0,20}".prop_map(|rest| format!("{LINE}{rest}")),
+            Just(BEGIN.to_owned()),
+            Just(END.to_owned()),
+            Just(run.to_owned()),
+        ]
+    }
+
+    /// Whatever is found can be read as a journal, and begins with a run.
+    fn assert_whole_or_refused(log: &str) -> Result<(), TestCaseError> {
+        let Ok(found) = extract(log) else { return Ok(()) };
+        let lines = found.journal.lines().map(serde_json::from_str::<JournalLine>);
+        let lines: Result<Vec<JournalLine>, _> = lines.collect();
+        prop_assert!(
+            matches!(lines.as_deref(), Ok([JournalLine::Run(_), ..])),
+            "{:?}",
+            found.journal
+        );
+        Ok(())
+    }
+
     #[test]
     fn what_was_written_is_found() {
         let log = log();
@@ -144,6 +169,19 @@ mod tests {
             let end = log.find(END).unwrap() + END.len();
             let cut = String::from_utf8_lossy(&log.as_bytes()[..end.saturating_sub(cut)]);
             prop_assert!(extract(&cut).is_err());
+        }
+
+        #[test]
+        fn no_log_panics(lines in proptest::collection::vec(any_line(), 0..12)) {
+            assert_whole_or_refused(&lines.join("\n"))?;
+        }
+
+        #[test]
+        fn a_changed_log_is_whole_or_refused(at in any::<prop::sample::Index>(), byte: u8) {
+            let mut bytes = log().into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            assert_whole_or_refused(&String::from_utf8_lossy(&bytes))?;
         }
     }
 

@@ -85,6 +85,35 @@ fn a_window_is_complete_with_a_record_of_every_key() {
 }
 
 proptest! {
+    /// What is no line of a sink's is somebody's log, whatever it says.
+    #[test]
+    fn no_line_panics(text in "\\PC{0,200}") {
+        let records = Records::new(1_000);
+        prop_assert!(records.take(&text).is_ok());
+        prop_assert_eq!(records.arrivals().len(), 0);
+    }
+
+    #[test]
+    fn a_changed_line_is_taken_or_refused_by_name(at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = line(1, 0, 10_999).into_bytes();
+        let at = at.index(bytes.len());
+        bytes[at] = byte;
+        let records = Records::new(1_000);
+        let taken = records.take(&String::from_utf8_lossy(&bytes));
+        let lines: u64 = records.arrivals().values().map(|arrivals| arrivals.lines).sum();
+        match taken {
+            Ok(()) => prop_assert!(lines <= 1),
+            Err(ClusterEngineError::SinkGap { expected: 0, .. } | ClusterEngineError::NoRecord) => {
+                prop_assert_eq!(lines, 0)
+            }
+            Err(other) => prop_assert!(false, "{other}"),
+        }
+        for (start_ms, arrivals) in records.arrivals() {
+            let _ = windows::measure(&arrivals, None, start_ms, 1_000);
+            let _ = records.complete(&[start_ms], &generator(&["a"]));
+        }
+    }
+
     /// However often the stream breaks and whatever else is in the log, every line counts once.
     #[test]
     fn a_log_that_is_read_again_counts_once(count in 1u64..30, breaks in proptest::collection::vec(0usize..60, 0..5)) {
