@@ -67,7 +67,8 @@ pub fn balance(
         let nothing = Ranges::default();
         let late = dropped.get(cell).unwrap_or(&nothing).intersection(sent);
         let in_record = seen.get(cell);
-        ledger.repeated += in_record.map_or(0, |seen| seen.intersection(&late).len());
+        let both = in_record.map_or(0, |seen| seen.intersection(&late).len());
+        ledger.repeated = ledger.repeated.saturating_add(both);
         let absent = sent.difference(in_record.unwrap_or(&nothing));
         ledger.late += absent.intersection(&late).len();
         let nowhere = absent.difference(&late).len();
@@ -113,7 +114,7 @@ fn sent(generator: &GeneratorStats, errors: &mut Errors) -> BTreeMap<Cell, Range
             *entry = entry.union(numbers);
         }
     }
-    let counted: u64 = sent.values().map(Ranges::len).sum();
+    let counted = sent.values().map(Ranges::len).fold(0, u64::saturating_add);
     if counted != generator.sent {
         errors.push(format!(
             "the generator sent {} events but names the numbers of {counted}",
@@ -140,7 +141,7 @@ fn read_records(
     let mut seen: BTreeMap<Cell, Ranges> = BTreeMap::new();
     for record in records {
         let cell = (record.window_start_ms, record.keys.join(":"));
-        let numbers: u64 = record.seen.values().map(Ranges::len).sum();
+        let numbers = record.seen.values().map(Ranges::len).fold(0, u64::saturating_add);
         check_sums(&cell, record, numbers, errors);
         if seen.contains_key(&cell) {
             ledger.repeated = ledger

@@ -97,7 +97,7 @@ pub(super) fn measure(
     let close_us = records.iter().map(|record| record.close_us).min();
     let result_us = records.iter().map(|record| record.result_us).max();
     let (start_us, end_us) = (start_ms * 1_000, (start_ms + window_ms) * 1_000);
-    let sum = |of: fn(&WindowRecord) -> u64| records.iter().map(of).sum::<u64>();
+    let sum = |of: fn(&WindowRecord) -> u64| records.iter().map(of).fold(0, u64::saturating_add);
     let stream_tail_us = stream.map(|stream| stream.eof_us.saturating_sub(stream.half_close_us));
     let eof_us = stream.map_or(arrivals.last_us, |stream| stream.eof_us);
     let (events, close_tail_us) = match (close_us, result_us, stream) {
@@ -139,7 +139,8 @@ pub(super) fn merge(
         (OutcomeCounts::new(), Latencies::new(), Latencies::new());
     for record in records.iter().filter(|record| record.window_start_ms < end_ms) {
         for (outcome, count) in &record.outcomes {
-            *outcomes.entry(*outcome).or_default() += count;
+            let sum: &mut u64 = outcomes.entry(*outcome).or_default();
+            *sum = sum.saturating_add(*count);
         }
         if record.window_start_ms >= first_measured_ms {
             latency.merge(&record.latency);
@@ -157,7 +158,9 @@ pub(super) fn calls(
 ) -> u64 {
     match endpoint {
         Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
-        _ => records.iter().map(|record| record.attempts).sum(),
+        _ => records
+            .iter()
+            .fold(0, |sum, record| sum.saturating_add(record.attempts)),
     }
 }
 
@@ -197,5 +200,83 @@ pub(super) fn instruments(
         endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
         endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess.into()),
         engine,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+    use super::*;
+
+    const MINUTES: i64 = 10 * 60 * 1_000_000;
+
+    /// What arrived of the window from 10,000 s to 10,010 s, by the clocks of a UDF and a sink that are off by so many
+    /// microseconds: first event at once, close of book at its end, result 300 ms later, at the sink 2 ms later.
+    fn arrivals(udf_off_us: i64, sink_off_us: i64) -> Arrivals {
+        let udf = |at_us: u64| at_us.checked_add_signed(udf_off_us).unwrap();
+        let record = |key: &str, result_us: u64| -> WindowRecord {
+            let record = serde_json::json!({
+                "process": 1, "window_start_ms": 10_000_000, "window_end_ms": 10_010_000, "keys": [key],
+                "settings": {
+                    "strategy": "async", "start_rule": "at-arrival", "workload": "http", "max_workers": 1,
+                    "io_delay": "0", "timeout": "1s", "retries": 0, "cpu_offload": false,
+                },
+                "events": 1, "outcomes": {"ok": 1}, "seen": {},
+                "first_arrival_us": udf(10_000_000_000), "last_arrival_us": udf(10_009_000_000),
+                "close_us": udf(10_010_000_000), "result_us": udf(result_us),
+            });
+            serde_json::from_value(record).unwrap()
+        };
+        Arrivals {
+            lines: 2,
+            duplicates: 0,
+            last_us: 10_010_302_000u64.checked_add_signed(sink_off_us).unwrap(),
+            records: vec![record("a", 10_010_100_000), record("b", 10_010_300_000)],
+        }
+    }
+
+    #[test]
+    fn clocks_that_differ_change_the_result_lag_alone() {
+        let of = |udf_off_us, sink_off_us| {
+            measure(&arrivals(udf_off_us, sink_off_us), None, 10_000_000, 10_000).unwrap()
+        };
+        let same = of(0, 0);
+        assert_eq!(
+            (same.close_tail_us, same.execution_time_us, same.result_lag_us),
+            (300_000, 10_300_000, 302_000)
+        );
+        for (udf_off_us, sink_off_us, result_lag_us) in [
+            (MINUTES, 0, 302_000),
+            (-MINUTES, 0, 302_000),
+            (0, MINUTES, 600_302_000),
+            (0, -MINUTES, 0),
+            (MINUTES, -MINUTES, 0),
+            (-MINUTES, MINUTES, 600_302_000),
+        ] {
+            let expected = WindowMeasure {
+                result_lag_us,
+                ..same.clone()
+            };
+            assert_eq!(
+                of(udf_off_us, sink_off_us),
+                expected,
+                "{udf_off_us} {sink_off_us}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_records_claim_is_counted_without_overflow() {
+        let mut arrivals = arrivals(0, 0);
+        for record in &mut arrivals.records {
+            (record.events, record.reading_stopped) = (u64::MAX, u64::MAX);
+            record.outcomes.values_mut().for_each(|count| *count = u64::MAX);
+        }
+        let measured = measure(&arrivals, None, 10_000_000, 10_000).unwrap();
+        assert_eq!(
+            (measured.events, measured.ok, measured.reading_stopped),
+            (u64::MAX, u64::MAX, u64::MAX)
+        );
     }
 }
