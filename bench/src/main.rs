@@ -108,6 +108,7 @@ async fn interruptible(args: Args) -> Result<(), bare::Failed> {
 }
 
 async fn measure(args: Args) -> Result<(), BenchError> {
+    #[expect(clippy::disallowed_methods, reason = "people read when it was")]
     let started = chrono::Local::now();
     let bench = Bench {
         programs: Programs::find()?,

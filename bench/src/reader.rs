@@ -131,6 +131,7 @@ impl Calls {
     }
 
     /// One read and its acknowledgement.
+    #[expect(clippy::disallowed_methods, reason = "event times are wall time")]
     async fn once(&mut self, reading: &mut Reading) -> Result<(), String> {
         let request = read_request::Request {
             num_records: READ,

@@ -13,6 +13,7 @@ pub mod verify;
 use std::env;
 use std::time::Duration;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
 use kube::config::{Config, KubeConfigOptions};
 
@@ -93,6 +94,15 @@ pub fn numaflow(kind: &str) -> ApiResource {
         other => format!("{other}s"),
     };
     ApiResource::from_gvk_with_plural(&kind, &plural)
+}
+
+/// What the wall clock shows: Leases are dated by it, as other machines judge them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place for what other machines read"
+)]
+fn wall_clock() -> Timestamp {
+    Timestamp::now()
 }
 
 /// Whether this is a pod, and nothing points to another cluster.

@@ -44,12 +44,18 @@ pub struct Generator {
 }
 
 impl NanoClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once, so that stamps can be compared with other processes'"
+    )]
     fn start() -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self {
-            start: Instant::now(),
-            wall_ns: nanos(wall),
-        }
+        Self::anchored(nanos(wall), Instant::now())
+    }
+
+    /// A clock that showed `wall_ns` at `start`.
+    fn anchored(wall_ns: u64, start: Instant) -> Self {
+        Self { start, wall_ns }
     }
 
     fn at(&self, instant: Instant) -> u64 {
@@ -219,4 +225,36 @@ impl Sourcer for Generator {
 
 fn event_time(time_ns: u64) -> DateTime<Utc> {
     DateTime::from_timestamp_nanos(i64::try_from(time_ns).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// The wall clock is whatever it has been set to at the start, and is not looked at again.
+        #[test]
+        fn differences_do_not_depend_on_the_wall_clock(wall_ns in 0u64..1 << 62, set_ns in 0u64..1 << 62, a in 0u64..1 << 60, b in 0u64..1 << 60) {
+            let start = Instant::now();
+            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
+            for wall_ns in [wall_ns, set_ns] {
+                let clock = NanoClock::anchored(wall_ns, start);
+                prop_assert_eq!(clock.at(late).checked_sub(clock.at(early)), Some(a.max(b) - a.min(b)), "never negative");
+                prop_assert_eq!(clock.instant(clock.at(late)), late);
+            }
+        }
+
+        #[test]
+        fn it_never_falls(wall_ns: u64, a: u64, b: u64, before_ns in 0u64..1 << 40, stamp_ns: u64) {
+            let start = Instant::now();
+            let clock = NanoClock::anchored(wall_ns, start);
+            let before = start.checked_sub(Duration::from_nanos(before_ns)).unwrap_or(start);
+            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
+            prop_assert_eq!(clock.at(before), wall_ns, "nor is anything before its start");
+            prop_assert!(wall_ns <= clock.at(early) && clock.at(early) <= clock.at(late));
+            prop_assert!(clock.instant(stamp_ns) >= start);
+        }
+    }
 }

@@ -25,6 +25,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::AbortHandle;
@@ -220,6 +221,16 @@ fn pod_address() -> std::net::Ipv4Addr {
     let number = NEXT.fetch_add(1, Ordering::Relaxed) % 1_000 + 2;
     let process = std::process::id() % (1 << 14);
     std::net::Ipv4Addr::from((127 << 24) | (process << 10) | number)
+}
+
+/// What objects and lines of a log are dated by.
+#[expect(clippy::disallowed_methods, reason = "the API server tells wall time")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+fn now_text() -> String {
+    now().to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -399,6 +399,10 @@ async fn a_hold_that_nothing_could_end_is_refused() {
 }
 
 #[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the generator stamps is compared with the machine's wall clock"
+)]
 async fn the_rate_is_kept_by_schedule_and_nothing_comes_early() {
     let mut source = Source::start(&["--rpu", "10000", "--keys", "7"]).await;
     let mut all = Vec::new();

@@ -12,6 +12,10 @@ pub struct Clock {
 
 impl Clock {
     /// Reads both clocks once.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "once, so that stamps can be compared with other processes'"
+    )]
     pub fn start() -> Self {
         let wall_at_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self::anchored(wall_at_start, Instant::now())

@@ -71,6 +71,7 @@ impl Sourcer for Source {
 /// Those of the SDK.
 pub async fn run(args: Args) -> Result<(), Failed> {
     // On a whole second, where any window begins.
+    #[expect(clippy::disallowed_methods, reason = "event times are wall time")]
     let now = Utc::now();
     let source = Source {
         start: DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now),

@@ -13,14 +13,13 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams, Preconditions};
 use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use self::fate::Fate;
 use self::found::{Kind, Object, Run, RunOwner, runs};
-use super::{Cluster, ClusterError, RUN_LABEL, own};
+use super::{Cluster, ClusterError, RUN_LABEL, own, wall_clock};
 
 pub use self::gone::{Leftovers, until_gone};
 pub use self::release::release;
@@ -104,7 +103,7 @@ fn leftovers(runs: &[&Run]) -> Leftovers {
 
 async fn judge(cluster: &Cluster, run: &Run) -> Result<Fate, ClusterError> {
     let RunOwner::Job { name, uid } = &run.owner else {
-        return Ok(fate::of_lease(run.lease.as_ref(), Timestamp::now()));
+        return Ok(fate::of_lease(run.lease.as_ref(), wall_clock()));
     };
     let job = cluster.api::<Job>().get_opt(name).await;
     let job = job.map_err(|error| ClusterError::request("read", format!("Job {name}"), error))?;
@@ -123,7 +122,7 @@ async fn settle(cluster: &Cluster, run: &Run, fate: Fate) -> Result<Result<Strin
     };
     let name = seen.metadata.name.clone().unwrap_or_default();
     let mut taken = seen.clone();
-    let now = MicroTime(Timestamp::now());
+    let now = MicroTime(wall_clock());
     let spec = taken.spec.get_or_insert_default();
     spec.holder_identity = Some(format!("{}-clean", own::identity()));
     spec.lease_duration_seconds = Some(own::lease_seconds());

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::renew::renew;
-use super::{Cluster, ClusterError, FIELD_MANAGER, RUN_LABEL};
+use super::{Cluster, ClusterError, FIELD_MANAGER, RUN_LABEL, wall_clock};
 
 /// How long a Lease counts after its last renewal.
 pub const LEASE_DURATION: Duration = Duration::from_secs(60);
@@ -215,7 +215,7 @@ async fn create(api: &Api<Lease>) -> Result<(String, Lease), ClusterError> {
     let mut attempt = 1;
     loop {
         let run_id = fresh_id();
-        let made = api.create(&params, &new_lease(&run_id, Timestamp::now())).await;
+        let made = api.create(&params, &new_lease(&run_id, wall_clock())).await;
         match made {
             Ok(lease) => return Ok((run_id, lease)),
             Err(kube::Error::Api(status)) if status.is_already_exists() && attempt < ID_ATTEMPTS => {

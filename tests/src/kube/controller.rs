@@ -3,13 +3,12 @@
 
 use std::sync::Arc;
 
-use chrono::{SecondsFormat, Utc};
 use serde_json::{Value, json};
 
 use super::pods::container_status;
 use super::store::Key;
 use super::trouble::PodTrouble;
-use super::{Inner, deployment, pipeline};
+use super::{Inner, deployment, now_text, pipeline};
 
 impl Inner {
     /// Whoever is responsible takes the new object on.
@@ -26,8 +25,7 @@ impl Inner {
     pub(super) fn delete(self: Arc<Self>, key: &Key) {
         if key.resource == "pipelines" {
             self.change(key, |pipeline| {
-                let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
-                pipeline["metadata"]["deletionTimestamp"] = json!(now);
+                pipeline["metadata"]["deletionTimestamp"] = json!(now_text());
                 pipeline["status"]["phase"] = json!("Deleting");
             });
             return;
@@ -102,7 +100,7 @@ impl Inner {
         let uid = store
             .get(about)
             .map_or(Value::Null, |object| object["metadata"]["uid"].clone());
-        let now = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+        let now = now_text();
         let event = json!({
             "apiVersion": "v1", "kind": "Event", "metadata": {"name": name},
             "involvedObject": {"kind": kind, "name": about.name, "namespace": about.namespace, "uid": uid},

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use super::lock;
+use super::{lock, now};
 
 /// A container's log. It only grows, and ends with its container.
 #[derive(Debug)]
@@ -33,7 +33,7 @@ impl Log {
     /// Adds a line.
     pub fn push(&self, line: &str) {
         let mut lines = lock(&self.lines);
-        lines.push((Utc::now(), line.to_owned()));
+        lines.push((now(), line.to_owned()));
         let count = lines.len();
         self.state.send_modify(|state| state.lines = count);
     }

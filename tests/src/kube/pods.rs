@@ -141,5 +141,5 @@ pub(super) fn container_status(
 
 /// The state of a container that runs.
 pub(super) fn running() -> Value {
-    json!({"running": {"startedAt": chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true)}})
+    json!({"running": {"startedAt": super::now_text()}})
 }

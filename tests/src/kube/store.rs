@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
+use super::now_text;
 use super::selectors::Selectors;
 
 /// The API group of Numaflow.
@@ -122,7 +122,7 @@ impl Store {
             |old| old["metadata"]["uid"].clone(),
         );
         let created = old.map_or_else(
-            || json!(Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true)),
+            || json!(now_text()),
             |old| old["metadata"]["creationTimestamp"].clone(),
         );
         let kind = if old.is_some() { "MODIFIED" } else { "ADDED" };

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, PostParams};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::diagnosis::describe_error;
+use super::super::{diagnosis::describe_error, wall_clock};
 use super::{LEASE_DURATION, RENEW_EVERY};
 
 /// After a renewal that failed.
@@ -53,7 +52,7 @@ async fn renew_once(api: &Api<Lease>, lease: &mut Lease) -> Result<Option<String
     let mut conflicts = 0;
     loop {
         let mut next = lease.clone();
-        next.spec.get_or_insert_default().renew_time = Some(MicroTime(Timestamp::now()));
+        next.spec.get_or_insert_default().renew_time = Some(MicroTime(wall_clock()));
         match api.replace(&name, &PostParams::default(), &next).await {
             Ok(renewed) => {
                 *lease = renewed;
@@ -92,6 +91,8 @@ fn lost_to(found: Option<&Lease>, held: &Lease) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::jiff::Timestamp;
+
     use super::super::new_lease;
     use super::*;
 
