@@ -74,7 +74,9 @@ lint: toolchain ## check format and lints; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	$(CARGO) test --locked --quiet --package tests --test dependencies
-	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; else echo "lint: cargo-deny is not installed; tests/tests/dependencies.rs has checked licences, sources and duplicates"; fi
+	@if ! command -v cargo-deny >/dev/null; then echo "lint: cargo-deny is not installed; tests/tests/dependencies.rs has checked licences, sources and duplicates"; \
+	elif $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories bans licenses sources; \
+	else echo "lint: the database of known weaknesses cannot be fetched: dependencies are not checked for them"; $(CARGO) deny check bans licenses sources; fi
 
 fmt: toolchain ## format the sources
 	$(CARGO) fmt --all
