@@ -42,6 +42,7 @@ fn a_killed_process_fails_its_trial_by_name_and_the_next_one_runs() {
         let [TrialEnd::Failed { reason }, TrialEnd::Completed] = ends[..] else {
             panic!("{name}: {ends:?}")
         };
+        eprintln!("{name}: {reason}");
         assert!(
             reason.contains(name) && reason.contains("signal: 9"),
             "{name}: {reason}"

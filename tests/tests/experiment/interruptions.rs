@@ -112,6 +112,7 @@ fn a_plan_that_needs_more_descriptors_than_there_are_fails_in_words() {
     let TrialEnd::Failed { reason } = &outcomes[0].end else {
         panic!("{outcomes:?}")
     };
+    eprintln!("{reason}");
     for words in ["udf", "max_workers: 200", "this process may have 64", "ulimit -n"] {
         assert!(reason.contains(words), "{reason}");
     }
@@ -156,6 +157,7 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
         .filter(|line| line.starts_with("experiment: "))
         .collect();
     assert_eq!(errors.len(), 1, "{ended:?}");
+    eprintln!("{}", errors[0]);
     for words in ["cannot write", "journal.jsonl", "are kept", "--resume"] {
         assert!(errors[0].contains(words), "{ended:?}");
     }

@@ -78,6 +78,7 @@ async fn all_processes_together_end_with_0_and_leave_nothing() {
         let (mut pipeline, _drive) = running(load).await;
         let children = children_of(pipeline.udf.child.id().unwrap());
         assert_eq!(children.len(), 2);
+        let told = Instant::now();
         for id in pipeline.ids() {
             signal(id, Signal::TERM);
         }
@@ -89,6 +90,10 @@ async fn all_processes_together_end_with_0_and_leave_nothing() {
         ];
         for (name, child) in all {
             let status = ended(child, PATIENCE).await;
+            eprintln!(
+                "{name} {load:?}, with the others: ended after {:?}",
+                told.elapsed()
+            );
             assert_eq!(status.code(), Some(0), "{name} {load:?}");
         }
         until("no child outlives them", PATIENCE, || {

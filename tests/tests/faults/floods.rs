@@ -38,7 +38,6 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
         async move {
             for (answer, outcome) in floods {
                 let what = format!("{caller:?} {}", name(&answer));
-                eprintln!("{what}");
                 // The first window's events are answered well: what a good window costs.
                 let endpoint = Hostile::start(move |_, times| match times {
                     1 => Answer::Good,
@@ -62,6 +61,7 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
                 assert_eq!(endpoint.count(), 2 * EVENTS, "{what}: one request for each call");
                 // A pool's child that is replaced takes its peak along.
                 let grown = peak_memory_bytes(udf.id()).saturating_sub(before);
+                eprintln!("{what}: {grown} bytes");
                 assert!(grown < MEMORY, "{what}: {grown} bytes");
             }
         }

@@ -72,6 +72,7 @@ async fn a_udf_killed_in_the_middle_of_a_window_loses_exactly_what_the_ledger_sa
     let (found, generator) = (pipeline.found(), pipeline.generator_stats().await);
     let records = found.records();
     let ledger = balance(&generator, Drops::Named(&found.late), &records, &found.closed);
+    eprintln!("the UDF was killed: {ledger:?}");
     assert!(ledger.balances(), "{ledger:?}");
     assert_eq!(
         (ledger.offered, ledger.unsent, ledger.failed),
@@ -134,6 +135,7 @@ async fn a_generator_killed_and_started_again_begins_anew_under_another_name() {
         &found.records(),
         &found.closed,
     );
+    eprintln!("the generator was killed: {ledger:?}");
     let named = format!("of another generator ({})", first.generator);
     assert!(
         ledger.errors.iter().any(|error| error.contains(&named)),
