@@ -2,14 +2,12 @@
 //! counts what it was asked. HTTP/1.1 by hand, as a library would not let it.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -295,15 +293,4 @@ async fn write(to: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
 fn reset(to: &OwnedWriteHalf) -> io::Result<bool> {
     to.as_ref().set_zero_linger()?;
     Ok(false)
-}
-
-/// 256 MiB of zeros as gzip, about 270 KiB: one compressed MiB again and again, as members of one file (RFC 1952, 2.2).
-///
-/// # Panics
-/// Never: writing to memory does not fail.
-pub fn bomb() -> Arc<[u8]> {
-    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(&vec![0; 1024 * 1024]).expect("memory takes it");
-    let member = encoder.finish().expect("memory takes it");
-    member.repeat(256).into()
 }

@@ -1,8 +1,11 @@
 //! Answers that are too much: what they cost is bounded, and each fails its own call.
 
+use std::io::Write;
 use std::sync::Arc;
 
-use tests::hostile::{Answer, Hostile, bomb};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tests::hostile::{Answer, Hostile};
 use tests::process::peak_memory_bytes;
 use tests::reduce::count;
 use wire::Outcome;
@@ -67,6 +70,14 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
         }
     });
     futures_util::future::join_all(runs).await;
+}
+
+/// 256 MiB of zeros as gzip, about 270 KiB: one compressed MiB again and again, as members of one file (RFC 1952, 2.2).
+fn bomb() -> Arc<[u8]> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(&vec![0; 1024 * 1024]).unwrap();
+    let member = encoder.finish().unwrap();
+    member.repeat(256).into()
 }
 
 /// Without the bytes of a bomb.
