@@ -143,7 +143,9 @@ impl Arrivals {
             Ok(decoded) => decoded,
             Err(error) => {
                 if self.undecoded == 0 {
-                    tracing::warn!("an event of the window cannot be decoded: {error}");
+                    // Not the error's own words: they quote the payload.
+                    let (class, column) = (error.classify(), error.column());
+                    tracing::warn!(?class, column, "an event of the window cannot be decoded");
                 }
                 self.undecoded += 1;
                 return None;

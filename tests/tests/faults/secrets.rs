@@ -83,6 +83,9 @@ async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
         };
         stream.send_payload("key", event.encode().unwrap()).await;
     }
+    // The decoder's own words would quote it.
+    let undecodable = format!("{{\"generator\":\"{PAYLOAD}\"}}").into_bytes();
+    stream.send_payload("key", undecodable).await;
     let results = stream.close().await;
     if matches!(answer, Answer::Body(_)) {
         assert_eq!(count(&results.records(), Outcome::Ok), 4, "{what}");
