@@ -30,7 +30,7 @@ const ALIKE: usize = 4;
 pub async fn sizes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let sizes = [1, 10, 100];
     let mut costs_us = [const { Vec::new() }; 3];
-    for _ in 0..bench.number(2) {
+    for _ in 0..bench.rounds {
         for (thousands, costs_us) in sizes.into_iter().zip(&mut costs_us) {
             costs_us.push(cost(bench, thousands).await?);
         }
@@ -57,7 +57,7 @@ pub async fn sizes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 }
 
 async fn cost(bench: &Bench, thousands: u64) -> Result<f64, BenchError> {
-    let Some(udf) = bench.programs.udf(Udf::Ours) else {
+    let Some(udf) = bench.programs.udf(Udf::Lean) else {
         return Ok(f64::NAN);
     };
     let load = Load::windows_of_thousands(thousands);
@@ -65,7 +65,7 @@ async fn cost(bench: &Bench, thousands: u64) -> Result<f64, BenchError> {
     let source = generator(&bench.programs, &load);
     let mut pipeline = Pipeline::start(&bench.programs, &load, source, udf, &work).await?;
     let span: Span = if thousands < 1_000 {
-        pipeline.measure(1, 1, bench.time(1.0), PATIENCE).await?
+        pipeline.measure(2, 1, bench.time(2.0), PATIENCE).await?
     } else {
         // No warm-up weighs anything beside a million calls.
         pipeline.measure_first(PATIENCE).await?
