@@ -50,9 +50,7 @@ impl Udf {
             Self::Counter => "bare counter",
         }
     }
-}
 
-impl Udf {
     /// The goals are those of the leanest client we have; the other stands beside it to be seen.
     pub fn goal(self, goal: Goal) -> Goal {
         match self {

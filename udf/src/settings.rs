@@ -88,8 +88,8 @@ pub struct Settings {
     /// Move cpu work under async from the runtime's threads to threads of its own
     #[arg(long, env = "CPU_OFFLOAD")]
     pub cpu_offload: bool,
-    /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes some 70,000
-    /// calls a second; for cpu work that is not moved elsewhere as many as there are cores]
+    /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes tens
+    /// of thousands of calls a second; for cpu work that is not moved elsewhere as many as there are cores]
     #[arg(long, env = "RUNTIME_THREADS", allow_hyphen_values = true)]
     pub runtime_threads: Option<NonZeroU16>,
     /// Events that may wait in memory for their call; at that bound reading stops, and the record says so

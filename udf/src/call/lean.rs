@@ -105,15 +105,9 @@ impl Call for LeanCall {
                 },
             };
             match connection.exchange(&request).await {
-                Ok(answer) => {
-                    if answer.reusable {
-                        self.in_tasks.put_back(connection);
-                    }
-                    return answer.outcome();
-                }
                 // It had been closed while nobody used it: the next one, or at last a new one.
                 Err(Failure::Unsent) if reused => {}
-                Err(failure) => return failure.outcome(),
+                exchanged => return self.in_tasks.ended(connection, exchanged),
             }
         }
     }
@@ -133,14 +127,8 @@ impl Call for LeanCall {
                 },
             };
             match connection.exchange(&request, deadline) {
-                Ok(answer) => {
-                    if answer.reusable {
-                        self.on_threads.put_back(connection);
-                    }
-                    return answer.outcome();
-                }
                 Err(Failure::Unsent) if reused => {}
-                Err(failure) => return failure.outcome(),
+                exchanged => return self.on_threads.ended(connection, exchanged),
             }
         }
     }

@@ -11,6 +11,9 @@ use crate::call::http::MAX_BODY_BYTES;
 /// Longest head, and longest line of a body in chunks with what follows it.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// Read at once: more than an answer of the endpoint.
+pub(super) const PIECE_BYTES: usize = 2 * 1024;
+
 /// Most headers of an answer.
 const MAX_HEADERS: usize = 100;
 
@@ -75,18 +78,17 @@ impl Reader {
     /// # Errors
     /// [`Failure::BadAnswer`] where it is no HTTP, too long, or in an encoding that nobody asked for.
     pub(super) fn read(&mut self, piece: &[u8]) -> Result<Option<Answer>, Failure> {
-        let over = if self.rest.is_empty() {
+        if self.rest.is_empty() {
             let used = self.take(piece)?;
             self.rest.extend_from_slice(&piece[used..]);
-            self.rest.len()
         } else {
             let mut bytes = std::mem::take(&mut self.rest);
             bytes.extend_from_slice(piece);
             let used = self.take(&bytes)?;
             bytes.drain(..used);
             self.rest = bytes;
-            self.rest.len()
-        };
+        }
+        let over = self.rest.len();
         if self.part != Part::Nothing {
             return if over > MAX_HEAD_BYTES {
                 Err(Failure::BadAnswer)
@@ -151,15 +153,10 @@ impl Reader {
         }
         self.status = head.status;
         self.keep_alive = head.keep_alive;
-        self.longer(match head.body {
-            Part::Body(length) => length,
-            _ => 0,
-        })?;
-        let next = match head.body {
-            Part::Body(0) => Part::Nothing,
-            other => other,
-        };
-        Ok(Some((head.bytes, next)))
+        if let Part::Body(length) = head.body {
+            self.longer(length)?;
+        }
+        Ok(Some((head.bytes, head.body)))
     }
 
     fn body(
@@ -232,7 +229,7 @@ fn head(bytes: &[u8]) -> Result<Option<Head>, Failure> {
         }
     }
     let body = match (status, transfer_encoding, body_bytes) {
-        (100..200 | 204 | 304, _, _) => Part::Body(0),
+        (100..200 | 204 | 304, _, _) | (_, None, Some(0)) => Part::Nothing,
         // Before a length, as RFC 9112 has it in 6.3.
         (_, Some(encoding), _) if has_token(encoding, "chunked") => Part::ChunkSize,
         (_, Some(_), _) | (_, None, None) => Part::UntilEnd,

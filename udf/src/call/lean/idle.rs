@@ -3,6 +3,10 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use wire::Outcome;
+
+use super::Failure;
+use super::answer::Answer;
 use crate::call::http::IDLE_TIMEOUT;
 
 /// Within this time nobody asks the system whether a connection's end has come.
@@ -36,9 +40,17 @@ impl<C> Idle<C> {
         Some((connection, unused))
     }
 
-    /// Keeps a connection whose answer has been read.
-    pub(super) fn put_back(&self, connection: C) {
-        self.lock().push((connection, Instant::now()));
+    /// What came of a call; its connection is kept where it can carry another request.
+    pub(super) fn ended(&self, connection: C, exchanged: Result<Answer, Failure>) -> Outcome {
+        match exchanged {
+            Ok(answer) => {
+                if answer.reusable {
+                    self.lock().push((connection, Instant::now()));
+                }
+                answer.outcome()
+            }
+            Err(failure) => failure.outcome(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(C, Instant)>> {

@@ -10,12 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::answer::{Answer, Reader};
+use super::answer::{Answer, PIECE_BYTES, Reader};
 use super::idle::FRESH;
 use super::{Failure, LeanCall};
-
-/// Read at once: more than an answer of the endpoint.
-const PIECE_BYTES: usize = 2 * 1024;
 
 /// An open connection.
 pub(super) struct Connection(TcpStream);
