@@ -69,6 +69,12 @@ impl Figure {
     }
 }
 
+/// The value below which this share of the sorted ones lies; nothing without any.
+pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
+    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().checked_sub(1)?);
+    sorted.get(index).copied()
+}
+
 /// A value with its unit.
 pub fn written(value: f64, unit: Unit) -> String {
     let name = match unit {

@@ -77,8 +77,12 @@ async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, Benc
 
 /// Events per second that as many threads reach which do nothing but burn: the clocks of the system's own work and of
 /// others on the same hardware run on too, so that it is less than arithmetic would have it.
-fn bare_rate(threads: usize, time: Duration) -> f64 {
-    let call = CpuCall::new(Delay::Fixed(EACH), None).ok();
+fn bare_rate(threads: usize, time: Duration) -> Result<f64, BenchError> {
+    let call = CpuCall::new(Delay::Fixed(EACH), None).map_err(|source| BenchError::File {
+        doing: "starting the threads of",
+        path: "bench".into(),
+        source,
+    })?;
     let nothing = Event {
         keys: Arc::from([]),
         payload: Vec::new(),
@@ -90,7 +94,7 @@ fn bare_rate(threads: usize, time: Duration) -> f64 {
     let begun = Instant::now();
     let burnt = || {
         let mut burnt = 0_u64;
-        while let Some(call) = call.as_ref().filter(|_| begun.elapsed() < time) {
+        while begun.elapsed() < time {
             call.call_blocking(&nothing);
             burnt += 1;
         }
@@ -103,7 +107,7 @@ fn bare_rate(threads: usize, time: Duration) -> f64 {
             .map(|thread| thread.join().unwrap_or_default())
             .sum()
     });
-    burnt as f64 / begun.elapsed().as_secs_f64()
+    Ok(burnt as f64 / begun.elapsed().as_secs_f64())
 }
 
 async fn capacity(bench: &Bench) -> Result<Line, BenchError> {
@@ -123,7 +127,7 @@ async fn capacity(bench: &Bench) -> Result<Line, BenchError> {
         let span = pipeline.measure(1, 1, bench.time(3.0), PATIENCE).await?;
         pipeline.end().await?;
         rates.push(span.rate());
-        bare.push(bare_rate(cores, bench.time(2.0)));
+        bare.push(bare_rate(cores, bench.time(2.0))?);
     }
     Ok(Line::beside(
         ROW,
@@ -156,7 +160,7 @@ async fn tail(bench: &Bench, strategy: StrategyKind) -> Result<Line, BenchError>
         patience: PATIENCE,
     };
     let tails = close_tails_ms(bench, &ask).await?;
-    let bound_ms = 1_000.0 * 1e3 / bare_rate(at_once, bench.time(1.0));
+    let bound_ms = 1_000.0 * 1e3 / bare_rate(at_once, bench.time(1.0))?;
     let moved = if strategy == StrategyKind::Async {
         ", offloaded"
     } else {

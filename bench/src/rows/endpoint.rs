@@ -12,7 +12,7 @@ use super::calls::bare_calls;
 use super::{Bench, folder};
 use crate::child::Child;
 use crate::error::BenchError;
-use crate::figure::{Figure, Unit};
+use crate::figure::{Figure, Unit, quantile};
 use crate::line::{Goal, Line};
 use crate::paced::{self, Pace};
 use crate::pipeline::endpoint_command;
@@ -71,8 +71,8 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         Figure::of(Unit::Micros, &[excess.as_secs_f64() * 1e6])
     };
     let beyond = |share: f64| {
-        let index = ((latencies.len() as f64 * share) as usize).min(latencies.len().checked_sub(1)?);
-        let beyond_us = latencies[index].as_secs_f64() * 1e6 - ASKED.as_secs_f64() * 1e6;
+        let latency = quantile(&latencies, share)?;
+        let beyond_us = latency.as_secs_f64() * 1e6 - ASKED.as_secs_f64() * 1e6;
         Figure::of(Unit::Micros, &[beyond_us])
     };
     let line = |what: &str, figure, goal| Line::alone(DELAY_ROW, what, figure, goal);

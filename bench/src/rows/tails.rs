@@ -13,7 +13,7 @@ use super::{Bench, folder};
 use crate::bare::client::SaidOfBursts;
 use crate::child::Child;
 use crate::error::BenchError;
-use crate::figure::{Figure, Unit};
+use crate::figure::{Figure, Unit, quantile};
 use crate::line::{Goal, Line};
 use crate::pipeline::{Load, Pipeline, READ_TIMEOUT, Work, endpoint_command, generator};
 use crate::programs::Udf;
@@ -264,9 +264,4 @@ async fn shares_ms(bench: &Bench, rpu: u64) -> Result<(Vec<f64>, Vec<f64>), Benc
     };
     let answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok((sorted(tails.collect()), sorted(answers)))
-}
-
-fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
-    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().checked_sub(1)?);
-    sorted.get(index).copied()
 }
