@@ -159,8 +159,15 @@ fn idempotency_key(request: &Request<Incoming>) -> Option<(u64, u64)> {
 }
 
 fn delay_of(query: Option<&str>) -> Result<Option<Delay>, QueryError> {
+    let Some(query) = query else { return Ok(None) };
+    // As nearly every call asks; decoding would be a tenth of what a call costs here.
+    if let Some(plain) = query.strip_prefix("delay=")
+        && !plain.contains(['&', '%', '+'])
+    {
+        return Ok(Some(plain.parse()?));
+    }
     let mut delay = None;
-    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if name != "delay" {
             return Err(QueryError::Unknown(name.into_owned()));
         }
