@@ -1,8 +1,10 @@
-//! A source on the Rust SDK that hands out the same small message as fast as it is asked: the ceiling of any source.
+//! A source on the Rust SDK that hands out the same small message as fast as it is asked, the ceiling of any source, or on a
+//! schedule with nothing but a sleeping thread, the ceiling of its exactness.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,6 +13,9 @@ use numaflow::source::{Message, NackOffset, Offset, Server, SourceReadRequest, S
 use tokio::sync::mpsc::Sender;
 
 use super::Failed;
+
+/// Between two sleeps on a schedule, as in the generator: a thread that wakes for each event would be another burden.
+const STEP: Duration = Duration::from_micros(150);
 
 /// Where it serves and what it gives.
 #[derive(Debug, clap::Args)]
@@ -24,18 +29,43 @@ pub struct Args {
     /// Messages for each millisecond of event time
     #[arg(long, default_value_t = 1_000)]
     per_milli: u64,
+    /// Hand out each message when its event time has come, not before
+    #[arg(long)]
+    on_schedule: bool,
 }
 
 struct Source {
     start: DateTime<Utc>,
+    /// The same on the monotonic clock; nothing without a schedule.
+    schedule: Option<Instant>,
     nanos_each: u64,
     next: AtomicU64,
+}
+
+impl Source {
+    /// Sleeps until the next message is due; false where that is not before `deadline`.
+    fn wait_for_next(&self, start: Instant, deadline: Instant) -> bool {
+        let next = self.next.load(Ordering::Relaxed);
+        let due = start + Duration::from_nanos(next * self.nanos_each);
+        let now = Instant::now();
+        if due > now {
+            let wake = due.max(now + STEP).min(deadline);
+            tokio::task::block_in_place(|| std::thread::sleep(wake.saturating_duration_since(now)));
+        }
+        due <= Instant::now()
+    }
 }
 
 #[async_trait]
 impl Sourcer for Source {
     async fn read(&self, request: SourceReadRequest, transmitter: Sender<Message>) {
+        let deadline = Instant::now() + request.timeout;
         for _ in 0..request.count {
+            if let Some(start) = self.schedule
+                && !self.wait_for_next(start, deadline)
+            {
+                return;
+            }
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let after = i64::try_from(index * self.nanos_each).unwrap_or(i64::MAX);
             let message = Message {
@@ -73,8 +103,17 @@ pub async fn run(args: Args) -> Result<(), Failed> {
     // On a whole second, where any window begins.
     #[expect(clippy::disallowed_methods, reason = "event times are wall time")]
     let now = Utc::now();
+    let start = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
+    // A schedule begins with the next whole second, so that no message is overdue at once.
+    let start = if args.on_schedule {
+        start + chrono::TimeDelta::seconds(1)
+    } else {
+        start
+    };
+    let until_start = (start - now).to_std().unwrap_or_default();
     let source = Source {
-        start: DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now),
+        start,
+        schedule: args.on_schedule.then(|| Instant::now() + until_start),
         nanos_each: 1_000_000 / args.per_milli.max(1),
         next: AtomicU64::new(0),
     };

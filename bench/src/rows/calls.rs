@@ -161,7 +161,8 @@ pub async fn on_threads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let cores = experiment::machine::cores().get() as u64;
     let mut contest = Contest::new("process-pool", StrategyKind::ProcessPool, cores, 1);
-    for _ in 0..bench.rounds {
+    // Few processes at work are what the system's scheduler disturbs most.
+    for _ in 0..2 * bench.rounds {
         for udf in [Udf::Ours, Udf::Lean, Udf::Python, Udf::PythonAnew] {
             contest.run(bench, udf).await?;
         }

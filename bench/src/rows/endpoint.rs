@@ -130,12 +130,12 @@ async fn blocking<T: Send + 'static>(
 pub async fn rate(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let (mut ours, mut bare, mut ours_us, mut bare_us) = (vec![], vec![], vec![], vec![]);
     // Many short rounds: what is compared differs by less than the machine does from second to second.
-    for _ in 0..3 * bench.rounds {
+    for _ in 0..5 * bench.rounds {
         for (server, rates, costs_us) in [
             (endpoint_command(&bench.programs), &mut ours, &mut ours_us),
             (bench.programs.bare("server"), &mut bare, &mut bare_us),
         ] {
-            let (said, server_us) = bare_calls(&bench.programs, server, bench.time(0.6)).await?;
+            let (said, server_us) = bare_calls(&bench.programs, server, bench.time(0.5)).await?;
             rates.push(said.calls as f64 / said.seconds);
             costs_us.push(server_us);
         }

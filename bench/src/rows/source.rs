@@ -53,32 +53,58 @@ pub async fn generator(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             Goal::Seen,
         ),
     ];
+    lines.extend(schedule(bench).await?);
+    Ok(lines)
+}
+
+/// How late and how early events of a schedule are received, beside a source that only sleeps and sends.
+async fn schedule(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let load = Load::scheduled(RPU, Duration::from_secs(1));
-    let (mut middle, mut late, mut early) = (vec![], vec![], 0);
-    for _ in 0..bench.rounds {
-        let reading = read(scheduled(&bench.programs, &load), bench.time(2.0)).await?;
-        let ms = |share| Some(reading.lateness.quantile(share)?.as_secs_f64() * 1e3);
-        middle.extend(ms(0.5));
-        late.extend(ms(0.99));
+    let (mut ours, mut bare, mut early) = (Lateness::default(), Lateness::default(), 0);
+    // Many short rounds, as what disturbs the machine comes in pieces of some milliseconds.
+    for _ in 0..3 * bench.rounds {
+        let reading = read(scheduled(&bench.programs, &load), bench.time(1.0)).await?;
+        ours.add(&reading);
         early += reading.early;
+        let mut source = bench.programs.bare("source");
+        source.args(["--per-milli", &(RPU / 1_000).to_string(), "--on-schedule"]);
+        bare.add(&read(source, bench.time(1.0)).await?);
     }
-    let [middle, late] = [middle, late].map(|ms| Figure::of(Unit::Millis, &ms));
-    lines.extend([
-        Line::alone(ROW, "received after due at 10,000/s, p50", middle, Goal::Seen),
-        Line::alone(
+    let line = |share, ours: &[f64], bare: &[f64], goal| {
+        Line::beside(
             ROW,
-            "received after due at 10,000/s, p99",
-            late,
-            Goal::AtMost(1.0),
-        ),
+            format!("received after due at 10,000/s, {share}"),
+            Figure::of(Unit::Millis, ours),
+            "bare source that sleeps",
+            Figure::of(Unit::Millis, bare),
+            goal,
+        )
+    };
+    Ok(vec![
+        line("p50", &ours.middle_ms, &bare.middle_ms, Goal::Seen),
+        line("p99", &ours.late_ms, &bare.late_ms, Goal::AtMost(1.0)),
         Line::alone(
             ROW,
             "events received before due",
             Figure::of(Unit::Count, &[early as f64]),
             Goal::AtMost(0.0),
         ),
-    ]);
-    Ok(lines)
+    ])
+}
+
+/// How long after due events of each round were received, milliseconds.
+#[derive(Debug, Default)]
+struct Lateness {
+    middle_ms: Vec<f64>,
+    late_ms: Vec<f64>,
+}
+
+impl Lateness {
+    fn add(&mut self, reading: &Reading) {
+        let ms = |share| Some(reading.lateness.quantile(share)?.as_secs_f64() * 1e3);
+        self.middle_ms.extend(ms(0.5));
+        self.late_ms.extend(ms(0.99));
+    }
 }
 
 async fn read(mut source: Command, time: Duration) -> Result<Reading, BenchError> {
