@@ -20,7 +20,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-22s%s\n", $$1, $$2 }'
 	@echo "Settings: PLAN=plans/classic.yaml OUT=out/folder (for experiment), IMAGE=name TAG=version IMAGE_BUILD=command (for image)"
 	@echo "          RELEASE=name NAMESPACE=name HELM_ARGS='--set …' (for experiment-cluster)"
-	@echo "          STORAGE_CLASS=name (for test-cluster, in place of the cluster's default)"
+	@echo "          STORAGE_CLASS=name KILL_CONTAINER=command (for test-cluster: in place of the cluster's default; kills a container of the node by ID)"
 
 experiment: build ## build and run PLAN (default plans/quick.yaml, under a minute); prints where the report is
 	target/release/experiment run $(PLAN) --out $(OUT)
@@ -60,7 +60,7 @@ test-chart: toolchain verify ## lint the chart, render every file under helm/ci 
 
 test-cluster: toolchain ## install, tune, break and remove it in the cluster that KUBECONFIG names (IMAGE and TAG must be there)
 	$(CARGO) build --locked --workspace --bins
-	@helm=$$(tests/chart/helm-path) && HELM=$$helm IMAGE=$(IMAGE) TAG=$(TAG) STORAGE_CLASS=$(STORAGE_CLASS) \
+	@helm=$$(tests/chart/helm-path) && HELM=$$helm IMAGE=$(IMAGE) TAG=$(TAG) STORAGE_CLASS=$(STORAGE_CLASS) KILL_CONTAINER='$(KILL_CONTAINER)' \
 		$(CARGO) test --locked --package tests --features cluster --test cluster
 
 test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)

@@ -26,12 +26,27 @@ const EVENTS: u64 = 200;
 const JOB_WITHIN: Duration = Duration::from_secs(240);
 
 /// What the experiment must not be allowed to do, beside what its Role names.
-const DENIED: [(&str, &str); 5] = [
+const DENIED: [(&str, &str); 12] = [
     ("get", "secrets"),
+    ("list", "secrets"),
     ("delete", "pods"),
+    ("create", "pods"),
     ("create", "pods/exec"),
     ("create", "jobs.batch"),
+    ("delete", "jobs.batch"),
+    ("create", "roles.rbac.authorization.k8s.io"),
+    ("create", "rolebindings.rbac.authorization.k8s.io"),
+    ("patch", "roles.rbac.authorization.k8s.io"),
+    ("create", "serviceaccounts/token"),
     ("delete", "interstepbufferservices.numaflow.numaproj.io"),
+];
+
+/// What it may do in its own namespace and must not in another.
+const DENIED_ELSEWHERE: [(&str, &str); 4] = [
+    ("create", "pipelines.numaflow.numaproj.io"),
+    ("create", "deployments.apps"),
+    ("get", "pods"),
+    ("list", "services"),
 ];
 
 pub fn as_a_job(lab: &Lab) -> Step {
@@ -79,17 +94,22 @@ fn rights(release: &Release<'_>) -> Step {
         release.namespace, release.name
     );
     for (verb, resource) in DENIED {
-        // It ends with an error where the answer is no.
-        if release
-            .lab
-            .kubectl(&["auth", "can-i", verb, resource, &account])
-            .is_ok()
-        {
-            return Err(format!("the experiment may {verb} {resource}"));
-        }
+        denied(release.lab, &release.namespace, verb, resource, &account)?;
+    }
+    for (verb, resource) in DENIED_ELSEWHERE {
+        denied(release.lab, "default", verb, resource, &account)?;
     }
     let allowed = ["auth", "can-i", "get", "pods", "--subresource=log", &account];
     release.lab.kubectl(&allowed).map(drop)
+}
+
+/// The answer must be no, not an error of another kind.
+fn denied(lab: &Lab, namespace: &str, verb: &str, resource: &str, account: &str) -> Step {
+    match lab.kubectl_in(namespace, &["auth", "can-i", verb, resource, account]) {
+        Err(said) if said.trim_end().ends_with("no") => Ok(()),
+        Err(said) => Err(said),
+        Ok(_) => Err(format!("the experiment may {verb} {resource} in {namespace}")),
+    }
 }
 
 pub fn from_outside(lab: &Lab) -> Step {

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use crate::lab::{Lab, Step, wait};
-use crate::records::{Window, await_full, now_ms, windows};
+use crate::records::{WINDOW_MS, Window, await_full, await_middle_of_window, now_ms, windows};
 use crate::release::Release;
 
 /// Events of a window: 50 per second, 10 s.
 const FULL: u64 = 500;
-const WINDOW_MS: u64 = 10_000;
+/// Windows that the endpoint is away for: 30 s.
+const AWAY: usize = 3;
 /// From a fault's end to a full window on record.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 
@@ -44,8 +45,10 @@ fn udf_killed(release: &Release<'_>) -> Step {
     recovered(release, killed, "the udf's pod was killed")
 }
 
-/// Calls fail and are counted as failed; the pipeline goes on. With the endpoint back, windows are full again.
+/// For 30 s: the windows of that time complete, all of their events in them, with failures on record. With the endpoint
+/// back, windows are full again.
 fn endpoint_gone(release: &Release<'_>) -> Step {
+    await_middle_of_window();
     let broken = now_ms();
     let endpoint = format!("deployment/{}-endpoint", release.name);
     let scale = |replicas: &str| {
@@ -55,11 +58,19 @@ fn endpoint_gone(release: &Release<'_>) -> Step {
             .map(drop)
     };
     scale("0")?;
-    let failed = |window: &Window| window.start_ms + WINDOW_MS >= broken && window.failed > 0;
-    let told = wait("failed calls are on record", RECOVERED_WITHIN, || {
-        let windows = windows(release.lab, &release.namespace, &release.name)?;
-        Ok(windows.iter().any(failed).then_some(()))
-    });
+    let failed = |window: &&Window| window.start_ms + WINDOW_MS > broken && window.failed > 0;
+    let told = wait(
+        "windows with failed calls are on record, and whole",
+        RECOVERED_WITHIN,
+        || {
+            let windows = windows(release.lab, &release.namespace, &release.name)?;
+            let failed: Vec<&Window> = windows.iter().filter(failed).collect();
+            match failed.iter().find(|window| window.events != FULL) {
+                Some(short) => Err(format!("a window without all of its events: {short:?}")),
+                None => Ok((failed.len() >= AWAY).then_some(())),
+            }
+        },
+    );
     scale("1")?;
     told?;
     recovered(release, now_ms(), "the endpoint was gone")
@@ -109,11 +120,4 @@ fn recovered(release: &Release<'_>, since_ms: u64, what: &str) -> Step {
     );
     next.map(drop)
         .map_err(|said| format!("after {what}, once more: {said}"))
-}
-
-/// Windows begin at multiples of their length.
-fn await_middle_of_window() {
-    let into = now_ms() % WINDOW_MS;
-    let until = (WINDOW_MS / 2 + WINDOW_MS - into) % WINDOW_MS;
-    std::thread::sleep(Duration::from_millis(until));
 }

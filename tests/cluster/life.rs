@@ -50,6 +50,7 @@ pub fn whole_life(lab: &Lab) -> Step {
     gives_a_full_window(&release, StrategyKind::Async)?;
     lab.helm(&lab.namespace, &["test", &release.name, "--timeout", "3m"])?;
     no_tokens(&release)?;
+    no_writes(&release)?;
 
     let before = now_ms();
     release.tune("generator.rpu=200")?;
@@ -98,6 +99,47 @@ fn no_tokens(release: &Release<'_>) -> Step {
         true => Ok(()),
         false => Err(format!("pods with a token: {holding:?}")),
     }
+}
+
+/// The UDF's container can write into Numaflow's socket folder and nowhere else that an image has; so says each attempt of
+/// our own program to make a socket there.
+fn no_writes(release: &Release<'_>) -> Step {
+    let label = format!(
+        "numaflow.numaproj.io/pipeline-name={},numaflow.numaproj.io/vertex-name=udf",
+        release.name
+    );
+    let pods = release
+        .lab
+        .kubectl_in(&release.namespace, &["get", "pods", "-l", &label, "-o", "name"])?;
+    let pod = pods.lines().next().ok_or("the udf has no pod")?;
+    let serve_in = |folder: &str| {
+        let (socket, info) = (format!("{folder}/probe.sock"), format!("{folder}/probe-info"));
+        // Its standard input has ended, so that it stops as soon as it serves.
+        let serve = [
+            "exec",
+            pod,
+            "-c",
+            "udf",
+            "--",
+            "/usr/local/bin/udf",
+            "--stop-on-stdin-close",
+            "--stats-listen=127.0.0.1:0",
+            "--socket",
+            &socket,
+            "--server-info",
+            &info,
+        ];
+        release.lab.kubectl_in(&release.namespace, &serve)
+    };
+    serve_in("/var/run/numaflow")?;
+    for folder in ["", "/etc", "/usr/local/bin", "/home/nonroot", "/var/lib"] {
+        match serve_in(folder) {
+            Err(said) if said.contains("Read-only file system") => {}
+            Err(said) => return Err(format!("in {folder}/: {said}")),
+            Ok(_) => return Err(format!("the udf's container can write into {folder}/")),
+        }
+    }
+    Ok(())
 }
 
 /// In a namespace without any other isbsvc.

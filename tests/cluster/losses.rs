@@ -3,12 +3,11 @@
 use std::time::Duration;
 
 use crate::lab::{Lab, Step};
-use crate::records::{await_full, now_ms, windows};
+use crate::records::{WINDOW_MS, await_full, now_ms, windows};
 use crate::release::Release;
 
 /// Events of a window: 50 per second, 10 s.
 const FULL: u64 = 500;
-const WINDOW_MS: u64 = 10_000;
 /// From the install, with an isbsvc of its own, to the first full window.
 const FULL_WITHIN: Duration = Duration::from_secs(180);
 /// From a loss to full windows again.

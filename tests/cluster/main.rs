@@ -7,6 +7,7 @@
 mod admission;
 mod experiment;
 mod faults;
+mod kills;
 mod lab;
 mod life;
 mod losses;
@@ -25,7 +26,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// What is tested, in this order.
-const STEPS: [Named; 14] = [
+const STEPS: [Named; 19] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -52,6 +53,23 @@ const STEPS: [Named; 14] = [
         life::own_isbsvc,
     ),
     ("faults: the udf's pod, the endpoint, JetStream", faults::all),
+    (
+        "killed midway: the udf's pod without a store",
+        kills::pod_without_store,
+    ),
+    (
+        "killed midway: the udf's pod with emptyDir",
+        kills::pod_with_empty_dir,
+    ),
+    (
+        "killed midway: the udf's container without a store",
+        kills::container_without_store,
+    ),
+    (
+        "killed midway: the udf's container with emptyDir",
+        kills::container_with_empty_dir,
+    ),
+    ("killed midway: the generator's pod", kills::generator),
     (
         "three replicas of JetStream: one lost costs no event",
         losses::replicated_jetstream,

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use wire::{SinkLine, StrategyKind};
+use wire::{SinkLine, StrategyKind, WindowRecord};
 
 use crate::lab::{Lab, Step, wait};
+
+/// Length of a window, by the chart's default.
+pub const WINDOW_MS: u64 = 10_000;
 
 /// What a window's records say, over its keys.
 #[derive(Debug, Clone, Default)]
@@ -22,19 +25,24 @@ pub struct Window {
     pub strategy: Option<StrategyKind>,
 }
 
-/// The windows of a pipeline that are on record, oldest first. Repeated lines are left out.
-pub fn windows(lab: &Lab, namespace: &str, pipeline: &str) -> Step<Vec<Window>> {
+/// The records of a pipeline, in the order of their arrival. Repeated lines are left out.
+pub fn records(lab: &Lab, namespace: &str, pipeline: &str) -> Step<Vec<WindowRecord>> {
     let selector =
         format!("numaflow.numaproj.io/pipeline-name={pipeline},numaflow.numaproj.io/vertex-name=sink");
     let log = lab.kubectl_in(namespace, &["logs", "-l", &selector, "-c", "udsink", "--tail=-1"])?;
-    let mut windows: BTreeMap<u64, Window> = BTreeMap::new();
     let lines = log
         .lines()
         .filter_map(|line| serde_json::from_str::<SinkLine>(line).ok());
-    for record in lines
+    Ok(lines
         .filter(|line| !line.duplicate)
         .filter_map(|line| line.record)
-    {
+        .collect())
+}
+
+/// The windows of a pipeline that are on record, oldest first.
+pub fn windows(lab: &Lab, namespace: &str, pipeline: &str) -> Step<Vec<Window>> {
+    let mut windows: BTreeMap<u64, Window> = BTreeMap::new();
+    for record in records(lab, namespace, pipeline)? {
         let window = windows.entry(record.window_start_ms).or_default();
         window.start_ms = record.window_start_ms;
         window.events += record.events;
@@ -64,4 +72,11 @@ pub fn await_full(lab: &Lab, place: (&str, &str), after_ms: u64, ok: u64, within
 pub fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Windows begin at multiples of their length.
+pub fn await_middle_of_window() {
+    let into = now_ms() % WINDOW_MS;
+    let until = (WINDOW_MS / 2 + WINDOW_MS - into) % WINDOW_MS;
+    std::thread::sleep(Duration::from_millis(until));
 }

@@ -1,0 +1,298 @@
+//! What is killed in the middle of a window, and the account of every event afterwards: which are in a record, which are
+//! lost, and which calls were made twice.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+use std::time::Duration;
+
+use ::experiment::ledger::{Drops, balance};
+use ::experiment::outcome::Ledger;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wire::{EndpointStats, GeneratorStats, Ranges, WindowRecord};
+
+use crate::lab::{Lab, Step, run, wait};
+use crate::records::{WINDOW_MS, await_full, await_middle_of_window, now_ms, records};
+use crate::release::Release;
+
+/// Events of a window: 50 per second, 10 s.
+const FULL: u64 = 500;
+/// From the install to a full window.
+const FULL_WITHIN: Duration = Duration::from_secs(90);
+/// From a kill to a full window. With a volume Numaflow waits up to 300 s for the mark of the process before to go.
+const RECOVERED_WITHIN: Duration = Duration::from_secs(420);
+
+/// Where the UDF's open windows are kept.
+const NO_STORE: &str = "udf.storage.type=no_store";
+const EMPTY_DIR: &str = "udf.storage.type=emptyDir";
+
+/// What is known once windows are full again.
+struct Account {
+    /// When it was killed, milliseconds since the epoch.
+    killed_ms: u64,
+    /// Start of the first full window that began after it.
+    full_again_ms: u64,
+    records: Vec<WindowRecord>,
+    generator: GeneratorStats,
+    endpoint: EndpointStats,
+}
+
+pub fn pod_without_store(lab: &Lab) -> Step {
+    udf(lab, "pod-none", NO_STORE, kill_pod)
+}
+
+pub fn pod_with_empty_dir(lab: &Lab) -> Step {
+    udf(lab, "pod-dir", EMPTY_DIR, kill_pod)
+}
+
+pub fn container_without_store(lab: &Lab) -> Step {
+    udf(lab, "box-none", NO_STORE, kill_container)
+}
+
+pub fn container_with_empty_dir(lab: &Lab) -> Step {
+    udf(lab, "box-dir", EMPTY_DIR, kill_container)
+}
+
+/// Every event that was sent is in a record, or lost by its number, and lost are only those of windows that were open
+/// between the kill and the new process; a call that was made twice is one of an event that was read twice.
+fn udf(lab: &Lab, name: &str, storage: &str, kill: fn(&Release<'_>, &str) -> Step) -> Step {
+    killed(lab, name, storage, "udf", kill, |account| {
+        let ledger = account.ledger();
+        let repeats: u64 = account.endpoint.repeats.values().sum();
+        eprintln!("{name}: {} repeated calls, {ledger:?}", repeats);
+        if !ledger.balances() || ledger.failed + ledger.repeated > 0 {
+            return Err(format!("{ledger:?}"));
+        }
+        let called = account.called();
+        if account.endpoint.served != called.len() + repeats {
+            return Err(format!(
+                "{} calls, {} events and {repeats} repeats",
+                account.endpoint.served,
+                called.len()
+            ));
+        }
+        let uncalled = account.recorded().difference(&called);
+        if !uncalled.is_empty() {
+            return Err(format!("in a record, but never called: {uncalled:?}"));
+        }
+        account.short_windows_are_those_of_the_gap()
+    })
+}
+
+/// The next process begins anew under another name; no offset and no call is repeated.
+pub fn generator(lab: &Lab) -> Step {
+    killed(lab, "source", NO_STORE, "generator", kill_pod, |account| {
+        let ledger = account.ledger();
+        let repeats: u64 = account.endpoint.repeats.values().sum();
+        let generators = account.endpoint.called.len();
+        eprintln!("generator: {generators} of them called, {repeats} repeated calls, {ledger:?}");
+        if repeats > 0 || generators != 2 || ledger.repeated > 0 {
+            return Err(format!(
+                "{generators} generators, {repeats} repeated calls: {ledger:?}"
+            ));
+        }
+        // The events of the one before are known as such, and nothing else is wrong.
+        match ledger
+            .errors
+            .iter()
+            .find(|error| !error.contains("of another generator"))
+        {
+            None => Ok(()),
+            Some(error) => Err(error.clone()),
+        }
+    })
+}
+
+/// Installs, kills a vertex' process in the middle of a window, waits for full windows, and looks.
+fn killed(
+    lab: &Lab,
+    name: &str,
+    storage: &str,
+    vertex: &str,
+    kill: fn(&Release<'_>, &str) -> Step,
+    look: impl FnOnce(&Account) -> Step,
+) -> Step {
+    // With one key an event's number, which records tell, is its index, which the endpoint is called with.
+    let values = ["generator.rpu=50", "generator.keys=1", storage];
+    let release = Release::install(lab, &lab.namespace, name, &values)?;
+    let tested = await_full(lab, release.place(), 0, FULL, FULL_WITHIN)
+        .and_then(|_| account(&release, vertex, kill))
+        .and_then(|account| look(&account));
+    let removed = release.uninstall();
+    tested.and(removed)
+}
+
+fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> Step) -> Step<Account> {
+    await_middle_of_window();
+    let killed_ms = now_ms();
+    kill(release, vertex)?;
+    let place = release.place();
+    let again = await_full(release.lab, place, killed_ms, FULL, RECOVERED_WITHIN)?;
+    // One could be chance, and what is read late would come now.
+    await_full(
+        release.lab,
+        place,
+        again.start_ms + WINDOW_MS,
+        FULL,
+        RECOVERED_WITHIN,
+    )?;
+    // In this order: nothing in a record was sent, or called, after the statistics.
+    let records = records(release.lab, &release.namespace, &release.name)?;
+    let source = pod(release, &vertex_label(release, "generator"))?;
+    let endpoint = format!(
+        "app.kubernetes.io/instance={},app.kubernetes.io/component=endpoint",
+        release.name
+    );
+    Ok(Account {
+        killed_ms,
+        full_again_ms: again.start_ms,
+        records,
+        generator: stats(release, &source, 9100)?,
+        endpoint: idle_stats(release, &pod(release, &endpoint)?)?,
+    })
+}
+
+/// The pod, without any grace.
+fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
+    let pod = pod(release, &vertex_label(release, vertex))?;
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let args = [
+        "delete",
+        "pod",
+        name,
+        "--grace-period=0",
+        "--force",
+        "--wait=false",
+    ];
+    release.lab.kubectl_in(&release.namespace, &args).map(drop)
+}
+
+/// Our container by a signal that only its node can send, and waits until another one runs.
+fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
+    let command = std::env::var("KILL_CONTAINER").unwrap_or_default();
+    let mut words = command.split_whitespace();
+    let program = words.next().ok_or(
+        "KILL_CONTAINER is not set: the command that kills a container of the node by the ID that follows, like 'ctr --namespace k8s.io task kill --signal KILL'",
+    )?;
+    let label = vertex_label(release, vertex);
+    let id = |pod: &Value| -> Option<String> {
+        let all = ["containerStatuses", "initContainerStatuses"];
+        let mut all = all
+            .iter()
+            .filter_map(|kind| pod["status"][kind].as_array())
+            .flatten();
+        let ours = all.find(|one| one["name"] == vertex)?;
+        let id = ours["containerID"].as_str()?.rsplit('/').next()?;
+        ours["state"]["running"].is_object().then(|| id.to_owned())
+    };
+    let before = pod(release, &label)?;
+    let before = id(&before).ok_or_else(|| format!("no container {vertex} runs: {}", before["status"]))?;
+    run(Command::new(program).args(words).arg(&before), None)?;
+    wait("another container runs", RECOVERED_WITHIN, || {
+        let now = id(&pod(release, &label)?);
+        Ok(now.filter(|now| *now != before).map(drop))
+    })
+}
+
+fn vertex_label(release: &Release<'_>, vertex: &str) -> String {
+    format!(
+        "numaflow.numaproj.io/pipeline-name={},numaflow.numaproj.io/vertex-name={vertex}",
+        release.name
+    )
+}
+
+/// The one pod of a label that is not being deleted.
+fn pod(release: &Release<'_>, label: &str) -> Step<Value> {
+    let text = release
+        .lab
+        .kubectl_in(&release.namespace, &["get", "pods", "-l", label, "-o", "json"])?;
+    let list: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let pods = list["items"].as_array().cloned().unwrap_or_default();
+    pods.into_iter()
+        .find(|pod| pod["metadata"]["deletionTimestamp"].is_null())
+        .ok_or_else(|| format!("no pod with the label {label}"))
+}
+
+/// What a pod tells at `/stats`.
+fn stats<T: DeserializeOwned>(release: &Release<'_>, pod: &Value, port: u16) -> Step<T> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!(
+        "/api/v1/namespaces/{}/pods/{name}:{port}/proxy/stats",
+        release.namespace
+    );
+    let text = run(
+        Command::new("kubectl").args(["get", "--raw", &path, "--request-timeout=30s"]),
+        None,
+    )?;
+    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+}
+
+/// An endpoint's statistics at a moment when no call is in flight, so that its counts are of the same calls.
+fn idle_stats(release: &Release<'_>, pod: &Value) -> Step<EndpointStats> {
+    wait(
+        "no call is in flight at the endpoint",
+        Duration::from_secs(30),
+        || {
+            let stats: EndpointStats = stats(release, pod, 9888)?;
+            Ok((stats.in_flight == 0).then_some(stats))
+        },
+    )
+}
+
+impl Account {
+    /// Of the windows before the last full one, which are closed; nothing was dropped as late unless it is missing here.
+    fn ledger(&self) -> Ledger {
+        let closed: BTreeSet<u64> = self
+            .generator
+            .windows
+            .iter()
+            .map(|window| window.window_start_ms)
+            .filter(|start| *start <= self.full_again_ms)
+            .collect();
+        balance(&self.generator, Drops::Counted(0), &self.records, &closed)
+    }
+
+    /// Indices called of the generator that runs.
+    fn called(&self) -> Ranges {
+        let called = self.endpoint.called.get(&self.generator.generator);
+        called.cloned().unwrap_or_default()
+    }
+
+    /// Numbers in the records, of the generator that runs.
+    fn recorded(&self) -> Ranges {
+        self.recorded_of(|_| true)
+    }
+
+    fn recorded_of(&self, wanted: impl Fn(&WindowRecord) -> bool) -> Ranges {
+        let seen = self
+            .records
+            .iter()
+            .filter(|record| wanted(record))
+            .filter_map(|record| record.seen.get(&self.generator.generator));
+        seen.fold(Ranges::default(), |all, numbers| all.union(numbers))
+    }
+
+    /// No event is missing in a window that was over before the kill, or began once windows were full again.
+    fn short_windows_are_those_of_the_gap(&self) -> Step {
+        for window in &self.generator.windows {
+            let start_ms = window.window_start_ms;
+            let in_gap = start_ms + WINDOW_MS > self.killed_ms && start_ms < self.full_again_ms;
+            if in_gap || start_ms > self.full_again_ms {
+                continue;
+            }
+            let sent = window
+                .numbers
+                .values()
+                .fold(Ranges::default(), |all, numbers| all.union(numbers));
+            let recorded = self.recorded_of(|record| record.window_start_ms == start_ms);
+            let missing = sent.difference(&recorded);
+            if !missing.is_empty() {
+                return Err(format!(
+                    "the window of {start_ms} lacks {missing:?}; killed at {}, full again from {}",
+                    self.killed_ms, self.full_again_ms
+                ));
+            }
+        }
+        Ok(())
+    }
+}
