@@ -23,6 +23,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a dead process may take to be noticed after its connection broke.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
+/// How long this machine may stand still without the last window's close depending on it.
+const STALL: Duration = Duration::from_secs(2);
 
 /// Where the programs are.
 #[derive(Debug)]
@@ -90,9 +92,10 @@ impl Pipeline {
             )?),
             Some(_) => None,
         };
-        // One more window than is asked for: its first events close the last one.
-        let windows = u64::from(settings.warmup) + u64::from(settings.windows) + 1;
-        let count = events_in(settings, windows);
+        // The events of one more window close the last one, and of as many as a stall of this machine may bring along with
+        // it: a read's watermark is its first event's time.
+        let windows = u64::from(settings.warmup) + u64::from(settings.windows);
+        let count = events_in(settings, windows + windows_in(STALL, settings.window));
         let mut generator = Process::spawn(
             "generator",
             flags::generator(&binaries.generator, settings, count, &source),
@@ -258,6 +261,12 @@ fn vertex(place: Place) -> dataplane::VertexSockets {
         socket: place.socket,
         server_info: place.server_info,
     }
+}
+
+/// Windows that cover so much time, at least one.
+fn windows_in(time: Duration, window: Duration) -> u64 {
+    let windows = time.as_nanos().div_ceil(window.as_nanos().max(1));
+    u64::try_from(windows).unwrap_or(u64::MAX).max(1)
 }
 
 /// The data plane's counts by their names.
