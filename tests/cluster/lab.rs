@@ -156,11 +156,12 @@ impl Lab {
 
     pub fn kubectl_in(&self, namespace: &str, args: &[&str]) -> Step<String> {
         let mut command = Command::new("kubectl");
-        command.args(["-n", namespace]).args(args);
-        // Streams and waits have bounds of their own.
+        command.args(["-n", namespace]);
+        // Streams and waits have bounds of their own; what follows `exec` is another program's.
         if !args.iter().any(|arg| arg.starts_with("--timeout")) {
             command.arg(REQUEST_TIMEOUT);
         }
+        command.args(args);
         run(&mut command, None)
     }
 

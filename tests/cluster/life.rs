@@ -132,7 +132,7 @@ fn no_writes(release: &Release<'_>) -> Step {
         release.lab.kubectl_in(&release.namespace, &serve)
     };
     serve_in("/var/run/numaflow")?;
-    for folder in ["", "/etc", "/usr/local/bin", "/home/nonroot", "/var/lib"] {
+    for folder in ["", "/etc", "/usr/local/bin", "/home", "/var/lib"] {
         match serve_in(folder) {
             Err(said) if said.contains("Read-only file system") => {}
             Err(said) => return Err(format!("in {folder}/: {said}")),
