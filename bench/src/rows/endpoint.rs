@@ -1,7 +1,8 @@
 //! The endpoint beside what it was asked for, and beside a server that does nothing.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -51,7 +52,7 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         per_second: 10_000,
         time: bench.time(4.0),
     };
-    let latencies = blocking(address, move || paced::latencies(pace)).await?;
+    let (latencies, waits) = blocking(address, move || beside_waits(pace)).await?;
     let stats = blocking(address, move || paced::get(address, "/stats")).await?;
     waiting.shutdown().await;
     let stats: EndpointStats = serde_json::from_slice(&stats).map_err(|error| BenchError::Ask {
@@ -76,18 +77,21 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         Figure::of(Unit::Micros, &[beyond_us])
     };
     let line = |what: &str, figure, goal| Line::alone(DELAY_ROW, what, figure, goal);
+    let by_its_account = |quantile: &str, share, goal| {
+        let bare_us = self::quantile(&waits, share).map(|excess| excess.as_secs_f64() * 1e6);
+        Line::beside(
+            DELAY_ROW,
+            format!("beyond 200 µs by its own account, {quantile}"),
+            excess(share),
+            "bare thread that sleeps 200 µs meanwhile",
+            bare_us.and_then(|us| Figure::of(Unit::Micros, &[us])),
+            goal,
+        )
+    };
     let share = Figure::of(Unit::Share, &[idle_share]);
     Ok(vec![
-        line(
-            "beyond 200 µs by its own account, p50",
-            excess(0.5),
-            Goal::AtMost(50.0),
-        ),
-        line(
-            "beyond 200 µs by its own account, p99",
-            excess(0.99),
-            Goal::AtMost(500.0),
-        ),
+        by_its_account("p50", 0.5, Goal::AtMost(50.0)),
+        by_its_account("p99", 0.99, Goal::AtMost(500.0)),
         line(
             "beyond 200 µs at the caller, least",
             beyond(0.0),
@@ -97,6 +101,30 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         line("beyond 200 µs at the caller, p99", beyond(0.99), Goal::Seen),
         line("share of a core when idle", share, Goal::AtMost(0.005)),
     ])
+}
+
+/// The latencies of the calls, and by how much a thread overslept that did nothing but sleep as long as they ask for,
+/// both sorted: what the system's timer and scheduler give to anybody meanwhile.
+fn beside_waits(pace: Pace) -> std::io::Result<(Vec<Duration>, Vec<Duration>)> {
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut excesses = Vec::new();
+            while !done.load(Ordering::Relaxed) {
+                let begun = Instant::now();
+                std::thread::sleep(ASKED);
+                excesses.push(begun.elapsed().saturating_sub(ASKED));
+            }
+            excesses.sort_unstable();
+            excesses
+        });
+        let latencies = paced::latencies(pace);
+        done.store(true, Ordering::Relaxed);
+        let waits = waiter
+            .join()
+            .map_err(|_| std::io::Error::other("the thread that sleeps panicked"))?;
+        Ok((latencies?, waits))
+    })
 }
 
 /// One call of a second after another, until it is aborted.
