@@ -36,8 +36,8 @@ struct Look {
 /// Everything that was seen.
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// By name and process id.
-    looks: BTreeMap<(String, u32), Vec<Look>>,
+    /// By process id, with the name at the latest look: a process that has just been forked has its parent's.
+    looks: BTreeMap<u32, (String, Vec<Look>)>,
 }
 
 /// Watches a run and what it has started until it has ended.
@@ -67,24 +67,26 @@ impl Watched {
             Some((name.trim().to_owned(), look))
         };
         if let Some((name, look)) = look() {
-            self.looks.entry((name, id)).or_default().push(look);
+            let of_process = self.looks.entry(id).or_default();
+            of_process.0 = name;
+            of_process.1.push(look);
         }
     }
 
     /// The processes that were there.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
-        self.looks.keys().map(|(_, id)| *id)
+        self.looks.keys().copied()
     }
 
     /// What grew after it had settled; prints all figures.
     pub fn check(&self, settles: Duration, windows: u64) -> Vec<String> {
         let mut wrong = Vec::new();
-        let names = self.looks.keys().filter(|(name, _)| name != RUNNER).count();
+        let names = self.looks.values().filter(|(name, _)| name != RUNNER).count();
         if names != 4 {
             wrong.push(format!("four processes beside the runner, not {names}"));
         }
         println!("process      memory settled  at the end  change  descriptors settled  at the end");
-        for ((name, _), looks) in &self.looks {
+        for (name, looks) in self.looks.values() {
             // The last seconds belong to the end: processes stop.
             let end = looks
                 .last()

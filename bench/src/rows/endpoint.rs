@@ -30,11 +30,67 @@ const LONG: Duration = Duration::from_secs(1);
 /// What is asked of the endpoint.
 const ASKED: Duration = Duration::from_micros(200);
 
+/// One round: the endpoint's own account, and what callers and a sleeping thread saw, both sorted.
+struct Delays {
+    stats: EndpointStats,
+    latencies: Vec<Duration>,
+    waits: Vec<Duration>,
+}
+
 /// 10,000 calls a second that ask for 200 µs, beside 1,000 that wait; then nothing.
 pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
-    let folder = folder()?;
-    let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
-    let address = endpoint.address().await?;
+    let (mut rounds, mut idle_share) = (Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        let folder = folder()?;
+        let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
+        rounds.push(delays(endpoint.address().await?, bench.time(2.0)).await?);
+        // The connections that have just been broken are no idling.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let (before, idle) = (endpoint.cost()?, bench.time(2.0));
+        tokio::time::sleep(idle).await;
+        idle_share.push(endpoint.cost()?.since(before).time.as_secs_f64() / idle.as_secs_f64());
+        endpoint.end().await;
+    }
+    let us = |of: &dyn Fn(&Delays) -> Option<Duration>| -> Vec<f64> {
+        let of_rounds = rounds.iter().filter_map(of);
+        of_rounds.map(|time| time.as_secs_f64() * 1e6).collect()
+    };
+    let beyond = |share: f64| -> Vec<f64> {
+        let latencies = us(&|round| quantile(&round.latencies, share));
+        let asked_us = ASKED.as_secs_f64() * 1e6;
+        latencies.iter().map(|latency| latency - asked_us).collect()
+    };
+    let by_its_account = |name: &str, share: f64, goal| {
+        Line::beside(
+            DELAY_ROW,
+            format!("beyond 200 µs by its own account, {name}"),
+            Figure::of(
+                Unit::Micros,
+                &us(&|round| round.stats.delay.excess.quantile(share)),
+            ),
+            "bare thread that sleeps 200 µs meanwhile",
+            Figure::of(Unit::Micros, &us(&|round| quantile(&round.waits, share))),
+            goal,
+        )
+    };
+    let at_the_caller = |name: &str, us: &[f64], goal| {
+        let what = format!("beyond 200 µs at the caller, {name}");
+        Line::alone(DELAY_ROW, what, Figure::of(Unit::Micros, us), goal)
+    };
+    let least = beyond(0.0).into_iter().reduce(f64::min);
+    let share = Figure::of(Unit::Share, &idle_share);
+    Ok(vec![
+        by_its_account("p50", 0.5, Goal::AtMost(50.0)),
+        by_its_account("p99", 0.99, Goal::AtMost(500.0)),
+        at_the_caller("least", least.as_slice(), Goal::AtLeast(0.0)),
+        at_the_caller("p50", &beyond(0.5), Goal::Seen),
+        at_the_caller("p99", &beyond(0.99), Goal::Seen),
+        Line::alone(DELAY_ROW, "share of a core when idle", share, Goal::AtMost(0.005)),
+    ])
+}
+
+/// Measures one endpoint for so long.
+async fn delays(address: SocketAddr, time: Duration) -> Result<Delays, BenchError> {
     let mut waiting = JoinSet::new();
     for waiter in 0..WAITING {
         // Spread over their second: all at once they would be what the others wait for, not calls that wait.
@@ -50,57 +106,20 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         path: "/ping?delay=200us",
         threads: 40,
         per_second: 10_000,
-        time: bench.time(4.0),
+        time,
     };
     let (latencies, waits) = blocking(address, move || beside_waits(pace)).await?;
     let stats = blocking(address, move || paced::get(address, "/stats")).await?;
     waiting.shutdown().await;
-    let stats: EndpointStats = serde_json::from_slice(&stats).map_err(|error| BenchError::Ask {
+    let stats = serde_json::from_slice(&stats).map_err(|error| BenchError::Ask {
         url: format!("http://{address}/stats"),
         reason: error.to_string(),
     })?;
-    // The connections that have just been broken are no idling.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let before = endpoint.cost()?;
-    let idle = bench.time(4.0);
-    tokio::time::sleep(idle).await;
-    let idle_share = endpoint.cost()?.since(before).time.as_secs_f64() / idle.as_secs_f64();
-    endpoint.end().await;
-
-    let excess = |share| {
-        let excess = stats.delay.excess.quantile(share)?;
-        Figure::of(Unit::Micros, &[excess.as_secs_f64() * 1e6])
-    };
-    let beyond = |share: f64| {
-        let latency = quantile(&latencies, share)?;
-        let beyond_us = latency.as_secs_f64() * 1e6 - ASKED.as_secs_f64() * 1e6;
-        Figure::of(Unit::Micros, &[beyond_us])
-    };
-    let line = |what: &str, figure, goal| Line::alone(DELAY_ROW, what, figure, goal);
-    let by_its_account = |quantile: &str, share, goal| {
-        let bare_us = self::quantile(&waits, share).map(|excess| excess.as_secs_f64() * 1e6);
-        Line::beside(
-            DELAY_ROW,
-            format!("beyond 200 µs by its own account, {quantile}"),
-            excess(share),
-            "bare thread that sleeps 200 µs meanwhile",
-            bare_us.and_then(|us| Figure::of(Unit::Micros, &[us])),
-            goal,
-        )
-    };
-    let share = Figure::of(Unit::Share, &[idle_share]);
-    Ok(vec![
-        by_its_account("p50", 0.5, Goal::AtMost(50.0)),
-        by_its_account("p99", 0.99, Goal::AtMost(500.0)),
-        line(
-            "beyond 200 µs at the caller, least",
-            beyond(0.0),
-            Goal::AtLeast(0.0),
-        ),
-        line("beyond 200 µs at the caller, p50", beyond(0.5), Goal::Seen),
-        line("beyond 200 µs at the caller, p99", beyond(0.99), Goal::Seen),
-        line("share of a core when idle", share, Goal::AtMost(0.005)),
-    ])
+    Ok(Delays {
+        stats,
+        latencies,
+        waits,
+    })
 }
 
 /// The latencies of the calls, and by how much a thread overslept that did nothing but sleep as long as they ask for,
