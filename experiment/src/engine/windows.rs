@@ -22,7 +22,34 @@ pub(super) struct Arrivals {
     /// When the last one arrived, microseconds since the epoch.
     pub last_us: u64,
     /// Those that are records of ours.
-    pub records: Vec<WindowRecord>,
+    pub records: Vec<PackedRecord>,
+}
+
+/// A record as the sink wrote it. Open, its histograms take some 100 KB, and a long trial has thousands of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct PackedRecord {
+    /// Its key, the parts joined by `:`.
+    pub key: Box<str>,
+    text: Box<str>,
+}
+
+impl PackedRecord {
+    /// The record.
+    pub fn open(&self) -> Option<WindowRecord> {
+        // Always there: the text was made of a record.
+        serde_json::from_str(&self.text).ok()
+    }
+}
+
+impl From<&WindowRecord> for PackedRecord {
+    fn from(record: &WindowRecord) -> Self {
+        // Names and numbers only, which can always be written.
+        let text = serde_json::to_string(record).unwrap_or_default();
+        Self {
+            key: record.keys.join(":").into(),
+            text: text.into(),
+        }
+    }
 }
 
 /// The close of a window as a data plane saw it. Stamps are microseconds since the epoch.
@@ -66,14 +93,16 @@ pub(super) fn arrive(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
     arrivals.lines += 1;
     arrivals.duplicates += u64::from(line.duplicate);
     arrivals.last_us = arrivals.last_us.max(line.arrival_us);
-    arrivals.records.extend(line.record);
+    arrivals
+        .records
+        .extend(line.record.as_ref().map(PackedRecord::from));
 }
 
 /// All records in the order of their windows.
 pub(super) fn records(arrivals: &ByWindow) -> Vec<WindowRecord> {
     arrivals
         .values()
-        .flat_map(|arrivals| arrivals.records.iter().cloned())
+        .flat_map(|arrivals| arrivals.records.iter().filter_map(PackedRecord::open))
         .collect()
 }
 
@@ -92,7 +121,7 @@ pub(super) fn measure(
     start_ms: u64,
     window_ms: u64,
 ) -> Option<WindowMeasure> {
-    let records = &arrivals.records;
+    let records: Vec<WindowRecord> = arrivals.records.iter().filter_map(PackedRecord::open).collect();
     let first_us = records.iter().map(|record| record.first_arrival_us).min();
     let close_us = records.iter().map(|record| record.close_us).min();
     let result_us = records.iter().map(|record| record.result_us).max();
@@ -215,7 +244,7 @@ mod tests {
     /// microseconds: first event at once, close of book at its end, result 300 ms later, at the sink 2 ms later.
     fn arrivals(udf_off_us: i64, sink_off_us: i64) -> Arrivals {
         let udf = |at_us: u64| at_us.checked_add_signed(udf_off_us).unwrap();
-        let record = |key: &str, result_us: u64| -> WindowRecord {
+        let record = |key: &str, result_us: u64| -> PackedRecord {
             let record = serde_json::json!({
                 "process": 1, "window_start_ms": 10_000_000, "window_end_ms": 10_010_000, "keys": [key],
                 "settings": {
@@ -226,7 +255,7 @@ mod tests {
                 "first_arrival_us": udf(10_000_000_000), "last_arrival_us": udf(10_009_000_000),
                 "close_us": udf(10_010_000_000), "result_us": udf(result_us),
             });
-            serde_json::from_value(record).unwrap()
+            PackedRecord::from(&serde_json::from_value::<WindowRecord>(record).unwrap())
         };
         Arrivals {
             lines: 2,
@@ -269,9 +298,11 @@ mod tests {
     #[test]
     fn what_records_claim_is_counted_without_overflow() {
         let mut arrivals = arrivals(0, 0);
-        for record in &mut arrivals.records {
+        for packed in &mut arrivals.records {
+            let mut record = packed.open().unwrap();
             (record.events, record.reading_stopped) = (u64::MAX, u64::MAX);
             record.outcomes.values_mut().for_each(|count| *count = u64::MAX);
+            *packed = PackedRecord::from(&record);
         }
         let measured = measure(&arrivals, None, 10_000_000, 10_000).unwrap();
         assert_eq!(

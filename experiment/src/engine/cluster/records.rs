@@ -179,12 +179,8 @@ fn complete(arrivals: &ByWindow, start_ms: u64, generator: &GeneratorStats) -> b
     let (Some(sent), Some(arrived)) = (sent, arrivals.get(&start_ms)) else {
         return false;
     };
-    let recorded: BTreeSet<String> = arrived
-        .records
-        .iter()
-        .map(|record| record.keys.join(":"))
-        .collect();
-    !sent.numbers.is_empty() && sent.numbers.keys().all(|key| recorded.contains(key))
+    let recorded: BTreeSet<&str> = arrived.records.iter().map(|record| &*record.key).collect();
+    !sent.numbers.is_empty() && sent.numbers.keys().all(|key| recorded.contains(&**key))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWin
 use wire::{StartRule, StrategyKind, WindowRecord};
 
 use super::*;
-use crate::engine::windows::Arrivals;
+use crate::engine::windows::{Arrivals, PackedRecord};
 use crate::outcome::{Cost, TrialEnd, WindowMeasure};
 
 const T0_MS: u64 = 100_000;
@@ -152,7 +152,7 @@ fn arrive(evidence: &mut Evidence, index: u64, records: Vec<WindowRecord>) {
             lines,
             duplicates: 0,
             last_us,
-            records,
+            records: records.iter().map(PackedRecord::from).collect(),
         },
     );
 }
