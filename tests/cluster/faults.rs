@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::lab::{Lab, Step, wait};
+use crate::lab::{Lab, Step, vertex_pods, wait};
 use crate::records::{WINDOW_MS, Window, await_full, await_middle_of_window, now_ms, windows};
 use crate::release::Release;
 
@@ -29,10 +29,7 @@ pub fn all(lab: &Lab) -> Step {
 fn udf_killed(release: &Release<'_>) -> Step {
     await_middle_of_window();
     let killed = now_ms();
-    let name = format!(
-        "numaflow.numaproj.io/pipeline-name={},numaflow.numaproj.io/vertex-name=udf",
-        release.name
-    );
+    let name = vertex_pods(&release.name, "udf");
     release.lab.kubectl(&[
         "delete",
         "pod",

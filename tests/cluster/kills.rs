@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wire::{EndpointStats, GeneratorStats, Ranges, WindowRecord};
 
-use crate::lab::{Lab, Step, run, wait};
+use crate::lab::{Lab, Step, run, vertex_pods, wait};
 use crate::records::{WINDOW_MS, await_full, await_middle_of_window, now_ms, records};
 use crate::release::Release;
 
@@ -138,7 +138,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
     )?;
     // In this order: nothing in a record was sent, or called, after the statistics.
     let records = records(release.lab, &release.namespace, &release.name)?;
-    let source = pod(release, &vertex_label(release, "generator"))?;
+    let source = pod(release, &vertex_pods(&release.name, "generator"))?;
     let endpoint = format!(
         "app.kubernetes.io/instance={},app.kubernetes.io/component=endpoint",
         release.name
@@ -154,7 +154,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
 
 /// The pod, without any grace.
 fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
-    let pod = pod(release, &vertex_label(release, vertex))?;
+    let pod = pod(release, &vertex_pods(&release.name, vertex))?;
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let args = [
         "delete",
@@ -174,7 +174,7 @@ fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
     let program = words.next().ok_or(
         "KILL_CONTAINER is not set: the command that kills a container of the node by the ID that follows, like 'ctr --namespace k8s.io task kill --signal KILL'",
     )?;
-    let label = vertex_label(release, vertex);
+    let label = vertex_pods(&release.name, vertex);
     let id = |pod: &Value| -> Option<String> {
         let all = ["containerStatuses", "initContainerStatuses"];
         let mut all = all
@@ -194,13 +194,6 @@ fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
     })
 }
 
-fn vertex_label(release: &Release<'_>, vertex: &str) -> String {
-    format!(
-        "numaflow.numaproj.io/pipeline-name={},numaflow.numaproj.io/vertex-name={vertex}",
-        release.name
-    )
-}
-
 /// The one pod of a label that is not being deleted.
 fn pod(release: &Release<'_>, label: &str) -> Step<Value> {
     let text = release
@@ -216,15 +209,9 @@ fn pod(release: &Release<'_>, label: &str) -> Step<Value> {
 /// What a pod tells at `/stats`.
 fn stats<T: DeserializeOwned>(release: &Release<'_>, pod: &Value, port: u16) -> Step<T> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let path = format!(
-        "/api/v1/namespaces/{}/pods/{name}:{port}/proxy/stats",
-        release.namespace
-    );
-    let text = run(
-        Command::new("kubectl").args(["get", "--raw", &path, "--request-timeout=30s"]),
-        None,
-    )?;
-    serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
+    release
+        .lab
+        .told_by_pod(&release.namespace, &format!("{name}:{port}"), "stats")
 }
 
 /// An endpoint's statistics at a moment when no call is in flight, so that its counts are of the same calls.

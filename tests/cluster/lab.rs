@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// A step of a test: done, or what went wrong in a sentence.
@@ -219,15 +220,20 @@ impl Lab {
 
     /// Streams and buckets that JetStream holds, by its own monitoring port.
     pub fn streams(&self, namespace: &str) -> Step<u64> {
-        let path = format!("/api/v1/namespaces/{namespace}/pods/isbsvc-default-js-0:8222/proxy/jsz");
+        let jsz: Value = self.told_by_pod(namespace, "isbsvc-default-js-0:8222", "jsz")?;
+        jsz["streams"]
+            .as_u64()
+            .ok_or_else(|| format!("jsz tells no streams: {jsz}"))
+    }
+
+    /// What a pod tells as JSON at a path of a port (`name:port`), through the API server.
+    pub fn told_by_pod<T: DeserializeOwned>(&self, namespace: &str, pod: &str, path: &str) -> Step<T> {
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/proxy/{path}");
         let text = run(
             Command::new("kubectl").args(["get", "--raw", &path, REQUEST_TIMEOUT]),
             None,
         )?;
-        let jsz: Value = serde_json::from_str(&text).map_err(|error| format!("jsz: {error}"))?;
-        jsz["streams"]
-            .as_u64()
-            .ok_or_else(|| format!("jsz tells no streams: {text}"))
+        serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
 
     /// What went wrong, with what the cluster shows at that moment.
@@ -261,6 +267,11 @@ pub fn wait<T>(what: &str, within: Duration, mut look: impl FnMut() -> Step<Opti
         }
         std::thread::sleep(LOOK_INTERVAL);
     }
+}
+
+/// The label selector of the pods of a Pipeline's vertex.
+pub fn vertex_pods(pipeline: &str, vertex: &str) -> String {
+    format!("numaflow.numaproj.io/pipeline-name={pipeline},numaflow.numaproj.io/vertex-name={vertex}")
 }
 
 /// A path of the repository.

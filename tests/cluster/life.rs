@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use wire::StrategyKind;
 
-use crate::lab::{Lab, Step, wait};
+use crate::lab::{Lab, Step, vertex_pods, wait};
 use crate::records::{await_full, now_ms, windows};
 use crate::release::Release;
 
@@ -104,10 +104,7 @@ fn no_tokens(release: &Release<'_>) -> Step {
 /// The UDF's container can write into Numaflow's socket folder and nowhere else that an image has; so says each attempt of
 /// our own program to make a socket there.
 fn no_writes(release: &Release<'_>) -> Step {
-    let label = format!(
-        "numaflow.numaproj.io/pipeline-name={},numaflow.numaproj.io/vertex-name=udf",
-        release.name
-    );
+    let label = vertex_pods(&release.name, "udf");
     let pods = release
         .lab
         .kubectl_in(&release.namespace, &["get", "pods", "-l", &label, "-o", "name"])?;

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use wire::{SinkLine, StrategyKind, WindowRecord};
 
-use crate::lab::{Lab, Step, wait};
+use crate::lab::{Lab, Step, vertex_pods, wait};
 
 /// Length of a window, by the chart's default.
 pub const WINDOW_MS: u64 = 10_000;
@@ -27,8 +27,7 @@ pub struct Window {
 
 /// The records of a pipeline, in the order of their arrival. Repeated lines are left out.
 pub fn records(lab: &Lab, namespace: &str, pipeline: &str) -> Step<Vec<WindowRecord>> {
-    let selector =
-        format!("numaflow.numaproj.io/pipeline-name={pipeline},numaflow.numaproj.io/vertex-name=sink");
+    let selector = vertex_pods(pipeline, "sink");
     let log = lab.kubectl_in(namespace, &["logs", "-l", &selector, "-c", "udsink", "--tail=-1"])?;
     let lines = log
         .lines()

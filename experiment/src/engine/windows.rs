@@ -98,11 +98,12 @@ pub(super) fn arrive(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
         .extend(line.record.as_ref().map(PackedRecord::from));
 }
 
-/// All records in the order of their windows.
-pub(super) fn records(arrivals: &ByWindow) -> Vec<WindowRecord> {
+/// All records, open, by the start of the window that they arrived for: each is opened here and nowhere else.
+pub(super) fn open(arrivals: &ByWindow) -> BTreeMap<u64, Vec<WindowRecord>> {
+    let opened = |arrivals: &Arrivals| arrivals.records.iter().filter_map(PackedRecord::open).collect();
     arrivals
-        .values()
-        .flat_map(|arrivals| arrivals.records.iter().filter_map(PackedRecord::open))
+        .iter()
+        .map(|(start_ms, arrivals)| (*start_ms, opened(arrivals)))
         .collect()
 }
 
@@ -113,15 +114,15 @@ pub(super) fn records_missing(arrivals: &ByWindow) -> bool {
         .any(|arrivals| arrivals.lines > arrivals.records.len() as u64)
 }
 
-/// Over all keys of a window. Without records of ours, execution time and close tail are those of the data plane:
+/// Over all keys of a window, whose records these are. Without records of ours, execution time and close tail are those of the data plane:
 /// start of the window (when its first event is due) → EOF, and half-close → EOF. Nothing where that is unknown too.
 pub(super) fn measure(
     arrivals: &Arrivals,
+    records: &[WindowRecord],
     stream: Option<Stream>,
     start_ms: u64,
     window_ms: u64,
 ) -> Option<WindowMeasure> {
-    let records: Vec<WindowRecord> = arrivals.records.iter().filter_map(PackedRecord::open).collect();
     let first_us = records.iter().map(|record| record.first_arrival_us).min();
     let close_us = records.iter().map(|record| record.close_us).min();
     let result_us = records.iter().map(|record| record.result_us).max();
@@ -236,6 +237,10 @@ pub(super) fn instruments(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+    use std::time::Duration;
+
+    use wire::Ranges;
+
     use super::*;
 
     const MINUTES: i64 = 10 * 60 * 1_000_000;
@@ -265,10 +270,32 @@ mod tests {
         }
     }
 
+    fn opened(arrivals: &Arrivals) -> Vec<WindowRecord> {
+        let opened: Vec<WindowRecord> = arrivals.records.iter().filter_map(PackedRecord::open).collect();
+        assert_eq!(opened.len(), arrivals.records.len(), "each can be opened");
+        opened
+    }
+
+    #[test]
+    fn a_packed_record_opens_as_it_was() {
+        let mut record = opened(&arrivals(0, 0)).remove(0);
+        for micros in [0, 1, 999, 131_072, 86_400_000_000] {
+            record.latency.record(Duration::from_micros(micros));
+            record.slot_wait.record(Duration::from_micros(micros / 3));
+        }
+        record.seen.insert(u64::MAX, Ranges::span(0, u64::MAX - 1));
+        (record.process, record.attempts) = (u64::MAX, u64::MAX);
+        record.keys = vec!["a".to_owned(), "\"b\n".to_owned()];
+        let packed = PackedRecord::from(&record);
+        assert_eq!(&*packed.key, "a:\"b\n");
+        assert_eq!(packed.open(), Some(record));
+    }
+
     #[test]
     fn clocks_that_differ_change_the_result_lag_alone() {
         let of = |udf_off_us, sink_off_us| {
-            measure(&arrivals(udf_off_us, sink_off_us), None, 10_000_000, 10_000).unwrap()
+            let arrivals = arrivals(udf_off_us, sink_off_us);
+            measure(&arrivals, &opened(&arrivals), None, 10_000_000, 10_000).unwrap()
         };
         let same = of(0, 0);
         assert_eq!(
@@ -297,14 +324,13 @@ mod tests {
 
     #[test]
     fn what_records_claim_is_counted_without_overflow() {
-        let mut arrivals = arrivals(0, 0);
-        for packed in &mut arrivals.records {
-            let mut record = packed.open().unwrap();
+        let arrivals = arrivals(0, 0);
+        let mut records = opened(&arrivals);
+        for record in &mut records {
             (record.events, record.reading_stopped) = (u64::MAX, u64::MAX);
             record.outcomes.values_mut().for_each(|count| *count = u64::MAX);
-            *packed = PackedRecord::from(&record);
         }
-        let measured = measure(&arrivals, None, 10_000_000, 10_000).unwrap();
+        let measured = measure(&arrivals, &records, None, 10_000_000, 10_000).unwrap();
         assert_eq!(
             (measured.events, measured.ok, measured.reading_stopped),
             (u64::MAX, u64::MAX, u64::MAX)

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use wire::{EndpointStats, GeneratorStats};
+use wire::{EndpointStats, GeneratorStats, WindowRecord};
 
 use crate::cost::Usage;
 use crate::engine::Observation;
 use crate::engine::windows::{
-    ByWindow, calls, cost, end, instruments, measure, merge, records, window_ms, window_starts,
+    ByWindow, calls, cost, end, instruments, measure, merge, open, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
 use crate::outcome::WindowResult;
@@ -49,6 +49,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         voided,
     } = evidence;
     let window_ms = window_ms(settings);
+    let opened = open(&arrivals);
     let windows: Vec<WindowResult> = window_starts(settings, t0_ms)
         .into_iter()
         .zip(0u32..)
@@ -58,11 +59,12 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
             window_start_ms,
             measured: arrivals
                 .get(&window_start_ms)
+                .zip(opened.get(&window_start_ms))
                 .filter(|_| complete.contains(&window_start_ms))
-                .and_then(|arrivals| measure(arrivals, None, window_start_ms, window_ms)),
+                .and_then(|(arrivals, records)| measure(arrivals, records, None, window_start_ms, window_ms)),
         })
         .collect();
-    let records = records(&arrivals);
+    let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
     let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
     let closed = closed(&arrivals, &complete, &generator);
     let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);

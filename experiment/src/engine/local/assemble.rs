@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use wire::{Clock, EndpointStats, GeneratorStats};
+use wire::{Clock, EndpointStats, GeneratorStats, WindowRecord};
 
 use super::watch::{Closing, Seen};
 use crate::cost::Usage;
 use crate::engine::Observation;
 use crate::engine::windows::{
-    Stream, calls, cost, end, instruments, measure, merge, records, records_missing, window_ms, window_starts,
+    Stream, calls, cost, end, instruments, measure, merge, open, records_missing, window_ms, window_starts,
 };
 use crate::ledger::{self, Drops};
 use crate::outcome::WindowResult;
@@ -54,6 +54,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
     } = evidence;
     counts.insert("late_undecoded".to_owned(), seen.late_undecoded);
     let window_ms = window_ms(settings);
+    let opened = open(&seen.arrivals);
     let windows: Vec<WindowResult> = window_starts(settings, t0_ms)
         .into_iter()
         .zip(0u32..)
@@ -62,15 +63,18 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
             let parts = seen
                 .closings
                 .get(&window_start_ms)
-                .zip(seen.arrivals.get(&window_start_ms));
-            let measured = parts.filter(|_| complete).and_then(|(closing, arrivals)| {
-                let stream = Stream {
-                    events: closing.events,
-                    half_close_us: clock.stamp_us(closing.half_close),
-                    eof_us: clock.stamp_us(closing.eof),
-                };
-                measure(arrivals, Some(stream), window_start_ms, window_ms)
-            });
+                .zip(seen.arrivals.get(&window_start_ms))
+                .zip(opened.get(&window_start_ms));
+            let measured = parts
+                .filter(|_| complete)
+                .and_then(|((closing, arrivals), records)| {
+                    let stream = Stream {
+                        events: closing.events,
+                        half_close_us: clock.stamp_us(closing.half_close),
+                        eof_us: clock.stamp_us(closing.eof),
+                    };
+                    measure(arrivals, records, Some(stream), window_start_ms, window_ms)
+                });
             WindowResult {
                 index,
                 warmup: index < settings.warmup,
@@ -87,7 +91,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         .iter()
         .filter(|(start, closing)| seen.complete(**start) || given_up(closing));
     let closed: BTreeSet<u64> = ended.map(|(start, _)| *start).collect();
-    let records = records(&seen.arrivals);
+    let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
     let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
     let ledger = (!records_missing(&seen.arrivals)).then(|| {
         let drops = Drops::Named(&seen.late);

@@ -108,8 +108,11 @@ proptest! {
             }
             Err(other) => prop_assert!(false, "{other}"),
         }
-        for (start_ms, arrivals) in records.arrivals() {
-            let _ = windows::measure(&arrivals, None, start_ms, 1_000);
+        let arrivals = records.arrivals();
+        let opened = windows::open(&arrivals);
+        for (start_ms, arrivals) in arrivals {
+            prop_assert_eq!(opened[&start_ms].len(), arrivals.records.len(), "whatever was read can be opened");
+            let _ = windows::measure(&arrivals, &opened[&start_ms], None, start_ms, 1_000);
             let _ = records.complete(&[start_ms], &generator(&["a"]));
         }
     }
