@@ -13,15 +13,20 @@ COPY generator/Cargo.toml generator/
 COPY udf/Cargo.toml udf/
 COPY sink/Cargo.toml sink/
 COPY dataplane/Cargo.toml dataplane/
-COPY experiment/Cargo.toml experiment/
+COPY experiment/trials/Cargo.toml experiment/trials/
+COPY experiment/engine/Cargo.toml experiment/engine/
+COPY experiment/report/Cargo.toml experiment/report/
+COPY experiment/local/Cargo.toml experiment/local/
+COPY experiment/cluster/Cargo.toml experiment/cluster/
+COPY experiment/cli/Cargo.toml experiment/cli/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 RUN set -e; \
-    for crate in wire vertex dataplane tests udf experiment; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
-    for crate in endpoint generator udf sink experiment bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
+    for crate in wire vertex dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
+    for crate in endpoint generator udf sink experiment/cli bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
     cargo build --release --locked --workspace --exclude bench --bins; \
-    rm -rf */src
+    rm -rf */src experiment/*/src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.

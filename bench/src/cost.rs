@@ -16,7 +16,7 @@ pub struct Cpu {
 
 /// Of the process `pid` and its descendants.
 pub fn of(pid: u32) -> Result<Cpu, BenchError> {
-    let usage = experiment::cost::sample(pid).ok_or(BenchError::Proc(pid))?;
+    let usage = vertex::cost::sample(pid).ok_or(BenchError::Proc(pid))?;
     Ok(Cpu {
         time: Duration::from_micros(usage.cpu_us),
         memory_bytes: usage.peak_memory_bytes,
@@ -26,7 +26,7 @@ pub fn of(pid: u32) -> Result<Cpu, BenchError> {
 /// Of this process alone: the data plane, as children are measured by themselves.
 pub fn own() -> Result<Cpu, BenchError> {
     let pid = std::process::id();
-    let usage = experiment::cost::sample_alone(pid).ok_or(BenchError::Proc(pid))?;
+    let usage = vertex::cost::sample_alone(pid).ok_or(BenchError::Proc(pid))?;
     Ok(Cpu {
         time: Duration::from_micros(usage.cpu_us),
         memory_bytes: usage.peak_memory_bytes,

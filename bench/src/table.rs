@@ -41,7 +41,7 @@ pub fn facts() -> BTreeMap<String, String> {
         let text = std::fs::read_to_string(Path::new(CACHE).join(name)).ok()?;
         Some(text.trim().to_owned())
     };
-    let mut facts = experiment::machine::facts();
+    let mut facts = vertex::machine::facts();
     let more = [
         ("commit", commit),
         ("rustc", said("rustc", &["--version"])),

@@ -141,7 +141,7 @@ pub fn uninstalled_midway(lab: &Lab) -> Step {
 
 /// The journal tells one trial whose events were all found, none of them late, failed or lost.
 fn balanced(out: &Path) -> Step {
-    use ::experiment::journal::{self, JournalLine};
+    use trials::journal::{self, JournalLine};
     let lines = journal::read(out).map_err(|error| error.to_string())?;
     let outcomes: Vec<_> = lines
         .iter()

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use std::process::Command;
 use std::time::Duration;
 
-use ::experiment::ledger::{Drops, balance};
-use ::experiment::outcome::Ledger;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use trials::ledger::{Drops, balance};
+use trials::outcome::Ledger;
 use wire::{EndpointStats, GeneratorStats, Ranges, WindowRecord};
 
 use crate::lab::{Lab, Step, run, vertex_pods, wait};

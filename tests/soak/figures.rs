@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use experiment::outcome::{TrialEnd, TrialOutcome, WindowMeasure};
+use trials::outcome::{TrialEnd, TrialOutcome, WindowMeasure};
 
 /// Events of one window: 1,000 a second for ten seconds.
 const EVENTS: u64 = 10_000;

@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use experiment::journal::{self, JournalLine};
-use experiment::outcome::TrialOutcome;
 use tests::binary;
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialOutcome;
 
 use crate::watch::Watched;
 

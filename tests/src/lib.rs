@@ -1,5 +1,6 @@
 //! What the tests share: the real binaries, started as anyone would start them.
 
+pub mod architecture;
 pub mod hostile;
 pub mod kube;
 pub mod manifests;

@@ -1,6 +1,8 @@
 //! How the process of a vertex starts, waits, serves and stops: the same for source, UDF and sink.
 //! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
 
+pub mod cost;
+pub mod machine;
 pub mod metrics;
 mod pace;
 mod stats;

@@ -159,7 +159,7 @@ pub async fn on_threads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 
 /// `process-pool` with a process for each core, the default here and there.
 pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
-    let cores = experiment::machine::cores().get() as u64;
+    let cores = vertex::machine::cores().get() as u64;
     let mut contest = Contest::new("process-pool", StrategyKind::ProcessPool, cores, 1);
     // Few processes at work are what the system's scheduler disturbs most.
     for _ in 0..2 * bench.rounds {

@@ -111,7 +111,7 @@ fn bare_rate(threads: usize, time: Duration) -> Result<f64, BenchError> {
 }
 
 async fn capacity(bench: &Bench) -> Result<Line, BenchError> {
-    let cores = experiment::machine::cores().get();
+    let cores = vertex::machine::cores().get();
     let work = Work {
         start_rule: StartRule::AtArrival,
         ..Work::cpu(StrategyKind::ProcessPool, cores as u64, EACH)
@@ -140,7 +140,7 @@ async fn capacity(bench: &Bench) -> Result<Line, BenchError> {
 }
 
 async fn tail(bench: &Bench, strategy: StrategyKind) -> Result<Line, BenchError> {
-    let cores = experiment::machine::cores().get();
+    let cores = vertex::machine::cores().get();
     let (at_once, workers) = match strategy {
         StrategyKind::Sequential => (1, 1),
         // More calls than cores, as there would be with any workload.

@@ -5,7 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use experiment::journal::{FILE_NAME, JournalLine};
+use trials::journal::{FILE_NAME, JournalLine};
 
 use super::{Bench, folder};
 use crate::child::Child;
@@ -13,7 +13,7 @@ use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
 
-#[path = "../../../experiment/tests/report/synthetic.rs"]
+#[path = "../../../experiment/report/tests/report/synthetic.rs"]
 #[allow(
     dead_code,
     missing_docs,

@@ -5,8 +5,8 @@ use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use experiment::predict::predict;
-use experiment::trial::TrialSettings;
+use trials::predict::predict;
+use trials::trial::TrialSettings;
 use wire::{Delay, StartRule, StrategyKind};
 
 use super::{Bench, folder};
@@ -206,7 +206,7 @@ fn predicted_ms(ask: &Ask) -> Option<f64> {
         windows: 1,
         seed: 0,
     };
-    let tail = predict(&settings, experiment::machine::cores()).close_tail()?;
+    let tail = predict(&settings, vertex::machine::cores()).close_tail()?;
     Some(tail.as_secs_f64() * 1e3)
 }
 

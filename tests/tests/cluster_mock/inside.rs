@@ -1,8 +1,8 @@
 //! The experiment as a Job in the cluster: its journal on stdout, a summary in a ConfigMap, and how both are collected.
 
-use experiment::outcome::TrialEnd;
 use serde_json::{Value, json};
 use tests::kube::{Cluster, Trouble};
+use trials::outcome::TrialEnd;
 
 use super::stage::{Stage, assert_whole};
 

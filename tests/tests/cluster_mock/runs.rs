@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use experiment::journal::{self, JournalLine};
 use serde_json::Value;
 use tests::kube::{NUMAFLOW, Trouble};
+use trials::journal::{self, JournalLine};
 
 use super::place::text;
 use super::stage::{Stage, assert_whole};

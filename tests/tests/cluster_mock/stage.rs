@@ -4,10 +4,10 @@ use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
 
-use experiment::outcome::{TrialEnd, TrialOutcome};
 use serde_json::Value;
 use tests::kube::{Cluster, Trouble};
 use tokio::task::block_in_place;
+use trials::outcome::{TrialEnd, TrialOutcome};
 
 use super::place::{Ended, Place, text, tiny, wait_until};
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use experiment::outcome::TrialEnd;
 use rustix::process::{Pid, Signal, kill_process};
+use trials::outcome::TrialEnd;
 
 use super::place::{Place, text, tiny, wait_for, wait_until};
 

@@ -3,9 +3,9 @@
 use std::fs;
 use std::process::Command;
 
-use experiment::journal::{self, JournalLine};
-use experiment::outcome::TrialEnd;
 use tests::binary;
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialEnd;
 
 use super::place::{Ended, Place, signal, text, tiny, wait_for};
 

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-use experiment::journal::{self, JournalLine};
-use experiment::outcome::TrialEnd;
 use tests::binary;
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialEnd;
 use wire::EndpointStats;
 
 use super::place::{Ended, Place, text, tiny};

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use experiment::journal::{self, JournalLine};
-use experiment::outcome::TrialOutcome;
 use tests::binary;
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialOutcome;
 
 /// A folder for one test: plans, results, and a folder for temporary files that must be empty in the end.
 pub struct Place {

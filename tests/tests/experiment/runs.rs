@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use experiment::outcome::TrialEnd;
+use trials::outcome::TrialEnd;
 
 use super::place::{Place, text, tiny};
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use experiment::outcome::TrialEnd;
 use tests::binary;
+use trials::outcome::TrialEnd;
 
 use super::place::{Place, processes_with, text, tiny, wait_for, wait_until};
 

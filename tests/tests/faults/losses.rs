@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use experiment::ledger::{Drops, balance};
 use rustix::process::Signal;
 use tests::pipeline::{Pipeline, Setup};
 use tests::process::{ended, signal, until};
 use tests::reduce::PATIENCE;
+use trials::ledger::{Drops, balance};
 use wire::Ranges;
 
 const UDF: [&str; 4] = ["--max-workers", "100", "--io-delay", "50ms"];

@@ -1,0 +1,52 @@
+//! `experiment collect`: an experiment that ran as a Job ends here as if it had been run here.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use cluster::collect::{CollectError, Collected, check_folder, collect as bring, keep};
+
+use crate::cluster_args::ClusterArgs;
+use crate::failure::Failure;
+use crate::output::draw_report;
+use crate::progress;
+
+/// What to bring.
+#[derive(Debug, clap::Args)]
+pub struct CollectArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The Job, or the beginning of its name
+    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    job: String,
+    /// Folder for journal and report
+    #[arg(long, env = "OUT", value_name = "DIR")]
+    out: PathBuf,
+    /// How long to wait for the end of the experiment
+    #[arg(long, env = "WITHIN", value_name = "DURATION", default_value = "1h", value_parser = wire::parse_duration)]
+    within: Duration,
+}
+
+/// `experiment collect`.
+pub fn collect(args: CollectArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime")?;
+    let collected = runtime.block_on(run(&args))?;
+    draw_report(&args.out)?;
+    let Collected { job, exit, said, .. } = collected;
+    match exit {
+        0 => Ok(()),
+        exit => Err(Failure {
+            error: anyhow!("the experiment of Job {job} ended with exit status {exit}: {said}"),
+            exit,
+        }),
+    }
+}
+
+async fn run(args: &CollectArgs) -> Result<Collected, CollectError> {
+    check_folder(&args.out)?;
+    let cluster = args.cluster.connect().await?;
+    let collected = bring(&cluster, &args.job, args.within, &progress::say).await?;
+    keep(&args.out, &collected.journal)?;
+    Ok(collected)
+}

@@ -1,0 +1,62 @@
+//! Why a command failed, and the exit status that says so.
+
+use cluster::ClusterError;
+use cluster::collect::CollectError;
+use engine::EngineError;
+use trials::journal::JournalError;
+
+/// Why a command failed, with its exit status.
+pub struct Failure {
+    /// What to say.
+    pub error: anyhow::Error,
+    /// 1 for a failure, 2 for wrong use.
+    pub exit: u8,
+}
+
+impl Failure {
+    /// Something that was given is wrong.
+    pub fn wrong_use(error: impl Into<anyhow::Error>) -> Self {
+        Self::new(error, true)
+    }
+
+    fn new(error: impl Into<anyhow::Error>, wrong_use: bool) -> Self {
+        Self {
+            error: error.into(),
+            exit: if wrong_use { 2 } else { 1 },
+        }
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(error, false)
+    }
+}
+
+impl From<JournalError> for Failure {
+    fn from(error: JournalError) -> Self {
+        let wrong_use = error.is_wrong_use();
+        Self::new(error, wrong_use)
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        let wrong_use = error.is_wrong_use();
+        Self::new(error, wrong_use)
+    }
+}
+
+impl From<CollectError> for Failure {
+    fn from(error: CollectError) -> Self {
+        let wrong_use = error.is_wrong_use();
+        Self::new(error, wrong_use)
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let wrong_use = error.wrong_use;
+        Self::new(error, wrong_use)
+    }
+}

@@ -1,0 +1,67 @@
+//! A run inside a Job: what must be right before it, and what leaves the pod at its end.
+
+use std::io::{Write, stderr, stdout};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use cluster::own::Owner;
+use cluster::{Cluster, ClusterError, job};
+use trials::journal;
+use trials::trial::Trial;
+
+use crate::failure::Failure;
+use crate::progress;
+
+/// A run that belongs to a Job.
+pub struct JobRun {
+    cluster: Cluster,
+    name: String,
+}
+
+impl JobRun {
+    /// For the Job called `name`.
+    ///
+    /// # Errors
+    /// Where the journal of these trials would not fit into its log.
+    pub fn new(cluster: Cluster, name: String, trials: &[Trial], plan_text: &str) -> Result<Self, Failure> {
+        job::check_length(trials, plan_text)?;
+        Ok(Self { cluster, name })
+    }
+
+    /// Where journal and report go where nothing else is said: the root file system is read-only.
+    pub fn folder(&self) -> PathBuf {
+        std::env::temp_dir().join(&self.name)
+    }
+
+    /// Sends out what is in the folder: the summary where there is a report, and the journal.
+    ///
+    /// # Errors
+    /// Where the journal cannot be read or written out.
+    pub async fn publish(&self, folder: &Path) -> Result<(), Failure> {
+        if let Err(error) = self.publish_summary(folder).await {
+            // The journal counts: the summary can be drawn from it.
+            progress::say(&format!("no summary: {}", vertex::one_line(&error)));
+        }
+        let path = folder.join(journal::FILE_NAME);
+        if !path.exists() {
+            // The run ended before its first trial; its error says why.
+            return Ok(());
+        }
+        let text = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+        // Nobody writes to the other stream meanwhile: its line could come between two parts of one of these.
+        let mut quiet = stderr().lock();
+        let _ = quiet.flush();
+        job::write_journal(&text, &mut stdout().lock())
+            .context("cannot write the journal to standard output")?;
+        Ok(())
+    }
+
+    async fn publish_summary(&self, folder: &Path) -> Result<(), ClusterError> {
+        let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+        let (Some(markdown), Some(csv)) = (read("summary.md"), read("summary.csv")) else {
+            return Ok(());
+        };
+        let owner = Owner::job(&self.cluster, &self.name).await?;
+        job::write_summary(&self.cluster, &owner, &self.name, markdown, csv).await
+    }
+}

@@ -1,0 +1,263 @@
+//! `experiment run`: what must be right before the first trial, the run itself, and what its end means.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use engine::Engine;
+use engine::run::{RunEnd, remaining, run as run_trials};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use trials::endpoint_url::EndpointUrl;
+use trials::journal::{self, Journal, JournalLine, RunFacts};
+use trials::outcome::{TrialEnd, TrialOutcome};
+use trials::plan::Plan;
+use trials::trial::Trial;
+use vertex::machine;
+
+use crate::address::Address;
+use crate::cluster_args::ClusterArgs;
+use crate::engines::{self, EngineKind};
+use crate::failure::Failure;
+use crate::job::JobRun;
+use crate::output::write_report;
+use crate::predict::read_plan;
+use crate::progress;
+
+/// The exit status after a second Ctrl-C: 128 and the signal's number.
+const EXIT_STOPPED: i32 = 130;
+
+/// How to run a plan.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The plan, in YAML
+    pub plan: PathBuf,
+    /// Where the trials run
+    #[arg(long, env = "ENGINE", value_enum, default_value_t = EngineKind::Local)]
+    pub engine: EngineKind,
+    /// Folder for journal and report [default: out/NAME-OF-THE-PLAN]
+    #[arg(long, env = "OUT", value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Continue an earlier run: trials that have an outcome are kept, failed ones are run again
+    #[arg(long)]
+    pub resume: bool,
+    /// Run only the trials whose id contains this
+    #[arg(long, value_name = "SUBSTRING")]
+    pub only: Option<String>,
+    /// Shell command that starts another reduce UDF instead of ours; it gets SOCKET, SERVER_INFO, ENDPOINT_URL,
+    /// IO_DELAY, STRATEGY, MAX_WORKERS, … in its environment
+    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
+    pub udf_command: Option<String>,
+    /// Your own endpoint instead of ours: every call is `GET URL/ping?delay=…`
+    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = Address)]
+    pub endpoint_url: Option<EndpointUrl>,
+    /// How long what runs for a trial may take to become ready [default: 10s; in a cluster 3m]
+    #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
+    pub patience: Option<Duration>,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
+    /// In a Job of the cluster: its name. What is created belongs to it, and the journal goes to standard output
+    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    pub job: Option<String>,
+    /// In a cluster: what trials are made of, rendered by the chart [default: built in]
+    #[arg(long, env = "BASE", value_name = "FILE")]
+    pub base: Option<PathBuf>,
+    /// In a cluster: the image of all our containers [default: the base's]
+    #[arg(long, value_name = "IMAGE")]
+    pub image: Option<String>,
+}
+
+/// `experiment run`.
+pub fn run(args: RunArgs) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime
+        .context("cannot start the runtime")?
+        .block_on(run_plan(args))
+}
+
+async fn run_plan(args: RunArgs) -> Result<(), Failure> {
+    let (plan, text) = read_plan(&args.plan)?;
+    let trials = plan.trials();
+    let wanted = wanted(&trials, args.only.as_deref())?;
+    let job = job_run(&args, &wanted, &text).await?;
+    let out = args.out.clone().unwrap_or_else(|| match &job {
+        Some(job) => job.folder(),
+        None => Path::new("out").join(&plan.name),
+    });
+    let mut engine = engines::engine(&args, &plan).await?;
+    engine.check(&wanted, &progress::Notes).await?;
+    let mut ran = run_into(&args, (&plan, text), &wanted, engine.as_mut(), &out).await;
+    if let Some(job) = job {
+        let published = job.publish(&out).await;
+        ran = both(ran, published);
+    }
+    // At the very end: a pod that is being ended may not be given the time. What is left goes with its owner.
+    if let Err(error) = engine.finish(&progress::Notes).await {
+        progress::say(&format!("experiment: {}", vertex::one_line(&error)));
+    }
+    ran
+}
+
+/// What failed first counts; what failed after it is said.
+fn both(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
+    match (first, then) {
+        (Err(first), Err(then)) => {
+            progress::say(&format!("experiment: {}", vertex::one_line(then.error.as_ref())));
+            Err(first)
+        }
+        (first, then) => first.and(then),
+    }
+}
+
+/// Runs the trials; journal and report go to `out`.
+async fn run_into(
+    args: &RunArgs,
+    (plan, text): (&Plan, String),
+    wanted: &[Trial],
+    engine: &mut dyn Engine,
+    out: &Path,
+) -> Result<(), Failure> {
+    let facts = RunFacts {
+        plan_name: plan.name.clone(),
+        plan_text: text,
+        trials: plan.trials().len(),
+        engine: engine.name().to_owned(),
+        started_us: wire::Clock::start().now_us(),
+        machine: facts_of_run(args)
+            .into_iter()
+            .chain(engine.facts().await)
+            .collect(),
+        command: command_line(),
+    };
+    let mut journal = Journal::open(out, facts, args.resume)?;
+
+    let interrupted = interruptions().context("cannot listen to signals")?;
+    let missing = remaining(wanted, journal.lines());
+    let progress = progress::on_stderr();
+    let end = run_trials(&missing, engine, &mut journal, progress.as_ref(), interrupted).await;
+    drop(progress);
+    let end = end?;
+    if journal
+        .lines()
+        .iter()
+        .any(|line| matches!(line, JournalLine::Trial(_)))
+    {
+        write_report(out, journal.lines())?;
+    }
+    let (why, missing) = match end {
+        RunEnd::Finished => return verdict(wanted, journal.lines()),
+        RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
+        RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
+    };
+    Err(
+        anyhow!("{why}: {missing} trials are missing, what there is has been kept; continue with --resume")
+            .into(),
+    )
+}
+
+/// The Job that the run belongs to; its environment names it to programs that run elsewhere too.
+async fn job_run(args: &RunArgs, wanted: &[Trial], plan_text: &str) -> Result<Option<JobRun>, Failure> {
+    let (Some(name), EngineKind::Cluster) = (&args.job, args.engine) else {
+        return Ok(None);
+    };
+    let cluster = args.cluster.connect().await?;
+    JobRun::new(cluster, name.clone(), wanted, plan_text).map(Some)
+}
+
+/// The trials whose id contains `only`.
+fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
+    let only = only.unwrap_or_default();
+    let wanted: Vec<Trial> = trials
+        .iter()
+        .filter(|trial| trial.id.contains(only))
+        .cloned()
+        .collect();
+    if wanted.is_empty() {
+        return Err(Failure::wrong_use(anyhow!(
+            "--only: no trial's id contains `{only}`; `experiment predict` lists them"
+        )));
+    }
+    Ok(wanted)
+}
+
+/// The machine's facts, and what ran in place of ours.
+fn facts_of_run(args: &RunArgs) -> BTreeMap<String, String> {
+    let mut facts = machine::facts();
+    let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
+    for (name, own) in journal::REPLACEABLE
+        .into_iter()
+        .zip([&endpoint, &args.udf_command])
+    {
+        if let Some(own) = own {
+            facts.insert(name.to_owned(), format!("your own, {own}"));
+        }
+    }
+    facts
+}
+
+/// Whether every wanted trial ran to its end with a ledger that balances.
+fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
+    let latest = journal::latest(lines);
+    let outcomes = wanted
+        .iter()
+        .filter_map(|trial| latest.get(trial.id.as_str()).copied());
+    let bad = |outcome: &&TrialOutcome| {
+        matches!(outcome.end, TrialEnd::Failed { .. })
+            || outcome.ledger.as_ref().is_some_and(|ledger| !ledger.balances())
+    };
+    let (all, bad) = (wanted.len(), outcomes.filter(bad).count());
+    match bad {
+        0 => Ok(()),
+        bad => Err(anyhow!(
+            "{bad} of {all} trials failed or have a ledger that does not balance: see the table"
+        )
+        .into()),
+    }
+}
+
+/// Ends with the first SIGINT or SIGTERM; the second ends the process at once.
+fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let (first, interrupted) = oneshot::channel();
+    tokio::spawn(async move {
+        let mut first = Some(first);
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            let Some(first) = first.take() else {
+                std::process::exit(EXIT_STOPPED)
+            };
+            progress::say(
+                "interrupted: stopping the running trial, the report shows what there is; again to stop at once",
+            );
+            // Nobody listens once all trials have been run: then the report is being written.
+            let _ = first.send(());
+        }
+    });
+    Ok(async {
+        if interrupted.await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+/// The command that was given, quoted for a shell where it must be.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
+    let quoted = |arg: String| {
+        if !arg.is_empty() && arg.chars().all(plain) {
+            arg
+        } else {
+            format!("'{}'", arg.replace('\'', r"'\''"))
+        }
+    };
+    let program = "experiment".to_owned();
+    let args = std::env::args_os()
+        .skip(1)
+        .map(|arg| quoted(arg.to_string_lossy().into_owned()));
+    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
+}

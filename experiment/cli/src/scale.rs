@@ -1,0 +1,207 @@
+//! `experiment predict PLAN --scale RATE`: what one pod carries of each cell of a plan, and what that rate takes.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::Args;
+use trials::plan::Plan;
+use trials::predict::scale::{Bound, Limits, PROCESSOR_SHARE, deployment, pod};
+use trials::trial::{Trial, TrialSettings};
+
+use crate::output::aligned;
+
+/// Options of the section on scale; their defaults are those of the library, and each says where it is from.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Beyond one machine")]
+pub struct ScaleArgs {
+    /// Print what one pod carries where Numaflow runs it, and what so many events per second take
+    #[arg(long, value_name = "RATE")]
+    scale: Option<NonZeroU64>,
+    /// Keys that events are spread over there [default: the plan's]
+    #[arg(long, value_name = "N", requires = "scale")]
+    scale_keys: Option<NonZeroU64>,
+    /// Processor time of an event in the UDF (measured: `make bench`)
+    #[arg(long, value_name = "DURATION", default_value = "60us", value_parser = wire::parse_duration)]
+    udf_time: Duration,
+    /// Processor time of an event in the generator (measured: `make bench`)
+    #[arg(long, value_name = "DURATION", default_value = "5us", value_parser = wire::parse_duration)]
+    source_time: Duration,
+    /// Processor time of an event in Numaflow's own container (assumed)
+    #[arg(long, value_name = "DURATION", default_value = "80us", value_parser = wire::parse_duration)]
+    data_plane_time: Duration,
+    /// Cores of a pod, of all its containers together (chosen)
+    #[arg(long, value_name = "N", default_value = "2")]
+    cores_per_pod: NonZeroU64,
+    /// Messages of a read (Numaflow's default)
+    #[arg(long, value_name = "N", default_value = "500")]
+    read_batch: NonZeroU64,
+    /// Time to write and acknowledge a read batch, before the next is read (assumed)
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = wire::parse_duration)]
+    batch_time: Duration,
+    /// Time that each key adds to the close of its window (assumed)
+    #[arg(long, value_name = "DURATION", default_value = "100us", value_parser = wire::parse_duration)]
+    key_time: Duration,
+    /// Messages a second that one JetStream server stores (assumed)
+    #[arg(long, value_name = "RATE", default_value = "50000")]
+    jetstream_rate: NonZeroU64,
+    /// JetStream servers that store each message (Numaflow's default)
+    #[arg(long, value_name = "N", default_value = "3")]
+    jetstream_replicas: NonZeroU64,
+}
+
+impl ScaleArgs {
+    /// The section's text; nothing where it was not asked for.
+    pub fn section(&self, plan: &Plan) -> Option<String> {
+        let rate = self.scale?;
+        let limits = self.limits();
+        let mut rows = vec![
+            [
+                "cell",
+                "one pod carries",
+                "until bound by",
+                "partitions",
+                "busiest",
+                "source pods",
+                "jetstream servers",
+                "calls in flight",
+            ]
+            .map(str::to_owned),
+        ];
+        let mut bounds = BTreeSet::new();
+        for (name, settings) in cells(plan, self.scale_keys) {
+            rows.push(row(&name, &settings, &limits, rate, &mut bounds));
+        }
+        let mut text = format!(
+            "\n{rate} events per second by Numaflow, {} cores a pod:\n",
+            limits.cores
+        );
+        text.push_str(&aligned(&rows));
+        for bound in bounds {
+            text.push_str(&format!("{bound}\n"));
+        }
+        text.push_str(&format!(
+            "A steady rate takes at most {} % of a pod's cores. Measured here: processor time of UDF and generator; \
+             Numaflow's defaults: read batch, buffer, replicas; assumed: the rest. See docs/scaling.md.\n",
+            PROCESSOR_SHARE * 100.0
+        ));
+        Some(text)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            udf_time: self.udf_time,
+            source_time: self.source_time,
+            data_plane_time: self.data_plane_time,
+            cores: self.cores_per_pod,
+            read_batch: self.read_batch,
+            batch_time: self.batch_time,
+            key_time: self.key_time,
+            jetstream_rate: self.jetstream_rate,
+            jetstream_replicas: self.jetstream_replicas,
+        }
+    }
+}
+
+/// The plan's cells but for their rate, each once, with its name.
+fn cells(plan: &Plan, keys: Option<NonZeroU64>) -> Vec<(String, TrialSettings)> {
+    let mut cells: Vec<(String, TrialSettings)> = Vec::new();
+    for Trial { id, settings, .. } in plan.trials() {
+        let kept = |part: &&str| match part.split_once('=') {
+            Some(("rpu" | "repeat", _)) => false,
+            Some(("keys", _)) => keys.is_none(),
+            _ => true,
+        };
+        let name: Vec<&str> = id.split(',').filter(kept).collect();
+        let settings = TrialSettings {
+            rpu: NonZeroU64::MIN,
+            keys: keys.unwrap_or(settings.keys),
+            seed: 0,
+            ..settings
+        };
+        if !cells.iter().any(|(_, known)| *known == settings) {
+            cells.push((name.join(","), settings));
+        }
+    }
+    cells
+}
+
+fn row(
+    name: &str,
+    settings: &TrialSettings,
+    limits: &Limits,
+    rate: NonZeroU64,
+    notes: &mut BTreeSet<&'static str>,
+) -> [String; 8] {
+    let none = || "–".to_owned();
+    let (carried, takes) = match deployment(settings, limits, rate) {
+        Ok(found) => {
+            let takes = [
+                found.partitions.to_string(),
+                format!("{:.0}/s", found.busiest_rate),
+                found.source_pods.to_string(),
+                found.jetstream_servers.to_string(),
+                format!("{:.0}", found.in_flight),
+            ];
+            (found.pod, takes)
+        }
+        Err(bound) => {
+            notes.insert(match bound {
+                Bound::Slots => {
+                    "cannot: no number of partitions gives one key, or the endpoint, more calls in flight."
+                }
+                _ => "cannot: a key belongs to one partition, so there are never more partitions than keys.",
+            });
+            let takes = ["cannot".to_owned(), none(), none(), none(), none()];
+            (pod(settings, limits), takes)
+        }
+    };
+    let [partitions, busiest, source_pods, servers, in_flight] = takes;
+    [
+        name.to_owned(),
+        format!("{}/s", carried.rate),
+        carried.bound.words().to_owned(),
+        partitions,
+        busiest,
+        source_pods,
+        servers,
+        in_flight,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Only {
+        #[command(flatten)]
+        scale: ScaleArgs,
+    }
+
+    #[test]
+    fn the_defaults_are_the_librarys() {
+        assert_eq!(Only::parse_from(["predict"]).scale.limits(), Limits::default());
+    }
+
+    #[test]
+    fn each_cell_is_shown_once_whatever_its_rates() {
+        let plan = "name: two\nfixed: {io_delay: 0}\naxes: {rpu: [10, 100], keys: [1, 5], strategy: [async, sequential]}";
+        let plan = Plan::parse(plan, "plan").unwrap();
+        let rows = |arguments: &[&str]| {
+            let scale = Only::parse_from([&["predict", "--scale", "1000000"], arguments].concat()).scale;
+            let section = scale.section(&plan).unwrap();
+            let rows = section.lines().filter(|line| line.contains("strategy="));
+            (
+                rows.clone().count(),
+                rows.filter(|line| line.contains("cannot")).count(),
+            )
+        };
+        // Five keys are five partitions at most.
+        assert_eq!(rows(&[]), (4, 4));
+        assert_eq!(rows(&["--scale-keys", "100000"]), (2, 0));
+        assert!(Only::parse_from(["predict"]).scale.section(&plan).is_none());
+    }
+}

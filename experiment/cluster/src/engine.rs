@@ -1,0 +1,244 @@
+//! Runs a trial in Kubernetes by the real Numaflow: the base is patched and applied under a name of its own, watched
+//! until it really runs, released, followed by the sink's log, and taken away again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use self::base::{Base, ForTrial};
+use self::course::Course;
+use self::reach::Reach;
+use self::stage::Stage;
+use crate::own::Owner;
+use crate::{Cluster, clean};
+use ::engine::windows::events_in;
+use ::engine::{Engine, EngineError, Observation, TrialProgress};
+use trials::endpoint_url::{EndpointUrl, ask_only_for_delays};
+use trials::trial::{Trial, TrialSettings};
+
+mod assemble;
+pub mod base;
+mod course;
+mod error;
+mod figures;
+mod preflight;
+mod reach;
+mod ready;
+mod records;
+mod since;
+mod stage;
+
+pub use error::ClusterEngineError;
+
+/// What applying a trial, waiting until it runs, and waiting for the first window takes.
+const SET_UP: Duration = Duration::from_secs(35);
+
+/// What taking a trial away takes: Numaflow looks every 10 s whether a deleted pipeline is drained.
+const CLEAN_UP: Duration = Duration::from_secs(25);
+
+/// How long events go on after the last window, so that the watermark passes its end: it trails by a read batch and by
+/// the interval at which vertices publish it. Without events it would wait for Numaflow's idle source (5 s and more).
+const EVENTS_GO_ON: Duration = Duration::from_secs(5);
+
+/// What the engine must know besides the trial.
+#[derive(Debug, Clone)]
+pub struct ClusterConfig {
+    /// How long after the last window's end a trial is cut off, Numaflow's own delay apart.
+    pub cut_off: Duration,
+    /// How long a trial's pipeline may take to run.
+    pub patience: Duration,
+    /// Given by mistake: the engine starts no command.
+    pub udf_command: Option<String>,
+    /// The user's own endpoint instead of ours.
+    pub endpoint_url: Option<EndpointUrl>,
+    /// What trials are made of.
+    pub base: Base,
+    /// The image of all our containers, where it is not the base's.
+    pub image: Option<String>,
+    /// The Job that this run belongs to; without one it gets a Lease.
+    pub job: Option<String>,
+}
+
+/// The engine `cluster`.
+pub struct ClusterEngine {
+    cluster: Cluster,
+    config: ClusterConfig,
+    reach: Reach,
+    owner: Option<Owner>,
+    /// Trials that have been started.
+    started: u32,
+    /// Where the trial that runs, or was abandoned, has its objects.
+    stage: Option<Stage>,
+}
+
+impl ClusterEngine {
+    /// For trials in this cluster.
+    ///
+    /// # Errors
+    /// Where the client that reads from pods cannot be made.
+    pub fn new(cluster: Cluster, config: ClusterConfig) -> Result<Self, EngineError> {
+        let reach = Reach::new(cluster.clone(), cluster.inside)?;
+        Ok(Self {
+            cluster,
+            config,
+            reach,
+            owner: None,
+            started: 0,
+            stage: None,
+        })
+    }
+
+    /// Whom the run's objects belong to; found or made, after what others left behind is removed, before the first trial.
+    async fn own(&mut self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterEngineError> {
+        if self.owner.is_some() {
+            return Ok(());
+        }
+        if let Err(error) = clean::clean(&self.cluster, clean::PATIENCE, note).await {
+            // It belongs to others, and this run can do without.
+            note(&format!(
+                "cannot remove what earlier runs left behind: {}",
+                vertex::one_line(&error)
+            ));
+        }
+        self.owner = Some(match &self.config.job {
+            Some(job) => Owner::job(&self.cluster, job).await?,
+            None => Owner::lease(&self.cluster).await?,
+        });
+        Ok(())
+    }
+
+    async fn run_trial(
+        &mut self,
+        trial: &Trial,
+        progress: &dyn TrialProgress,
+    ) -> Result<Observation, ClusterEngineError> {
+        let note = |line: &str| progress.note(line);
+        self.own(&note).await?;
+        let Some(owner) = &self.owner else {
+            return Err(ClusterEngineError::NoOwner);
+        };
+        self.started += 1;
+        let run_name = format!("ar-{}", owner.run_id);
+        let pipeline = format!("{run_name}-{}", self.started);
+        let endpoint_url = self.config.endpoint_url.as_ref().map(ToString::to_string);
+        let objects = self.config.base.objects(&ForTrial {
+            pipeline: &pipeline,
+            run: &owner.run_id,
+            owner: Some(&owner.reference),
+            // Inside, the release that the Job belongs to removes its Pipelines by this label.
+            instance: self.config.job.is_none().then_some(run_name.as_str()),
+            trial,
+            count: count(&trial.settings),
+            endpoint_url: endpoint_url.as_deref(),
+            image: self.config.image.as_deref(),
+        });
+        let own_endpoint = objects.endpoint.is_some();
+        let isbsvc = self.config.base.isbsvc();
+        let stage = Stage::new(&self.cluster, pipeline, &owner.run_id, isbsvc, own_endpoint);
+        let lost = owner.lost();
+        self.stage = Some(stage.clone());
+        let course = Course {
+            stage: &stage,
+            reach: &self.reach,
+            settings: &trial.settings,
+            patience: self.config.patience,
+            cut_off: self.config.cut_off,
+        };
+        let observed = tokio::select! {
+            observed = course.run(&objects, progress) => observed,
+            lost = lost => Err(lost.into()),
+        };
+        match stage.remove(&note).await {
+            Ok(()) => self.stage = None,
+            Err(error) => note(&format!(
+                "cleaning up after {}: {}",
+                trial.id,
+                vertex::one_line(&error)
+            )),
+        }
+        observed
+    }
+}
+
+#[async_trait]
+impl Engine for ClusterEngine {
+    fn name(&self) -> &'static str {
+        "cluster"
+    }
+
+    async fn check(&self, trials: &[Trial], progress: &dyn TrialProgress) -> Result<(), EngineError> {
+        if self.config.udf_command.is_some() {
+            return Err(ClusterEngineError::UdfCommand.into());
+        }
+        if self.config.endpoint_url.is_some() || !self.config.base.has_endpoint() {
+            ask_only_for_delays(trials).map_err(ClusterEngineError::from)?;
+        }
+        let isbsvc = self.config.base.isbsvc();
+        preflight::check(
+            &self.cluster,
+            self.config.job.is_some(),
+            isbsvc,
+            self.config.patience,
+            &|line: &str| progress.note(line),
+        )
+        .await?;
+        Ok(())
+    }
+
+    fn expected(&self, trial: &Trial) -> Duration {
+        let settings = &trial.settings;
+        let windows = settings.warmup + settings.windows;
+        SET_UP + settings.window * windows + settings.window / 2 + EVENTS_GO_ON / 2 + CLEAN_UP
+    }
+
+    async fn facts(&self) -> BTreeMap<String, String> {
+        let version = self.cluster.client.apiserver_version().await;
+        let image = self.config.image.as_deref().or(self.config.base.image());
+        [
+            ("kubernetes", version.ok().map(|version| version.git_version)),
+            ("namespace", Some(self.cluster.namespace.clone())),
+            ("image", image.map(str::to_owned)),
+        ]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect()
+    }
+
+    async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError> {
+        Ok(self.run_trial(trial, progress).await?)
+    }
+
+    fn stopped(&self) -> Option<EngineError> {
+        let loss = self.owner.as_ref()?.loss()?;
+        Some(ClusterEngineError::from(loss).into())
+    }
+
+    async fn finish(&mut self, progress: &dyn TrialProgress) -> Result<(), EngineError> {
+        let removed = match self.stage.take() {
+            Some(stage) => stage.remove(&|line: &str| progress.note(line)).await,
+            None => Ok(()),
+        };
+        // What could not be removed goes with its owner.
+        let released = match self.owner.take() {
+            Some(owner) => owner.release().await,
+            None => Ok(()),
+        };
+        removed.and(released).map_err(ClusterEngineError::from)?;
+        Ok(())
+    }
+}
+
+/// Events that the generator offers: those of all windows, of one more, whose first events close the last one, and
+/// where windows are short of a few more still.
+fn count(settings: &TrialSettings) -> u64 {
+    let windows = u64::from(settings.warmup) + u64::from(settings.windows);
+    let more = EVENTS_GO_ON
+        .as_nanos()
+        .div_ceil(settings.window.as_nanos().max(1))
+        .max(1);
+    events_in(
+        settings,
+        windows.saturating_add(u64::try_from(more).unwrap_or(u64::MAX)),
+    )
+}

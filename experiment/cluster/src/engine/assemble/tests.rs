@@ -1,0 +1,184 @@
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use wire::{
+    Delay, Latencies, Outcome, Ranges, SentWindow, Settings, SinkLine, StartRule, StrategyKind, WindowRecord,
+    Workload,
+};
+
+use super::*;
+use ::engine::windows;
+use trials::outcome::TrialEnd;
+
+const T0_MS: u64 = 100_000;
+
+fn settings() -> TrialSettings {
+    let number = |number| NonZeroU64::new(number).unwrap();
+    TrialSettings {
+        rpu: number(20),
+        keys: number(2),
+        key_skew: 0.0,
+        payload_size: 0,
+        io_delay: Delay::ZERO,
+        strategy: StrategyKind::Async,
+        start_rule: StartRule::AtArrival,
+        workload: Workload::Http,
+        max_workers: number(10),
+        timeout: Duration::from_secs(30),
+        retries: 0,
+        cpu_offload: false,
+        max_waiting: number(1_000),
+        capacity: None,
+        fail_status: 0.0,
+        window: Duration::from_secs(1),
+        read_timeout: Duration::from_millis(100),
+        warmup: 1,
+        windows: 2,
+        seed: 0,
+    }
+}
+
+/// A key's ten events of window `index`, without the first `missing`; done 30 ms after their close.
+fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
+    let start_ms = T0_MS + index * 1_000;
+    WindowRecord {
+        process: 1,
+        window_start_ms: start_ms,
+        window_end_ms: start_ms + 1_000,
+        keys: vec![key.to_owned()],
+        settings: Settings {
+            strategy: StrategyKind::Async,
+            start_rule: StartRule::AtArrival,
+            workload: Workload::Http,
+            max_workers: 10,
+            io_delay: Delay::ZERO,
+            timeout: Duration::from_secs(30),
+            retries: 0,
+            cpu_offload: false,
+        },
+        events: 10 - missing,
+        outcomes: [(Outcome::Ok, 10 - missing)].into(),
+        attempts: 10 - missing,
+        seen: BTreeMap::from([(1, Ranges::span(index * 10 + missing, index * 10 + 9))]),
+        repeated: 0,
+        undecoded: 0,
+        latency: Latencies::new(),
+        slot_wait: Latencies::new(),
+        peak_in_flight: 3,
+        reading_stopped: 0,
+        first_arrival_us: start_ms * 1_000,
+        last_arrival_us: start_ms * 1_000,
+        close_us: (start_ms + 1_300) * 1_000,
+        result_us: (start_ms + 1_330) * 1_000,
+    }
+}
+
+/// Four windows of two keys were sent; these records have arrived.
+fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidence {
+    let sent = |index: u64| SentWindow {
+        window_start_ms: T0_MS + index * 1_000,
+        numbers: ["a", "b"]
+            .map(|key| (key.to_owned(), Ranges::span(index * 10, index * 10 + 9)))
+            .into(),
+    };
+    let mut arrivals = ByWindow::new();
+    for (number, record) in (0u64..).zip(records) {
+        let line = SinkLine {
+            process: 1,
+            line: number,
+            arrival_us: record.result_us + 200_000,
+            id: number.to_string(),
+            keys: record.keys.clone(),
+            event_time_ms: record.window_end_ms as i64 - 1,
+            duplicate: false,
+            record: Some(record.clone()),
+            text: None,
+        };
+        windows::arrive(&mut arrivals, line, 1_000);
+    }
+    Evidence {
+        t0_ms: T0_MS,
+        arrivals,
+        complete: complete.iter().map(|index| T0_MS + index * 1_000).collect(),
+        generator: GeneratorStats {
+            generator: 1,
+            t0_us: Some(T0_MS * 1_000),
+            now_us: 0,
+            offered: 80,
+            sent: 80,
+            acked: 80,
+            nacked: 0,
+            overdue: 0,
+            lateness: Latencies::new(),
+            windows: (0..4).map(sent).collect(),
+        },
+        endpoint: None,
+        dropped,
+        figures: BTreeMap::from([("numaflow_udf_read".to_owned(), 80)]),
+        usage: None,
+        voided: Vec::new(),
+    }
+}
+
+/// Offered, late, ok, open, lost.
+fn places(observation: &Observation) -> [u64; 5] {
+    let ledger = observation.ledger.as_ref().unwrap();
+    assert!(ledger.balances(), "{ledger:?}");
+    [ledger.offered, ledger.late, ledger.ok, ledger.open, ledger.lost]
+}
+
+fn all(windows: u64) -> Vec<WindowRecord> {
+    (0..windows)
+        .flat_map(|index| ["a", "b"].map(|key| record(key, index, 0)))
+        .collect()
+}
+
+#[test]
+fn a_trial_with_every_record_is_completed() {
+    let observation = assemble(&settings(), evidence(&all(3), &[0, 1, 2], 0));
+    assert_eq!(observation.end, TrialEnd::Completed);
+    assert_eq!(places(&observation), [80, 0, 60, 20, 0]);
+    let measured = observation.windows[1].measured.clone().unwrap();
+    assert_eq!((measured.keys, measured.events, measured.ok), (2, 20, 20));
+    assert_eq!((measured.close_tail_us, measured.stream_tail_us), (30_000, None));
+    assert_eq!(measured.result_lag_us, 530_000);
+    assert!(observation.windows[0].warmup);
+    let instruments = observation.instruments.unwrap();
+    assert_eq!(instruments.engine["numaflow_udf_read"], 80);
+}
+
+#[test]
+fn what_is_in_no_record_is_late_as_far_as_numaflow_dropped_it_and_lost_beyond() {
+    let mut records = all(3);
+    records[0] = record("a", 0, 4);
+    let observation = assemble(&settings(), evidence(&records, &[0, 1, 2], 3));
+    assert_eq!(places(&observation), [80, 3, 56, 20, 1]);
+}
+
+#[test]
+fn a_window_with_half_of_its_records_is_open_until_a_later_one_has_some() {
+    let mut records = all(2);
+    records.push(record("a", 2, 0));
+    let observation = assemble(&settings(), evidence(&records, &[0, 1], 0));
+    assert_eq!(observation.end, TrialEnd::CutOff);
+    assert_eq!(observation.windows[2].measured, None);
+    assert_eq!(places(&observation), [80, 0, 50, 30, 0]);
+    records.push(record("a", 3, 0));
+    let observation = assemble(&settings(), evidence(&records, &[0, 1], 0));
+    assert_eq!(places(&observation), [80, 0, 60, 10, 10]);
+}
+
+#[test]
+fn a_restarted_pod_is_on_record() {
+    let voided = vec!["the udf pod restarted".to_owned()];
+    let observation = assemble(
+        &settings(),
+        Evidence {
+            voided: voided.clone(),
+            ..evidence(&all(3), &[0, 1, 2], 0)
+        },
+    );
+    let ledger = observation.ledger.unwrap();
+    assert_eq!(ledger.errors, voided);
+    assert!(!ledger.balances());
+}

@@ -1,0 +1,226 @@
+//! The base: the objects that every trial is made of, as the chart renders them. Read and checked here, and patched for
+//! a trial: names, owner, window, read timeout, and the containers' environment. No network here.
+
+use std::path::Path;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::ClusterEngineError;
+
+mod patch;
+
+/// The base that the binary carries: the chart's own rendering.
+pub const EMBEDDED: &str = include_str!("../../../../manifests/experiment/base.yaml");
+
+/// Where the vertices have their user containers (`API/*_types.go` of Numaflow), by the names that a base must use.
+const CONTAINERS: [(&str, &str); 3] = [
+    ("generator", "/source/udsource/container"),
+    ("udf", "/udf/container"),
+    ("sink", "/sink/udsink/container"),
+];
+
+/// A base that trials can be made of.
+#[derive(Debug, Clone)]
+pub struct Base {
+    pipeline: Value,
+    endpoint: Option<Endpoint>,
+}
+
+#[derive(Debug, Clone)]
+struct Endpoint {
+    deployment: Value,
+    service: Value,
+}
+
+/// Why a text is no base; each in one line.
+#[derive(Debug, thiserror::Error)]
+pub enum BaseError {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Reading(#[from] std::io::Error),
+    /// It is not YAML.
+    #[error("is not YAML: {0}")]
+    Yaml(#[from] serde_yaml::Error),
+    /// The number of its Pipelines is wrong.
+    #[error("must have exactly one Pipeline, not {0}")]
+    Pipelines(usize),
+    /// A vertex is missing or of another sort.
+    #[error("its Pipeline needs a vertex `{vertex}` with `{needs}`")]
+    Vertex {
+        /// The vertex's name.
+        vertex: &'static str,
+        /// What it must have.
+        needs: &'static str,
+    },
+    /// The endpoint is half there.
+    #[error(
+        "must have one Deployment and one Service of the endpoint, or neither; it has {deployments} and {services}"
+    )]
+    Endpoint {
+        /// Deployments found.
+        deployments: usize,
+        /// Services found.
+        services: usize,
+    },
+    /// Its Deployment has no container.
+    #[error("its Deployment has no container")]
+    NoContainer,
+    /// It has something that is not needed for a trial.
+    #[error("has a {0}: only a Pipeline and the endpoint's Deployment and Service are applied for a trial")]
+    Kind(String),
+}
+
+/// What a trial's objects must have of their own.
+#[derive(Debug, Clone)]
+pub(super) struct ForTrial<'a> {
+    /// Name of the Pipeline; the other names derive from it.
+    pub pipeline: &'a str,
+    /// The run's id.
+    pub run: &'a str,
+    /// What the objects end with.
+    pub owner: Option<&'a OwnerReference>,
+    /// The release that the Pipeline belongs to, where it does not keep the base's.
+    pub instance: Option<&'a str>,
+    /// The trial.
+    pub trial: &'a trials::trial::Trial,
+    /// Events that the generator offers.
+    pub count: u64,
+    /// The user's own endpoint instead of the base's.
+    pub endpoint_url: Option<&'a str>,
+    /// The image of all our containers, where it is not the base's.
+    pub image: Option<&'a str>,
+}
+
+/// The objects of a trial, ready to be applied.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Objects {
+    /// The Pipeline.
+    pub pipeline: Value,
+    /// The endpoint's Deployment and Service; absent where calls go elsewhere.
+    pub endpoint: Option<(Value, Value)>,
+}
+
+/// The name of the endpoint's Deployment and Service in a trial.
+pub(super) fn endpoint_name(pipeline: &str) -> String {
+    format!("{pipeline}-endpoint")
+}
+
+impl Base {
+    /// Reads the base in a file, or the one that the binary carries.
+    ///
+    /// # Errors
+    /// [`ClusterEngineError::Base`] with the file's name.
+    pub fn read(file: Option<&Path>) -> Result<Self, ClusterEngineError> {
+        let read = match file {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(BaseError::from)
+                .and_then(|text| Self::parse(&text)),
+            None => Self::parse(EMBEDDED),
+        };
+        read.map_err(|source| ClusterEngineError::Base {
+            file: file.map_or("built in".to_owned(), |file| file.display().to_string()),
+            source,
+        })
+    }
+
+    /// Reads the documents of a base.
+    ///
+    /// # Errors
+    /// [`BaseError`], where a trial could not be made of it.
+    pub fn parse(text: &str) -> Result<Self, BaseError> {
+        let (mut pipelines, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
+        for document in serde_yaml::Deserializer::from_str(text) {
+            let value = Value::deserialize(document)?;
+            if value.is_null() {
+                continue;
+            }
+            match value["kind"].as_str().unwrap_or("document without kind") {
+                "Pipeline" => pipelines.push(value),
+                "Deployment" => deployments.push(value),
+                "Service" => services.push(value),
+                other => return Err(BaseError::Kind(other.to_owned())),
+            }
+        }
+        let pipeline = match pipelines.len() {
+            1 => pipelines.remove(0),
+            count => return Err(BaseError::Pipelines(count)),
+        };
+        let endpoint = match (deployments.len(), services.len()) {
+            (0, 0) => None,
+            (1, 1) => Some(Endpoint {
+                deployment: deployments.remove(0),
+                service: services.remove(0),
+            }),
+            (deployments, services) => {
+                return Err(BaseError::Endpoint {
+                    deployments,
+                    services,
+                });
+            }
+        };
+        let base = Self { pipeline, endpoint };
+        base.check()?;
+        Ok(base)
+    }
+
+    fn check(&self) -> Result<(), BaseError> {
+        let missing = |vertex, needs| BaseError::Vertex { vertex, needs };
+        for ((vertex, pointer), needs) in CONTAINERS.into_iter().zip([
+            "source.udsource.container",
+            "udf.container and udf.groupBy",
+            "sink.udsink.container",
+        ]) {
+            let found = self.vertex(vertex).ok_or(missing(vertex, needs))?;
+            let grouped = vertex != "udf" || found.pointer("/udf/groupBy").is_some_and(Value::is_object);
+            if !grouped || !found.pointer(pointer).is_some_and(Value::is_object) {
+                return Err(missing(vertex, needs));
+            }
+        }
+        let containers = self.endpoint.as_ref().map(|endpoint| {
+            let containers = endpoint.deployment.pointer("/spec/template/spec/containers/0");
+            containers.is_some_and(Value::is_object)
+        });
+        if containers == Some(false) {
+            return Err(BaseError::NoContainer);
+        }
+        Ok(())
+    }
+
+    /// The InterStepBufferService that its Pipeline uses; Numaflow's own default where it names none.
+    pub fn isbsvc(&self) -> &str {
+        let named = self.pipeline.pointer("/spec/interStepBufferServiceName");
+        named.and_then(Value::as_str).unwrap_or("default")
+    }
+
+    /// Whether it brings an endpoint.
+    pub fn has_endpoint(&self) -> bool {
+        self.endpoint.is_some()
+    }
+
+    /// The image of its UDF.
+    pub fn image(&self) -> Option<&str> {
+        self.vertex("udf")?.pointer("/udf/container/image")?.as_str()
+    }
+
+    fn vertex(&self, name: &str) -> Option<&Value> {
+        let vertices = self.pipeline.pointer("/spec/vertices")?.as_array()?;
+        vertices.iter().find(|vertex| vertex["name"] == name)
+    }
+}
+
+/// Sets a value below a path of keys; what is no object on the way becomes one.
+fn set(value: &mut Value, path: &[&str], new: Value) {
+    let mut place = value;
+    for key in path {
+        if !place.is_object() {
+            *place = json!({});
+        }
+        place = &mut place[*key];
+    }
+    *place = new;
+}
+
+#[cfg(test)]
+mod tests;

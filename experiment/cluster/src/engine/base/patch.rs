@@ -1,0 +1,230 @@
+//! A trial's objects out of the base. What the plan asks for is set; everything else stays as the user had it rendered.
+
+use serde_json::{Value, json};
+use wire::format_duration;
+
+use super::{Base, CONTAINERS, ForTrial, Objects, endpoint_name, set};
+use crate::{RUN_LABEL, TRIAL_ANNOTATION};
+use trials::udf_settings::udf_settings;
+
+/// The release that something belongs to (Kubernetes' recommended labels).
+const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+
+/// Where the vertices' programs serve metrics, stats and start.
+const STATS_LISTEN: &str = "0.0.0.0:9100";
+
+/// The endpoint's port.
+const ENDPOINT_PORT: u16 = 9888;
+
+/// A container's environment as a trial needs it: names with values, or without where none may be set.
+type Environment = Vec<(&'static str, Option<String>)>;
+
+impl Base {
+    /// The objects of a trial.
+    pub(in crate::engine) fn objects(&self, of: &ForTrial<'_>) -> Objects {
+        let url = match (of.endpoint_url, &self.endpoint) {
+            (Some(url), _) => Some(url.to_owned()),
+            (None, Some(_)) => Some(format!("http://{}:{ENDPOINT_PORT}", endpoint_name(of.pipeline))),
+            (None, None) => None,
+        };
+        let endpoint = self
+            .endpoint
+            .as_ref()
+            .filter(|_| of.endpoint_url.is_none())
+            .map(|endpoint| {
+                let (mut deployment, mut service) = (endpoint.deployment.clone(), endpoint.service.clone());
+                patch_endpoint(&mut deployment, &mut service, of);
+                (deployment, service)
+            });
+        Objects {
+            pipeline: self.pipeline(of, url.as_deref()),
+            endpoint,
+        }
+    }
+
+    fn pipeline(&self, of: &ForTrial<'_>, url: Option<&str>) -> Value {
+        let settings = &of.trial.settings;
+        let mut pipeline = self.pipeline.clone();
+        identify(&mut pipeline, of.pipeline, of);
+        for template in [
+            &["metadata"][..],
+            &["spec", "templates", "vertex", "metadata"],
+            &["spec", "templates", "daemon", "metadata"],
+            &["spec", "templates", "job", "metadata"],
+        ] {
+            let labels = [template, &["labels"]].concat();
+            set(
+                &mut pipeline,
+                &[&labels[..], &[RUN_LABEL]].concat(),
+                json!(of.run),
+            );
+            if let Some(instance) = of.instance {
+                set(
+                    &mut pipeline,
+                    &[&labels[..], &[INSTANCE_LABEL]].concat(),
+                    json!(instance),
+                );
+            }
+        }
+        let read_timeout = json!(format_duration(settings.read_timeout));
+        set(
+            &mut pipeline,
+            &["spec", "limits", "readTimeout"],
+            read_timeout.clone(),
+        );
+        let vertices = pipeline
+            .pointer_mut("/spec/vertices")
+            .and_then(Value::as_array_mut);
+        for vertex in vertices.into_iter().flatten() {
+            // A vertex' own limit would stand before the Pipeline's.
+            if let Some(own) = vertex.pointer_mut("/limits/readTimeout") {
+                *own = read_timeout.clone();
+            }
+            if vertex["name"] == "udf" {
+                let fixed = json!({"fixed": {"length": format_duration(settings.window)}});
+                set(vertex, &["udf", "groupBy", "window"], fixed);
+            }
+            // Each would offer the full rate, and the log of one alone is read.
+            if vertex["name"] == "generator" || vertex["name"] == "sink" {
+                set(vertex, &["scale"], json!({"min": 1, "max": 1}));
+            }
+            let place = CONTAINERS.into_iter().find(|(name, _)| vertex["name"] == *name);
+            let Some((name, pointer)) = place else { continue };
+            if let Some(container) = vertex.pointer_mut(pointer) {
+                set_image(container, of);
+                set_environment(container, environment(name, of, url));
+            }
+        }
+        pipeline
+    }
+}
+
+/// What the program of a vertex must be told.
+fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environment {
+    let settings = &of.trial.settings;
+    let mut environment: Environment = vec![("STATS_LISTEN", Some(STATS_LISTEN.to_owned()))];
+    match vertex {
+        "generator" => environment.extend([
+            ("RPU", Some(settings.rpu.to_string())),
+            ("KEYS", Some(settings.keys.to_string())),
+            ("KEY_SKEW", Some(settings.key_skew.to_string())),
+            ("PAYLOAD_SIZE", Some(settings.payload_size.to_string())),
+            ("COUNT", Some(of.count.to_string())),
+            ("SEED", Some(settings.seed.to_string())),
+            ("ALIGN", Some(format_duration(settings.window))),
+            ("HOLD", Some("true".to_owned())),
+            ("SATURATE", None),
+        ]),
+        "udf" => {
+            let asked = udf_settings(settings, url.unwrap_or_default());
+            // Without an endpoint of the trial's own the base's address stays.
+            let kept = |name: &str| url.is_none() && name == "ENDPOINT_URL";
+            environment.extend(
+                asked
+                    .into_iter()
+                    .filter(|(name, _)| !kept(name))
+                    .map(|(name, value)| (name, Some(value))),
+            );
+            environment.push(("CPU_OFFLOAD", Some(settings.cpu_offload.to_string())));
+            environment.push(("RESULT_FORMAT", Some("record".to_owned())));
+            environment.push(("EXEC_TYPE", None));
+        }
+        _ => {}
+    }
+    environment
+}
+
+fn patch_endpoint(deployment: &mut Value, service: &mut Value, of: &ForTrial<'_>) {
+    let settings = &of.trial.settings;
+    let name = endpoint_name(of.pipeline);
+    identify(deployment, &name, of);
+    identify(service, &name, of);
+    // Told apart by the instance: the Service of a standing release must not find the pods of a trial, nor this one its.
+    let instance = json!(of.pipeline);
+    set(
+        deployment,
+        &["spec", "selector", "matchLabels", INSTANCE_LABEL],
+        instance.clone(),
+    );
+    set(service, &["spec", "selector", INSTANCE_LABEL], instance.clone());
+    let pod = ["spec", "template", "metadata", "labels"];
+    set(
+        deployment,
+        &[pod.as_slice(), &[INSTANCE_LABEL]].concat(),
+        instance.clone(),
+    );
+    set(
+        deployment,
+        &[pod.as_slice(), &[RUN_LABEL]].concat(),
+        json!(of.run),
+    );
+    for object in [&mut *deployment, service] {
+        set(object, &["metadata", "labels", INSTANCE_LABEL], instance.clone());
+    }
+    set(deployment, &["spec", "replicas"], json!(1));
+    if let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") {
+        set_image(container, of);
+        let environment = vec![
+            ("SEED", Some(settings.seed.to_string())),
+            ("CAPACITY", settings.capacity.map(|capacity| capacity.to_string())),
+            (
+                "FAIL_STATUS",
+                Some(settings.fail_status)
+                    .filter(|share| *share > 0.0)
+                    .map(|share| share.to_string()),
+            ),
+        ];
+        set_environment(container, environment);
+    }
+}
+
+/// Name, run, trial and owner; whatever a server has once added goes.
+fn identify(value: &mut Value, name: &str, of: &ForTrial<'_>) {
+    let metadata = ["labels", "annotations"]
+        .into_iter()
+        .filter_map(|key| Some((key.to_owned(), value["metadata"].get(key)?.clone())));
+    value["metadata"] = Value::Object(metadata.collect());
+    set(value, &["metadata", "name"], json!(name));
+    if let Some(owner) = of.owner {
+        set(value, &["metadata", "ownerReferences"], json!([owner]));
+    }
+    set(value, &["metadata", "labels", RUN_LABEL], json!(of.run));
+    set(
+        value,
+        &["metadata", "labels", "app.kubernetes.io/managed-by"],
+        json!("async-reduce"),
+    );
+    set(
+        value,
+        &["metadata", "annotations", TRIAL_ANNOTATION],
+        json!(of.trial.id),
+    );
+    if let Value::Object(map) = value {
+        map.remove("status");
+    }
+}
+
+fn set_image(container: &mut Value, of: &ForTrial<'_>) {
+    if let Some(image) = of.image {
+        container["image"] = json!(image);
+    }
+}
+
+/// Sets variables by name: one that is there is replaced, be it by value or by reference, and one without value goes.
+fn set_environment(container: &mut Value, environment: Environment) {
+    if !container["env"].is_array() {
+        container["env"] = json!([]);
+    }
+    let Some(variables) = container["env"].as_array_mut() else {
+        return;
+    };
+    for (name, value) in environment {
+        let place = variables.iter().position(|variable| variable["name"] == name);
+        match (place, value) {
+            (Some(place), Some(value)) => variables[place] = json!({"name": name, "value": value}),
+            (None, Some(value)) => variables.push(json!({"name": name, "value": value})),
+            (Some(place), None) => drop(variables.remove(place)),
+            (None, None) => {}
+        }
+    }
+}

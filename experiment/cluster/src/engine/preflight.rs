@@ -1,0 +1,234 @@
+//! What must be right before the first trial: Numaflow is there, what is done is permitted, the service for messages
+//! is healthy.
+
+use std::time::Duration;
+
+use k8s_openapi::api::authorization::v1::{
+    ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
+};
+use kube::api::{Api, PostParams};
+use tokio::time::{Instant, sleep};
+
+use super::ClusterEngineError;
+use crate::diagnosis::NumaflowStatus;
+use crate::{Cluster, ClusterError};
+
+/// Numaflow's API group and version.
+const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
+
+/// How long a Job waits for a service for messages that its release brings: Helm creates it after the Job.
+const COMES_WITHIN: Duration = Duration::from_secs(15);
+
+/// Between two looks at the service for messages.
+const POLL: Duration = Duration::from_secs(1);
+
+/// API group, resource with its subresource, verbs.
+type Permission = (&'static str, &'static str, &'static [&'static str]);
+
+/// What a trial does.
+const TRIAL: [Permission; 8] = [
+    (
+        "numaflow.numaproj.io",
+        "pipelines",
+        &["get", "list", "create", "patch", "delete"],
+    ),
+    ("numaflow.numaproj.io", "vertices", &["get"]),
+    ("numaflow.numaproj.io", "interstepbufferservices", &["get"]),
+    ("apps", "deployments", &["get", "create", "patch", "delete"]),
+    ("", "services", &["create", "patch", "delete"]),
+    ("", "pods", &["list"]),
+    ("", "pods/log", &["get"]),
+    ("batch", "jobs", &["list"]),
+];
+
+/// What is done besides through the API server's proxy, outside the cluster.
+const PROXY: Permission = ("", "pods/proxy", &["get", "create"]);
+
+/// Who owns what is created, in a Job and elsewhere.
+const JOB: Permission = ("batch", "jobs", &["get"]);
+const LEASE: Permission = (
+    "coordination.k8s.io",
+    "leases",
+    &["get", "create", "update", "delete"],
+);
+
+/// Checks everything; the service for messages may become healthy for `patience`.
+pub(super) async fn check(
+    cluster: &Cluster,
+    in_job: bool,
+    isbsvc: &str,
+    patience: Duration,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<(), ClusterEngineError> {
+    installed(cluster).await?;
+    permitted(cluster, in_job).await?;
+    let comes_within = if in_job {
+        COMES_WITHIN.min(patience)
+    } else {
+        Duration::ZERO
+    };
+    buffer_service(cluster, isbsvc, patience, comes_within, note).await
+}
+
+async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
+    match cluster.client.list_api_group_resources(NUMAFLOW_API).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Err(ClusterEngineError::NotInstalled),
+        Err(error) => Err(ClusterError::request("look for", "Numaflow's API", error).into()),
+    }
+}
+
+async fn permitted(cluster: &Cluster, in_job: bool) -> Result<(), ClusterEngineError> {
+    let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
+    let mut denied = Vec::new();
+    let proxy = (!cluster.inside).then_some(PROXY);
+    let owner = if in_job { JOB } else { LEASE };
+    for (group, resource, verbs) in TRIAL.into_iter().chain(proxy).chain([owner]) {
+        for verb in verbs {
+            let review = api
+                .create(
+                    &PostParams::default(),
+                    &review(&cluster.namespace, group, resource, verb),
+                )
+                .await
+                .map_err(|error| ClusterError::request("review", "permissions", error))?;
+            if !review.status.is_some_and(|status| status.allowed) {
+                denied.push(format!("{verb} {resource}{}", of_group(group)));
+            }
+        }
+    }
+    if denied.is_empty() {
+        return Ok(());
+    }
+    Err(ClusterEngineError::NotPermitted {
+        namespace: cluster.namespace.clone(),
+        what: denied.join(", "),
+    })
+}
+
+fn of_group(group: &str) -> String {
+    match group {
+        "" => String::new(),
+        group => format!(".{group}"),
+    }
+}
+
+fn review(namespace: &str, group: &str, resource: &str, verb: &str) -> SelfSubjectAccessReview {
+    let (resource, subresource) = match resource.split_once('/') {
+        Some((resource, subresource)) => (resource, Some(subresource.to_owned())),
+        None => (resource, None),
+    };
+    SelfSubjectAccessReview {
+        spec: SelfSubjectAccessReviewSpec {
+            resource_attributes: Some(ResourceAttributes {
+                namespace: Some(namespace.to_owned()),
+                group: Some(group.to_owned()),
+                resource: Some(resource.to_owned()),
+                subresource,
+                verb: Some(verb.to_owned()),
+                ..ResourceAttributes::default()
+            }),
+            ..SelfSubjectAccessReviewSpec::default()
+        },
+        ..SelfSubjectAccessReview::default()
+    }
+}
+
+/// Waits until it is healthy: it may have been installed a moment ago.
+async fn buffer_service(
+    cluster: &Cluster,
+    name: &str,
+    patience: Duration,
+    comes_within: Duration,
+    note: &(dyn Fn(&str) + Sync),
+) -> Result<(), ClusterEngineError> {
+    let unusable = |how: String| ClusterEngineError::BufferService {
+        name: name.to_owned(),
+        namespace: cluster.namespace.clone(),
+        how,
+    };
+    let began = Instant::now();
+    let mut told = false;
+    let api = cluster.numaflow("InterStepBufferService");
+    loop {
+        let found = api.get_opt(name).await.map_err(|error| {
+            ClusterError::request("read", format!("InterStepBufferService {name}"), error)
+        })?;
+        let Some(found) = found else {
+            if began.elapsed() < comes_within {
+                sleep(POLL).await;
+                continue;
+            }
+            return Err(unusable(
+                "is not there: create one (manifests/shared has one), or name the one to use in the base's interStepBufferServiceName"
+                    .to_owned(),
+            ));
+        };
+        let Some(how) = unhealthy(&NumaflowStatus::of("InterStepBufferService", &found)) else {
+            return Ok(());
+        };
+        if began.elapsed() >= patience {
+            let waited = wire::format_duration(patience);
+            return Err(unusable(format!(
+                "is not healthy after {waited}: {how}; look at its pods with `kubectl describe`"
+            )));
+        }
+        if !std::mem::replace(&mut told, true) {
+            note(&format!("waiting for the InterStepBufferService {name}: {how}"));
+        }
+        sleep(POLL).await;
+    }
+}
+
+/// Why it is not healthy (`IsHealthy` in Numaflow's `isbsvc_types.go`); nothing where it is.
+fn unhealthy(status: &NumaflowStatus) -> Option<String> {
+    if status.phase != "Running" {
+        return Some(match (status.phase.as_str(), status.message.as_str()) {
+            ("", _) => "Numaflow's controller has not looked at it; does it run, and watch this namespace?"
+                .to_owned(),
+            (phase, "") => format!("its phase is {phase}"),
+            (phase, message) => format!("its phase is {phase} ({message})"),
+        });
+    }
+    status.unmet("its")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnosis::Condition;
+
+    #[test]
+    fn a_service_is_healthy_when_it_runs_and_every_condition_holds() {
+        let condition = |status: &str| Condition {
+            kind: "Deployed".to_owned(),
+            status: status.to_owned(),
+            reason: None,
+            message: Some("no replicas".to_owned()),
+        };
+        let status = |phase: &str, holds: &str| NumaflowStatus {
+            phase: phase.to_owned(),
+            conditions: vec![condition(holds)],
+            ..NumaflowStatus::default()
+        };
+        assert_eq!(unhealthy(&status("Running", "True")), None);
+        let said = [("", "True"), ("Pending", "True"), ("Running", "False")]
+            .map(|(phase, holds)| unhealthy(&status(phase, holds)).unwrap_or_default());
+        assert!(said[0].contains("controller"), "{said:?}");
+        assert_eq!(
+            said[1..],
+            [
+                "its phase is Pending",
+                "its condition Deployed is False no replicas"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_review_names_resource_and_subresource() {
+        let review = review("ns", "", "pods/log", "get");
+        let asked = review.spec.resource_attributes.unwrap();
+        assert_eq!(asked.resource.as_deref(), Some("pods"));
+        assert_eq!(asked.subresource.as_deref(), Some("log"));
+    }
+}

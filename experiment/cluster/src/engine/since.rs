@@ -1,0 +1,147 @@
+//! What is held against the pods as they were when a trial began: what the UDF's processes used, and which pods are no
+//! longer the same.
+
+use std::time::Duration;
+
+use super::figures;
+use super::reach::{Place, Port, Reach};
+use super::stage::{Snapshot, VERTICES};
+use crate::diagnosis::restarts;
+use vertex::cost::Usage;
+
+/// What the UDF's processes use, look by look; one for each pod.
+#[derive(Debug, Default)]
+pub(super) struct Meters(Vec<(Place, Meter)>);
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Meter {
+    first_seconds: Option<f64>,
+    last_seconds: f64,
+    peak_bytes: u64,
+}
+
+impl Meter {
+    fn take(&mut self, metrics: &str) {
+        if let Some((seconds, bytes)) = figures::process(metrics) {
+            self.first_seconds.get_or_insert(seconds);
+            self.last_seconds = seconds;
+            self.peak_bytes = self.peak_bytes.max(bytes);
+        }
+    }
+}
+
+impl Meters {
+    /// For the pods that are there.
+    pub fn new(snapshot: &Snapshot) -> Self {
+        let pods = snapshot.all_of_vertex("udf");
+        Self(
+            pods.map(|pod| (Place::of("udf", pod), Meter::default()))
+                .collect(),
+        )
+    }
+
+    /// Looks once. A UDF that is not ours need not have metrics.
+    pub async fn look(&mut self, reach: &Reach) {
+        for (udf, meter) in &mut self.0 {
+            if let Ok(text) = reach.text(udf, Port::Program, "/metrics").await {
+                meter.take(&text);
+            }
+        }
+    }
+
+    /// The sum; nothing where one of them does not tell.
+    pub fn usage(&self) -> Option<Usage> {
+        let (mut seconds, mut peak_memory_bytes) = (0.0, 0);
+        for (_, meter) in &self.0 {
+            seconds += (meter.last_seconds - meter.first_seconds?).max(0.0);
+            peak_memory_bytes += meter.peak_bytes;
+        }
+        Some(Usage {
+            cpu_us: Duration::from_secs_f64(seconds).as_micros() as u64,
+            peak_memory_bytes,
+            // Not among the metrics.
+            peak_threads: 0,
+        })
+    }
+}
+
+/// Which pods are not what they were: their counters began anew.
+pub(super) fn voided(before: &Snapshot, after: &Snapshot) -> Vec<String> {
+    let mut voided = Vec::new();
+    for part in VERTICES.into_iter().chain(["endpoint"]) {
+        let after = after.all_of(part);
+        for pod in before.all_of(part) {
+            let same = after.iter().find(|other| other.metadata.uid == pod.metadata.uid);
+            let how = match same.map(|same| restarts(same).saturating_sub(restarts(pod))) {
+                Some(0) => continue,
+                Some(1) => "restarted".to_owned(),
+                Some(times) => format!("restarted {times} times"),
+                None if after.is_empty() => "was deleted".to_owned(),
+                None => "was replaced".to_owned(),
+            };
+            voided.push(format!(
+                "the {part} pod {how} during the trial: what it counted is not complete"
+            ));
+        }
+    }
+    voided
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Pod;
+    use k8s_openapi::serde_json::{from_value, json};
+
+    use super::*;
+
+    fn snapshot(udf: Option<(&str, u32)>) -> Snapshot {
+        let pod = |part: &str, uid: &str, restarts: u32| -> Pod {
+            from_value(json!({
+                "metadata": {"name": part, "uid": uid, "labels": {"numaflow.numaproj.io/vertex-name": part}},
+                "status": {"containerStatuses": [
+                    {"name": "numa", "ready": true, "restartCount": restarts, "image": "i", "imageID": ""},
+                ]},
+            }))
+            .unwrap()
+        };
+        let mut pods = vec![pod("generator", "1", 3), pod("sink", "2", 0)];
+        pods.extend(udf.map(|(uid, restarts)| pod("udf", uid, restarts)));
+        Snapshot {
+            pods,
+            ..Snapshot::default()
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_not_what_it_was_is_told() {
+        let before = snapshot(Some(("9", 1)));
+        assert_eq!(voided(&before, &before), Vec::<String>::new());
+        for (after, how) in [
+            (Some(("9", 2)), "the udf pod restarted during"),
+            (Some(("9", 4)), "the udf pod restarted 3 times during"),
+            (Some(("7", 0)), "the udf pod was replaced during"),
+            (None, "the udf pod was deleted during"),
+        ] {
+            let told = voided(&before, &snapshot(after));
+            assert!(told.len() == 1 && told[0].starts_with(how), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn processor_time_is_what_was_used_between_the_looks() {
+        let text = |seconds: f64, bytes: u64| {
+            format!("process_cpu_seconds_total {seconds}\nprocess_resident_memory_bytes {bytes}\n")
+        };
+        let mut meters = Meters::new(&snapshot(Some(("9", 0))));
+        assert_eq!(meters.usage(), None);
+        for (seconds, bytes) in [(2.0, 10), (2.5, 30), (3.25, 20)] {
+            meters.0[0].1.take(&text(seconds, bytes));
+        }
+        let usage = Usage {
+            cpu_us: 1_250_000,
+            peak_memory_bytes: 30,
+            peak_threads: 0,
+        };
+        assert_eq!(meters.usage(), Some(usage));
+    }
+}

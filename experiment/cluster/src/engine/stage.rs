@@ -1,0 +1,274 @@
+//! The objects of one trial in the cluster: applied, looked at, taken away again.
+
+use std::time::Duration;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Event, Pod, Service};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
+use serde_json::Value;
+
+use super::base::{Objects, endpoint_name};
+use crate::clean::{self, Leftovers};
+use crate::diagnosis::{self, Diagnosis, Logs, NumaflowStatus, Scene};
+use crate::{Cluster, ClusterError, FIELD_MANAGER, PIPELINE_NAME_LABEL};
+
+/// The vertices of a base.
+pub(super) const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
+
+/// Label that Numaflow puts on a vertex' pods (`KeyVertexName` in its `const.go`).
+const VERTEX_NAME_LABEL: &str = "numaflow.numaproj.io/vertex-name";
+
+/// How long a trial's objects may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
+
+/// Lines of a failed container's log that an error repeats.
+const LOG_LINES: i64 = 8;
+
+/// The place of one trial.
+#[derive(Clone)]
+pub(super) struct Stage {
+    cluster: Cluster,
+    /// Name of the Pipeline.
+    pub pipeline: String,
+    /// The run's id.
+    run: String,
+    isbsvc: String,
+    /// Whether the trial has an endpoint of its own.
+    pub own_endpoint: bool,
+}
+
+/// What is there of a trial at one moment.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Snapshot {
+    /// The Pipeline.
+    pub pipeline: Option<DynamicObject>,
+    /// Its vertices, by [`VERTICES`].
+    pub vertices: Vec<Option<DynamicObject>>,
+    /// Pods of vertices, daemon and Jobs.
+    pub pods: Vec<Pod>,
+    /// The endpoint's Deployment.
+    pub deployment: Option<Deployment>,
+    /// The endpoint's pods.
+    pub endpoints: Vec<Pod>,
+}
+
+impl Snapshot {
+    /// The pod of a vertex that serves, or is about to; the newest where there are several.
+    pub fn of_vertex(&self, vertex: &str) -> Option<&Pod> {
+        live(self.all_of_vertex(vertex))
+    }
+
+    /// All pods of a vertex: a reduce vertex has one for each partition.
+    pub fn all_of_vertex(&self, vertex: &str) -> impl Iterator<Item = &Pod> {
+        self.pods.iter().filter(move |pod| {
+            let labels = pod.metadata.labels.as_ref();
+            labels
+                .and_then(|labels| labels.get(VERTEX_NAME_LABEL))
+                .is_some_and(|name| name == vertex)
+        })
+    }
+
+    /// Those of a vertex, or of the endpoint.
+    pub fn all_of(&self, part: &str) -> Vec<&Pod> {
+        match part {
+            "endpoint" => self.endpoints.iter().collect(),
+            vertex => self.all_of_vertex(vertex).collect(),
+        }
+    }
+
+    /// The endpoint's pod.
+    pub fn endpoint(&self) -> Option<&Pod> {
+        live(self.endpoints.iter())
+    }
+}
+
+/// The newest pod that is not being deleted; a deleted one where there is no other.
+fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<&'a Pod> {
+    pods.max_by_key(|pod| {
+        let metadata = &pod.metadata;
+        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
+        (metadata.deletion_timestamp.is_none(), created)
+    })
+}
+
+impl Stage {
+    /// For a Pipeline of that name.
+    pub fn new(cluster: &Cluster, pipeline: String, run: &str, isbsvc: &str, own_endpoint: bool) -> Self {
+        Self {
+            cluster: cluster.clone(),
+            pipeline,
+            run: run.to_owned(),
+            isbsvc: isbsvc.to_owned(),
+            own_endpoint,
+        }
+    }
+
+    /// Applies everything; the endpoint first, as the pipeline calls it.
+    pub async fn apply(&self, objects: &Objects) -> Result<(), ClusterError> {
+        if let Some((deployment, service)) = &objects.endpoint {
+            let name = endpoint_name(&self.pipeline);
+            apply(&self.cluster.api::<Service>(), "Service", &name, service).await?;
+            apply(&self.cluster.api::<Deployment>(), "Deployment", &name, deployment).await?;
+        }
+        let pipelines = self.cluster.numaflow("Pipeline");
+        apply(&pipelines, "Pipeline", &self.pipeline, &objects.pipeline).await
+    }
+
+    /// The pod of a vertex that serves, or is about to.
+    pub async fn pod_of(&self, vertex: &str) -> Result<Option<Pod>, ClusterError> {
+        let labels = format!("{},{VERTEX_NAME_LABEL}={vertex}", self.of_pipeline());
+        let pods = self.pods(&labels).await?;
+        Ok(live(pods.iter()).cloned())
+    }
+
+    /// For logs.
+    pub fn pod_api(&self) -> Api<Pod> {
+        self.cluster.api()
+    }
+
+    /// Everything that is there.
+    pub async fn look(&self) -> Result<Snapshot, ClusterError> {
+        let pipeline = get(&self.cluster.numaflow("Pipeline"), "Pipeline", &self.pipeline).await?;
+        let mut vertices = Vec::new();
+        for vertex in VERTICES {
+            let name = format!("{}-{vertex}", self.pipeline);
+            vertices.push(get(&self.cluster.numaflow("Vertex"), "Vertex", &name).await?);
+        }
+        let (deployment, endpoints) = match self.own_endpoint {
+            true => {
+                let name = endpoint_name(&self.pipeline);
+                let deployment = get(&self.cluster.api::<Deployment>(), "Deployment", &name).await?;
+                (deployment, self.endpoint_pods().await?)
+            }
+            false => (None, Vec::new()),
+        };
+        Ok(Snapshot {
+            pipeline,
+            vertices,
+            pods: self.pods(&self.of_pipeline()).await?,
+            deployment,
+            endpoints,
+        })
+    }
+
+    /// Why it does not run, as far as the cluster tells; `logs` are worth a few more questions.
+    pub async fn explain(&self, snapshot: &Snapshot, with_logs: bool) -> Option<Diagnosis> {
+        let pods: Vec<Pod> = snapshot.pods.iter().chain(&snapshot.endpoints).cloned().collect();
+        // An explanation is an extra: without the permission for events there is less of it.
+        let events = self.cluster.api::<Event>().list(&ListParams::default()).await;
+        let ours = |event: &Event| {
+            let name = event.involved_object.name.as_deref().unwrap_or_default();
+            let rest = name.strip_prefix(&self.pipeline);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        };
+        let events: Vec<Event> = events.map(|list| list.items).unwrap_or_default();
+        let events: Vec<Event> = events.into_iter().filter(ours).collect();
+        let mut numaflow: Vec<NumaflowStatus> = Vec::new();
+        numaflow.extend(
+            snapshot
+                .pipeline
+                .as_ref()
+                .map(|object| NumaflowStatus::of("Pipeline", object)),
+        );
+        let vertices = snapshot.vertices.iter().flatten();
+        numaflow.extend(vertices.map(|object| NumaflowStatus::of("Vertex", object)));
+        if let Ok(Some(object)) = self
+            .cluster
+            .numaflow("InterStepBufferService")
+            .get_opt(&self.isbsvc)
+            .await
+        {
+            numaflow.push(NumaflowStatus::of("InterStepBufferService", &object));
+        }
+        let logs = match with_logs {
+            true => Some(self.last_words(&pods).await),
+            false => None,
+        };
+        diagnosis::explain(&Scene {
+            pods: &pods,
+            events: &events,
+            numaflow: &numaflow,
+            logs: logs.as_ref(),
+        })
+    }
+
+    async fn last_words(&self, pods: &[Pod]) -> Logs {
+        let mut logs = Logs::new();
+        for failing in diagnosis::failing(pods) {
+            let params = LogParams {
+                container: Some(failing.container.clone()),
+                previous: failing.previous,
+                tail_lines: Some(LOG_LINES),
+                ..LogParams::default()
+            };
+            if let Ok(text) = self.pod_api().logs(&failing.pod, &params).await {
+                logs.insert((failing.pod, failing.container), text);
+            }
+        }
+        logs
+    }
+
+    /// Deletes everything and waits until it is gone, Numaflow's clean-up of its streams included.
+    ///
+    /// # Errors
+    /// Where something is left after two minutes, or the API server refuses.
+    pub async fn remove(&self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterError> {
+        delete(&self.cluster.numaflow("Pipeline"), "Pipeline", &self.pipeline).await?;
+        if self.own_endpoint {
+            let name = endpoint_name(&self.pipeline);
+            delete(&self.cluster.api::<Deployment>(), "Deployment", &name).await?;
+            delete(&self.cluster.api::<Service>(), "Service", &name).await?;
+        }
+        let what = Leftovers {
+            pipelines: [self.pipeline.clone()].into(),
+            runs: [self.run.clone()].into(),
+        };
+        clean::until_gone(&self.cluster, &what, GONE_WITHIN, note).await
+    }
+
+    async fn endpoint_pods(&self) -> Result<Vec<Pod>, ClusterError> {
+        self.pods(&format!("app.kubernetes.io/instance={}", self.pipeline))
+            .await
+    }
+
+    fn of_pipeline(&self) -> String {
+        format!("{PIPELINE_NAME_LABEL}={}", self.pipeline)
+    }
+
+    async fn pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
+        let found = self.pod_api().list(&ListParams::default().labels(labels)).await;
+        found
+            .map(|list| list.items)
+            .map_err(|error| ClusterError::request("list", "pods", error))
+    }
+}
+
+async fn apply<K>(api: &Api<K>, kind: &str, name: &str, object: &Value) -> Result<(), ClusterError>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let applied = api.patch(name, &params, &Patch::Apply(object)).await;
+    applied
+        .map(drop)
+        .map_err(|error| ClusterError::request("apply", format!("{kind} {name}"), error))
+}
+
+async fn get<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, ClusterError>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let found = api.get_opt(name).await;
+    found.map_err(|error| ClusterError::request("read", format!("{kind} {name}"), error))
+}
+
+async fn delete<K>(api: &Api<K>, kind: &str, name: &str) -> Result<(), ClusterError>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    match api.delete(name, &DeleteParams::background()).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(error) => Err(ClusterError::request("delete", format!("{kind} {name}"), error)),
+    }
+}

@@ -1,0 +1,133 @@
+//! The loop over the trials of a plan: skips what the journal has, writes down every outcome as it ends, stops
+//! cleanly when interrupted. It owns no detail of any engine.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::time::Duration;
+
+use wire::Clock;
+
+use crate::{Engine, EngineError, TrialProgress};
+use trials::journal::{Journal, JournalError, JournalLine, latest};
+use trials::outcome::{PackedLatencies, TrialEnd, TrialOutcome};
+use trials::predict::predict;
+use trials::trial::Trial;
+use vertex::machine;
+
+/// Hears how far a run is.
+pub trait Progress: TrialProgress {
+    /// A trial starts: the `position`-th (from 1) of `all` that this run has to do; `left` is expected for it and those after it.
+    fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration);
+    /// A trial has ended and is in the journal.
+    fn trial_ended(&self, outcome: &TrialOutcome);
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum RunEnd {
+    /// Every trial has an outcome.
+    Finished,
+    /// It was interrupted; `missing` trials have no outcome.
+    Interrupted {
+        /// Trials without an outcome, the abandoned one included.
+        missing: usize,
+    },
+    /// The engine cannot go on.
+    Stopped {
+        /// Trials without an outcome.
+        missing: usize,
+        /// Why it cannot.
+        why: EngineError,
+    },
+}
+
+/// The trials that have yet to be run: those without an outcome and those that failed.
+pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Trial> {
+    let latest = latest(lines);
+    let done = |outcome: &TrialOutcome| matches!(outcome.end, TrialEnd::Completed | TrialEnd::CutOff);
+    let done: BTreeSet<&str> = latest
+        .into_iter()
+        .filter(|(_, outcome)| done(outcome))
+        .map(|(id, _)| id)
+        .collect();
+    trials
+        .iter()
+        .filter(|trial| !done.contains(trial.id.as_str()))
+        .collect()
+}
+
+/// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs. However it
+/// ends, what is left is the engine's to take away ([`Engine::finish`]).
+///
+/// # Errors
+/// Where the journal cannot be written: nothing more is run then.
+pub async fn run(
+    trials: &[&Trial],
+    engine: &mut dyn Engine,
+    journal: &mut Journal,
+    progress: &dyn Progress,
+    interrupted: impl Future<Output = ()>,
+) -> Result<RunEnd, JournalError> {
+    let clock = Clock::start();
+    tokio::pin!(interrupted);
+    for (index, trial) in trials.iter().enumerate() {
+        let left = trials[index..].iter().map(|trial| engine.expected(trial)).sum();
+        progress.trial_started(index + 1, trials.len(), trial, left);
+        let outcome = tokio::select! {
+            biased;
+            // The trial is dropped, and with it whatever was started for it.
+            () = &mut interrupted => return Ok(RunEnd::Interrupted { missing: trials.len() - index }),
+            outcome = run_trial(trial, engine, progress, &clock) => outcome,
+        };
+        journal.append(JournalLine::Trial(Box::new(outcome.clone())))?;
+        progress.trial_ended(&outcome);
+        if let Some(why) = engine.stopped() {
+            let missing = trials.len() - index - 1;
+            return Ok(RunEnd::Stopped { missing, why });
+        }
+    }
+    Ok(RunEnd::Finished)
+}
+
+async fn run_trial(
+    trial: &Trial,
+    engine: &mut dyn Engine,
+    progress: &dyn Progress,
+    clock: &Clock,
+) -> TrialOutcome {
+    let prediction = predict(&trial.settings, machine::cores());
+    let started_us = clock.now_us();
+    let observed = engine.run(trial, progress).await;
+    let mut outcome = TrialOutcome {
+        trial: trial.clone(),
+        prediction,
+        started_us,
+        ended_us: clock.now_us(),
+        end: TrialEnd::Completed,
+        windows: Vec::new(),
+        ledger: None,
+        outcomes: wire::OutcomeCounts::new(),
+        latency: PackedLatencies::default(),
+        slot_wait: PackedLatencies::default(),
+        instruments: None,
+        cost: None,
+    };
+    match observed {
+        Ok(observed) => {
+            outcome.end = observed.end;
+            outcome.windows = observed.windows;
+            outcome.ledger = observed.ledger;
+            outcome.outcomes = observed.outcomes;
+            outcome.latency = observed.latency.into();
+            outcome.slot_wait = observed.slot_wait.into();
+            outcome.instruments = observed.instruments;
+            outcome.cost = observed.cost;
+        }
+        Err(error) => {
+            outcome.end = TrialEnd::Failed {
+                reason: error.to_string().replace('\n', " | "),
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,296 @@
+//! Trials written by hand: two keys, windows of one second that begin at second 100, ten events a window and key.
+
+use std::num::NonZeroU64;
+
+use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWindow, Settings, Workload};
+use wire::{StartRule, StrategyKind, WindowRecord};
+
+use super::*;
+use ::engine::windows::{Arrivals, PackedRecord};
+use trials::outcome::{Cost, TrialEnd, WindowMeasure};
+
+const T0_MS: u64 = 100_000;
+
+fn number(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).unwrap()
+}
+
+fn settings(warmup: u32, windows: u32) -> TrialSettings {
+    TrialSettings {
+        rpu: number(20),
+        keys: number(2),
+        key_skew: 0.0,
+        payload_size: 0,
+        io_delay: Delay::ZERO,
+        strategy: StrategyKind::Async,
+        start_rule: StartRule::AtArrival,
+        workload: Workload::Http,
+        max_workers: number(10),
+        timeout: Duration::from_secs(30),
+        retries: 0,
+        cpu_offload: false,
+        max_waiting: number(1_000),
+        capacity: None,
+        fail_status: 0.0,
+        window: Duration::from_secs(1),
+        read_timeout: Duration::from_millis(100),
+        warmup,
+        windows,
+        seed: 0,
+    }
+}
+
+/// The record of a key's ten events of window `index`: one of them failed, closed 50 ms after the window's end,
+/// done `tail_ms` later.
+fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
+    let start_ms = T0_MS + index * 1_000;
+    let close_us = (start_ms + 1_050) * 1_000;
+    let mut latency = Latencies::new();
+    latency.record(Duration::from_millis(7));
+    WindowRecord {
+        process: 1,
+        window_start_ms: start_ms,
+        window_end_ms: start_ms + 1_000,
+        keys: vec![key.to_owned()],
+        settings: Settings {
+            strategy: StrategyKind::Async,
+            start_rule: StartRule::AtArrival,
+            workload: Workload::Http,
+            max_workers: 10,
+            io_delay: Delay::ZERO,
+            timeout: Duration::from_secs(30),
+            retries: 0,
+            cpu_offload: false,
+        },
+        events: 10,
+        outcomes: OutcomeCounts::from([(Outcome::Ok, 9), (Outcome::Timeout, 1)]),
+        attempts: 10,
+        seen: BTreeMap::from([(1, Ranges::span(index * 10, index * 10 + 9))]),
+        repeated: 0,
+        undecoded: 0,
+        latency,
+        slot_wait: Latencies::new(),
+        peak_in_flight: 3 + tail_ms / 100,
+        reading_stopped: 0,
+        first_arrival_us: start_ms * 1_000 + 2_000,
+        last_arrival_us: close_us - 1_000,
+        close_us,
+        result_us: close_us + tail_ms * 1_000,
+    }
+}
+
+/// A trial of `windows` windows of which the first `closed` have been closed, `ago` before the data plane stopped,
+/// with two results each; nothing has arrived.
+fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
+    let start = Instant::now();
+    let clock = Clock::anchored(Duration::from_millis(T0_MS), start);
+    let stopped = start + Duration::from_secs(60);
+    let sent = |index: u64| SentWindow {
+        window_start_ms: T0_MS + index * 1_000,
+        numbers: ["key-0", "key-1"]
+            .map(|key| (key.to_owned(), Ranges::span(index * 10, index * 10 + 9)))
+            .into_iter()
+            .collect(),
+    };
+    let mut seen = Seen::default();
+    for index in 0..closed {
+        let eof = stopped - ago;
+        let closing = Closing {
+            events: 20,
+            results: 2,
+            half_close: eof - Duration::from_millis(400),
+            eof,
+        };
+        seen.closings.insert(T0_MS + index * 1_000, closing);
+    }
+    Evidence {
+        clock,
+        t0_ms: T0_MS,
+        seen,
+        generator: GeneratorStats {
+            generator: 1,
+            t0_us: Some(T0_MS * 1_000),
+            now_us: 0,
+            offered: windows * 20,
+            sent: windows * 20,
+            acked: windows * 20,
+            nacked: 0,
+            overdue: 0,
+            lateness: Latencies::new(),
+            windows: (0..windows).map(sent).collect(),
+        },
+        endpoint: Some(EndpointStats {
+            served: 33,
+            in_flight: 0,
+            peak_in_flight: 5,
+            failures: BTreeMap::new(),
+            repeats: BTreeMap::from([(1, 2)]),
+            called: BTreeMap::new(),
+            delay: DelayStats {
+                asked: Latencies::new(),
+                given: Latencies::new(),
+                excess: Latencies::new(),
+            },
+        }),
+        usage: Some(Usage {
+            cpu_us: 5,
+            peak_memory_bytes: 6,
+            peak_threads: 7,
+        }),
+        counts: BTreeMap::new(),
+        stopped,
+    }
+}
+
+fn arrive(evidence: &mut Evidence, index: u64, records: Vec<WindowRecord>) {
+    let start_ms = T0_MS + index * 1_000;
+    let last_us = (start_ms + 1_700) * 1_000;
+    let lines = records.len() as u64;
+    evidence.seen.arrivals.insert(
+        start_ms,
+        Arrivals {
+            lines,
+            duplicates: 0,
+            last_us,
+            records: records.iter().map(PackedRecord::from).collect(),
+        },
+    );
+}
+
+fn both(index: u64) -> Vec<WindowRecord> {
+    vec![record("key-0", index, 200), record("key-1", index, 300)]
+}
+
+#[test]
+fn a_window_is_measured_over_its_keys() {
+    let mut evidence = evidence(2, 2, Duration::ZERO);
+    arrive(&mut evidence, 0, both(0));
+    arrive(&mut evidence, 1, both(1));
+    let seen = assemble(&settings(1, 1), evidence);
+    assert_eq!(seen.end, TrialEnd::Completed);
+    assert_eq!(
+        seen.windows
+            .iter()
+            .map(|window| window.warmup)
+            .collect::<Vec<_>>(),
+        [true, false]
+    );
+    let expected = WindowMeasure {
+        keys: 2,
+        events: 20,
+        ok: 18,
+        failed: 2,
+        execution_time_us: 1_348_000,
+        close_tail_us: 300_000,
+        stream_tail_us: Some(400_000),
+        result_lag_us: 700_000,
+        peak_in_flight: 6,
+        reading_stopped: 0,
+    };
+    assert_eq!(seen.windows[1].measured.as_ref(), Some(&expected));
+    assert_eq!(
+        seen.latency.count(),
+        2,
+        "the warm-up window's calls are in no histogram"
+    );
+    assert_eq!(
+        seen.outcomes,
+        OutcomeCounts::from([(Outcome::Ok, 36), (Outcome::Timeout, 4)])
+    );
+    let ledger = seen.ledger.unwrap();
+    assert!(
+        ledger.balances() && ledger.ok == 36 && ledger.failed == 4,
+        "{ledger:?}"
+    );
+    assert_eq!(
+        seen.cost,
+        Some(Cost {
+            cpu_us: 5,
+            calls: 33,
+            peak_memory_bytes: 6,
+            peak_threads: 7
+        })
+    );
+    assert_eq!(
+        seen.instruments
+            .and_then(|instruments| instruments.endpoint_repeats),
+        Some(2)
+    );
+}
+
+#[test]
+fn a_window_without_all_its_results_is_censored() {
+    let mut evidence = evidence(2, 1, Duration::from_secs(1));
+    arrive(&mut evidence, 0, vec![record("key-0", 0, 200)]);
+    let seen = assemble(&settings(0, 2), evidence);
+    assert_eq!(seen.end, TrialEnd::CutOff);
+    assert!(seen.windows.iter().all(|window| window.measured.is_none()));
+    let ledger = seen.ledger.unwrap();
+    assert!(ledger.balances(), "{ledger:?}");
+    assert_eq!(
+        (ledger.ok, ledger.open, ledger.lost),
+        (9, 30, 0),
+        "the other key's record is on its way"
+    );
+}
+
+#[test]
+fn what_should_long_have_arrived_is_lost() {
+    let mut evidence = evidence(1, 1, Duration::from_secs(5));
+    arrive(&mut evidence, 0, vec![record("key-0", 0, 200)]);
+    let ledger = assemble(&settings(0, 1), evidence).ledger.unwrap();
+    assert_eq!((ledger.ok, ledger.open, ledger.lost), (9, 0, 10));
+}
+
+#[test]
+fn results_without_records_are_timed_by_the_data_plane() {
+    let mut evidence = evidence(1, 1, Duration::from_secs(58));
+    arrive(&mut evidence, 0, Vec::new());
+    evidence.seen.arrivals.entry(T0_MS).or_default().lines = 2;
+    let seen = assemble(&settings(0, 1), evidence);
+    assert_eq!((&seen.end, &seen.ledger), (&TrialEnd::Completed, &None));
+    let measured = seen.windows[0].measured.as_ref().unwrap();
+    assert_eq!((measured.keys, measured.events, measured.ok), (2, 20, 0));
+    assert_eq!(
+        (measured.execution_time_us, measured.close_tail_us),
+        (2_000_000, 400_000)
+    );
+}
+
+#[test]
+fn a_cpu_trial_counts_its_own_calls() {
+    let mut evidence = evidence(1, 1, Duration::ZERO);
+    arrive(&mut evidence, 0, both(0));
+    let settings = TrialSettings {
+        workload: Workload::Cpu,
+        ..settings(0, 1)
+    };
+    assert_eq!(
+        assemble(&settings, evidence).cost.map(|cost| cost.calls),
+        Some(20)
+    );
+}
+
+#[test]
+fn an_endpoint_that_is_not_ours_is_not_measured() {
+    let mut evidence = evidence(1, 1, Duration::ZERO);
+    evidence.endpoint = None;
+    arrive(&mut evidence, 0, both(0));
+    let seen = assemble(&settings(0, 1), evidence);
+    let instruments = seen.instruments.unwrap();
+    assert_eq!(
+        (
+            instruments.endpoint_served,
+            instruments.endpoint_peak_in_flight,
+            instruments.endpoint_repeats,
+            instruments.endpoint_excess
+        ),
+        (None, None, None, None)
+    );
+    let attempts: u64 = both(0).iter().map(|record| record.attempts).sum();
+    assert_eq!(
+        seen.cost.map(|cost| cost.calls),
+        Some(attempts),
+        "the records' own count"
+    );
+}

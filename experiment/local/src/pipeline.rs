@@ -1,0 +1,290 @@
+//! The children of one trial and the data plane between them, from start to stop. Dropped, all of them end.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::flags::{self, Place};
+use super::process::Process;
+use super::watch::Watch;
+use super::{LocalConfig, LocalError};
+use ::engine::windows::events_in;
+use trials::trial::TrialSettings;
+
+/// How long a process is given to end by itself when it is told to.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a dead process may take to be noticed after its connection broke.
+const DEATH_NOTICE: Duration = Duration::from_millis(500);
+/// How long this machine may stand still without the last window's close depending on it.
+const STALL: Duration = Duration::from_secs(2);
+
+/// Where the programs are.
+#[derive(Debug)]
+pub(super) struct Binaries {
+    endpoint: PathBuf,
+    generator: PathBuf,
+    udf: PathBuf,
+    sink: PathBuf,
+}
+
+/// What runs for a trial.
+#[derive(Debug)]
+pub(super) struct Pipeline {
+    /// Where our endpoint answers; absent where the calls go to the user's own.
+    pub endpoint_address: Option<SocketAddr>,
+    /// Where the generator tells its stats.
+    pub generator_address: SocketAddr,
+    endpoint: Option<Process>,
+    generator: Process,
+    udf: Process,
+    sink: Process,
+    foreign_udf: bool,
+    sockets: dataplane::Sockets,
+    /// The data plane and the reader of the sink: before they are told to, they end only when something is wrong.
+    tasks: JoinSet<Result<Counts, LocalError>>,
+    stop_data_plane: Option<oneshot::Sender<()>>,
+}
+
+/// The data plane's counts by name; none from the reader of the sink.
+type Counts = Option<BTreeMap<String, u64>>;
+
+impl Binaries {
+    /// All four in one folder.
+    pub fn find(folder: &Path) -> Result<Self, LocalError> {
+        let find = |name: &'static str| {
+            let path = folder.join(name);
+            if path.is_file() {
+                Ok(path)
+            } else {
+                Err(LocalError::Missing { process: name, path })
+            }
+        };
+        Ok(Self {
+            endpoint: find("endpoint")?,
+            generator: find("generator")?,
+            udf: find("udf")?,
+            sink: find("sink")?,
+        })
+    }
+}
+
+impl Pipeline {
+    /// Starts the processes, with their sockets in `folder`.
+    pub async fn start(
+        binaries: &Binaries,
+        config: &LocalConfig,
+        settings: &TrialSettings,
+        folder: &Path,
+    ) -> Result<Self, LocalError> {
+        let [source, reduce, sink] = ["source", "udf", "sink"].map(|name| Place::within(folder, name));
+        let mut endpoint = match config.endpoint_url {
+            None => Some(Process::spawn(
+                "endpoint",
+                flags::endpoint(&binaries.endpoint, settings),
+            )?),
+            Some(_) => None,
+        };
+        // The events of one more window close the last one, and of as many as a stall of this machine may bring along with
+        // it: a read's watermark is its first event's time.
+        let windows = u64::from(settings.warmup) + u64::from(settings.windows);
+        let count = events_in(settings, windows + windows_in(STALL, settings.window));
+        let mut generator = Process::spawn(
+            "generator",
+            flags::generator(&binaries.generator, settings, count, &source),
+        )?;
+        let sink_process = Process::spawn("sink", flags::sink(&binaries.sink, &sink))?;
+        let (endpoint_address, url) = match (&mut endpoint, &config.endpoint_url) {
+            (Some(endpoint), _) => {
+                let address = ready("endpoint", config.patience, endpoint.address()).await?;
+                (Some(address), format!("http://{address}"))
+            }
+            (None, own) => (None, own.as_ref().map(ToString::to_string).unwrap_or_default()),
+        };
+        let udf = match &config.udf_command {
+            Some(line) => flags::foreign_udf(line, settings, &url, &reduce),
+            None => flags::udf(&binaries.udf, settings, &url, &reduce),
+        };
+        let udf = Process::spawn("udf", udf)?;
+        let generator_address = ready("generator", config.patience, generator.address()).await?;
+        Ok(Self {
+            endpoint_address,
+            generator_address,
+            endpoint,
+            generator,
+            udf,
+            sink: sink_process,
+            foreign_udf: config.udf_command.is_some(),
+            sockets: dataplane::Sockets {
+                source: vertex(source),
+                reduce: vertex(reduce),
+                sink: vertex(sink),
+            },
+            tasks: JoinSet::new(),
+            stop_data_plane: None,
+        })
+    }
+
+    /// Connects the data plane and lets it run; `watch` sees what happens.
+    pub async fn drive(
+        &mut self,
+        settings: &TrialSettings,
+        patience: Duration,
+        watch: &Arc<Watch>,
+    ) -> Result<(), LocalError> {
+        if let Some(stdout) = self.sink.take_stdout() {
+            let watch = Arc::clone(watch);
+            self.tasks
+                .spawn(async move { watch.read_sink(stdout).await.map(|()| None) });
+        }
+        let config = dataplane::Config::new(settings.window, settings.read_timeout);
+        let sockets = self.sockets.clone();
+        let connect = dataplane::DataPlane::connect(config, &sockets, patience);
+        let data_plane = self
+            .guard(async { connect.await.map_err(LocalError::DataPlane) })
+            .await?;
+        let (stop, stopped) = oneshot::channel();
+        self.stop_data_plane = Some(stop);
+        let observer: Arc<Watch> = Arc::clone(watch);
+        self.tasks.spawn(async move {
+            let stopped = async {
+                // A dropped sender stops it as well.
+                let _ = stopped.await;
+            };
+            let counts = data_plane.run(observer, stopped).await;
+            counts
+                .map(|counts| Some(by_name(&counts)))
+                .map_err(LocalError::DataPlane)
+        });
+        Ok(())
+    }
+
+    /// The process id of the UDF; nothing where it has ended.
+    pub fn udf_id(&self) -> Option<u32> {
+        self.udf.id()
+    }
+
+    /// Does `work` unless a child dies or a task ends before. A broken connection is mostly somebody's death:
+    /// then the death is what is told.
+    pub async fn guard<T>(
+        &mut self,
+        work: impl Future<Output = Result<T, LocalError>>,
+    ) -> Result<T, LocalError> {
+        let Self {
+            endpoint,
+            generator,
+            udf,
+            sink,
+            tasks,
+            ..
+        } = self;
+        let death = async {
+            let endpoint_death = async {
+                match endpoint {
+                    Some(endpoint) => endpoint.death().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                death = udf.death() => death,
+                death = endpoint_death => death,
+                death = generator.death() => death,
+                death = sink.death() => death,
+            }
+        };
+        tokio::pin!(death);
+        let failed = async {
+            match tasks.join_next().await {
+                Some(Ok(Err(error))) => error,
+                Some(_) => LocalError::Stopped,
+                None => std::future::pending().await,
+            }
+        };
+        let error = tokio::select! {
+            done = work => match done {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            },
+            error = failed => error,
+            death = &mut death => return Err(death),
+        };
+        Err(timeout(DEATH_NOTICE, death).await.unwrap_or(error))
+    }
+
+    /// Stops the data plane; its counts, where it stops in time. A read in progress is waited for.
+    pub async fn stop_data_plane(&mut self, read_timeout: Duration) -> Result<Counts, LocalError> {
+        drop(self.stop_data_plane.take());
+        match timeout(STOP_PATIENCE + read_timeout, self.tasks.join_next()).await {
+            Ok(Some(Ok(counts))) => counts,
+            Ok(_) => Err(LocalError::Stopped),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Lets all children end, a foreign UDF by a signal as well.
+    pub async fn stop(mut self) {
+        self.tasks.abort_all();
+        let endpoint = async {
+            if let Some(endpoint) = self.endpoint {
+                endpoint.stop(false, STOP_PATIENCE).await;
+            }
+        };
+        tokio::join!(
+            self.udf.stop(self.foreign_udf, STOP_PATIENCE),
+            self.generator.stop(false, STOP_PATIENCE),
+            self.sink.stop(false, STOP_PATIENCE),
+            endpoint,
+        );
+    }
+}
+
+/// Waits until `process` is ready, for `patience` at most.
+pub(super) async fn ready<T>(
+    process: &'static str,
+    patience: Duration,
+    ready: impl Future<Output = Result<T, LocalError>>,
+) -> Result<T, LocalError> {
+    timeout(patience, ready)
+        .await
+        .map_err(|_| LocalError::NotReady { process, patience })?
+}
+
+fn vertex(place: Place) -> dataplane::VertexSockets {
+    dataplane::VertexSockets {
+        socket: place.socket,
+        server_info: place.server_info,
+    }
+}
+
+/// Windows that cover so much time, at least one.
+fn windows_in(time: Duration, window: Duration) -> u64 {
+    let windows = time.as_nanos().div_ceil(window.as_nanos().max(1));
+    u64::try_from(windows).unwrap_or(u64::MAX).max(1)
+}
+
+/// The data plane's counts by their names.
+fn by_name(counts: &dataplane::Counts) -> BTreeMap<String, u64> {
+    [
+        ("read", counts.read),
+        ("acked", counts.acked),
+        ("dropped_late", counts.dropped_late),
+        ("dropped_old", counts.dropped_old),
+        ("delivered", counts.delivered),
+        ("windows_opened", counts.windows_opened),
+        ("windows_closed", counts.windows_closed),
+        ("results", counts.results),
+        ("sunk", counts.sunk),
+        ("sink_retries", counts.sink_retries),
+        ("max_buffer_depth", counts.max_buffer_depth),
+    ]
+    .into_iter()
+    .map(|(name, count)| (name.to_owned(), count))
+    .collect()
+}

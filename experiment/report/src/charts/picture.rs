@@ -1,0 +1,181 @@
+//! The main chart as a picture of its own, for a README: the page's panels and legend set side by side, with colours
+//! of its own on a light ground, so that it can be read wherever it is shown.
+
+use super::tails::{HEIGHT, WIDTH};
+use super::{Figure, LegendEntry};
+use crate::svg::{Anchor, Svg};
+use crate::text;
+
+const STYLE: &str = include_str!("picture.css");
+const MARGIN: f64 = 20.0;
+/// Between panels.
+const GAP: f64 = 24.0;
+/// From the top to the end of the heading.
+const HEADING: f64 = 52.0;
+/// Above each panel.
+const CAPTION: f64 = 26.0;
+/// Of a line of the legend.
+const LINE: f64 = 24.0;
+/// Width of a letter in the fonts of legend and captions, rounded up.
+const LETTER: f64 = 7.6;
+/// Panels side by side: more would be too small to read where pictures are as wide as a page of text.
+const COLUMNS: usize = 2;
+/// Width of a swatch with the space after it, and the space after an entry.
+const SWATCH: (f64, f64) = (44.0, 20.0);
+
+/// Where everything is.
+struct Layout {
+    size: (f64, f64),
+    /// Of each panel, without its caption.
+    panels: Vec<(f64, f64)>,
+    /// Of each entry of the legend.
+    legend: Vec<(f64, f64)>,
+}
+
+/// Draws the picture of `name`'s main chart.
+pub(crate) fn picture(name: &str, figure: &Figure) -> String {
+    let layout = Layout::of(figure);
+    let captions: Vec<&str> = figure.panels.iter().map(|panel| panel.caption.as_str()).collect();
+    let mut svg = Svg::picture(
+        layout.size,
+        &format!("{name}: close tail against RPU"),
+        &format!("One panel each for {}.", text::list(&captions)),
+        STYLE,
+    );
+    svg.rect("ground", (0.5, 0.5), (layout.size.0 - 1.0, layout.size.1 - 1.0));
+    svg.text(
+        "heading",
+        (MARGIN, 34.0),
+        Anchor::Start,
+        "Close tail: lower is better",
+    );
+    for (entry, at) in figure.legend.iter().zip(&layout.legend) {
+        svg.embed(*at, (36.0, 16.0), &entry.swatch);
+        svg.text(
+            "label",
+            (at.0 + SWATCH.0, at.1 + 12.5),
+            Anchor::Start,
+            &entry.label,
+        );
+    }
+    for (panel, at) in figure.panels.iter().zip(&layout.panels) {
+        let caption = shortened(&panel.caption, WIDTH);
+        svg.text("caption", (at.0 + 4.0, at.1 - 10.0), Anchor::Start, &caption);
+        svg.embed(*at, (WIDTH, HEIGHT), &panel.svg);
+    }
+    if figure.panels.is_empty() {
+        svg.text(
+            "label",
+            (MARGIN, HEADING + 16.0),
+            Anchor::Start,
+            "No trial has ended.",
+        );
+    }
+    svg.finish()
+}
+
+impl Layout {
+    /// Panels in rows; the legend in the place that an odd number of them leaves free, else above them.
+    fn of(figure: &Figure) -> Self {
+        let columns = figure.panels.len().clamp(1, COLUMNS);
+        let rows = figure.panels.len().div_ceil(columns);
+        let width = columns as f64 * (WIDTH + GAP) - GAP;
+        let step = (WIDTH + GAP, HEIGHT + CAPTION + GAP);
+        let (free, free_height) = flow(&figure.legend, 0.0);
+        let is_free = rows * columns > figure.panels.len() && free_height <= HEIGHT;
+        let (entries, above) = if is_free {
+            (free, 0.0)
+        } else {
+            flow(&figure.legend, width)
+        };
+        let top = HEADING + above;
+        let panels = (0..figure.panels.len()).map(|place| {
+            let (column, row) = ((place % columns) as f64, (place / columns) as f64);
+            (MARGIN + column * step.0, top + CAPTION + row * step.1)
+        });
+        let legend_at = if is_free {
+            let last = (rows - 1) as f64;
+            (MARGIN + step.0 + 20.0, top + CAPTION + last * step.1 + 24.0)
+        } else {
+            (MARGIN, HEADING)
+        };
+        let height = top + rows as f64 * step.1 + MARGIN - GAP;
+        Self {
+            size: (width + 2.0 * MARGIN, height.max(HEADING + 2.0 * LINE)),
+            panels: panels.collect(),
+            legend: entries
+                .iter()
+                .map(|(x, y)| (legend_at.0 + x, legend_at.1 + y))
+                .collect(),
+        }
+    }
+}
+
+/// Places of entries in lines of at most `width` (of one entry at least), and the height of all lines with the
+/// space below.
+fn flow(legend: &[LegendEntry], width: f64) -> (Vec<(f64, f64)>, f64) {
+    let (mut x, mut y) = (0.0, 0.0);
+    let places = legend.iter().map(|entry| {
+        let needed = SWATCH.0 + entry.label.chars().count() as f64 * LETTER;
+        if x > 0.0 && x + needed > width {
+            (x, y) = (0.0, y + LINE);
+        }
+        let place = (x, y);
+        x += needed + SWATCH.1;
+        place
+    });
+    let places: Vec<_> = places.collect();
+    let height = if places.is_empty() { 0.0 } else { y + LINE + 6.0 };
+    (places, height)
+}
+
+/// As much of a text as fits.
+fn shortened(text: &str, width: f64) -> String {
+    let fits = (width / LETTER) as usize;
+    if text.chars().count() <= fits {
+        return text.to_owned();
+    }
+    let start: String = text.chars().take(fits.saturating_sub(1)).collect();
+    start + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_those_of_the_page() {
+        let page = include_str!("../report.css");
+        for colour in 0..super::super::COLOURS {
+            let start = format!("--c{colour}: ");
+            let at = page.find(&start).unwrap() + start.len();
+            let value = &page[at..at + 7];
+            let rule = format!(".c{colour} {{ color: {value}; }}");
+            assert!(STYLE.contains(&rule), "{rule}");
+        }
+        for dash in 1..super::super::DASHES {
+            let rule = |style: &str| {
+                let at = style.find(&format!(".d{dash} {{")).unwrap();
+                style[at..].split_once('}').unwrap().0.to_owned()
+            };
+            assert_eq!(rule(STYLE), rule(page));
+        }
+    }
+
+    #[test]
+    fn a_legend_breaks_its_lines() {
+        let entry = |label: &str| LegendEntry {
+            swatch: String::new(),
+            label: label.to_owned(),
+        };
+        let legend = [entry("ab"), entry("ab"), entry("abcdefghijklmnopqrstuvwxyz")];
+        let (places, height) = flow(&legend, 150.0);
+        assert_eq!(
+            places.iter().map(|(_, y)| *y).collect::<Vec<_>>(),
+            [0.0, 0.0, LINE]
+        );
+        assert_eq!((places[2].0, height), (0.0, 2.0 * LINE + 6.0));
+        assert_eq!(shortened("abcdef", 4.0 * LETTER), "abc…");
+        assert_eq!(shortened("abcd", 4.0 * LETTER), "abcd");
+    }
+}

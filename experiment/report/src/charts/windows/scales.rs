@@ -1,0 +1,78 @@
+//! Where a cell's windows are placed: the scales of one panel, shared by all its lines.
+
+use super::{BOTTOM, CROSS_ROW, LEFT, Point, RIGHT, TOP};
+use crate::scale::Linear;
+use crate::summary::{Row, Summary};
+
+/// The scales of one panel.
+pub(super) struct Scales {
+    pub(super) x: Linear,
+    pub(super) y: Linear,
+    /// Series with censored windows, in the order of their rows of crosses.
+    pub(super) crossed: Vec<usize>,
+    /// The cell's series: they stand side by side, so that equal values hide nobody.
+    drawn: Vec<usize>,
+    pub(super) last_index: u32,
+    pub(super) warmups: u32,
+}
+
+impl Scales {
+    pub(super) fn of(summary: &Summary<'_>, cell: usize, lines: &[(&Row<'_>, Vec<Point>)]) -> Self {
+        let all = || lines.iter().flat_map(|(_, points)| points);
+        let mut crossed: Vec<usize> = lines
+            .iter()
+            .filter(|(_, points)| points.iter().any(|p| p.censored))
+            .map(|(row, _)| row.series)
+            .collect();
+        crossed.dedup();
+        let top = if crossed.is_empty() {
+            TOP + 4.0
+        } else {
+            TOP + crossed.len() as f64 * CROSS_ROW + 12.0
+        };
+        let window = summary
+            .cells
+            .get(cell)
+            .map_or(0.0, |cell| cell.window.as_secs_f64());
+        let seconds = || all().flat_map(|point| [point.fastest, point.seconds]).flatten();
+        let mut drawn: Vec<usize> = lines.iter().map(|(row, _)| row.series).collect();
+        drawn.dedup();
+        let last_index = all().map(|point| point.index).max().unwrap_or(0);
+        let x = Linear {
+            values: (0.0, f64::from(last_index.max(1))),
+            places: (LEFT + 16.0, RIGHT - 16.0),
+        };
+        Self {
+            x,
+            y: Linear::around(
+                seconds().fold(window, f64::min),
+                seconds().fold(window * 1.15, f64::max),
+                (BOTTOM, top),
+            ),
+            crossed,
+            drawn,
+            last_index,
+            warmups: all()
+                .filter(|point| point.warmup)
+                .map(|point| point.index + 1)
+                .max()
+                .unwrap_or(0),
+        }
+    }
+
+    /// How far apart series stand within a window.
+    pub(super) fn step(&self) -> f64 {
+        let spacing = (self.x.places.1 - self.x.places.0) / f64::from(self.last_index.max(1));
+        (spacing * 0.85 / self.drawn.len().max(1) as f64).min(6.0)
+    }
+
+    pub(super) fn x(&self, point: &Point, series: usize) -> f64 {
+        let place = self
+            .drawn
+            .iter()
+            .position(|one| *one == series)
+            .unwrap_or_default();
+        let middle = (self.drawn.len().max(1) - 1) as f64 / 2.0;
+        self.x.at(f64::from(point.index)) + (place as f64 - middle) * self.step()
+    }
+}

@@ -1,0 +1,131 @@
+//! Tables of the calls: how long they took, how they ended, what they cost.
+
+use std::time::Duration;
+
+use wire::Outcome;
+
+use super::by_row;
+use crate::summary::Summary;
+use crate::table::{Entry, Table, Tone, numbers};
+use crate::text;
+use trials::outcome::Cost;
+
+/// Percentiles of the calls' latency and of waiting for a slot.
+pub(crate) fn latency(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "calls",
+        "p50",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+        "slot wait p50",
+        "slot wait p99",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| row.latency.count > 0,
+        |row| {
+            let (latency, slot_wait) = (row.latency, row.slot_wait);
+            let percentiles = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
+            let percentiles = percentiles.into_iter().chain([slot_wait.p50, slot_wait.p99]);
+            let mut entries = vec![Entry::plain(text::count(latency.count))];
+            entries.extend(percentiles.map(|duration| Entry::or_dash(duration.map(text::duration))));
+            entries
+        },
+    )
+}
+
+/// Calls by how they ended; only outcomes that occurred have a column.
+pub(crate) fn outcomes(summary: &Summary<'_>) -> Table {
+    let occurred: Vec<Outcome> = Outcome::ALL
+        .iter()
+        .copied()
+        .filter(|outcome| {
+            *outcome == Outcome::Ok || summary.rows.iter().any(|row| row.outcomes.contains_key(outcome))
+        })
+        .collect();
+    let names: Vec<&'static str> = occurred.iter().map(|outcome| outcome.name()).collect();
+    by_row(
+        summary,
+        numbers(&names),
+        |row| !row.outcomes.is_empty(),
+        |row| {
+            occurred
+                .iter()
+                .map(|outcome| Entry::plain(text::count(*row.outcomes.get(outcome).unwrap_or(&0))))
+                .collect()
+        },
+    )
+}
+
+/// What stream and data plane add to a close, beside the close tail.
+pub(crate) fn stream_share(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "windows",
+        "stream and data plane, median",
+        "p99",
+        "longest",
+        "close tail, median",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| row.stream_share.is_some(),
+        |row| {
+            let share = row.stream_share;
+            let time = |duration: Option<Duration>| Entry::or_dash(duration.map(text::duration));
+            vec![
+                Entry::or_dash(share.map(|share| text::count(share.windows))),
+                time(share.map(|share| share.p50)),
+                time(share.map(|share| share.p99)),
+                time(share.map(|share| share.max)),
+                time(row.close_tail.map(|spread| spread.median)),
+            ]
+        },
+    )
+}
+
+/// What the UDF cost.
+pub(crate) fn cost(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "calls",
+        "processor time",
+        "per 1,000 calls",
+        "peak memory",
+        "threads",
+    ]);
+    by_row(
+        summary,
+        columns,
+        |row| !row.all_failed(),
+        |row| row.cost.as_ref().map_or_else(not_measured, cost_entries),
+    )
+}
+
+fn not_measured() -> Vec<Entry> {
+    vec![Entry::new("not measured", Tone::Muted); 5]
+}
+
+fn cost_entries(cost: &Cost) -> Vec<Entry> {
+    let per_call = u128::from(cost.cpu_us) * 1_000_000 / u128::from(cost.calls.max(1));
+    let per_thousand = u64::try_from(per_call)
+        .ok()
+        .filter(|_| cost.calls > 0)
+        .map(Duration::from_nanos);
+    // Neither records nor our endpoint have counted them: no trial is without calls.
+    let calls = Some(cost.calls).filter(|calls| *calls > 0);
+    vec![
+        Entry::or_dash(calls.map(text::count)),
+        Entry::plain(text::duration(Duration::from_micros(cost.cpu_us))),
+        Entry::or_dash(per_thousand.map(text::duration)),
+        Entry::plain(text::bytes(cost.peak_memory_bytes)),
+        // In a cluster they are not counted; no process has none.
+        Entry::or_dash(
+            Some(cost.peak_threads)
+                .filter(|threads| *threads > 0)
+                .map(text::count),
+        ),
+    ]
+}

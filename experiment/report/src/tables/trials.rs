@@ -1,0 +1,184 @@
+//! Tables with a row for each trial, repeats apart: ledgers and instruments are not merged, failures have reasons.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use wire::Latencies;
+
+use super::named;
+use crate::summary::Summary;
+use crate::table::{Column, Entry, MAX_ROWS, Table, Tone, numbers, words};
+use crate::text;
+use trials::outcome::NUMAFLOW_PREFIX;
+use trials::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
+
+/// A table with one row for each trial that has what is shown: as many as a page carries, since histograms are opened
+/// for each.
+fn by_trial<'a, T>(
+    summary: &'a Summary<'_>,
+    columns: Vec<Column>,
+    shown: impl Fn(&'a TrialOutcome) -> Option<T>,
+    entries: impl Fn(T) -> Vec<Entry>,
+) -> Table {
+    let (mut rows, mut left_out) = (Vec::new(), 0);
+    for row in &summary.rows {
+        for trial in &row.trials {
+            let Some(shown) = shown(trial) else { continue };
+            if rows.len() == MAX_ROWS {
+                left_out += 1;
+                continue;
+            }
+            let repeat = match row.trials.len() {
+                1 => String::new(),
+                _ => format!(", repeat {}", trial.trial.repeat + 1),
+            };
+            rows.push(named(summary, row, &repeat, entries(shown)));
+        }
+    }
+    Table {
+        columns,
+        rows,
+        left_out,
+    }
+}
+
+/// Where the events of each trial went.
+pub(crate) fn ledger(summary: &Summary<'_>) -> Table {
+    let mut columns = numbers(&[
+        "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
+    ]);
+    columns.push(words("balance"));
+    by_trial(summary, columns, |trial| trial.ledger.as_ref(), ledger_entries)
+}
+
+fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
+    let count = |number: u64| Entry::plain(text::count(number));
+    let unwelcome = |number: u64| match number {
+        0 => Entry::new("0", Tone::Muted),
+        number => Entry::new(text::count(number), Tone::Edge),
+    };
+    let balance = if ledger.balances() {
+        Entry::new("✓ balances", Tone::Good)
+    } else {
+        let errors = match ledger.errors.as_slice() {
+            [] => "the parts do not add up to what was offered".to_owned(),
+            errors => errors.join("; "),
+        };
+        Entry::new(format!("✗ ERROR: {errors}"), Tone::Bad)
+    };
+    vec![
+        count(ledger.offered),
+        unwelcome(ledger.unsent),
+        unwelcome(ledger.late),
+        count(ledger.ok),
+        unwelcome(ledger.failed),
+        unwelcome(ledger.open),
+        unwelcome(ledger.lost),
+        unwelcome(ledger.repeated),
+        balance,
+    ]
+}
+
+/// How exact the instruments were in each trial.
+pub(crate) fn instruments(summary: &Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "generator late p99",
+        "overdue events",
+        "endpoint excess p50",
+        "endpoint excess p99",
+        "calls served",
+        "peak in flight",
+        "repeated calls",
+    ]);
+    by_trial(
+        summary,
+        columns,
+        |trial| trial.instruments.as_ref(),
+        instrument_entries,
+    )
+}
+
+fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
+    let quantile =
+        |latencies: &Latencies, share| Entry::or_dash(latencies.quantile(share).map(text::duration));
+    let mut entries = vec![quantile(&instruments.generator_lateness.open(), 0.99)];
+    entries.push(Entry::plain(text::count(instruments.overdue)));
+    let not_measured = || Entry::new("not measured", Tone::Muted);
+    match &instruments.endpoint_excess {
+        Some(excess) => {
+            let excess = excess.open();
+            entries.extend([0.5, 0.99].map(|share| quantile(&excess, share)));
+        }
+        None => entries.extend([not_measured(), not_measured()]),
+    }
+    let counts = [
+        instruments.endpoint_served,
+        instruments.endpoint_peak_in_flight,
+        instruments.endpoint_repeats,
+    ];
+    entries.extend(
+        counts.map(|number| number.map_or_else(not_measured, |number| Entry::plain(text::count(number)))),
+    );
+    entries
+}
+
+/// Numaflow's own figures, of trials that it ran.
+pub(crate) fn numaflow<'a>(summary: &'a Summary<'_>) -> Table {
+    let columns = numbers(&[
+        "events read",
+        "events dropped",
+        "udf's watermark behind",
+        "before udf",
+        "unacknowledged",
+        "buffer in use",
+        "records written",
+        "records read",
+        "errors",
+    ]);
+    let by_numaflow = |trial: &'a TrialOutcome| {
+        let engine = &trial.instruments.as_ref()?.engine;
+        let ran = engine.keys().any(|name| name.starts_with(NUMAFLOW_PREFIX));
+        ran.then_some(engine)
+    };
+    by_trial(summary, columns, by_numaflow, numaflow_entries)
+}
+
+fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
+    let get = |name: &str| engine.get(&format!("{NUMAFLOW_PREFIX}{name}")).copied();
+    let count = |name: &str| Entry::or_dash(get(name).map(text::count));
+    let unwelcome = |part: &dyn Fn(&str) -> bool| {
+        let names = engine
+            .iter()
+            .filter_map(|(name, count)| Some((name.strip_prefix(NUMAFLOW_PREFIX)?, count)));
+        match names.filter(|(name, _)| part(name)).map(|(_, count)| count).sum() {
+            0 => Entry::new("0", Tone::Muted),
+            number => Entry::new(text::count(number), Tone::Edge),
+        }
+    };
+    let behind = get("udf_watermark_behind_ms").map(Duration::from_millis);
+    let in_use = get("generator_buffer_use_permille");
+    vec![
+        count("udf_read"),
+        unwelcome(&|name| name.contains("_dropped_") && !name.starts_with("sink")),
+        Entry::or_dash(behind.map(text::duration)),
+        count("generator_buffer_pending"),
+        count("generator_buffer_ack_pending"),
+        Entry::or_dash(in_use.map(|permille| format!("{}.{} %", permille / 10, permille % 10))),
+        count("udf_written"),
+        count("sink_read"),
+        unwelcome(&|name| name.ends_with("_errors")),
+    ]
+}
+
+/// Trials that could not be run to their end, with the reason.
+pub(crate) fn failures(summary: &Summary<'_>) -> Table {
+    by_trial(
+        summary,
+        vec![words("trial"), words("reason")],
+        |trial| match &trial.end {
+            TrialEnd::Failed { reason } => Some((&trial.trial.id, reason)),
+            TrialEnd::Completed | TrialEnd::CutOff => None,
+        },
+        |(id, reason)| vec![Entry::plain(id), Entry::new(reason, Tone::Bad)],
+    )
+}

@@ -1,0 +1,250 @@
+//! Figures: what is in them, what is left out, what is an error.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use trials::journal::JournalLine;
+use trials::outcome::{TrialEnd, TrialOutcome};
+
+use trials::trial::TrialSettings;
+use wire::StrategyKind;
+
+use super::reading::{Report, text_of, value};
+use super::synthetic::{Behaviour, classic, journal, settings, trial};
+use super::{exactly, kept};
+
+fn trials(lines: &[JournalLine]) -> impl Iterator<Item = &TrialOutcome> {
+    lines.iter().filter_map(|line| match line {
+        JournalLine::Trial(outcome) => Some(outcome.as_ref()),
+        JournalLine::Run(_) => None,
+    })
+}
+
+#[test]
+fn a_censored_window_is_never_a_number() {
+    let lines = classic();
+    let report = Report::of(&lines);
+    let censored = trials(&lines)
+        .flat_map(|t| &t.windows)
+        .filter(|w| w.measured.is_none())
+        .count();
+    assert_eq!(censored, 16 + 15);
+    let records = report.records("windows.csv");
+    assert_eq!(records.len(), 24 * 16);
+    let without: Vec<_> = records
+        .iter()
+        .filter(|record| value(record, "censored") == "true")
+        .collect();
+    assert_eq!(without.len(), censored);
+    for record in without {
+        for (name, field) in record.iter() {
+            let measured = name.ends_with("_tail_us")
+                || ["execution_time_us", "result_lag_us", "events"].contains(&name.as_str());
+            assert!(!measured || field.is_empty(), "{name} = {field}");
+        }
+    }
+    let rows = report.records("summary.csv");
+    assert_eq!(rows.len(), 24);
+    let row = rows.iter().find(|row| {
+        [value(row, "strategy"), value(row, "rpu"), value(row, "io_delay")] == ["sequential", "100", "1s"]
+    });
+    let row = row.unwrap();
+    assert_eq!(["0", "13"], [value(row, "measured"), value(row, "censored")]);
+    for name in [
+        "close_tail_median_us",
+        "execution_time_max_us",
+        "result_lag_min_us",
+        "predicted_close_tail_us",
+    ] {
+        assert_eq!(value(row, name), "", "{name}");
+    }
+    // On the page: a line through measured windows only, a cross for each of the others.
+    let document = report.document();
+    let panel = document
+        .descendants()
+        .filter(|node| node.attribute("class") == Some("chart"))
+        .find(|node| text_of(node).starts_with("Execution time of each window, RPU 100, delay 1 s"))
+        .unwrap();
+    let drawn = |class: &str| {
+        panel
+            .descendants()
+            .filter(|n| n.attribute("class") == Some(class))
+            .count()
+    };
+    assert_eq!(drawn("cross c0"), 16);
+    assert_eq!((drawn("line c0 d0 thin"), drawn("mark c0")), (0, 0));
+    assert_eq!((drawn("line c1 d0 thin"), drawn("mark c1")), (1, 16));
+    assert!(text_of(&panel).contains("sequential, window 7: no result"));
+}
+
+#[test]
+fn medians_leave_out_what_is_censored_and_say_so() {
+    let censored = trial(
+        settings(StrategyKind::ThreadPool, 100, "1s"),
+        0,
+        &Behaviour::Censored(6),
+    );
+    let lines = journal("partly", vec![exactly(censored, Duration::from_secs(3))]);
+    let report = Report::of(&lines);
+    let rows = report.records("summary.csv");
+    let shown =
+        ["close_tail_median_us", "measured", "censored", "condition"].map(|name| value(&rows[0], name));
+    assert_eq!(shown, ["3000000", "3", "10", "no-result-in-time"]);
+    assert!(report.page.contains(">3 of 13<") && report.page.contains(">3.00 s (3 of 13)<"));
+    assert!(report.file("summary.md").contains("| 3 of 13 | 3.00 s |"));
+    assert!(report::table(&lines).contains("3 of 13"));
+}
+
+#[test]
+fn repeats_are_merged_and_the_latest_outcome_counts() {
+    let again = |repeat, tail_ms| {
+        let behaviour = Behaviour::KeepsUp(Duration::from_millis(1));
+        exactly(
+            trial(settings(StrategyKind::Async, 10, "1s"), repeat, &behaviour),
+            Duration::from_millis(tail_ms),
+        )
+    };
+    let lines = journal("repeats", vec![again(0, 900), again(1, 30), again(0, 10)]);
+    let report = Report::of(&lines);
+    let rows = report.records("summary.csv");
+    assert_eq!(rows.len(), 1);
+    let names = [
+        "trials",
+        "windows",
+        "close_tail_min_us",
+        "close_tail_median_us",
+        "close_tail_max_us",
+        "latency_count",
+    ];
+    assert_eq!(
+        names.map(|name| value(&rows[0], name)),
+        ["2", "26", "10000", "20000", "30000", "1000"]
+    );
+    assert_eq!(report.records("windows.csv").len(), 32);
+    assert!(report.page.contains("async, repeat 2"));
+}
+
+#[test]
+fn a_failed_trial_is_named_and_in_no_figure() {
+    let mut broken = kept(StrategyKind::Async, 10, "1s", 5);
+    broken.end = TrialEnd::Failed {
+        reason: "the udf <died> & \"left\"\u{1b}[31m".to_owned(),
+    };
+    let lines = journal("failed", vec![broken]);
+    let report = Report::of(&lines);
+    let rows = report.records("summary.csv");
+    let shown = [
+        "trials",
+        "failed_trials",
+        "windows",
+        "close_tail_median_us",
+        "condition",
+    ];
+    assert_eq!(
+        shown.map(|name| value(&rows[0], name)),
+        ["1", "1", "0", "", "failed"]
+    );
+    assert!(text_of(&report.document().root_element()).contains("the udf <died> & \"left\"\u{fffd}[31m"));
+    assert!(
+        report::table(&lines)
+            .contains("FAILED rpu=10_delay=1s_async_at-close_workers=1000_keys=1_repeat=0: the udf <died>")
+    );
+    assert!(!report::table(&lines).contains('\u{1b}'));
+}
+
+#[test]
+fn an_unbalanced_ledger_is_an_error_in_red() {
+    let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+    let ledger = outcome.ledger.as_mut().unwrap();
+    ledger.ok -= 2;
+    ledger.errors = vec!["2 events of key-0 are nowhere: 4-5".to_owned()];
+    let lines = journal(
+        "unbalanced",
+        vec![outcome, kept(StrategyKind::ThreadPool, 10, "1s", 5)],
+    );
+    let report = Report::of(&lines);
+    let document = report.document();
+    let bad = document
+        .descendants()
+        .find(|node| text_of(node) == "✗ ERROR: 2 events of key-0 are nowhere: 4-5");
+    assert!(bad.is_some_and(|node| {
+        document.descendants().any(|n| {
+            n.attribute("class").is_some_and(|class| class.starts_with("bad"))
+                && text_of(&n) == text_of(&node)
+        })
+    }));
+    assert!(report.page.contains("The ledger of 1 trial does not balance"));
+    assert!(text_of(&document.root_element()).contains("1 of 2"));
+    let table = report::table(&lines);
+    assert!(table.contains("LEDGER DOES NOT BALANCE rpu=10") && table.contains("ERROR"));
+}
+
+#[test]
+fn what_varies_splits_cells_and_series() {
+    let changed = |strategy, change: &dyn Fn(&mut TrialSettings)| {
+        let mut asked = settings(strategy, 10, "1s");
+        change(&mut asked);
+        trial(asked, 0, &Behaviour::KeepsUp(Duration::from_millis(5)))
+    };
+    let number = |value| NonZeroU64::new(value).unwrap();
+    let lines = journal(
+        "axes",
+        vec![
+            changed(StrategyKind::Async, &|_| {}),
+            changed(StrategyKind::Async, &|asked| asked.max_workers = number(50)),
+            changed(StrategyKind::Async, &|asked| asked.keys = number(5)),
+            changed(StrategyKind::ThreadPool, &|_| {}),
+        ],
+    );
+    let names: Vec<(String, String)> = Report::of(&lines)
+        .records("summary.csv")
+        .iter()
+        .map(|row| (value(row, "cell").to_owned(), value(row, "series").to_owned()))
+        .collect();
+    let expected = [
+        ("RPU 10, delay 1 s, keys 1", "async · 50 workers"),
+        ("RPU 10, delay 1 s, keys 1", "async · 1,000 workers"),
+        ("RPU 10, delay 1 s, keys 1", "thread-pool"),
+        ("RPU 10, delay 1 s, keys 5", "async · 1,000 workers"),
+    ];
+    assert_eq!(
+        names,
+        expected.map(|(cell, series)| (cell.to_owned(), series.to_owned()))
+    );
+}
+
+#[test]
+fn the_share_of_stream_and_data_plane_stands_beside_the_close_tail() {
+    let mut told = exactly(kept(StrategyKind::Async, 10, "1s", 5), Duration::from_millis(5));
+    for (place, window) in told.windows.iter_mut().enumerate() {
+        if let Some(measure) = window.measured.as_mut() {
+            measure.stream_tail_us = Some(measure.close_tail_us + 100 * place as u64);
+        }
+    }
+    // Of a UDF without records the data plane's side is all there is.
+    let mut foreign = kept(StrategyKind::ThreadPool, 10, "1s", 5);
+    for measure in foreign
+        .windows
+        .iter_mut()
+        .filter_map(|window| window.measured.as_mut())
+    {
+        measure.ok = 0;
+    }
+    let lines = journal("share", vec![told, foreign.clone()]);
+    let report = Report::of(&lines);
+    let rows = report.records("summary.csv");
+    let shown = |row: usize| {
+        ["p50", "p99", "max"].map(|name| value(&rows[row], &format!("stream_share_{name}_us")).to_owned())
+    };
+    // Windows 3 to 15 are measured.
+    assert_eq!(shown(0), ["900", "1500", "1500"]);
+    assert_eq!(shown(1), ["", "", ""]);
+    let text = text_of(&report.document().root_element()).replace('\u{a0}', " ");
+    let sentence = "Over 13 windows, stream and data plane added 900 µs to a close at the median, 1.50 ms at p99 and 1.50 ms at most.";
+    assert!(text.contains(sentence));
+    assert!(
+        !Report::of(&journal("foreign", vec![foreign]))
+            .page
+            .contains("stream and data plane")
+    );
+}

@@ -1,0 +1,124 @@
+//! The user's own endpoint instead of ours: where it is, and which trials can be run against it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use url::Url;
+
+use crate::trial::Trial;
+
+/// What an address looks like, for errors.
+const LIKE: &str = "expected one like http://127.0.0.1:9888";
+
+/// Where an endpoint answers `GET /ping?delay=…`: an http or https URL, to which `/ping` is added.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointUrl(Url);
+
+/// A trial that needs our own endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "--endpoint-url: the trial `{trial}` sets `{setting}`, which only the experiment's own endpoint understands: take it out of the plan, or run without --endpoint-url"
+)]
+pub struct NeedsOurEndpoint {
+    /// Name of the setting.
+    pub setting: &'static str,
+    /// The first trial that has it.
+    pub trial: String,
+}
+
+/// Why a text is not the address of an endpoint; each in one line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointUrlError {
+    /// It is no URL.
+    #[error("{0}: {LIKE}")]
+    Reading(String),
+    /// It is a URL that HTTP cannot go to.
+    #[error("`{0}` is neither http nor https: {LIKE}")]
+    Scheme(String),
+    /// It has a user or a password.
+    #[error("a user or password would be written to the journal: leave it out")]
+    Secret,
+    /// It has a query or a fragment.
+    #[error("`/ping?delay=…` is added to it: leave out its query and fragment")]
+    Query,
+}
+
+impl FromStr for EndpointUrl {
+    type Err = EndpointUrlError;
+
+    fn from_str(text: &str) -> Result<Self, EndpointUrlError> {
+        let url = Url::parse(text).map_err(|error| EndpointUrlError::Reading(error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(EndpointUrlError::Scheme(url.scheme().to_owned()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointUrlError::Secret);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(EndpointUrlError::Query);
+        }
+        Ok(Self(url))
+    }
+}
+
+/// Without a slash at its end, so that `/ping` can be added.
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+/// Checks that no trial needs something that only our own endpoint can do.
+///
+/// # Errors
+/// Returns an error if one does.
+pub fn ask_only_for_delays(trials: &[Trial]) -> Result<(), NeedsOurEndpoint> {
+    for trial in trials {
+        let asked = &trial.settings;
+        for (setting, given) in [
+            ("capacity", asked.capacity.is_some()),
+            ("fail_status", asked.fail_status > 0.0),
+        ] {
+            if given {
+                return Err(NeedsOurEndpoint {
+                    setting,
+                    trial: trial.id.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_read_and_written_without_a_slash_at_its_end() {
+        for (given, written) in [
+            ("http://127.0.0.1:9888", "http://127.0.0.1:9888"),
+            ("https://example.org/", "https://example.org"),
+            ("http://[::1]:80/slow/", "http://[::1]/slow"),
+        ] {
+            assert_eq!(given.parse::<EndpointUrl>().unwrap().to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_calls_cannot_go_to_is_refused() {
+        for (given, word) in [
+            ("", "relative URL"),
+            ("127.0.0.1:9888", "relative URL"),
+            ("localhost:9888", "neither http nor https"),
+            ("http://", "empty host"),
+            ("http://host:99999", "port"),
+            ("ftp://host", "`ftp`"),
+            ("http://me@host", "user"),
+            ("http://host?delay=1s", "query"),
+        ] {
+            let error = given.parse::<EndpointUrl>().unwrap_err().to_string();
+            assert!(error.contains(word) && !error.contains('\n'), "{given}: {error}");
+        }
+    }
+}

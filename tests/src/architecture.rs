@@ -1,0 +1,86 @@
+//! The crates of the workspace and which may use which. Cargo refuses circles only; an arrow that should not be
+//! there is refused by the test that reads this table.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cargo_metadata::{DependencyKind, Metadata};
+
+/// A crate of the workspace, and the crates of the workspace that its product code uses.
+pub type Arrows = BTreeMap<String, BTreeSet<String>>;
+
+/// Every crate, from the bottom up, with what it may use. Each arrow that is allowed is there.
+pub const ALLOWED: [(&str, &[&str]); 15] = [
+    ("wire", &[]),
+    ("dataplane", &[]),
+    ("vertex", &["wire"]),
+    ("endpoint", &["vertex", "wire"]),
+    ("generator", &["vertex", "wire"]),
+    ("sink", &["vertex", "wire"]),
+    ("udf", &["vertex", "wire"]),
+    ("trials", &["wire"]),
+    ("engine", &["trials", "vertex", "wire"]),
+    ("report", &["trials", "wire"]),
+    ("local", &["dataplane", "engine", "trials", "vertex", "wire"]),
+    ("cluster", &["engine", "trials", "vertex", "wire"]),
+    (
+        "experiment",
+        &["cluster", "engine", "local", "report", "trials", "vertex", "wire"],
+    ),
+    ("bench", &["dataplane", "trials", "udf", "vertex", "wire"]),
+    ("tests", &["dataplane", "wire"]),
+];
+
+/// Large dependencies, and the only crates that may name them.
+pub const HEAVY: [(&str, &[&str]); 6] = [
+    ("k8s-openapi", &["cluster"]),
+    ("kube", &["cluster"]),
+    ("indicatif", &["experiment"]),
+    ("minijinja", &["report"]),
+    (
+        "numaflow",
+        &["bench", "dataplane", "generator", "sink", "tests", "udf"],
+    ),
+    ("tower", &["bench", "cluster", "dataplane", "tests"]),
+];
+
+/// The arrows between the crates of the workspace, tests' and builds' dependencies left out.
+pub fn arrows(metadata: &Metadata) -> Arrows {
+    let packages = metadata.workspace_packages();
+    let ours: BTreeSet<String> = packages.iter().map(|package| package.name.to_string()).collect();
+    let uses = |package: &&cargo_metadata::Package| {
+        let names = package
+            .dependencies
+            .iter()
+            .filter(|d| d.kind == DependencyKind::Normal);
+        names
+            .map(|dependency| dependency.name.clone())
+            .filter(|name| ours.contains(name))
+            .collect()
+    };
+    packages
+        .iter()
+        .map(|package| (package.name.to_string(), uses(package)))
+        .collect()
+}
+
+/// The arrows as a Mermaid graph. An arrow that another path implies is left out, so that the floors can be seen.
+pub fn picture(arrows: &Arrows) -> String {
+    let mut lines = vec!["graph TD".to_owned()];
+    for (from, to) in arrows {
+        for name in to {
+            let implied = to
+                .iter()
+                .any(|other| other != name && reaches(arrows, other, name));
+            if !implied {
+                lines.push(format!("    {from} --> {name}"));
+            }
+        }
+    }
+    lines.join("\n")
+}
+
+fn reaches(arrows: &Arrows, from: &str, to: &str) -> bool {
+    arrows
+        .get(from)
+        .is_some_and(|uses| uses.contains(to) || uses.iter().any(|next| reaches(arrows, next, to)))
+}
