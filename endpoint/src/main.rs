@@ -11,7 +11,7 @@ mod timer;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use clap::Parser;
 use hyper::StatusCode;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use wire::settings::{CAPACITY, FAIL_STATUS, IO_DELAY, SEED};
 use wire::{AnnouncedAddress, Delay, parse_duration};
 
 use crate::failure::{Dice, Failures, Share, ShareError};
@@ -53,16 +54,14 @@ struct Args {
     )]
     listen: SocketAddr,
     /// Delay of a call without ?delay=: 200us, uniform(LOW,HIGH), exponential(MEAN), percentiles(50=DELAY,…)
-    #[arg(long, env = "IO_DELAY", value_name = "DELAY", default_value = "0")]
+    #[arg(long, env, value_name = "DELAY", default_value = IO_DELAY.default)]
     io_delay: Delay,
-    /// Calls served at once; the others wait in order of arrival, one per connection [default: no limit]
-    #[arg(long, env = "CAPACITY", value_name = "N")]
-    capacity: Option<NonZeroU32>,
+    #[arg(long, env, value_name = "N", help = CAPACITY.help(), default_value = CAPACITY.default, value_parser = |text: &str| CAPACITY.read(text).map(Limit))]
+    capacity: Limit,
     /// Connections held at once; further ones wait in the system's queue of 4096, then unanswered
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384")]
     max_connections: NonZeroU32,
-    /// Share of calls answered with an error's status: 0.05 or 5%
-    #[arg(long, env = "FAIL_STATUS", value_name = "SHARE", default_value = "0")]
+    #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default)]
     fail_status: Share,
     /// Status of those answers
     #[arg(long, env = "FAIL_STATUS_CODE", value_name = "STATUS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(400..600))]
@@ -76,8 +75,7 @@ struct Args {
     /// Share of calls whose answer's body breaks off before its announced length
     #[arg(long, env = "FAIL_BODY", value_name = "SHARE", default_value = "0")]
     fail_body: Share,
-    /// Seed of failures and random delays: the same calls in the same order meet the same
-    #[arg(long, env = "SEED", value_name = "N", default_value_t = 0)]
+    #[arg(long, env, value_name = "N", help = SEED.help(), default_value = SEED.default, value_parser = |text: &str| SEED.read(text))]
     seed: u64,
     /// How long calls in flight may go on after a stop; then they are dropped
     #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
@@ -87,12 +85,17 @@ struct Args {
     stop_on_stdin_close: bool,
 }
 
+/// Calls at once; no limit where absent. A type of its own, as clap takes an `Option` for a flag that may be left out.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<NonZeroU64>);
+
 impl Args {
     fn behaviour(&self) -> Result<Behaviour, ShareError> {
         Ok(Behaviour {
             delay: self.io_delay.clone(),
             capacity: self
                 .capacity
+                .0
                 .map(|capacity| Semaphore::new(capacity.get() as usize)),
             failures: Failures::new(self.fail_status, self.fail_reset, self.fail_hang, self.fail_body)?,
             failure_status: StatusCode::from_u16(self.fail_status_code)

@@ -1,7 +1,7 @@
 //! Which key an event gets and which number within its key: round robin, or skewed by Zipf's law with a
 //! seed. Both follow from the event's index, so the same settings give the same keys on every run.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 
 /// Deals keys to events in the order of their index.
 #[derive(Debug, Clone)]
@@ -25,7 +25,7 @@ enum Choice {
 
 impl Keys {
     /// `count` keys; with a `skew` above 0 key *k* gets a share proportional to 1 / (*k* + 1)^skew.
-    pub fn new(count: NonZeroU32, skew: f64, seed: u64) -> Self {
+    pub fn new(count: NonZeroU64, skew: f64, seed: u64) -> Self {
         let count = count.get();
         let names = (0..count).map(|key| format!("key-{key}")).collect();
         let choice = if skew > 0.0 {
@@ -69,10 +69,10 @@ impl Keys {
     }
 }
 
-fn zipf(count: u32, skew: f64) -> Vec<f64> {
+fn zipf(count: u64, skew: f64) -> Vec<f64> {
     let mut cumulative: Vec<f64> = (1..=count)
         .scan(0.0, |sum, rank| {
-            *sum += f64::from(rank).powf(-skew);
+            *sum += (rank as f64).powf(-skew);
             Some(*sum)
         })
         .collect();
@@ -98,8 +98,8 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    fn keys(count: u32, skew: f64, seed: u64) -> Keys {
-        Keys::new(NonZeroU32::new(count).unwrap(), skew, seed)
+    fn keys(count: u64, skew: f64, seed: u64) -> Keys {
+        Keys::new(NonZeroU64::new(count).unwrap(), skew, seed)
     }
 
     #[test]
@@ -138,12 +138,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn numbers_of_a_key_are_gapless_and_a_seed_decides(count in 1u32..50, skew in 0.0f64..4.0, seed: u64) {
+        fn numbers_of_a_key_are_gapless_and_a_seed_decides(count in 1u64..50, skew in 0.0f64..4.0, seed: u64) {
             let (mut one, mut two) = (keys(count, skew, seed), keys(count, skew, seed));
             let mut next: HashMap<u32, u64> = HashMap::new();
             for index in 0..500 {
                 let (key, number) = one.deal(index);
-                prop_assert!(key < count);
+                prop_assert!(u64::from(key) < count);
                 let expected = next.entry(key).or_default();
                 prop_assert_eq!(number, *expected);
                 *expected += 1;

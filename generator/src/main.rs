@@ -10,7 +10,7 @@ mod stats;
 mod windows;
 
 use std::io::Write;
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
+use wire::settings::{KEY_SKEW, KEYS, PAYLOAD_SIZE, RPU, SEED};
 
 use crate::keys::Keys;
 use crate::schedule::Rate;
@@ -47,17 +48,13 @@ POST /start   ends --hold";
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Args {
-    /// Events per second, over all keys [1 to 1000000]
-    #[arg(long, env = "RPU", value_name = "N", default_value = "100", value_parser = rpu, allow_hyphen_values = true)]
-    rpu: NonZeroU32,
-    /// Number of keys, named key-0 and on [1 to 1000000]
-    #[arg(long, env = "KEYS", value_name = "N", default_value = "1", value_parser = key_count, allow_hyphen_values = true)]
-    keys: NonZeroU32,
-    /// Exponent of the keys' Zipf distribution; 0 deals the keys in turn
-    #[arg(long, env = "KEY_SKEW", value_name = "F", default_value = "0", value_parser = key_skew, allow_hyphen_values = true)]
+    #[arg(long, env, value_name = "N", help = RPU.help(), default_value = RPU.default, value_parser = |text: &str| RPU.read(text), allow_hyphen_values = true)]
+    rpu: NonZeroU64,
+    #[arg(long, env, value_name = "N", help = KEYS.help(), default_value = KEYS.default, value_parser = |text: &str| KEYS.read(text), allow_hyphen_values = true)]
+    keys: NonZeroU64,
+    #[arg(long, env, value_name = "F", help = KEY_SKEW.help(), default_value = KEY_SKEW.default, value_parser = |text: &str| KEY_SKEW.read(text), allow_hyphen_values = true)]
     key_skew: f64,
-    /// Bytes of a message's payload; 0 for the smallest [at most 1000000]
-    #[arg(long, env = "PAYLOAD_SIZE", value_name = "N", default_value = "0", value_parser = payload_size, allow_hyphen_values = true)]
+    #[arg(long, env, value_name = "N", help = PAYLOAD_SIZE.help(), default_value = PAYLOAD_SIZE.default, value_parser = |text: &str| PAYLOAD_SIZE.read(text), allow_hyphen_values = true)]
     payload_size: usize,
     /// Number of events; 0 for no end
     #[arg(
@@ -68,14 +65,7 @@ struct Args {
         allow_hyphen_values = true
     )]
     count: u64,
-    /// Decides which event gets which key under --key-skew
-    #[arg(
-        long,
-        env = "SEED",
-        value_name = "N",
-        default_value_t = 0,
-        allow_hyphen_values = true
-    )]
+    #[arg(long, env, value_name = "N", help = SEED.help(), default_value = SEED.default, value_parser = |text: &str| SEED.read(text), allow_hyphen_values = true)]
     seed: u64,
     /// Make event 0 due at a multiple of this duration, like 10s; otherwise at the first read
     #[arg(long, env = "ALIGN", value_name = "DURATION", value_parser = align, allow_hyphen_values = true)]
@@ -163,32 +153,6 @@ fn announce(told: &StatsServer) -> anyhow::Result<()> {
         listening: told.address(),
     };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&announced)?).context("cannot write to stdout")
-}
-
-fn rpu(text: &str) -> Result<NonZeroU32, String> {
-    whole(text, 1, 1_000_000)
-}
-
-fn key_count(text: &str) -> Result<NonZeroU32, String> {
-    whole(text, 1, 1_000_000)
-}
-
-fn payload_size(text: &str) -> Result<usize, String> {
-    whole(text, 0, 1_000_000)
-}
-
-fn whole<N: TryFrom<u32>>(text: &str, least: u32, most: u32) -> Result<N, String> {
-    let number = text.parse().ok().filter(|number| (least..=most).contains(number));
-    number
-        .and_then(|number| N::try_from(number).ok())
-        .ok_or_else(|| format!("expected a whole number from {least} to {most}"))
-}
-
-fn key_skew(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|skew: &f64| skew.is_finite() && *skew >= 0.0)
-        .ok_or_else(|| "expected a number from 0 on, like 1.1".to_owned())
 }
 
 fn align(text: &str) -> Result<Duration, String> {

@@ -1,7 +1,7 @@
 //! When each event is due: an open loop, computed from the event's index alone, in whole nanoseconds,
 //! so that nothing drifts and nothing slows down for the reader.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
@@ -11,14 +11,14 @@ pub const LEAD: Duration = Duration::from_millis(100);
 
 /// Events per second (RPU). Event *i* is due *i* / rate seconds after event 0, rounded down to a nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate(pub NonZeroU32);
+pub struct Rate(pub NonZeroU64);
 
 impl Rate {
     /// When event `index` is due, in nanoseconds after event 0; the largest number where it lies beyond.
     pub fn due_after_ns(self, index: u64) -> u64 {
         // A division of half the width where the product fits into it: up to event 18 billion.
         if let Some(nanos) = index.checked_mul(NANOS_PER_SECOND as u64) {
-            return nanos / u64::from(self.0.get());
+            return nanos / self.0.get();
         }
         let nanos = u128::from(index) * NANOS_PER_SECOND / u128::from(self.0.get());
         u64::try_from(nanos).unwrap_or(u64::MAX)
@@ -53,13 +53,13 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn rate(rpu: u32) -> Rate {
-        Rate(NonZeroU32::new(rpu).unwrap())
+    fn rate(rpu: u64) -> Rate {
+        Rate(NonZeroU64::new(rpu).unwrap())
     }
 
     proptest! {
         #[test]
-        fn an_event_is_due_from_its_due_time_on(rpu in 1u32..=1_000_000, index in 0u64..10_000_000_000) {
+        fn an_event_is_due_from_its_due_time_on(rpu in 1u64..=1_000_000, index in 0u64..10_000_000_000) {
             let (rate, due) = (rate(rpu), rate(rpu).due_after_ns(index));
             prop_assert!(rate.due_by(due) > index);
             if due > 0 {
@@ -68,21 +68,21 @@ mod tests {
         }
 
         #[test]
-        fn the_count_is_the_number_of_due_times_passed(rpu in 1u32..=1_000_000, elapsed in 0u64..2_000_000) {
+        fn the_count_is_the_number_of_due_times_passed(rpu in 1u64..=1_000_000, elapsed in 0u64..2_000_000) {
             let rate = rate(rpu);
             let counted = (0..).take_while(|index| rate.due_after_ns(*index) <= elapsed).count() as u64;
             prop_assert_eq!(rate.due_by(elapsed), counted);
         }
 
         #[test]
-        fn no_drift_every_second_has_exactly_rpu_events(rpu in 1u32..=1_000_000, second in 0u64..1_000_000_000) {
+        fn no_drift_every_second_has_exactly_rpu_events(rpu in 1u64..=1_000_000, second in 0u64..1_000_000_000) {
             let rate = rate(rpu);
-            prop_assert_eq!(rate.due_after_ns(second * u64::from(rpu)), second * 1_000_000_000);
-            prop_assert_eq!(rate.due_by(second * 1_000_000_000), second * u64::from(rpu) + 1);
+            prop_assert_eq!(rate.due_after_ns(second * rpu), second * 1_000_000_000);
+            prop_assert_eq!(rate.due_by(second * 1_000_000_000), second * rpu + 1);
         }
 
         #[test]
-        fn due_times_never_go_back(rpu in 1u32..=1_000_000, index: u64) {
+        fn due_times_never_go_back(rpu in 1u64..=1_000_000, index: u64) {
             let rate = rate(rpu);
             prop_assert!(rate.due_after_ns(index) <= rate.due_after_ns(index.saturating_add(1)));
             let _ = rate.due_by(u64::MAX);

@@ -86,11 +86,11 @@ impl SentWindows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::num::NonZeroU32;
+    use std::num::NonZeroU64;
 
     #[test]
     fn events_are_told_by_window_and_the_oldest_windows_forgotten() {
-        let mut keys = Keys::new(NonZeroU32::new(2).unwrap(), 0.0, 0);
+        let mut keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0);
         let mut windows = SentWindows::new(Duration::from_secs(10));
         for index in 0..4_040u64 {
             let (key, number) = keys.deal(index);

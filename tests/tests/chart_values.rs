@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use tests::{Running, binary};
 use tokio::process::Command;
+use wire::settings::{Form, TABLE};
 
 fn root(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
@@ -63,6 +64,60 @@ fn schema_and_values_name_the_same() {
             .any(|name| path == name || path.starts_with(&format!("{name}/")));
         assert!(known, "values.schema.json has no {path}");
     }
+}
+
+/// A setting's name in the chart: `maxWorkers` for `max_workers`.
+fn camel(name: &str) -> String {
+    let mut parts = name.split('_');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |name, part| name + &part[..1].to_uppercase() + &part[1..])
+}
+
+/// The default and the bounds of a setting are the table's; the chart repeats them, as Helm cannot read the table.
+#[test]
+fn the_settings_of_the_programs_are_those_of_the_chart() {
+    let schema = yaml(&root("helm/values.schema.json"));
+    let values = yaml(&root("helm/values.yaml"));
+    // The chart's endpoint is slow by default, so that an installation shows something.
+    let own = ["udf/ioDelay"];
+    let mut seen = 0;
+    for setting in &TABLE {
+        for program in setting.programs {
+            let path = format!("{program}/{}", camel(setting.name));
+            let value = values
+                .pointer(&format!("/{path}"))
+                .unwrap_or_else(|| panic!("values.yaml has no {path}"));
+            let written = match value {
+                Value::String(text) => text.clone(),
+                Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            // Where the chart leaves a setting out, the program's own default counts.
+            if !written.is_empty() && !own.contains(&path.as_str()) {
+                assert_eq!(
+                    setting.form.canonical(&written).as_deref(),
+                    Ok(setting.default),
+                    "{path}"
+                );
+            }
+            let place = format!("/properties/{program}/properties/{}", camel(setting.name));
+            let rule = schema
+                .pointer(&place)
+                .unwrap_or_else(|| panic!("values.schema.json has no {path}"));
+            match setting.form {
+                Form::Count { least, most } => {
+                    let bounds = (rule["minimum"].as_u64(), rule["maximum"].as_u64());
+                    // YAML's whole numbers end at 2^63 in Helm, where they are kept exactly at 2^53.
+                    let most = Some(most).filter(|most| *most < 1 << 53);
+                    assert_eq!(bounds, (Some(least), most), "{path}: {rule}");
+                }
+                Form::Name { names, .. } => assert_eq!(rule["enum"], serde_json::json!(names), "{path}"),
+                _ => {}
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "{seen}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         "serving on {}",
         socket.display()
     );
-    let max_waiting = cli.settings.max_waiting.get();
+    let max_waiting = usize::try_from(cli.settings.max_waiting.get()).unwrap_or(usize::MAX);
     let creator = AsyncReduce::new(
         backlog,
         settings,

@@ -7,10 +7,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vertex::VertexArgs;
-use wire::{Delay, StartRule, StrategyKind, Workload, parse_duration};
-
-/// Largest pool or number of calls in flight that can be asked for.
-const MAX_WORKERS: u64 = 1_000_000;
+use wire::settings::{
+    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, START_RULE, STRATEGY, TIMEOUT, WORKLOAD,
+    default_max_workers,
+};
+use wire::{Delay, StartRule, StrategyKind, Workload};
 
 /// Descriptors beside those of the calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -47,22 +48,21 @@ pub enum Command {
 /// What the UDF does with the events of a window.
 #[derive(Debug, Clone, Args)]
 pub struct Settings {
-    /// How calls are scheduled: sequential, async, thread-pool or process-pool [default: EXEC_TYPE, else async]
-    #[arg(long, env = "STRATEGY")]
+    /// How calls are scheduled: sequential, async, thread-pool, process-pool [default: EXEC_TYPE, else async]
+    #[arg(long, env, value_parser = |text: &str| STRATEGY.read(text))]
     pub strategy: Option<StrategyKind>,
     /// The original's name for the strategy: thread, process, async or sequential
     #[arg(long, env = "EXEC_TYPE", hide = true, value_parser = exec_type)]
     pub exec_type: Option<StrategyKind>,
-    /// When a call may begin: at-arrival of its event, or at-close of the window
-    #[arg(long, env = "START_RULE", default_value = "at-arrival")]
+    /// When a call may begin.
+    #[arg(long, env, help = START_RULE.help(), default_value = START_RULE.default, value_parser = |text: &str| START_RULE.read(text))]
     pub start_rule: StartRule,
-    /// What a call does: http (call the endpoint) or cpu (burn io_delay of processor time)
-    #[arg(long, env = "WORKLOAD", default_value = "http")]
+    /// What a call does.
+    #[arg(long, env, help = WORKLOAD.help(), default_value = WORKLOAD.default, value_parser = |text: &str| WORKLOAD.read(text))]
     pub workload: Workload,
-    /// Calls in flight at once in this process [default: async 1000, thread-pool cores + 4 but at most 32,
-    /// process-pool cores; sequential has one per key and window]
-    #[arg(long, env = "MAX_WORKERS", allow_hyphen_values = true, value_parser = max_workers)]
-    pub max_workers: Option<NonZeroUsize>,
+    /// Calls in flight at once in this process.
+    #[arg(long, env, help = MAX_WORKERS.help(), value_parser = |text: &str| MAX_WORKERS.read(text), allow_hyphen_values = true)]
+    pub max_workers: Option<NonZeroU64>,
     /// Where the endpoint answers
     #[arg(
         long,
@@ -75,31 +75,25 @@ pub struct Settings {
     /// call (http only)
     #[arg(long, env = "HTTP_CLIENT", default_value = "reqwest")]
     pub http_client: HttpClient,
-    /// Delay asked of the endpoint, or processor time per event: 200us, 1s, uniform(10ms,50ms), exponential(200ms),
-    /// percentiles(50=10ms,99=1s)
-    #[arg(long, env = "IO_DELAY", allow_hyphen_values = true, default_value = "0")]
+    /// Delay asked of the endpoint, or processor time of a call.
+    #[arg(long, env, help = IO_DELAY.help(), default_value = IO_DELAY.default, value_parser = |text: &str| IO_DELAY.read(text), allow_hyphen_values = true)]
     pub io_delay: Delay,
-    /// Timeout of one attempt
-    #[arg(long, env = "TIMEOUT", allow_hyphen_values = true, default_value = "30s", value_parser = positive_duration)]
+    /// Timeout of one attempt.
+    #[arg(long, env, help = TIMEOUT.help(), default_value = TIMEOUT.default, value_parser = |text: &str| TIMEOUT.read(text), allow_hyphen_values = true)]
     pub timeout: Duration,
-    /// Attempts after the first, with a pause that doubles and varies
-    #[arg(long, env = "RETRIES", allow_hyphen_values = true, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    /// Attempts after the first.
+    #[arg(long, env, help = RETRIES.help(), default_value = RETRIES.default, value_parser = |text: &str| RETRIES.read(text), allow_hyphen_values = true)]
     pub retries: u32,
-    /// Move cpu work under async from the runtime's threads to threads of its own
-    #[arg(long, env = "CPU_OFFLOAD")]
+    /// Whether `cpu` work under `async` leaves the runtime's threads.
+    #[arg(long, env, help = CPU_OFFLOAD.help(), default_value = CPU_OFFLOAD.default, value_parser = |text: &str| CPU_OFFLOAD.read(text), num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cpu_offload: bool,
     /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes tens
     /// of thousands of calls a second; for cpu work that is not moved elsewhere as many as there are cores]
     #[arg(long, env = "RUNTIME_THREADS", allow_hyphen_values = true)]
     pub runtime_threads: Option<NonZeroU16>,
-    /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
-    #[arg(
-        long,
-        env = "MAX_WAITING",
-        allow_hyphen_values = true,
-        default_value = "1000000"
-    )]
-    pub max_waiting: NonZeroUsize,
+    /// Events that may wait for their call.
+    #[arg(long, env, help = MAX_WAITING.help(), default_value = MAX_WAITING.default, value_parser = |text: &str| MAX_WAITING.read(text), allow_hyphen_values = true)]
+    pub max_waiting: NonZeroU64,
     /// What a window's result is: record (JSON for the experiment) or text (the original's message)
     #[arg(long, env = "RESULT_FORMAT", default_value = "record")]
     pub result_format: ResultFormat,
@@ -146,19 +140,15 @@ impl Settings {
         self.strategy.or(self.exec_type).unwrap_or(StrategyKind::Async)
     }
 
-    /// Calls in flight at once: as asked, or the strategy's default. The pools' are those of Python's
-    /// `concurrent.futures` (`ThreadPoolExecutor`: cores + 4, at most 32; `ProcessPoolExecutor`: cores).
+    /// Calls in flight at once: as asked, or the strategy's default.
     pub fn max_workers(&self, cores: NonZeroUsize) -> NonZeroUsize {
-        let default = || match self.strategy() {
-            StrategyKind::Sequential => NonZeroUsize::MIN,
-            StrategyKind::Async => NonZeroUsize::MIN.saturating_add(999),
-            StrategyKind::ThreadPool => cores.saturating_add(4).min(NonZeroUsize::MIN.saturating_add(31)),
-            StrategyKind::ProcessPool => cores,
+        let workers = match self.strategy() {
+            StrategyKind::Sequential => NonZeroU64::MIN,
+            strategy => self
+                .max_workers
+                .unwrap_or_else(|| default_max_workers(strategy, cores)),
         };
-        match self.strategy() {
-            StrategyKind::Sequential => NonZeroUsize::MIN,
-            _ => self.max_workers.unwrap_or_else(default),
-        }
+        NonZeroUsize::try_from(workers).unwrap_or(NonZeroUsize::MAX)
     }
 
     /// Threads of the runtime: as asked, or one, as what moves from thread to thread costs more than it gains, unless
@@ -217,24 +207,6 @@ fn exec_type(text: &str) -> Result<StrategyKind, String> {
         "thread" | "threads" => Ok(StrategyKind::ThreadPool),
         "process" | "processes" => Ok(StrategyKind::ProcessPool),
         other => StrategyKind::from_str(other).map_err(|error| error.to_string()),
-    }
-}
-
-fn max_workers(text: &str) -> Result<NonZeroUsize, String> {
-    let number: NonZeroU64 = text
-        .parse()
-        .map_err(|_| format!("expected a whole number from 1 to {MAX_WORKERS}"))?;
-    if number.get() > MAX_WORKERS {
-        return Err(format!("expected a whole number from 1 to {MAX_WORKERS}"));
-    }
-    NonZeroUsize::try_from(number).map_err(|error| error.to_string())
-}
-
-fn positive_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration(text) {
-        Ok(Duration::ZERO) => Err("expected more than 0".to_owned()),
-        Ok(duration) => Ok(duration),
-        Err(error) => Err(error.to_string()),
     }
 }
 

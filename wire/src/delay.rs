@@ -26,7 +26,7 @@ pub enum Delay {
 }
 
 /// Why a text is not a delay.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DelayError {
     /// A duration inside the text is wrong.
     #[error(transparent)]

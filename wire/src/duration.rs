@@ -6,7 +6,7 @@ use std::time::Duration;
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a text is not a duration.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DurationError {
     /// Not of the form number and unit.
     #[error(

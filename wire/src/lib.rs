@@ -9,6 +9,7 @@ mod histogram;
 mod names;
 mod ranges;
 mod record;
+pub mod settings;
 mod stats;
 
 pub use clock::Clock;

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::settings::Value;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A name that is in none of the closed sets.
@@ -28,6 +29,9 @@ macro_rules! closed_set {
             /// Every member, in the order in which tables and legends show them.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// Their names, in that order.
+            pub const NAMES: &'static [&'static str] = &[$($name,)+];
+
             /// The one spelling of this member.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)+ }
@@ -48,6 +52,31 @@ macro_rules! closed_set {
                     given: text.to_owned(),
                     expected: [$($name,)+].join(", "),
                 })
+            }
+        }
+
+        impl Value for $type {
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok()
+            }
+            fn text(&self) -> Option<String> {
+                Some(self.name().to_owned())
+            }
+            fn rank(&self) -> u128 {
+                *self as u128
+            }
+        }
+
+        /// A setting that journals did not always record.
+        impl Value for Option<$type> {
+            fn read(text: &str) -> Option<Self> {
+                text.parse().ok().map(Some)
+            }
+            fn text(&self) -> Option<String> {
+                self.map(|value| value.name().to_owned())
+            }
+            fn rank(&self) -> u128 {
+                self.map_or(0, |value| 1 + value as u128)
             }
         }
 

@@ -66,6 +66,8 @@ enum Command {
     Clean(CleanArgs),
     /// Wait until the count of records of a pipeline's sink rises
     Verify(VerifyArgs),
+    /// Print the JSON schema of a plan, for editors
+    Schema,
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -81,6 +83,7 @@ fn main() -> ExitCode {
         Command::Collect(args) => collect::collect(args),
         Command::Clean(args) => clean::clean(args),
         Command::Verify(args) => verify::verify(args),
+        Command::Schema => output::say(&format!("{:#}\n", trials::plan::schema())),
         Command::Completions { shell } => completions(shell),
     };
     match done {

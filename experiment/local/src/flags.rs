@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
-use trials::udf_settings::udf_settings;
 use wire::format_duration;
+use wire::settings::Program;
 
 use trials::trial::TrialSettings;
 
@@ -46,17 +46,10 @@ impl Place {
 /// The endpoint's command.
 pub(super) fn endpoint(binary: &Path, settings: &TrialSettings) -> Command {
     let mut command = ours(binary);
-    command
-        .args(["--listen", "127.0.0.1:0"])
-        .args(["--seed", &settings.seed.to_string()]);
+    command.args(["--listen", "127.0.0.1:0"]);
     // When it is stopped everything has been read: nobody waits for its last answers.
     command.args(["--stop-grace", "0"]);
-    if let Some(capacity) = settings.capacity {
-        command.args(["--capacity", &capacity.to_string()]);
-    }
-    if settings.fail_status > 0.0 {
-        command.args(["--fail-status", &settings.fail_status.to_string()]);
-    }
+    set(&mut command, settings, Program::Endpoint);
     command
 }
 
@@ -65,13 +58,9 @@ pub(super) fn generator(binary: &Path, settings: &TrialSettings, count: u64, pla
     let mut command = ours(binary);
     command
         .args(["--stats-listen", "127.0.0.1:0"])
-        .args(["--rpu", &settings.rpu.to_string()])
-        .args(["--keys", &settings.keys.to_string()])
-        .args(["--key-skew", &settings.key_skew.to_string()])
-        .args(["--payload-size", &settings.payload_size.to_string()])
         .args(["--count", &count.to_string()])
-        .args(["--seed", &settings.seed.to_string()])
         .args(["--align", &format_duration(settings.window)]);
+    set(&mut command, settings, Program::Generator);
     serve(&mut command, place);
     command
 }
@@ -86,15 +75,8 @@ pub(super) fn sink(binary: &Path, place: &Place) -> Command {
 /// Our UDF's command.
 pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint_url: &str, place: &Place) -> Command {
     let mut command = ours(binary);
-    for (name, value) in udf_settings(settings, endpoint_url) {
-        command.arg(format!(
-            "--{}={value}",
-            name.to_ascii_lowercase().replace('_', "-")
-        ));
-    }
-    if settings.cpu_offload {
-        command.arg("--cpu-offload");
-    }
+    set(&mut command, settings, Program::Udf);
+    command.arg(format!("--endpoint-url={endpoint_url}"));
     command.arg("--result-format=record");
     serve(&mut command, place);
     command
@@ -110,8 +92,12 @@ pub(super) fn foreign_udf(
     let mut command = Command::new("sh");
     command
         .args(["-c", line])
-        .envs(udf_settings(settings, endpoint_url))
-        .env("CPU_OFFLOAD", settings.cpu_offload.to_string())
+        .envs(
+            settings
+                .of_program(Program::Udf)
+                .map(|(setting, text)| (setting.env, text)),
+        )
+        .env("ENDPOINT_URL", endpoint_url)
         .env("RESULT_FORMAT", "record")
         .env("STOP_ON_STDIN_CLOSE", "true")
         .env("SOCKET", &place.socket)
@@ -128,6 +114,13 @@ fn ours(binary: &Path) -> Command {
     );
     command.arg("--stop-on-stdin-close");
     command
+}
+
+/// Adds the flag of every setting that the program takes.
+fn set(command: &mut Command, settings: &TrialSettings, program: Program) {
+    for (setting, text) in settings.of_program(program) {
+        command.arg(format!("--{}={text}", setting.flag()));
+    }
 }
 
 fn serve(command: &mut Command, place: &Place) {

@@ -14,7 +14,6 @@ use trials::outcome::TrialOutcome;
 pub use percentiles::Percentiles;
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
-pub(crate) use settings::delay_text;
 pub use settings::{Cell, Series};
 pub use share::StreamShare;
 pub use trials::verdict::Condition;

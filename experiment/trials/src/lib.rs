@@ -8,5 +8,4 @@ pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod trial;
-pub mod udf_settings;
 pub mod verdict;

@@ -3,17 +3,18 @@
 
 mod file;
 mod grid;
-mod scalar;
-mod setting;
+mod reference;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::trial::{Trial, TrialSettings};
 use file::PlanFile;
+pub use reference::{page, schema};
 
 /// The most trials that a plan may have.
 pub const MAX_TRIALS: usize = 10_000;
@@ -55,30 +56,44 @@ pub enum Order {
 }
 
 /// Why a plan cannot be run.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PlanError {
-    /// The file is no plan, or a field of it has an impossible value. The message names the field.
-    #[error("{file}:{line}: {message}")]
-    Reading {
-        /// Name of the file.
-        file: String,
-        /// Line of the file, from 1.
-        line: usize,
-        /// Path of the field and what is wrong with it.
-        message: String,
-    },
-    /// Each value is possible, but not beside the others.
-    #[error("{file}:{line}: {field}: {problem}")]
-    Combining {
-        /// Name of the file.
-        file: String,
-        /// Line of the file, from 1.
-        line: usize,
-        /// Path of the field.
-        field: String,
-        /// What is wrong with it, and what to do.
-        problem: String,
-    },
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{file}:{refusal}")]
+pub struct PlanError {
+    /// Name of the file.
+    pub file: String,
+    /// Where in the file, and why.
+    pub refusal: Refusal,
+}
+
+/// A line of a plan, and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Line of the file, from 1.
+    pub line: usize,
+    /// Path of the field, such as `axes.rpu[1]`; empty where it is the whole file.
+    pub field: String,
+    /// What is wrong with it, and what to do.
+    pub problem: String,
+}
+
+impl Refusal {
+    fn at(line: usize, field: &str, problem: impl ToString) -> Self {
+        Self {
+            line,
+            field: field.to_owned(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, field, problem } = self;
+        match field.as_str() {
+            "" => write!(f, "{line}: {problem}"),
+            field => write!(f, "{line}: {field}: {problem}"),
+        }
+    }
 }
 
 impl Plan {
@@ -97,30 +112,30 @@ impl Plan {
     /// # Errors
     /// [`PlanError`] with the line and the field, in one line.
     pub fn parse_for(text: &str, file_name: &str, cores: NonZeroUsize) -> Result<Self, PlanError> {
-        let written: PlanFile = yaml::read(text).map_err(|refused| PlanError::Reading {
+        Self::read(text, cores).map_err(|refusal| PlanError {
             file: file_name.to_owned(),
-            line: refused.line,
-            message: refused.message,
-        })?;
-        let trials = grid::trials(&written, cores).map_err(|conflict| {
-            let path: Vec<yaml::Step<'_>> = conflict.path.iter().map(grid::Step::as_step).collect();
-            PlanError::Combining {
-                file: file_name.to_owned(),
-                line: yaml::line_of(text, &path),
-                field: conflict.field(),
-                problem: conflict.problem,
-            }
-        })?;
+            refusal,
+        })
+    }
+
+    fn read(text: &str, cores: NonZeroUsize) -> Result<Self, Refusal> {
+        let written = PlanFile::read(&yaml::read(text)?)?;
+        let trials = grid::trials(&written, cores)?;
+        // Settings of the whole plan are the same in all trials, but for the seed, to which each repeat adds one.
+        let first = trials.iter().find(|trial| trial.repeat == 0);
+        let Some(first) = first.map(|trial| trial.settings.clone()) else {
+            return Err(Refusal::at(1, "axes", "the plan has no trials"));
+        };
         Ok(Self {
+            seed: first.seed,
             name: written.name,
-            window: written.window,
-            read_timeout: written.read_timeout,
-            warmup: written.warmup,
-            windows: written.windows,
+            window: first.window,
+            read_timeout: first.read_timeout,
+            warmup: first.warmup,
+            windows: first.windows,
             repeats: written.repeats,
             cut_off: written.cut_off,
             order: written.order,
-            seed: written.seed.unwrap_or(grid::DEFAULT_SEED),
             trials,
         })
     }

@@ -2,13 +2,13 @@
 
 use super::*;
 use proptest::prelude::*;
-use std::num::NonZeroU32;
+use std::num::NonZeroU64;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn state(rpu: Option<u32>, count: Option<u64>) -> State {
-    let rate = rpu.map(|rpu| Rate(NonZeroU32::new(rpu).unwrap()));
-    let keys = Keys::new(NonZeroU32::new(2).unwrap(), 0.0, 0);
+fn state(rpu: Option<u64>, count: Option<u64>) -> State {
+    let rate = rpu.map(|rpu| Rate(NonZeroU64::new(rpu).unwrap()));
+    let keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0);
     State::new(
         Plan {
             rate,
@@ -101,7 +101,7 @@ fn a_schedule_that_waits_offers_nothing_before_its_start() {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_or_early(rpu in 1u32..5_000, steps in proptest::collection::vec((0u64..300_000_000, 0u8..4), 1..40)) {
+    fn nothing_is_lost_or_early(rpu in 1u64..5_000, steps in proptest::collection::vec((0u64..300_000_000, 0u8..4), 1..40)) {
         let mut state = state(Some(rpu), Some(200));
         let mut now = 1_000 * SECOND;
         let (mut open, mut acked) = (std::collections::BTreeSet::new(), 0u64);

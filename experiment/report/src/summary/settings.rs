@@ -2,10 +2,10 @@
 //! other setting that varies splits the cells. What is the same everywhere is named nowhere.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::num::NonZeroU64;
 use std::time::Duration;
 
-use wire::{Delay, StrategyKind, Workload, format_duration};
+use wire::settings::{Form, Setting, Shown};
+use wire::{StrategyKind, Workload, parse_duration};
 
 use crate::text;
 use trials::outcome::TrialOutcome;
@@ -104,10 +104,10 @@ impl Varying {
         let mut series: BTreeMap<(StrategyKind, &'static str), BTreeSet<u128>> = BTreeMap::new();
         for outcome in outcomes {
             let asked = &outcome.trial.settings;
-            for other in all_others(asked) {
+            for other in shown(asked, Shown::Cell) {
                 others.entry(other.name).or_default().insert(other);
             }
-            for own in own_settings(asked) {
+            for own in shown(asked, Shown::Series) {
                 series
                     .entry((asked.strategy, own.name))
                     .or_default()
@@ -135,8 +135,7 @@ impl Varying {
     pub(super) fn cell(&self, asked: &TrialSettings) -> Cell {
         let mean = asked.io_delay.mean();
         Cell {
-            others: all_others(asked)
-                .into_iter()
+            others: shown(asked, Shown::Cell)
                 .filter(|o| self.others.contains(o.name))
                 .collect(),
             delay_order: (mean.as_nanos(), asked.io_delay.to_string()),
@@ -150,8 +149,7 @@ impl Varying {
 
     pub(super) fn series(&self, asked: &TrialSettings) -> Series {
         let names = self.series.get(&asked.strategy);
-        let own: Vec<Other> = own_settings(asked)
-            .into_iter()
+        let own: Vec<Other> = shown(asked, Shown::Series)
             .filter(|own| names.is_some_and(|names| names.contains(own.name)))
             .collect();
         let mut label = asked.strategy.name().to_owned();
@@ -186,82 +184,34 @@ pub(super) fn style(series: &mut [Series]) {
     }
 }
 
-fn own_settings(asked: &TrialSettings) -> [Other; 3] {
-    let workers = asked.max_workers.get();
-    let noun = if workers == 1 { "worker" } else { "workers" };
-    [
-        Other {
-            name: "start rule",
-            order: asked.start_rule as u128,
-            value: asked.start_rule.to_string(),
-        },
-        Other {
-            name: "max workers",
-            order: u128::from(workers),
-            value: format!("{} {noun}", text::count(workers)),
-        },
-        Other {
-            name: "cpu offload",
-            order: u128::from(asked.cpu_offload),
-            value: if asked.cpu_offload {
-                "off the runtime"
-            } else {
-                "on the runtime"
-            }
-            .to_owned(),
-        },
-    ]
+/// The settings that a report shows so, in the table's order.
+fn shown(asked: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> {
+    asked
+        .values()
+        .filter(move |(setting, ..)| setting.shown == shown)
+        .map(|(setting, text, rank)| Other {
+            name: setting.label,
+            order: rank,
+            value: value(setting, text),
+        })
 }
 
-/// Every setting that may split cells, in the order in which labels name them. Seeds and numbers of windows do not.
-fn all_others(asked: &TrialSettings) -> Vec<Other> {
-    let number = |name, value: u64| Other {
-        name,
-        order: u128::from(value),
-        value: text::count(value),
+/// A value as people read it.
+fn value(setting: &Setting, text: Option<String>) -> String {
+    let Some(text) = text else {
+        return format!("{} not recorded", setting.label);
     };
-    let share = |name, value: f64| Other {
-        name,
-        order: (value * 1e9) as u128,
-        value: value.to_string(),
-    };
-    let time = |name, value: Duration| Other {
-        name,
-        order: value.as_nanos(),
-        value: text::setting(value),
-    };
-    vec![
-        Other {
-            name: "workload",
-            order: asked.workload as u128,
-            value: asked.workload.to_string(),
+    let is_series = setting.shown == Shown::Series;
+    match setting.form {
+        Form::Count { .. } | Form::Limit { .. } => match text.parse() {
+            Ok(1) if is_series => format!("1 {}", setting.label.trim_end_matches('s')),
+            Ok(count) if is_series => format!("{} {}", text::count(count), setting.label),
+            Ok(count) => text::count(count),
+            Err(_) => text,
         },
-        number("keys", asked.keys.get()),
-        share("key skew", asked.key_skew),
-        Other {
-            name: "capacity",
-            order: asked
-                .capacity
-                .map_or(u128::MAX, |capacity| u128::from(capacity.get())),
-            value: asked
-                .capacity
-                .map(NonZeroU64::get)
-                .map_or("unlimited".to_owned(), text::count),
-        },
-        share("failing share", asked.fail_status),
-        time("timeout", asked.timeout),
-        number("retries", u64::from(asked.retries)),
-        number("payload bytes", asked.payload_size as u64),
-        number("max waiting", asked.max_waiting.get()),
-        time("window", asked.window),
-        time("read timeout", asked.read_timeout),
-    ]
-}
-
-/// The delay in one spelling for machines, as plans have it.
-pub(crate) fn delay_text(delay: &Delay) -> String {
-    match delay {
-        Delay::Fixed(delay) => format_duration(*delay),
-        other => other.to_string(),
+        Form::Switch if text == "true" => setting.label.to_owned(),
+        Form::Switch => format!("no {}", setting.label),
+        Form::Duration | Form::Millis => parse_duration(&text).map_or(text, text::setting),
+        _ => text,
     }
 }

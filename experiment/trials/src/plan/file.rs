@@ -1,301 +1,327 @@
-//! The shape of a plan's file. Every value is checked where it is read, so that an error knows its line.
+//! The shape of a plan's file: which fields there are and which settings they may hold. Every value is checked where it
+//! is read, so that a refusal knows its line.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use wire::parse_duration;
+use wire::settings::{Form, Scope, Setting, TABLE};
 
-use super::Order;
-use super::scalar::scalar;
-use super::setting::{NAMES, OF_A_STRATEGY, Setting, above_zero, unknown, whole};
+use super::yaml::{Key, Node, Value};
+use super::{Order, Refusal};
 
-/// A plan as it is written.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a plan: name, windows, fixed, axes, …")]
-pub(super) struct PlanFile {
-    #[serde(deserialize_with = "name")]
-    pub name: String,
-    #[serde(default = "ten_seconds", deserialize_with = "whole_millis")]
-    pub window: Duration,
-    #[serde(default = "read_timeout", deserialize_with = "whole_millis")]
-    pub read_timeout: Duration,
-    #[serde(default = "sixteen", deserialize_with = "windows")]
-    pub windows: u32,
-    #[serde(default = "two", deserialize_with = "warmup")]
-    pub warmup: u32,
-    #[serde(default = "one", deserialize_with = "repeats")]
-    pub repeats: u32,
-    #[serde(default = "thirty_seconds", deserialize_with = "duration")]
-    pub cut_off: Duration,
-    #[serde(default = "as_written", deserialize_with = "order")]
-    pub order: Order,
-    #[serde(default, deserialize_with = "seed")]
-    pub seed: Option<u64>,
-    #[serde(default)]
-    pub fixed: Fixed,
-    #[serde(default)]
-    pub axes: Axes,
+/// What is said of a text without any value.
+const EMPTY: &str =
+    "the plan is empty: expected at least `name`, and `fixed` or `axes` with rpu, strategy, …";
+
+/// How often each cell is run.
+pub(super) const REPEATS: Field = Field {
+    name: "repeats",
+    meaning: "How often each cell is run; repeats follow the whole grid",
+    form: Form::Count {
+        least: 1,
+        most: 10_000,
+    },
+    default: "1",
+};
+
+/// How long a trial may wait for results after its windows.
+pub(super) const CUT_OFF: Field = Field {
+    name: "cut_off",
+    meaning: "How long after its last window a trial may still wait for results; 0 does not wait",
+    form: Form::Wait,
+    default: "30s",
+};
+
+/// The order of the trials.
+pub(super) const ORDER: Field = Field {
+    name: "order",
+    meaning: "The order of the trials: as the axes are written, the first changing slowest, or shuffled by `seed`",
+    form: Form::Name {
+        set: "order",
+        names: &["as-written", "shuffled"],
+    },
+    default: "as-written",
+};
+
+/// Fields at the top of a plan that are no settings of a trial.
+pub(super) const FIELDS: [Field; 3] = [REPEATS, CUT_OFF, ORDER];
+
+/// A field at the top of a plan that is no setting of a trial.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Field {
+    pub name: &'static str,
+    pub meaning: &'static str,
+    pub form: Form,
+    pub default: &'static str,
 }
 
-/// Settings that every trial has, in the order in which they are written.
-#[derive(Debug, Default)]
-pub(super) struct Fixed(pub Vec<Setting>);
+/// A plan as it is written.
+#[derive(Debug)]
+pub(super) struct PlanFile {
+    pub name: String,
+    pub repeats: u32,
+    pub cut_off: Duration,
+    pub order: Order,
+    /// Where `order` is written.
+    pub order_line: usize,
+    /// Settings at the top.
+    pub top: Vec<Given>,
+    /// Settings that every trial has, in the order in which they are written.
+    pub fixed: Vec<Given>,
+    /// The axes in the order in which they are written.
+    pub axes: Vec<Axis>,
+    /// Where `axes` is written.
+    pub axes_line: usize,
+}
 
-/// The axes in the order in which they are written.
-#[derive(Debug, Default)]
-pub(super) struct Axes(pub Vec<Axis>);
+/// A setting with a value that it may have.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub setting: &'static Setting,
+    /// The one spelling of the value.
+    pub text: String,
+    /// Where it is written.
+    pub line: usize,
+}
 
 /// An axis and its levels.
 #[derive(Debug)]
 pub(super) struct Axis {
-    pub name: &'static str,
+    pub setting: &'static Setting,
+    pub line: usize,
     pub levels: Vec<Level>,
 }
 
 /// One level of an axis: the setting of the axis, then (for `strategy`) settings of its own, sorted by name.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Level(pub Vec<Setting>);
-
-fn ten_seconds() -> Duration {
-    Duration::from_secs(10)
+#[derive(Debug, Clone)]
+pub(super) struct Level {
+    pub given: Vec<Given>,
+    pub line: usize,
 }
 
-fn read_timeout() -> Duration {
-    Duration::from_millis(200)
-}
-
-fn thirty_seconds() -> Duration {
-    Duration::from_secs(30)
-}
-
-fn sixteen() -> u32 {
-    16
-}
-
-fn two() -> u32 {
-    2
-}
-
-fn one() -> u32 {
-    1
-}
-
-fn as_written() -> Order {
-    Order::AsWritten
-}
-
-fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    scalar(deserializer, |text| {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-        if (1..=64).contains(&text.len()) && text.chars().all(plain) {
-            Ok(text.to_owned())
-        } else {
-            Err(format!(
-                "must be 1 to 64 letters, digits, `-`, `_` or `.`, not `{text}`"
-            ))
-        }
-    })
-}
-
-fn whole_millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    scalar(deserializer, |text| {
-        let duration = above_zero(text)?;
-        if duration.subsec_nanos() % 1_000_000 == 0 {
-            Ok(duration)
-        } else {
-            Err(format!("must be whole milliseconds, not `{text}`"))
-        }
-    })
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    scalar(deserializer, |text| {
-        parse_duration(text).map_err(|error| error.to_string())
-    })
-}
-
-fn windows<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    scalar(deserializer, |text| {
-        whole(text, 1, 10_000).map(|number| number as u32)
-    })
-}
-
-fn warmup<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    scalar(deserializer, |text| {
-        whole(text, 0, 10_000).map(|number| number as u32)
-    })
-}
-
-fn repeats<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    scalar(deserializer, |text| {
-        whole(text, 1, 10_000).map(|number| number as u32)
-    })
-}
-
-fn seed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    scalar(deserializer, |text| whole(text, 0, u64::MAX).map(Some))
-}
-
-fn order<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Order, D::Error> {
-    scalar(deserializer, |text| match text {
-        "as-written" => Ok(Order::AsWritten),
-        "shuffled" => Ok(Order::Shuffled),
-        _ => Err(format!("must be `as-written` or `shuffled`, not `{text}`")),
-    })
-}
-
-/// The value of the setting with this name.
-struct ValueOf(&'static str);
-
-impl<'de> DeserializeSeed<'de> for ValueOf {
-    type Value = Setting;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Setting, D::Error> {
-        scalar(deserializer, |text| Setting::parse(self.0, text))
+impl PartialEq for Given {
+    fn eq(&self, other: &Self) -> bool {
+        (self.setting.name, &self.text) == (other.setting.name, &other.text)
     }
 }
 
-/// A name out of a closed list.
-struct NameIn(&'static [&'static str], fn(&str) -> String);
-
-impl<'de> DeserializeSeed<'de> for NameIn {
-    type Value = &'static str;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<&'static str, D::Error> {
-        scalar(deserializer, |text| {
-            self.0
-                .iter()
-                .find(|name| **name == text)
-                .copied()
-                .ok_or_else(|| (self.1)(text))
-        })
+impl PartialEq for Level {
+    fn eq(&self, other: &Self) -> bool {
+        self.given == other.given
     }
 }
 
-impl<'de> Deserialize<'de> for Fixed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Mapping;
-        impl<'de> Visitor<'de> for Mapping {
-            type Value = Fixed;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("settings and their values")
+impl PlanFile {
+    /// The plan that a document writes.
+    pub(super) fn read(document: &Node) -> Result<Self, Refusal> {
+        let entries = match &document.value {
+            Value::Map(entries) => entries,
+            Value::Scalar(text) if text == "null" => return Err(Refusal::at(1, "", EMPTY)),
+            _ => {
+                return Err(Refusal::at(
+                    document.line,
+                    "",
+                    "must be a plan: name, windows, fixed, axes, …",
+                ));
             }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fixed, A::Error> {
-                let mut settings = Vec::new();
-                while let Some(name) = map.next_key_seed(NameIn(&NAMES, unknown))? {
-                    settings.push(map.next_value_seed(ValueOf(name))?);
-                }
-                Ok(Fixed(settings))
-            }
-        }
-        deserializer.deserialize_any(Mapping)
-    }
-}
-
-impl<'de> Deserialize<'de> for Axes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Mapping;
-        impl<'de> Visitor<'de> for Mapping {
-            type Value = Axes;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("settings, each with a list of levels")
-            }
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Axes, A::Error> {
-                let mut axes = Vec::new();
-                while let Some(name) = map.next_key_seed(NameIn(&NAMES, unknown))? {
-                    axes.push(Axis {
-                        name,
-                        levels: map.next_value_seed(LevelsOf(name))?,
-                    });
-                }
-                Ok(Axes(axes))
-            }
-        }
-        deserializer.deserialize_any(Mapping)
-    }
-}
-
-/// The levels of the axis with this name.
-struct LevelsOf(&'static str);
-
-impl<'de> DeserializeSeed<'de> for LevelsOf {
-    type Value = Vec<Level>;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Level>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for LevelsOf {
-    type Value = Vec<Level>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a list of levels, like [A, B]")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<Level>, A::Error> {
-        let mut levels = Vec::new();
-        while let Some(level) = seq.next_element_seed(LevelOf(self.0))? {
-            levels.push(level);
-        }
-        if levels.is_empty() {
-            return Err(A::Error::custom("an axis needs at least one level"));
-        }
-        Ok(levels)
-    }
-}
-
-/// One level of the axis with this name.
-struct LevelOf(&'static str);
-
-impl<'de> DeserializeSeed<'de> for LevelOf {
-    type Value = Level;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Level, D::Error> {
-        if self.0 == "strategy" {
-            deserializer.deserialize_any(StrategyLevel)
-        } else {
-            ValueOf(self.0)
-                .deserialize(deserializer)
-                .map(|setting| Level(vec![setting]))
-        }
-    }
-}
-
-/// A strategy's name, or a mapping with `strategy` and settings of its own.
-struct StrategyLevel;
-
-const IN_A_LEVEL: [&str; 6] = {
-    let [a, b, c, d, e] = OF_A_STRATEGY;
-    ["strategy", a, b, c, d, e]
-};
-
-impl<'de> Visitor<'de> for StrategyLevel {
-    type Value = Level;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a strategy, or a mapping with `strategy` and settings of its own")
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Level, E> {
-        Setting::parse("strategy", text)
-            .map(|setting| Level(vec![setting]))
-            .map_err(E::custom)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Level, A::Error> {
-        let unknown = |name: &str| {
-            format!(
-                "a strategy's level cannot carry `{name}`: expected one of {}",
-                IN_A_LEVEL.join(", ")
-            )
         };
-        let mut settings = Vec::new();
-        while let Some(name) = map.next_key_seed(NameIn(&IN_A_LEVEL, unknown))? {
-            settings.push(map.next_value_seed(ValueOf(name))?);
+        let mut plan = Self {
+            name: String::new(),
+            repeats: number(REPEATS.default),
+            cut_off: duration(CUT_OFF.default),
+            order: Order::AsWritten,
+            order_line: 1,
+            top: Vec::new(),
+            fixed: Vec::new(),
+            axes: Vec::new(),
+            axes_line: 1,
+        };
+        for (key, node) in entries {
+            plan.field(key, node)?;
         }
-        settings.sort_by_key(|setting| (setting.name() != "strategy", setting.name()));
-        if settings.first().map(Setting::name) != Some("strategy") {
-            return Err(A::Error::custom("a strategy's level must name its `strategy`"));
+        if plan.name.is_empty() {
+            return Err(Refusal::at(1, "", "missing field `name`"));
         }
-        Ok(Level(settings))
+        Ok(plan)
     }
+
+    fn field(&mut self, key: &Key, node: &Node) -> Result<(), Refusal> {
+        match key.name.as_str() {
+            "name" => self.name = plan_name(key, node)?,
+            "fixed" => {
+                for (key, node) in map(node, "fixed", "settings and their values")? {
+                    let setting = known(key, "fixed")?;
+                    self.fixed
+                        .push(given(setting, key.line, node, &format!("fixed.{}", key.name))?);
+                }
+            }
+            "axes" => {
+                self.axes_line = key.line;
+                for (key, node) in map(node, "axes", "settings, each with a list of levels")? {
+                    self.axes.push(axis(key, node)?);
+                }
+            }
+            "repeats" => self.repeats = number(&text(&REPEATS.form, key.line, node, "repeats")?),
+            "cut_off" => {
+                self.cut_off = duration(&text(&CUT_OFF.form, key.line, node, "cut_off")?);
+            }
+            "order" => {
+                self.order_line = key.line;
+                self.order = match text(&ORDER.form, key.line, node, "order")?.as_str() {
+                    "shuffled" => Order::Shuffled,
+                    _ => Order::AsWritten,
+                };
+            }
+            name => {
+                let setting = Setting::named(name).filter(|setting| setting.scope == Scope::Plan);
+                let setting = setting.ok_or_else(|| Refusal::at(key.line, "", unknown_field(name)))?;
+                self.top.push(given(setting, key.line, node, name)?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown_field(name: &str) -> String {
+    let at_top = TABLE
+        .iter()
+        .filter(|setting| setting.scope == Scope::Plan)
+        .map(|setting| setting.name);
+    let fields: Vec<&str> = ["name", "fixed", "axes"]
+        .into_iter()
+        .chain(FIELDS.map(|field| field.name))
+        .chain(at_top)
+        .collect();
+    format!("unknown field `{name}`: expected one of {}", fields.join(", "))
+}
+
+fn plan_name(key: &Key, node: &Node) -> Result<String, Refusal> {
+    let text = scalar(node, "name")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if (1..=64).contains(&text.len()) && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    let problem = format!("must be 1 to 64 letters, digits, `-`, `_` or `.`, not `{text}`");
+    Err(Refusal::at(key.line, "name", problem))
+}
+
+/// The setting that may be fixed or an axis, by its name.
+fn known(key: &Key, within: &str) -> Result<&'static Setting, Refusal> {
+    Setting::named(&key.name)
+        .filter(|setting| setting.is_axis())
+        .ok_or_else(|| {
+            let names: Vec<&str> = TABLE.iter().filter(|s| s.is_axis()).map(|s| s.name).collect();
+            let problem = format!(
+                "there is no setting `{}`: expected one of {}",
+                key.name,
+                names.join(", ")
+            );
+            Refusal::at(key.line, within, problem)
+        })
+}
+
+fn axis(key: &Key, node: &Node) -> Result<Axis, Refusal> {
+    let setting = known(key, "axes")?;
+    let field = format!("axes.{}", key.name);
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        Value::Scalar(text) => {
+            let problem = format!("must be a list of levels, like [A, B], not `{text}`");
+            return Err(Refusal::at(key.line, &field, problem));
+        }
+        Value::Map(_) => {
+            let problem = "must be a list of levels, like [A, B], not a mapping";
+            return Err(Refusal::at(key.line, &field, problem));
+        }
+    };
+    if items.is_empty() {
+        return Err(Refusal::at(key.line, &field, "an axis needs at least one level"));
+    }
+    let levels = items.iter().enumerate().map(|(index, item)| {
+        let field = format!("{field}[{index}]");
+        match &item.value {
+            Value::Map(own) if setting.name == "strategy" => strategy_level(item.line, own, &field),
+            _ => Ok(Level {
+                given: vec![given(setting, item.line, item, &field)?],
+                line: item.line,
+            }),
+        }
+    });
+    Ok(Axis {
+        setting,
+        line: key.line,
+        levels: levels.collect::<Result<_, _>>()?,
+    })
+}
+
+/// A mapping with `strategy` and settings of its own.
+fn strategy_level(line: usize, own: &[(Key, Node)], field: &str) -> Result<Level, Refusal> {
+    let carried = |setting: &&Setting| setting.name == "strategy" || setting.scope == Scope::Strategy;
+    let mut level = Vec::new();
+    for (key, node) in own {
+        let setting = TABLE
+            .iter()
+            .filter(carried)
+            .find(|setting| setting.name == key.name);
+        let setting = setting.ok_or_else(|| {
+            let names: Vec<&str> = TABLE.iter().filter(carried).map(|s| s.name).collect();
+            let problem = format!(
+                "a strategy's level cannot carry `{}`: expected one of {}",
+                key.name,
+                names.join(", ")
+            );
+            Refusal::at(key.line, field, problem)
+        })?;
+        level.push(given(setting, key.line, node, &format!("{field}.{}", key.name))?);
+    }
+    level.sort_by_key(|given| (given.setting.name != "strategy", given.setting.name));
+    if level.first().map(|given| given.setting.name) != Some("strategy") {
+        return Err(Refusal::at(
+            line,
+            field,
+            "a strategy's level must name its `strategy`",
+        ));
+    }
+    Ok(Level { given: level, line })
+}
+
+fn given(setting: &'static Setting, line: usize, node: &Node, field: &str) -> Result<Given, Refusal> {
+    Ok(Given {
+        setting,
+        text: text(&setting.form, line, node, field)?,
+        line,
+    })
+}
+
+/// The one spelling of a value.
+fn text(form: &Form, line: usize, node: &Node, field: &str) -> Result<String, Refusal> {
+    form.canonical(scalar(node, field)?)
+        .map_err(|error| Refusal::at(line, field, error))
+}
+
+fn scalar<'a>(node: &'a Node, field: &str) -> Result<&'a str, Refusal> {
+    match &node.value {
+        Value::Scalar(text) => Ok(text),
+        Value::List(_) => Err(Refusal::at(node.line, field, "must be one value, not a list")),
+        Value::Map(_) => Err(Refusal::at(node.line, field, "must be one value, not a mapping")),
+    }
+}
+
+fn map<'a>(node: &'a Node, field: &str, what: &str) -> Result<&'a [(Key, Node)], Refusal> {
+    match &node.value {
+        Value::Map(entries) => Ok(entries),
+        // An empty field.
+        Value::Scalar(text) if text == "null" => Ok(&[]),
+        _ => Err(Refusal::at(node.line, field, format!("must be {what}"))),
+    }
+}
+
+/// A duration that its form has checked.
+fn duration(text: &str) -> Duration {
+    parse_duration(text).unwrap_or_default()
+}
+
+/// A number that its form has checked.
+fn number(text: &str) -> u32 {
+    text.parse().unwrap_or(u32::MAX)
 }

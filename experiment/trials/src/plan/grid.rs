@@ -4,64 +4,20 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use wire::StrategyKind;
+use wire::settings::{MAX_WORKERS, SEED, Setting, TrialSettings, default_max_workers};
 
-use super::file::{Axis, Level, PlanFile};
-use super::setting::{Draft, Setting, default_max_workers};
-use super::{MAX_TRIALS, Order, fnv1a, meaning, yaml};
-use crate::trial::{Trial, TrialSettings};
-
-/// The seed of a plan that names none.
-pub(super) const DEFAULT_SEED: u64 = 1;
+use super::file::{Axis, Given, Level, PlanFile};
+use super::{MAX_TRIALS, Order, Refusal, fnv1a, meaning};
+use crate::trial::Trial;
 
 /// The longest name of a trial; longer ones end in a hash of the whole. File systems take 255 bytes.
 const LONGEST_ID: usize = 180;
 
-/// Why settings cannot be run beside each other, and where that was written.
-#[derive(Debug)]
-pub(super) struct Conflict {
-    pub path: Vec<Step>,
-    pub problem: String,
-}
-
-/// One step from a value into it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(&'static str),
-    Item(usize),
-}
-
-impl Step {
-    pub(super) fn as_step(&self) -> yaml::Step<'_> {
-        match self {
-            Self::Key(key) => yaml::Step::Key(key),
-            Self::Item(index) => yaml::Step::Item(*index),
-        }
-    }
-}
-
-impl Conflict {
-    fn at(path: impl IntoIterator<Item = Step>, problem: String) -> Self {
-        Self {
-            path: path.into_iter().collect(),
-            problem,
-        }
-    }
-
-    /// The path as text: `axes.strategy[1].max_workers`.
-    pub(super) fn field(&self) -> String {
-        self.path.iter().fold(String::new(), |text, step| match step {
-            Step::Key(key) if text.is_empty() => (*key).to_owned(),
-            Step::Key(key) => format!("{text}.{key}"),
-            Step::Item(index) => format!("{text}[{index}]"),
-        })
-    }
-}
-
 /// The trials of a plan in the order in which they are run.
-pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>, Conflict> {
-    check_times(plan)?;
+pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>, Refusal> {
+    check_order(plan)?;
     check_settings(plan)?;
-    let axes = &plan.axes.0;
+    let axes = &plan.axes;
     let cells = axes
         .iter()
         .try_fold(1usize, |cells, axis| cells.checked_mul(axis.levels.len()));
@@ -69,7 +25,7 @@ pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>,
     let Some((cells, _)) = cells.zip(total.filter(|total| *total <= MAX_TRIALS)) else {
         let problem =
             format!("the plan has more than {MAX_TRIALS} trials; take levels, axes or repeats away");
-        return Err(Conflict::at([Step::Key("axes")], problem));
+        return Err(Refusal::at(plan.axes_line, "axes", problem));
     };
     let mut trials = Vec::new();
     let mut cell_of: BTreeMap<String, String> = BTreeMap::new();
@@ -84,50 +40,52 @@ pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>,
             {
                 let problem =
                     format!("`{id}` would be the same trial as `{other}`; take one of the levels away");
-                return Err(Conflict::at([Step::Key("axes")], problem));
+                return Err(Refusal::at(plan.axes_line, "axes", problem));
             }
             trials.push(Trial { id, repeat, settings });
         }
     }
     if plan.order == Order::Shuffled {
-        shuffle(&mut trials, plan.seed.unwrap_or(DEFAULT_SEED));
+        shuffle(&mut trials, seed(plan).unwrap_or_default());
     }
     Ok(trials)
 }
 
-fn check_times(plan: &PlanFile) -> Result<(), Conflict> {
-    if plan.read_timeout > plan.window {
-        let problem = "must not be longer than the window: no window would close in its time".to_owned();
-        return Err(Conflict::at([Step::Key("read_timeout")], problem));
-    }
-    if plan.order == Order::Shuffled && plan.seed.is_none() {
-        let problem =
-            "`shuffled` needs a seed, so that it is the same order every time; add `seed: 1`".to_owned();
-        return Err(Conflict::at([Step::Key("order")], problem));
+/// The seed of the plan, where it gives one.
+fn seed(plan: &PlanFile) -> Option<u64> {
+    let given = plan.top.iter().find(|given| given.setting.name == SEED.name)?;
+    given.text.parse().ok()
+}
+
+fn check_order(plan: &PlanFile) -> Result<(), Refusal> {
+    if plan.order == Order::Shuffled && seed(plan).is_none() {
+        let problem = "`shuffled` needs a seed, so that it is the same order every time; add `seed: 1`";
+        return Err(Refusal::at(plan.order_line, "order", problem));
     }
     Ok(())
 }
 
 /// No setting may be given twice, and no level of an axis.
-fn check_settings(plan: &PlanFile) -> Result<(), Conflict> {
-    let axes = &plan.axes.0;
-    for axis in axes {
-        let here = [Step::Key("axes"), Step::Key(axis.name)];
-        if plan.fixed.0.iter().any(|setting| setting.name() == axis.name) {
-            let problem = "is also fixed; keep it in `fixed` or in `axes`".to_owned();
-            return Err(Conflict::at(here, problem));
+fn check_settings(plan: &PlanFile) -> Result<(), Refusal> {
+    for axis in &plan.axes {
+        let field = format!("axes.{}", axis.setting.name);
+        if plan
+            .fixed
+            .iter()
+            .any(|given| given.setting.name == axis.setting.name)
+        {
+            let problem = "is also fixed; keep it in `fixed` or in `axes`";
+            return Err(Refusal::at(axis.line, &field, problem));
         }
         for (index, level) in axis.levels.iter().enumerate() {
-            let at = |problem| Conflict::at(here.iter().cloned().chain([Step::Item(index)]), problem);
+            let at = |problem: String| Refusal::at(level.line, &format!("{field}[{index}]"), problem);
             if let Some(first) = axis.levels[..index].iter().position(|other| other == level) {
                 return Err(at(format!("is the same level as the one at position {first}")));
             }
-            for own in level.0.iter().skip(1) {
-                if axes.iter().any(|other| other.name == own.name()) {
-                    return Err(at(format!(
-                        "carries `{}`, which is an axis of its own",
-                        own.name()
-                    )));
+            for own in level.given.iter().skip(1) {
+                let name = own.setting.name;
+                if plan.axes.iter().any(|other| other.setting.name == name) {
+                    return Err(at(format!("carries `{name}`, which is an axis of its own")));
                 }
             }
         }
@@ -150,16 +108,21 @@ fn levels_of_cell(axes: &[Axis], mut cell: usize) -> Vec<(usize, &Level)> {
     levels
 }
 
-/// Where a setting of a cell was written: in a level (of the axis that has it, or of `strategy`), or in `fixed`.
-fn written_at(plan: &PlanFile, levels: &[(usize, &Level)], name: &'static str) -> Vec<Step> {
-    for (axis, (index, level)) in plan.axes.0.iter().zip(levels) {
-        if level.0.iter().any(|setting| setting.name() == name) {
-            let own = (axis.name != name).then_some(Step::Key(name));
-            let to_level = [Step::Key("axes"), Step::Key(axis.name), Step::Item(*index)];
-            return to_level.into_iter().chain(own).collect();
+/// Where a setting of a cell is written, with its field: in a level (of the axis that has it, or of `strategy`), in
+/// `fixed`, or at the top.
+fn written_at(plan: &PlanFile, levels: &[(usize, &Level)], name: &str) -> (usize, String) {
+    for (axis, (index, level)) in plan.axes.iter().zip(levels) {
+        if let Some(given) = level.given.iter().find(|given| given.setting.name == name) {
+            let field = format!("axes.{}[{index}]", axis.setting.name);
+            let own = axis.setting.name != name;
+            return (given.line, if own { format!("{field}.{name}") } else { field });
         }
     }
-    vec![Step::Key("fixed"), Step::Key(name)]
+    if let Some(given) = plan.fixed.iter().find(|given| given.setting.name == name) {
+        return (given.line, format!("fixed.{name}"));
+    }
+    let top = plan.top.iter().find(|given| given.setting.name == name);
+    (top.map_or(1, |given| given.line), name.to_owned())
 }
 
 fn settings(
@@ -167,62 +130,71 @@ fn settings(
     levels: &[(usize, &Level)],
     repeat: u32,
     cores: NonZeroUsize,
-) -> Result<TrialSettings, Conflict> {
-    let mut draft = Draft::default();
-    let of_levels = levels.iter().flat_map(|(_, level)| &level.0);
-    plan.fixed
-        .0
+) -> Result<TrialSettings, Refusal> {
+    let of_levels = levels.iter().flat_map(|(_, level)| &level.given);
+    let mut texts: BTreeMap<&str, String> = plan
+        .top
         .iter()
+        .chain(&plan.fixed)
         .chain(of_levels)
-        .for_each(|setting| setting.apply(&mut draft));
-    let missing = |name: &'static str| {
-        let path = if plan.axes.0.is_empty() { "fixed" } else { "axes" };
-        Conflict::at(
-            [Step::Key(path)],
-            format!("the plan has no trials: `{name}` is neither fixed nor an axis"),
-        )
-    };
-    let strategy = draft.strategy.ok_or_else(|| missing("strategy"))?;
-    if let Some(workers) = draft.max_workers.filter(|workers| workers.get() != 1)
-        && strategy == StrategyKind::Sequential
+        .map(|given| (given.setting.name, given.text.clone()))
+        .collect();
+    if let Some(setting) = wire::settings::TABLE
+        .iter()
+        .find(|setting| is_missing(setting, &texts))
     {
+        let (line, field) = match plan.axes.is_empty() {
+            true => (1, "fixed"),
+            false => (plan.axes_line, "axes"),
+        };
+        let problem = format!(
+            "the plan has no trials: `{}` is neither fixed nor an axis",
+            setting.name
+        );
+        return Err(Refusal::at(line, field, problem));
+    }
+    let strategy: Option<StrategyKind> = texts.get("strategy").and_then(|name| name.parse().ok());
+    let strategy = strategy.unwrap_or(StrategyKind::Async);
+    let workers = texts
+        .entry(MAX_WORKERS.name)
+        .or_insert_with(|| default_max_workers(strategy, cores).to_string());
+    if strategy == StrategyKind::Sequential && workers != "1" {
         let problem = format!(
             "`sequential` has one call in flight, never {workers}; give max_workers in the levels of the other strategies"
         );
-        return Err(Conflict::at(written_at(plan, levels, "max_workers"), problem));
+        let (line, field) = written_at(plan, levels, MAX_WORKERS.name);
+        return Err(Refusal::at(line, &field, problem));
     }
-    let settings = TrialSettings {
-        rpu: draft.rpu.ok_or_else(|| missing("rpu"))?,
-        keys: draft.keys,
-        key_skew: draft.key_skew,
-        payload_size: draft.payload_size,
-        io_delay: draft.io_delay.ok_or_else(|| missing("io_delay"))?,
-        strategy,
-        start_rule: draft.start_rule,
-        workload: draft.workload,
-        max_workers: draft
-            .max_workers
-            .unwrap_or_else(|| default_max_workers(strategy, cores)),
-        timeout: draft.timeout,
-        retries: draft.retries,
-        cpu_offload: draft.cpu_offload,
-        max_waiting: draft.max_waiting,
-        capacity: draft.capacity,
-        fail_status: draft.fail_status,
-        window: plan.window,
-        read_timeout: plan.read_timeout,
-        warmup: plan.warmup,
-        windows: plan.windows,
-        seed: plan.seed.unwrap_or(DEFAULT_SEED).wrapping_add(u64::from(repeat)),
-    };
+    let settings = TrialSettings::from_texts(|setting| texts.get(setting.name).map(String::as_str));
+    let mut settings = settings.map_err(|setting| {
+        let (line, field) = written_at(plan, levels, setting.name);
+        Refusal::at(line, &field, "has no value")
+    })?;
+    settings.seed = settings.seed.wrapping_add(u64::from(repeat));
+    check(plan, levels, &settings)?;
+    Ok(settings)
+}
+
+fn is_missing(setting: &Setting, texts: &BTreeMap<&str, String>) -> bool {
+    setting.scope == wire::settings::Scope::Cell { required: true } && !texts.contains_key(setting.name)
+}
+
+/// Values that are possible, but not beside each other.
+fn check(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) -> Result<(), Refusal> {
+    if settings.read_timeout > settings.window {
+        let (line, field) = written_at(plan, levels, "read_timeout");
+        let problem = "must not be longer than the window: no window would close in its time";
+        return Err(Refusal::at(line, &field, problem));
+    }
     if settings.rpu.get() as f64 * settings.window.as_secs_f64() < 1.0 {
+        let (line, field) = written_at(plan, levels, "rpu");
         let problem = format!(
             "{} a second leave windows without an event; make the window longer",
             settings.rpu
         );
-        return Err(Conflict::at(written_at(plan, levels, "rpu"), problem));
+        return Err(Refusal::at(line, &field, problem));
     }
-    Ok(settings)
+    Ok(())
 }
 
 /// The levels' names and the repeat. A strategy's own settings are named only where its name alone is not enough.
@@ -232,10 +204,10 @@ fn id(axes: &[Axis], levels: &[(usize, &Level)], repeat: u32) -> String {
         let of_that_name = axis
             .levels
             .iter()
-            .filter(|other| other.0.first() == level.0.first())
+            .filter(|other| other.given.first() == level.given.first())
             .count();
-        let named = if of_that_name > 1 { level.0.len() } else { 1 };
-        parts.extend(level.0.iter().take(named).map(Setting::to_string));
+        let named = if of_that_name > 1 { level.given.len() } else { 1 };
+        parts.extend(level.given.iter().take(named).map(part));
     }
     parts.push(format!("repeat={repeat}"));
     let id = parts.join(",");
@@ -244,6 +216,12 @@ fn id(axes: &[Axis], levels: &[(usize, &Level)], repeat: u32) -> String {
     }
     let start: String = id.chars().take(LONGEST_ID - 17).collect();
     format!("{start}-{:016x}", fnv1a(id.as_bytes()))
+}
+
+/// `name=value` in letters that every file system takes.
+fn part(given: &Given) -> String {
+    let value = given.text.replace(['(', ',', '='], "-").replace(')', "");
+    format!("{}={value}", given.setting.name)
 }
 
 /// Fisher and Yates's shuffle. The remainder's bias is below 10⁻¹⁵ for as many trials as a plan may have.

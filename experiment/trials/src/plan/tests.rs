@@ -1,6 +1,7 @@
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
+use wire::settings::{Form, Setting, TABLE};
 use wire::{Delay, StartRule, StrategyKind};
 
 use super::*;
@@ -80,28 +81,20 @@ fn everything_that_has_a_default_may_be_left_out() {
 
 #[test]
 fn every_setting_can_be_fixed_or_an_axis() {
-    let levels = [
-        ("rpu", "[1, 1000000]"),
-        ("keys", "[1, 5]"),
-        ("key_skew", "[0, 1.2]"),
-        ("payload_size", "[0, 1000]"),
-        (
-            "io_delay",
-            "[0, 'uniform(1ms,2ms)', 'percentiles(50=10ms,99=1s)']",
-        ),
-        ("strategy", "[async, thread-pool]"),
-        ("start_rule", "[at-arrival, at-close]"),
-        ("workload", "[http, cpu]"),
-        ("max_workers", "[1, 10]"),
-        ("timeout", "[1s, 30s]"),
-        ("retries", "[0, 3]"),
-        ("cpu_offload", "[false, true]"),
-        ("max_waiting", "[1, 1000]"),
-        ("capacity", "[unlimited, 10]"),
-        ("fail_status", "[0, 0.5, 1]"),
-    ];
-    assert_eq!(levels.map(|(name, _)| name), setting::NAMES);
-    for (name, levels) in levels {
+    let axes: Vec<&Setting> = TABLE.iter().filter(|setting| setting.is_axis()).collect();
+    assert!(axes.len() >= 15, "{}", axes.len());
+    for setting in axes {
+        let name = setting.name;
+        let levels = match setting.form {
+            Form::Count { least, most } => format!("[{least}, {most}]"),
+            Form::Limit { most } => format!("[unlimited, {most}]"),
+            Form::Number { .. } => "[0, 1.2]".to_owned(),
+            Form::Share => "[0, 0.5, 1]".to_owned(),
+            Form::Duration | Form::Millis => "[1s, 30s]".to_owned(),
+            Form::Delay => "[0, 'uniform(1ms,2ms)', 'percentiles(50=10ms,99=1s)']".to_owned(),
+            Form::Switch => "[false, true]".to_owned(),
+            Form::Name { names, .. } => format!("[{}]", names.join(", ")),
+        };
         let rest: String = [("rpu", "1"), ("io_delay", "0"), ("strategy", "async")]
             .iter()
             .filter(|(other, _)| *other != name)

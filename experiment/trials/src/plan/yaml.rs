@@ -1,277 +1,151 @@
-//! The one place that knows which YAML library reads plans. It gives typed values, refuses duplicate keys,
-//! and tells the line of anything by its path.
+//! A YAML text as a tree whose every key and value knows its line. The one place that knows which library reads plans.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::de::{
-    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::options::NonFiniteFloatPolicy;
+use serde_saphyr::{Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
-/// Where and why a text is not what was expected.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    /// Line of the text, from 1.
+use super::Refusal;
+
+/// A value, and the line of the text where it begins, from 1.
+#[derive(Debug)]
+pub(super) struct Node {
     pub line: usize,
-    /// Path of the field and what is wrong with it.
-    pub message: String,
+    pub value: Value,
 }
 
-/// One step from a value into it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Step<'a> {
-    /// The value of a key.
-    Key(&'a str),
-    /// An item of a list, from 0.
-    Item(usize),
+/// What a value is.
+#[derive(Debug)]
+pub(super) enum Value {
+    /// A text, number, truth value or nothing, as text: nothing is `null`.
+    Scalar(String),
+    List(Vec<Node>),
+    /// Keys in the order in which they are written, each once.
+    Map(Vec<(Key, Node)>),
 }
 
-/// What is said of a text without any value.
-const EMPTY: &str =
-    "the plan is empty: expected at least `name`, and `fixed` or `axes` with rpu, strategy, …";
+/// A key and the line where it is.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub line: usize,
+    pub name: String,
+}
 
 /// Reads a text.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, Refusal> {
-    // Comments alone are no value either.
-    if let Ok(None) = serde_yaml::from_str::<Option<IgnoredAny>>(text) {
-        return Err(Refusal {
-            line: 1,
-            message: EMPTY.to_owned(),
-        });
-    }
-    NoDuplicates
-        .deserialize(serde_yaml::Deserializer::from_str(text))
-        .and_then(|()| serde_yaml::from_str(text))
-        .map_err(refusal)
+///
+/// # Errors
+/// Returns an error where it is no YAML, has several documents, or gives a key twice.
+pub(super) fn read(text: &str) -> Result<Node, Refusal> {
+    serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options())
+        .map(Node::from)
+        .map_err(|error| Refusal {
+            line: error.location().map_or(1, at),
+            field: String::new(),
+            problem: problem(error.without_snippet()),
+        })
 }
 
-/// The line (from 1) of the key or item at the end of the path; 1 where there is no such thing.
-pub(super) fn line_of(text: &str, path: &[Step<'_>]) -> usize {
-    match Find(path).deserialize(serde_yaml::Deserializer::from_str(text)) {
-        Ok(()) => 1,
-        Err(found) => refusal(found).line,
-    }
-}
-
-fn refusal(error: serde_yaml::Error) -> Refusal {
-    let line = error.location().map_or(1, |location| location.line());
-    let text = error.to_string();
-    let message = match text.rfind(" at line ") {
-        Some(end) if error.location().is_some() => &text[..end],
-        _ => &text,
-    };
-    Refusal {
-        line,
-        message: message.to_owned(),
+/// Texts that YAML 1.1 took for numbers and truth values stay texts.
+fn options() -> Options {
+    serde_saphyr::options! {
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
     }
 }
 
-/// Passes over a value and fails at the first key that its mapping had before.
-struct NoDuplicates;
-
-impl<'de> DeserializeSeed<'de> for NoDuplicates {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+fn problem(error: &serde_saphyr::Error) -> String {
+    match error {
+        serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("`{key}` is given twice; remove one of them")
+        }
+        error => UserMessageFormatter
+            .format_message(error)
+            .lines()
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 
-macro_rules! pass_over_scalars {
-    () => {
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a plan")
-        }
-        fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_i128<E>(self, _: i128) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_u128<E>(self, _: u128) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_str<E>(self, _: &str) -> Result<(), E> {
-            Ok(())
-        }
-        fn visit_unit<E>(self) -> Result<(), E> {
-            Ok(())
-        }
-    };
+fn at(location: Location) -> usize {
+    usize::try_from(location.line()).unwrap_or(usize::MAX).max(1)
 }
 
-impl<'de> Visitor<'de> for NoDuplicates {
-    type Value = ();
-    pass_over_scalars!();
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(NoDuplicates)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
-        while map.next_key_seed(NewKey(&mut seen))?.is_some() {
-            map.next_value_seed(NoDuplicates)?;
+impl From<Spanned<Value>> for Node {
+    fn from(spanned: Spanned<Value>) -> Self {
+        Self {
+            line: at(spanned.referenced),
+            value: spanned.value,
         }
-        Ok(())
     }
 }
 
-struct NewKey<'a>(&'a mut HashSet<String>);
-
-impl<'de> DeserializeSeed<'de> for NewKey<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_str(self)
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Tree)
     }
 }
 
-impl Visitor<'_> for NewKey<'_> {
-    type Value = ();
+struct Tree;
+
+impl<'de> Visitor<'de> for Tree {
+    type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
+        f.write_str("a value, a list or a mapping")
     }
 
-    fn visit_str<E: Error>(self, key: &str) -> Result<(), E> {
-        if self.0.insert(key.to_owned()) {
-            Ok(())
-        } else {
-            Err(E::custom(format_args!(
-                "`{key}` is given twice; remove one of them"
-            )))
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(Value::Scalar(text.to_owned()))
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_i128<E: Error>(self, value: i128) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        self.visit_str(&value.to_string())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        self.visit_str("null")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element::<Spanned<Value>>()? {
+            items.push(item.into());
         }
+        Ok(Value::List(items))
     }
-}
 
-/// Walks along a path and fails on purpose at its end: an error knows its line, a value does not.
-struct Find<'a>(&'a [Step<'a>]);
-
-const FOUND: &str = "found";
-
-impl<'de> DeserializeSeed<'de> for Find<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.0 {
-            [] => deserializer.deserialize_any(Here),
-            _ => deserializer.deserialize_any(self),
-        }
-    }
-}
-
-impl<'de> Visitor<'de> for Find<'_> {
-    type Value = ();
-    pass_over_scalars!();
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        let mut index = 0;
-        loop {
-            let more = match self.0 {
-                [Step::Item(wanted), rest @ ..] if *wanted == index => {
-                    seq.next_element_seed(Find(rest))?.is_some()
-                }
-                _ => seq.next_element::<IgnoredAny>()?.is_some(),
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        while let Some(key) = map.next_key::<Spanned<String>>()? {
+            let key = Key {
+                line: at(key.referenced),
+                name: key.value,
             };
-            if !more {
-                return Ok(());
-            }
-            index += 1;
+            entries.push((key, map.next_value::<Spanned<Value>>()?.into()));
         }
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(FindKey(self.0))? {
-            match self.0 {
-                [Step::Key(wanted), rest @ ..] if *wanted == key => map.next_value_seed(Find(rest))?,
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-struct FindKey<'a>(&'a [Step<'a>]);
-
-impl<'de> DeserializeSeed<'de> for FindKey<'_> {
-    type Value = String;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for FindKey<'_> {
-    type Value = String;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the name of a field")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<String, E> {
-        match self.0 {
-            [Step::Key(wanted)] if *wanted == key => Err(E::custom(FOUND)),
-            _ => Ok(key.to_owned()),
-        }
-    }
-}
-
-/// The value whose line is asked for, whatever it is.
-struct Here;
-
-impl<'de> Visitor<'de> for Here {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(FOUND)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TEXT: &str = "name: x\naxes:\n  rpu: [1, 2]\n  strategy:\n    - async\n    - {strategy: thread-pool,\n       max_workers: 2}\n";
-
-    #[test]
-    fn lines_are_those_of_keys_and_items() {
-        use Step::{Item, Key};
-        assert_eq!(line_of(TEXT, &[Key("name")]), 1);
-        assert_eq!(line_of(TEXT, &[Key("axes")]), 2);
-        assert_eq!(line_of(TEXT, &[Key("axes"), Key("rpu")]), 3);
-        assert_eq!(line_of(TEXT, &[Key("axes"), Key("strategy"), Item(0)]), 5);
-        assert_eq!(line_of(TEXT, &[Key("axes"), Key("strategy"), Item(1)]), 6);
-        assert_eq!(
-            line_of(TEXT, &[Key("axes"), Key("strategy"), Item(1), Key("max_workers")]),
-            7
-        );
-        assert_eq!(line_of(TEXT, &[Key("nowhere")]), 1);
-    }
-
-    #[test]
-    fn a_key_that_is_given_twice_is_refused_at_its_line() {
-        let refused = read::<IgnoredAny>("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n").unwrap_err();
-        assert_eq!(refused.line, 5);
-        assert!(
-            refused.message.contains("`c` is given twice"),
-            "{}",
-            refused.message
-        );
-    }
-
-    #[test]
-    fn broken_yaml_is_refused_at_its_line() {
-        let refused = read::<IgnoredAny>("a: 1\nb: [1, 2\nc: 3\n").unwrap_err();
-        assert!(refused.line >= 2, "{refused:?}");
-        assert!(!refused.message.contains('\n'), "{refused:?}");
+        Ok(Value::Map(entries))
     }
 }

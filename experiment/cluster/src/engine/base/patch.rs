@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 use wire::format_duration;
+use wire::settings::Program;
 
 use super::{Base, CONTAINERS, ForTrial, Objects, endpoint_name, set};
 use crate::{RUN_LABEL, TRIAL_ANNOTATION};
-use trials::udf_settings::udf_settings;
 
 /// The release that something belongs to (Kubernetes' recommended labels).
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -101,31 +101,21 @@ impl Base {
 
 /// What the program of a vertex must be told.
 fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environment {
-    let settings = &of.trial.settings;
     let mut environment: Environment = vec![("STATS_LISTEN", Some(STATS_LISTEN.to_owned()))];
     match vertex {
-        "generator" => environment.extend([
-            ("RPU", Some(settings.rpu.to_string())),
-            ("KEYS", Some(settings.keys.to_string())),
-            ("KEY_SKEW", Some(settings.key_skew.to_string())),
-            ("PAYLOAD_SIZE", Some(settings.payload_size.to_string())),
-            ("COUNT", Some(of.count.to_string())),
-            ("SEED", Some(settings.seed.to_string())),
-            ("ALIGN", Some(format_duration(settings.window))),
-            ("HOLD", Some("true".to_owned())),
-            ("SATURATE", None),
-        ]),
+        "generator" => {
+            environment.extend(set_by(of, Program::Generator));
+            environment.extend([
+                ("COUNT", Some(of.count.to_string())),
+                ("ALIGN", Some(format_duration(of.trial.settings.window))),
+                ("HOLD", Some("true".to_owned())),
+                ("SATURATE", None),
+            ]);
+        }
         "udf" => {
-            let asked = udf_settings(settings, url.unwrap_or_default());
+            environment.extend(set_by(of, Program::Udf));
             // Without an endpoint of the trial's own the base's address stays.
-            let kept = |name: &str| url.is_none() && name == "ENDPOINT_URL";
-            environment.extend(
-                asked
-                    .into_iter()
-                    .filter(|(name, _)| !kept(name))
-                    .map(|(name, value)| (name, Some(value))),
-            );
-            environment.push(("CPU_OFFLOAD", Some(settings.cpu_offload.to_string())));
+            environment.extend(url.map(|url| ("ENDPOINT_URL", Some(url.to_owned()))));
             environment.push(("RESULT_FORMAT", Some("record".to_owned())));
             environment.push(("EXEC_TYPE", None));
         }
@@ -134,8 +124,16 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
     environment
 }
 
+/// Every setting that a program takes.
+fn set_by<'a>(
+    of: &'a ForTrial<'_>,
+    program: Program,
+) -> impl Iterator<Item = (&'static str, Option<String>)> + 'a {
+    let settings = of.trial.settings.of_program(program);
+    settings.map(|(setting, text)| (setting.env, Some(text)))
+}
+
 fn patch_endpoint(deployment: &mut Value, service: &mut Value, of: &ForTrial<'_>) {
-    let settings = &of.trial.settings;
     let name = endpoint_name(of.pipeline);
     identify(deployment, &name, of);
     identify(service, &name, of);
@@ -164,17 +162,7 @@ fn patch_endpoint(deployment: &mut Value, service: &mut Value, of: &ForTrial<'_>
     set(deployment, &["spec", "replicas"], json!(1));
     if let Some(container) = deployment.pointer_mut("/spec/template/spec/containers/0") {
         set_image(container, of);
-        let environment = vec![
-            ("SEED", Some(settings.seed.to_string())),
-            ("CAPACITY", settings.capacity.map(|capacity| capacity.to_string())),
-            (
-                "FAIL_STATUS",
-                Some(settings.fail_status)
-                    .filter(|share| *share > 0.0)
-                    .map(|share| share.to_string()),
-            ),
-        ];
-        set_environment(container, environment);
+        set_environment(container, set_by(of, Program::Endpoint).collect());
     }
 }
 

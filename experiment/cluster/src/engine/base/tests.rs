@@ -158,7 +158,7 @@ fn every_container_is_told_its_settings_once() {
     assert_eq!(value(endpoint, "SEED").as_deref(), Some("7"));
     assert_eq!(
         (value(endpoint, "CAPACITY"), value(endpoint, "LISTEN")),
-        (None, Some("0.0.0.0:9888".to_owned()))
+        (Some("unlimited".to_owned()), Some("0.0.0.0:9888".to_owned()))
     );
 }
 

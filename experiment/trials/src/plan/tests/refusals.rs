@@ -35,7 +35,7 @@ fn impossible_values_are_refused_with_line_and_field() {
         (
             "max_workers: 1000",
             "max_workers: 0",
-            "plans/x.yaml:13: axes.strategy[1].max_workers: must be a whole number from 1 to 100000, not `0`",
+            "plans/x.yaml:13: axes.strategy[1].max_workers: must be a whole number from 1 to 1000000, not `0`",
         ),
         (
             "windows: 3",
@@ -60,17 +60,17 @@ fn impossible_values_are_refused_with_line_and_field() {
         (
             "keys: 2",
             "capacity: 0",
-            "plans/x.yaml:7: fixed.capacity: must be a whole number from 1 to 1000000, not `0`, or `unlimited`",
+            "plans/x.yaml:7: fixed.capacity: must be a whole number from 1 to 1000000, or `unlimited`, not `0`",
         ),
         (
             "keys: 2",
             "fail_status: 1.5",
-            "plans/x.yaml:7: fixed.fail_status: must be a number from 0 to 1, not `1.5`",
+            "plans/x.yaml:7: fixed.fail_status: must be a number from 0 to 1, like 0.05, or a percentage, like 5%, not `1.5`",
         ),
         (
             "keys: 2",
             "fail_status: .nan",
-            "plans/x.yaml:7: fixed.fail_status: must be a number from 0 to 1, not `NaN`",
+            "plans/x.yaml:7: fixed.fail_status: must be a number from 0 to 1, like 0.05, or a percentage, like 5%, not `NaN`",
         ),
         (
             "keys: 2",
@@ -128,7 +128,7 @@ fn unknown_and_duplicate_fields_are_refused_with_line_and_field() {
         (
             "  io_delay:",
             "  rpu:",
-            "plans/x.yaml:10: axes: `rpu` is given twice",
+            "plans/x.yaml:10: `rpu` is given twice; remove one of them",
         ),
         (
             "warmup: 1",
@@ -143,7 +143,7 @@ fn unknown_and_duplicate_fields_are_refused_with_line_and_field() {
         (
             "[10, 100]",
             "10",
-            "plans/x.yaml:9: axes.rpu: invalid type: integer `10`, expected a list of levels",
+            "plans/x.yaml:9: axes.rpu: must be a list of levels, like [A, B], not `10`",
         ),
         ("name: small\n", "", "plans/x.yaml:1: missing field `name`"),
     ] {

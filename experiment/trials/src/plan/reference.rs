@@ -1,0 +1,208 @@
+//! What a plan may hold, for people (`docs/plan.md`) and for editors (a JSON schema): both from the table of settings
+//! and the fields that the parser reads.
+
+use serde_json::{Map, Value, json};
+use wire::settings::{Form, Program, Scope, Setting, TABLE};
+
+use super::file::FIELDS;
+
+/// The page `docs/plan.md`.
+pub fn page() -> String {
+    let mut page = String::from(INTRODUCTION);
+    page.push_str("\n## At the top\n\n| field | default | values | |\n|---|---|---|---|\n");
+    page.push_str("| `name` | required | 1 to 64 letters, digits, `-`, `_` or `.` | Names the run's folder and report |\n");
+    page.push_str("| `fixed` | | a mapping | Settings that every trial has |\n");
+    page.push_str(
+        "| `axes` | | a mapping of lists | Settings with their levels; every combination is a trial |\n",
+    );
+    for field in FIELDS {
+        page.push_str(&row(field.name, field.default, &field.form, field.meaning));
+    }
+    for setting in TABLE.iter().filter(|setting| setting.scope == Scope::Plan) {
+        page.push_str(&row(
+            setting.name,
+            setting.default,
+            &setting.form,
+            setting.meaning,
+        ));
+    }
+    page.push_str("\n## Settings, in `fixed` or as an axis\n\n| setting | default | values | | acts in |\n|---|---|---|---|---|\n");
+    for setting in TABLE.iter().filter(|setting| setting.is_axis()) {
+        let programs: Vec<String> = setting.programs.iter().map(Program::to_string).collect();
+        let row = row(setting.name, default(setting), &setting.form, setting.meaning);
+        page.push_str(&format!("{} {} |\n", row.trim_end(), programs.join(", ")));
+    }
+    let carried: Vec<String> = TABLE
+        .iter()
+        .filter(|setting| setting.scope == Scope::Strategy)
+        .map(|setting| format!("`{}`", setting.name))
+        .collect();
+    page.push_str(&format!("\n{LEVELS}{}.\n", carried.join(", ")));
+    page
+}
+
+const INTRODUCTION: &str = "\
+# Plans
+
+<!-- Written by `cargo run -p trials --example plan_reference -- page > docs/plan.md`; a test compares. -->
+
+A plan is a YAML file: settings that are fixed, and axes with their levels. Every combination of levels is a cell, and
+each cell is run `repeats` times as a trial of its own. `experiment predict PLAN` lists the trials without running them.
+Editors that know JSON schemas can use `plans/schema.json` (`experiment schema` prints it).
+
+```yaml
+name: example
+windows: 3
+fixed: {keys: 5}
+axes:
+  rpu: [10, 100]
+  io_delay: [200us, 'uniform(10ms,50ms)']
+  strategy:
+    - sequential
+    - {strategy: async, start_rule: at-close}
+```
+
+A flow mapping or list needs quotes around a value with a comma, as above. Durations are `200us`, `10ms`, `1.5s`, `2m`.
+The flag of a setting is its name with dashes (`--max-workers`), its environment variable the name in capitals
+(`MAX_WORKERS`), its chart value the name in camel case (`udf.maxWorkers`).
+";
+
+const LEVELS: &str = "\
+A level of the axis `strategy` is a name, or a mapping with `strategy` and settings that belong to that level alone:
+";
+
+fn row(name: &str, default: &str, form: &Form, meaning: &str) -> String {
+    let default = match form.canonical(default) {
+        Ok(value) => format!("`{value}`"),
+        Err(_) => default.to_owned(),
+    };
+    let meaning = meaning.split(" [default").next().unwrap_or(meaning);
+    format!("| `{name}` | {default} | {} | {meaning} |\n", form.words())
+}
+
+fn default(setting: &Setting) -> &'static str {
+    match setting.scope {
+        Scope::Cell { required: true } => "required",
+        _ if setting.default.is_empty() => "by strategy: 1, 1000, cores + 4 up to 32, cores",
+        _ => setting.default,
+    }
+}
+
+/// The JSON schema of a plan (draft 2020-12).
+pub fn schema() -> Value {
+    let mut top = Map::new();
+    top.insert(
+        "name".to_owned(),
+        json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+    );
+    for field in FIELDS {
+        top.insert(
+            field.name.to_owned(),
+            described(&field.form, field.meaning, field.default),
+        );
+    }
+    let (mut fixed, mut axes, mut carried) = (Map::new(), Map::new(), Map::new());
+    for setting in &TABLE {
+        let value = described(&setting.form, setting.meaning, setting.default);
+        if !setting.is_axis() {
+            top.insert(setting.name.to_owned(), value);
+            continue;
+        }
+        if setting.name == "strategy" || setting.scope == Scope::Strategy {
+            carried.insert(setting.name.to_owned(), value.clone());
+        }
+        axes.insert(
+            setting.name.to_owned(),
+            json!({"type": "array", "minItems": 1, "items": value.clone()}),
+        );
+        fixed.insert(setting.name.to_owned(), value);
+    }
+    let level = json!({"type": "object", "required": ["strategy"], "additionalProperties": false, "properties": carried});
+    axes["strategy"]["items"] = json!({"anyOf": [axes["strategy"]["items"].clone(), level]});
+    top.insert(
+        "fixed".to_owned(),
+        json!({"type": "object", "additionalProperties": false, "properties": fixed}),
+    );
+    top.insert(
+        "axes".to_owned(),
+        json!({"type": "object", "additionalProperties": false, "properties": axes}),
+    );
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A plan of async-reduce",
+        "type": "object",
+        "required": ["name"],
+        "additionalProperties": false,
+        "properties": top,
+    })
+}
+
+fn described(form: &Form, meaning: &str, default: &str) -> Value {
+    let mut value = values(form);
+    value["description"] = json!(meaning);
+    if !default.is_empty() {
+        // Numbers and truth values are written as such, not as their text.
+        value["default"] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
+    }
+    value
+}
+
+fn values(form: &Form) -> Value {
+    match form {
+        Form::Count { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Form::Limit { most } => json!({"anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": most}, {"const": "unlimited"}, {"type": "null"}]}),
+        Form::Number { most } => json!({"type": "number", "minimum": 0, "maximum": most}),
+        Form::Share => json!({"anyOf": [
+            {"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9.]+%?$"}]}),
+        Form::Duration | Form::Millis => {
+            json!({"type": "string", "pattern": "^[0-9.]+(ns|us|ms|s|m|h)$"})
+        }
+        Form::Wait => json!({"type": ["string", "integer"], "pattern": "^(0|[0-9.]+(ns|us|ms|s|m|h))$"}),
+        Form::Delay => json!({"type": ["string", "integer"]}),
+        Form::Switch => json!({"type": "boolean"}),
+        Form::Name { names, .. } => json!({"enum": names}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kept(path: &str) -> String {
+        std::fs::read_to_string(format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    #[test]
+    fn the_page_is_the_one_that_the_table_gives() {
+        assert_eq!(kept("docs/plan.md"), page());
+    }
+
+    #[test]
+    fn the_schema_is_the_one_that_the_table_gives() {
+        let kept: Value = serde_json::from_str(&kept("plans/schema.json")).unwrap();
+        assert_eq!(kept, schema());
+    }
+
+    #[test]
+    fn every_setting_is_on_the_page_and_in_the_schema() {
+        let (page, schema) = (page(), schema());
+        for setting in &TABLE {
+            assert!(
+                page.contains(&format!("| `{}` |", setting.name)),
+                "{}",
+                setting.name
+            );
+            let place = if setting.is_axis() {
+                "/properties/fixed/properties"
+            } else {
+                "/properties"
+            };
+            assert!(
+                schema.pointer(&format!("{place}/{}", setting.name)).is_some(),
+                "{}",
+                setting.name
+            );
+        }
+    }
+}

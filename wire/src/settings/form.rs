@@ -1,0 +1,185 @@
+//! The text forms of settings: which texts are values, the one spelling of each, and what is said of any other text.
+
+use crate::{Delay, DelayError, DurationError, format_duration, parse_duration};
+
+/// Which texts are values of a setting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// A whole number.
+    Count {
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// A whole number, or `unlimited`.
+    Limit {
+        /// The largest number; the smallest is 1.
+        most: u64,
+    },
+    /// A number from 0.
+    Number {
+        /// The largest.
+        most: f64,
+    },
+    /// A share, from 0 to 1 as a number or a percentage: `0.05` or `5%`.
+    Share,
+    /// A duration longer than 0.
+    Duration,
+    /// A duration from 0.
+    Wait,
+    /// A duration longer than 0, in whole milliseconds.
+    Millis,
+    /// A fixed or random delay.
+    Delay,
+    /// `true` or `false`.
+    Switch,
+    /// One of some names.
+    Name {
+        /// What is named, e.g. `start rule`.
+        set: &'static str,
+        /// The names.
+        names: &'static [&'static str],
+    },
+}
+
+/// Why a text is not a value.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// Not a whole number within the bounds.
+    #[error("must be a whole number from {least} to {most}{or_unlimited}, not `{text}`")]
+    Count {
+        /// The smallest that is possible.
+        least: u64,
+        /// The largest that is possible.
+        most: u64,
+        /// What else is possible.
+        or_unlimited: &'static str,
+        /// What was given.
+        text: String,
+    },
+    /// Not a number within the bounds.
+    #[error("must be a number from 0 to {most}, not `{text}`")]
+    Number {
+        /// The largest that is possible.
+        most: String,
+        /// What was given.
+        text: String,
+    },
+    /// Not a share.
+    #[error("must be a number from 0 to 1, like 0.05, or a percentage, like 5%, not `{0}`")]
+    Share(String),
+    /// Not a duration.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// A duration of 0.
+    #[error("must be longer than 0")]
+    Zero,
+    /// A duration with a part of a millisecond.
+    #[error("must be whole milliseconds, not `{0}`")]
+    PartOfMilli(String),
+    /// Not a delay.
+    #[error(transparent)]
+    Delay(#[from] DelayError),
+    /// Neither `true` nor `false`.
+    #[error("must be true or false, not `{0}`")]
+    Switch(String),
+    /// None of the names.
+    #[error("unknown {set} `{text}`: expected one of {}", names.join(", "))]
+    Name {
+        /// What is named.
+        set: &'static str,
+        /// What was given.
+        text: String,
+        /// The names.
+        names: &'static [&'static str],
+    },
+    /// A value of the form that the setting's type does not have: a table that contradicts itself.
+    #[error("`{0}` cannot be read")]
+    Unreadable(String),
+}
+
+impl Form {
+    /// The one spelling of the value that `text` writes.
+    ///
+    /// # Errors
+    /// Returns an error that says which values are possible.
+    pub fn canonical(&self, text: &str) -> Result<String, FormError> {
+        match *self {
+            Self::Count { least, most } => count(text, least, most, ""),
+            Self::Limit { .. } if text == "unlimited" || text == "null" => Ok("unlimited".to_owned()),
+            Self::Limit { most } => count(text, 1, most, ", or `unlimited`"),
+            Self::Number { most } => within(text, most)
+                .map(|number| number.to_string())
+                .ok_or_else(|| FormError::Number {
+                    most: most.to_string(),
+                    text: text.to_owned(),
+                }),
+            Self::Share => share(text)
+                .map(|share| share.to_string())
+                .ok_or_else(|| FormError::Share(text.to_owned())),
+            Self::Wait => Ok(format_duration(parse_duration(text)?)),
+            Self::Duration | Self::Millis => match parse_duration(text)? {
+                duration if duration.is_zero() => Err(FormError::Zero),
+                duration if *self == Self::Millis && duration.subsec_nanos() % 1_000_000 != 0 => {
+                    Err(FormError::PartOfMilli(text.to_owned()))
+                }
+                duration => Ok(format_duration(duration)),
+            },
+            Self::Delay => Ok(text.parse::<Delay>()?.to_string()),
+            Self::Switch if matches!(text, "true" | "false") => Ok(text.to_owned()),
+            Self::Switch => Err(FormError::Switch(text.to_owned())),
+            Self::Name { names, .. } if names.contains(&text) => Ok(text.to_owned()),
+            Self::Name { set, names } => Err(FormError::Name {
+                set,
+                text: text.to_owned(),
+                names,
+            }),
+        }
+    }
+
+    /// The values in words, for help and pages.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Count { least, most } => format!("{least} to {most}"),
+            Self::Limit { most } => format!("1 to {most}, or `unlimited`"),
+            Self::Number { most } => format!("0 to {most}"),
+            Self::Share => "0 to 1, or a percentage like `5%`".to_owned(),
+            Self::Duration => "a duration like `200us`, `1.5s`, longer than 0".to_owned(),
+            Self::Wait => "a duration like `200us`, `1.5s`, or `0`".to_owned(),
+            Self::Millis => "a duration of whole milliseconds like `10s`, longer than 0".to_owned(),
+            Self::Delay => {
+                "`200us`, `1s`, `uniform(10ms,50ms)`, `exponential(200ms)`, `percentiles(50=10ms,99=1s)`"
+                    .to_owned()
+            }
+            Self::Switch => "`true` or `false`".to_owned(),
+            Self::Name { names, .. } => format!("`{}`", names.join("`, `")),
+        }
+    }
+}
+
+fn count(text: &str, least: u64, most: u64, or_unlimited: &'static str) -> Result<String, FormError> {
+    text.parse()
+        .ok()
+        .filter(|number| (least..=most).contains(number))
+        .map(|number: u64| number.to_string())
+        .ok_or_else(|| FormError::Count {
+            least,
+            most,
+            or_unlimited,
+            text: text.to_owned(),
+        })
+}
+
+fn within(text: &str, most: f64) -> Option<f64> {
+    let number: f64 = text.parse().ok()?;
+    // The sum turns -0 into 0.
+    (0.0..=most).contains(&number).then_some(number + 0.0)
+}
+
+fn share(text: &str) -> Option<f64> {
+    match text.strip_suffix('%') {
+        Some(percent) => within(percent, 100.0).map(|percent| percent / 100.0),
+        None => within(text, 1.0),
+    }
+}

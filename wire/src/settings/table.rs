@@ -1,0 +1,404 @@
+//! The table: one entry for each setting. The doc comment of an entry is its meaning.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::Program::{Endpoint, Generator, Udf};
+use super::{Form, Program, Scope, Setting, Shown, Typed, Value};
+use crate::{Delay, StartRule, StrategyKind, Workload};
+
+/// What most settings are: fixed or an axis, and where they vary they split cells.
+const CELL: Setting = Setting {
+    name: "",
+    env: "",
+    meaning: "",
+    form: Form::Switch,
+    default: "",
+    scope: Scope::Cell { required: false },
+    programs: &[],
+    shown: Shown::Cell,
+    label: "",
+};
+
+/// A setting of a strategy that splits it into series.
+const SERIES: Setting = Setting {
+    scope: Scope::Strategy,
+    programs: &[Udf],
+    shown: Shown::Series,
+    ..CELL
+};
+
+/// A setting that must be given and has an axis or a column of its own.
+const MAIN: Setting = Setting {
+    scope: Scope::Cell { required: true },
+    shown: Shown::Always,
+    ..CELL
+};
+
+/// A setting of the whole plan that no program takes.
+const PLAN: Setting = Setting {
+    scope: Scope::Plan,
+    shown: Shown::Never,
+    ..CELL
+};
+
+macro_rules! settings {
+    ($($(#[doc = $meaning:literal])+ $(#[serde($($serde:tt)+)])? $constant:ident $name:ident: $type:ty = $setting:expr;)+) => {
+        $(
+            $(#[doc = $meaning])+
+            pub const $constant: Typed<$type> = Typed::new(Setting {
+                name: stringify!($name),
+                env: stringify!($constant),
+                meaning: concat!($($meaning),+).trim_ascii_start(),
+                ..$setting
+            });
+        )+
+
+        /// Every setting, in the order of columns and labels.
+        pub static TABLE: [Setting; [$(stringify!($name)),+].len()] = [$($constant.setting),+];
+
+        /// Everything that the programs of one trial need to know.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        pub struct TrialSettings {
+            $($(#[doc = $meaning])+ $(#[serde($($serde)+)])? pub $name: $type,)+
+        }
+
+        impl TrialSettings {
+            /// Settings from canonical texts by name; where there is none, the default counts.
+            ///
+            /// # Errors
+            /// Returns the first setting that has neither a readable text nor a default.
+            pub fn from_texts<'a>(text: impl Fn(&Setting) -> Option<&'a str>) -> Result<Self, &'static Setting> {
+                let [$($name),+] = &TABLE;
+                Ok(Self {
+                    $($name: <$type as Value>::read(text($name).unwrap_or($name.default)).ok_or($name)?,)+
+                })
+            }
+
+            /// Each setting with its text, absent where a journal did not record it, and the rank of its value.
+            pub fn values(&self) -> impl Iterator<Item = (&'static Setting, Option<String>, u128)> {
+                let values = [$((self.$name.text(), self.$name.rank())),+];
+                TABLE.iter().zip(values).map(|(setting, (text, rank))| (setting, text, rank))
+            }
+        }
+    };
+}
+
+settings! {
+    /// How calls are scheduled
+    STRATEGY strategy: StrategyKind = Setting {
+        form: Form::Name { set: "strategy", names: StrategyKind::NAMES },
+        default: "async",
+        programs: &[Udf],
+        label: "strategy",
+        ..MAIN
+    };
+    /// When a call may begin: at the arrival of its event, or at the close of its window
+    START_RULE start_rule: StartRule = Setting {
+        form: Form::Name { set: "start rule", names: StartRule::NAMES },
+        default: "at-arrival",
+        label: "start rule",
+        ..SERIES
+    };
+    /// What a call does: `http` calls the endpoint, `cpu` burns io_delay of processor time
+    WORKLOAD workload: Workload = Setting {
+        form: Form::Name { set: "workload", names: Workload::NAMES },
+        default: "http",
+        programs: &[Udf],
+        label: "workload",
+        ..CELL
+    };
+    /// Events per second, over all keys
+    RPU rpu: NonZeroU64 = Setting {
+        form: Form::Count { least: 1, most: 1_000_000 },
+        default: "100",
+        programs: &[Generator],
+        label: "RPU",
+        ..MAIN
+    };
+    /// Delay asked of the endpoint, or processor time of a call for the workload `cpu`
+    IO_DELAY io_delay: Delay = Setting {
+        form: Form::Delay,
+        default: "0",
+        programs: &[Udf],
+        label: "delay",
+        ..MAIN
+    };
+    /// Number of keys, named key-0 and on
+    KEYS keys: NonZeroU64 = Setting {
+        form: Form::Count { least: 1, most: 1_000_000 },
+        default: "1",
+        programs: &[Generator],
+        label: "keys",
+        ..CELL
+    };
+    /// Exponent of the keys' Zipf distribution; 0 deals the keys in turn
+    KEY_SKEW key_skew: f64 = Setting {
+        form: Form::Number { most: 10.0 },
+        default: "0",
+        programs: &[Generator],
+        label: "key skew",
+        ..CELL
+    };
+    /// Bytes of a message's payload; 0 for the smallest
+    PAYLOAD_SIZE payload_size: usize = Setting {
+        form: Form::Count { least: 0, most: 1_000_000 },
+        default: "0",
+        programs: &[Generator],
+        label: "payload bytes",
+        ..CELL
+    };
+    /// Calls in flight at once in one process [default: async 1000, thread-pool cores + 4 but at most 32, process-pool
+    /// cores; sequential has one for each key and window]
+    MAX_WORKERS max_workers: NonZeroU64 = Setting {
+        form: Form::Count { least: 1, most: 1_000_000 },
+        label: "workers",
+        ..SERIES
+    };
+    /// Move cpu work under async from the runtime's threads to threads of its own
+    CPU_OFFLOAD cpu_offload: bool = Setting {
+        form: Form::Switch,
+        default: "false",
+        label: "cpu offload",
+        ..SERIES
+    };
+    /// Timeout of one attempt
+    #[serde(with = "crate::duration_text")]
+    TIMEOUT timeout: Duration = Setting {
+        form: Form::Duration,
+        default: "30s",
+        scope: Scope::Strategy,
+        programs: &[Udf],
+        label: "timeout",
+        ..CELL
+    };
+    /// Attempts after the first, with a pause that doubles and varies
+    RETRIES retries: u32 = Setting {
+        form: Form::Count { least: 0, most: 100 },
+        default: "0",
+        scope: Scope::Strategy,
+        programs: &[Udf],
+        label: "retries",
+        ..CELL
+    };
+    /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
+    MAX_WAITING max_waiting: NonZeroU64 = Setting {
+        form: Form::Count { least: 1, most: 100_000_000 },
+        default: "1000000",
+        programs: &[Udf],
+        label: "max waiting",
+        ..CELL
+    };
+    /// Calls that the endpoint serves at once; the others wait in order of arrival, one for each connection
+    CAPACITY capacity: Option<NonZeroU64> = Setting {
+        form: Form::Limit { most: 1_000_000 },
+        default: "unlimited",
+        programs: &[Endpoint],
+        label: "capacity",
+        ..CELL
+    };
+    /// Share of calls that the endpoint answers with an error's status
+    FAIL_STATUS fail_status: f64 = Setting {
+        form: Form::Share,
+        default: "0",
+        programs: &[Endpoint],
+        label: "failing share",
+        ..CELL
+    };
+    /// Length of a window
+    #[serde(with = "crate::duration_text")]
+    WINDOW window: Duration = Setting {
+        form: Form::Millis,
+        default: "10s",
+        shown: Shown::Cell,
+        label: "window",
+        ..PLAN
+    };
+    /// How long the data plane waits for a read batch to fill
+    #[serde(with = "crate::duration_text")]
+    READ_TIMEOUT read_timeout: Duration = Setting {
+        form: Form::Millis,
+        default: "200ms",
+        shown: Shown::Cell,
+        label: "read timeout",
+        ..PLAN
+    };
+    /// Windows of a trial that are run first and not measured
+    WARMUP warmup: u32 = Setting {
+        form: Form::Count { least: 0, most: 10_000 },
+        default: "2",
+        ..PLAN
+    };
+    /// Windows of a trial that are measured
+    WINDOWS windows: u32 = Setting {
+        form: Form::Count { least: 1, most: 10_000 },
+        default: "16",
+        ..PLAN
+    };
+    /// Seed of keys, failures and random delays; each repeat adds one
+    SEED seed: u64 = Setting {
+        form: Form::Count { least: 0, most: u64::MAX },
+        default: "1",
+        programs: &[Generator, Endpoint],
+        ..PLAN
+    };
+}
+
+/// Calls in flight at once where [`MAX_WORKERS`] is not given, on a machine with so many cores. The pools' are those of
+/// Python's `concurrent.futures` (`ThreadPoolExecutor`: cores + 4, at most 32; `ProcessPoolExecutor`: cores).
+pub fn default_max_workers(strategy: StrategyKind, cores: NonZeroUsize) -> NonZeroU64 {
+    let workers = match strategy {
+        StrategyKind::Sequential => 1,
+        StrategyKind::Async => 1_000,
+        StrategyKind::ThreadPool => cores.get().saturating_add(4).min(32),
+        StrategyKind::ProcessPool => cores.get(),
+    };
+    NonZeroU64::new(workers as u64).unwrap_or(NonZeroU64::MIN)
+}
+
+impl TrialSettings {
+    /// The settings that a program takes, each with its text; those that a journal did not record are left out.
+    pub fn of_program(&self, program: Program) -> impl Iterator<Item = (&'static Setting, String)> {
+        self.values()
+            .filter(move |(setting, ..)| setting.is_for(program))
+            .filter_map(|(setting, text, _)| Some((setting, text?)))
+    }
+
+    /// Events that are due in one window.
+    pub fn events_per_window(&self) -> u64 {
+        (self.rpu.get() as f64 * self.window.as_secs_f64()).round() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Python's `os.cpu_count()`.
+    const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
+
+    fn defaults() -> TrialSettings {
+        TrialSettings::from_texts(|setting| (setting.name == "max_workers").then_some("7")).unwrap()
+    }
+
+    #[test]
+    fn every_default_is_the_one_spelling_of_a_value() {
+        for setting in &TABLE {
+            if setting.name != MAX_WORKERS.name {
+                assert_eq!(
+                    setting.form.canonical(setting.default).as_deref(),
+                    Ok(setting.default),
+                    "{}",
+                    setting.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn names_environment_and_flags_are_one_name() {
+        for setting in &TABLE {
+            assert_eq!(setting.env.to_ascii_lowercase(), setting.name);
+            assert_eq!(setting.flag().replace('-', "_"), setting.name);
+            assert!(
+                !setting.meaning.is_empty() && !setting.meaning.ends_with('.'),
+                "{}",
+                setting.name
+            );
+            assert!(setting.shown == Shown::Never || !setting.label.is_empty());
+            assert_eq!(
+                Setting::named(setting.name).map(|found| found.env),
+                Some(setting.env)
+            );
+        }
+        assert!(Setting::named("rps").is_none());
+    }
+
+    #[test]
+    fn texts_and_values_are_the_same_settings() {
+        let settings = defaults();
+        assert_eq!(
+            (settings.rpu.get(), settings.window),
+            (100, Duration::from_secs(10))
+        );
+        let texts: Vec<(&str, String)> = settings
+            .values()
+            .map(|(setting, text, _)| (setting.name, text.unwrap()))
+            .collect();
+        let again = TrialSettings::from_texts(|setting| {
+            texts
+                .iter()
+                .find(|(name, _)| *name == setting.name)
+                .map(|(_, text)| text.as_str())
+        });
+        assert_eq!(again.as_ref(), Ok(&settings));
+        let json = serde_json::to_string(&settings).unwrap();
+        assert_eq!(serde_json::from_str::<TrialSettings>(&json).unwrap(), settings);
+    }
+
+    #[test]
+    fn a_setting_without_text_and_default_is_named() {
+        let missing = TrialSettings::from_texts(|_| None).unwrap_err();
+        assert_eq!(missing.name, "max_workers");
+    }
+
+    #[test]
+    fn the_pools_defaults_are_pythons() {
+        let of = |strategy, cores| default_max_workers(strategy, cores).get();
+        assert_eq!(of(StrategyKind::Sequential, CORES), 1);
+        assert_eq!(of(StrategyKind::Async, CORES), 1_000);
+        assert_eq!(of(StrategyKind::ThreadPool, CORES), 8);
+        assert_eq!(of(StrategyKind::ThreadPool, NonZeroUsize::MAX), 32);
+        assert_eq!(of(StrategyKind::ProcessPool, CORES), 4);
+    }
+
+    #[test]
+    fn values_have_one_spelling_each() {
+        for (setting, text, canonical) in [
+            (*RPU, "007", "7"),
+            (*KEY_SKEW, "-0", "0"),
+            (*TIMEOUT, "1000ms", "1s"),
+            (*CAPACITY, "null", "unlimited"),
+            (*FAIL_STATUS, "5%", "0.05"),
+            (*IO_DELAY, "uniform(1000us,2ms)", "uniform(1ms,2ms)"),
+        ] {
+            assert_eq!(
+                setting.form.canonical(text).as_deref(),
+                Ok(canonical),
+                "{}",
+                setting.name
+            );
+        }
+        for (setting, text, why) in [
+            (*RPU, "0", "must be a whole number from 1 to 1000000, not `0`"),
+            (
+                *CAPACITY,
+                "0",
+                "must be a whole number from 1 to 1000000, or `unlimited`, not `0`",
+            ),
+            (*KEY_SKEW, "NaN", "must be a number from 0 to 10, not `NaN`"),
+            (
+                *FAIL_STATUS,
+                "101%",
+                "must be a number from 0 to 1, like 0.05, or a percentage, like 5%, not `101%`",
+            ),
+            (*WINDOW, "1500us", "must be whole milliseconds, not `1500us`"),
+            (*TIMEOUT, "0", "must be longer than 0"),
+            (*CPU_OFFLOAD, "maybe", "must be true or false, not `maybe`"),
+            (
+                *START_RULE,
+                "soon",
+                "unknown start rule `soon`: expected one of at-arrival, at-close",
+            ),
+        ] {
+            assert_eq!(
+                setting.form.canonical(text).unwrap_err().to_string(),
+                why,
+                "{}",
+                setting.name
+            );
+        }
+    }
+}
