@@ -8,6 +8,7 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY wire/Cargo.toml wire/
 COPY vertex/Cargo.toml vertex/
+COPY launcher/Cargo.toml launcher/
 COPY endpoint/Cargo.toml endpoint/
 COPY generator/Cargo.toml generator/
 COPY udf/Cargo.toml udf/
@@ -22,7 +23,7 @@ COPY experiment/cli/Cargo.toml experiment/cli/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 RUN set -e; \
-    for crate in wire vertex dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
+    for crate in wire vertex launcher dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
     for crate in endpoint generator udf sink experiment/cli bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
     cargo build --release --locked --workspace --exclude bench --bins; \

@@ -9,9 +9,10 @@ use cargo_metadata::{DependencyKind, Metadata};
 pub type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// Every crate, from the bottom up, with what it may use. Each arrow that is allowed is there.
-pub const ALLOWED: [(&str, &[&str]); 15] = [
+pub const ALLOWED: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("dataplane", &[]),
+    ("launcher", &[]),
     ("vertex", &["wire"]),
     ("endpoint", &["vertex", "wire"]),
     ("generator", &["vertex", "wire"]),
