@@ -28,7 +28,7 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
         &["cluster", "engine", "local", "report", "trials", "vertex", "wire"],
     ),
     ("bench", &["dataplane", "trials", "udf", "vertex", "wire"]),
-    ("tests", &["dataplane", "wire"]),
+    ("tests", &["dataplane", "launcher", "wire"]),
 ];
 
 /// Large dependencies, and the only crates that may name them.

@@ -11,15 +11,17 @@ pub mod scrape;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use launcher::{Child, Place, Stderr};
 use tokio::net::UnixStream;
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
+
+/// Patience with a process that starts or ends on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The path of one of the workspace's binaries, built beside the running test.
 ///
@@ -40,95 +42,76 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// A running process that is killed when dropped.
-pub struct Running {
-    /// The process.
-    pub child: Child,
-    /// Its standard output, line by line.
-    pub lines: Lines<BufReader<ChildStdout>>,
+/// Starts a binary of the workspace with arguments; standard error is inherited.
+pub fn start<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Child {
+    let mut command = Command::new(binary(name));
+    command.args(args);
+    spawn(command)
 }
 
-impl Running {
-    /// Starts a binary of the workspace with arguments; standard input stays open, standard error is inherited.
-    pub fn start<A: AsRef<OsStr>>(name: &str, args: &[A]) -> Self {
-        let mut command = Command::new(binary(name));
-        command.args(args);
-        Self::spawn(command)
-    }
-
-    /// Starts a prepared command.
-    pub fn spawn(mut command: Command) -> Self {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .expect("a built binary starts");
-        let lines = BufReader::new(child.stdout.take().expect("stdout is piped")).lines();
-        Self { child, lines }
-    }
-
-    /// Starts a prepared command of a vertex that tells metrics, and gives where: its log says so. The rest of the log
-    /// goes to standard error.
-    ///
-    /// # Panics
-    /// Where the process ends before it has said so.
-    pub async fn spawn_telling(mut command: Command) -> (Self, SocketAddr) {
-        command
-            .env("STATS_LISTEN", "127.0.0.1:0")
-            .env("LOG_FORMAT", "json")
-            .stderr(Stdio::piped());
-        let mut running = Self::spawn(command);
-        let mut log = BufReader::new(running.child.stderr.take().expect("stderr is piped")).lines();
-        let address = loop {
-            let line = log.next_line().await.expect("the log is text");
-            let line = line.expect("an address before the end");
-            eprintln!("{line}");
-            let event: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
-            if let Some(address) = event["fields"]["stats_listen"].as_str() {
-                break address.parse().expect("an address");
-            }
-        };
-        tokio::spawn(async move {
-            while let Ok(Some(line)) = log.next_line().await {
-                eprintln!("{line}");
-            }
-        });
-        (running, address)
-    }
-
-    /// The address from the line that a server writes when it accepts connections.
-    pub async fn address(&mut self) -> SocketAddr {
-        let line = self
-            .lines
-            .next_line()
-            .await
-            .expect("stdout is text")
-            .expect("an address before the end");
-        serde_json::from_str::<wire::AnnouncedAddress>(&line)
-            .expect("an announced address")
-            .listening
-    }
+/// Starts a prepared command; standard error is inherited unless the command sends it elsewhere.
+pub fn spawn(command: Command) -> Child {
+    launch(command, Stderr::Inherit)
 }
 
-/// A gRPC channel to a server on a Unix socket, once its server-info file is whole.
+/// Starts a prepared command of a vertex that tells metrics, and gives where: its log says so. The rest of the log
+/// goes to standard error.
 ///
 /// # Panics
-/// Where the server is not up within `patience`.
-pub async fn connect(socket: &Path, server_info: &Path, patience: Duration) -> Channel {
-    let whole = async {
-        loop {
-            let content = tokio::fs::read_to_string(server_info).await.unwrap_or_default();
-            if content.ends_with("U+005C__END__") {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
+/// Where the process ends before it has said so.
+pub async fn spawn_telling(mut command: Command) -> (Child, SocketAddr) {
+    command
+        .env("STATS_LISTEN", "127.0.0.1:0")
+        .env("LOG_FORMAT", "json");
+    let mut child = launch(command, Stderr::Lines);
+    let mut log = child.take_stderr().expect("stderr is piped");
+    let address = loop {
+        let line = log.next_line().await.expect("the log is text");
+        let line = line.expect("an address before the end");
+        eprintln!("{line}");
+        let event: serde_json::Value = serde_json::from_str(&line).expect("a line of JSON");
+        if let Some(address) = event["fields"]["stats_listen"].as_str() {
+            break address.parse().expect("an address");
         }
     };
-    tokio::time::timeout(patience, whole)
-        .await
-        .expect("the server-info file is written in time");
-    let socket = socket.to_owned();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = log.next_line().await {
+            eprintln!("{line}");
+        }
+    });
+    (child, address)
+}
+
+fn launch(mut command: Command, stderr: Stderr) -> Child {
+    // A test that is killed, or interrupted at its terminal, leaves nothing running.
+    command.env("STOP_ON_STDIN_CLOSE", "true");
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    Child::spawn(&program, command, stderr).expect("a built binary starts")
+}
+
+/// Starts an endpoint with arguments on a free port, and gives its URL.
+pub async fn endpoint(args: &[&str]) -> (Child, String) {
+    let mut endpoint = start("endpoint", &[&["--listen", "127.0.0.1:0"], args].concat());
+    let url = format!("http://{}", address(&mut endpoint).await);
+    (endpoint, url)
+}
+
+/// The address that a server announces when it accepts connections.
+///
+/// # Panics
+/// Where it announces none in time.
+pub async fn address(server: &mut Child) -> SocketAddr {
+    let announced = server.says::<wire::AnnouncedAddress>("its address", PATIENCE);
+    announced.await.expect("a server").listening
+}
+
+/// A gRPC channel to a vertex, once it serves.
+///
+/// # Panics
+/// Where it ends before or is not ready in time.
+pub async fn connect(vertex: &mut Child, place: &Place) -> Channel {
+    place.ready(vertex, PATIENCE).await.expect("a vertex");
+    let socket = place.socket.clone();
     let connector = tower::service_fn(move |_| {
         let socket = socket.clone();
         async move { UnixStream::connect(socket).await.map(TokioIo::new) }

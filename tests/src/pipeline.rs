@@ -9,14 +9,14 @@ use std::time::Duration;
 use dataplane::{
     Config, Counts, DataPlane, DropReason, Error, Message, Observer, Sockets, VertexSockets, WindowClosed,
 };
+use launcher::{Child, Place};
 use tokio::io::{BufReader, Lines};
-use tokio::process::{Child, ChildStdout};
+use tokio::process::{ChildStdout, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use wire::{EndpointStats, GeneratorStats, Ranges, SinkLine, WindowRecord};
 
-use crate::reduce::PATIENCE;
-use crate::{Running, get_json};
+use crate::{PATIENCE, address, binary, endpoint, get_json, spawn};
 
 /// How long a read of the data plane waits for a full read batch.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(50);
@@ -37,11 +37,11 @@ pub struct Setup<'a> {
 /// Four running processes in a folder of their own.
 pub struct Pipeline {
     /// The endpoint.
-    pub endpoint: Running,
+    pub endpoint: Child,
     /// The source.
-    pub generator: Running,
+    pub generator: Child,
     /// The reduce UDF.
-    pub udf: Running,
+    pub udf: Child,
     /// The sink; its standard output is read.
     pub sink: Child,
     /// Sockets and server-info files are in here.
@@ -80,12 +80,11 @@ impl Pipeline {
     /// Starts the processes; nothing flows yet.
     pub async fn start(setup: Setup<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let args = [&["--listen", "127.0.0.1:0"], setup.endpoint].concat();
-        let mut endpoint = Running::start("endpoint", &args);
-        let endpoint_url = format!("http://{}", endpoint.address().await);
+        let (endpoint, endpoint_url) = endpoint(setup.endpoint).await;
         let mut generator = generator(&folder, setup.generator);
-        let generator_address = generator.address().await;
-        let Running { child: sink, lines } = Running::start("sink", &served(&folder, "sink", &[]));
+        let generator_address = address(&mut generator).await;
+        let mut sink = vertex(&folder, "sink", "sink", &[]);
+        let lines = sink.take_stdout().expect("it is piped");
         let seen = Arc::new(Seen {
             window_ms: u64::try_from(setup.window.as_millis()).expect("a short window"),
             found: Mutex::default(),
@@ -111,9 +110,9 @@ impl Pipeline {
     /// # Panics
     /// Where a process is not ready in time.
     pub async fn drive(&self) -> Drive {
-        let of = |name: &str| VertexSockets {
-            socket: self.path(name),
-            server_info: self.path(&format!("{name}-info")),
+        let of = |name: &str| {
+            let Place { socket, server_info } = place(&self.folder, name);
+            VertexSockets { socket, server_info }
         };
         let sockets = Sockets {
             source: of("source"),
@@ -141,12 +140,12 @@ impl Pipeline {
     pub async fn restart_generator(&mut self, args: &[&str]) {
         self.forget("source");
         self.generator = generator(&self.folder, args);
-        self.generator_address = self.generator.address().await;
+        self.generator_address = address(&mut self.generator).await;
     }
 
-    /// A killed process leaves its server-info file, and who looks for the next one must not find it.
+    /// A killed process leaves its server-info file, which must not be taken for that of the next one.
     fn forget(&self, name: &str) {
-        let _ = std::fs::remove_file(self.path(&format!("{name}-info")));
+        let _ = std::fs::remove_file(place(&self.folder, name).server_info);
     }
 
     /// A path in the folder of the sockets.
@@ -181,7 +180,7 @@ impl Pipeline {
             endpoint,
             ..
         } = self;
-        [&generator.child, &udf.child, sink, &endpoint.child].map(|child| child.id().expect("it runs"))
+        [generator, udf, sink, endpoint].map(|child| child.id().expect("it runs"))
     }
 }
 
@@ -240,26 +239,23 @@ impl Observer for Seen {
     }
 }
 
-fn generator(folder: &tempfile::TempDir, args: &[&str]) -> Running {
+fn generator(folder: &tempfile::TempDir, args: &[&str]) -> Child {
     let more = [&["--stats-listen", "127.0.0.1:0"], args].concat();
-    Running::start("generator", &served(folder, "source", &more))
+    vertex(folder, "generator", "source", &more)
 }
 
-fn udf(folder: &tempfile::TempDir, endpoint_url: &str, args: &[&str]) -> Running {
+fn udf(folder: &tempfile::TempDir, endpoint_url: &str, args: &[&str]) -> Child {
     let more = [&["--endpoint-url", endpoint_url], args].concat();
-    Running::start("udf", &served(folder, "udf", &more))
+    vertex(folder, "udf", "udf", &more)
 }
 
-/// Arguments of a vertex that serves in the folder under this name.
-fn served(folder: &tempfile::TempDir, name: &str, more: &[&str]) -> Vec<String> {
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let own = [
-        "--socket".to_owned(),
-        path(name),
-        "--server-info".to_owned(),
-        path(&format!("{name}-info")),
-    ];
-    own.into_iter()
-        .chain(more.iter().map(|arg| (*arg).to_owned()))
-        .collect()
+/// Starts a program that serves in the folder under this name.
+fn vertex(folder: &tempfile::TempDir, program: &str, name: &str, args: &[&str]) -> Child {
+    let mut command = Command::new(binary(program));
+    command.envs(place(folder, name).variables()).args(args);
+    spawn(command)
+}
+
+fn place(folder: &tempfile::TempDir, name: &str) -> Place {
+    Place::within(folder.path(), name).expect("a short path")
 }

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
+use launcher::Child;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::process::Child;
 
 use crate::children_of;
 
@@ -91,7 +91,7 @@ pub fn signal(process: u32, signal: Signal) {
     kill_process(id.expect("a process id"), signal).expect("the process is there");
 }
 
-/// Tells a child to stop and waits for its end; its standard input stays open, which `Child::wait` would close first.
+/// Tells a child to stop and waits for its end; its standard input stays open.
 ///
 /// # Panics
 /// Where it does not end within `patience`.
@@ -100,14 +100,12 @@ pub async fn terminate(child: &mut Child, patience: Duration) -> ExitStatus {
     ended(child, patience).await
 }
 
-/// Waits for a child's end; its standard input stays open, which `Child::wait` would close first.
+/// Waits for a child's end; its standard input stays open.
 ///
 /// # Panics
 /// Where it does not end within `patience`.
 pub async fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
-    let stdin = child.stdin.take();
     let status = tokio::time::timeout(patience, child.wait()).await;
-    drop(stdin);
     status.expect("it ends in time").expect("it can be waited for")
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use launcher::{Child, Place};
 use numaflow::proto::reduce as proto;
 use numaflow::proto::reduce::reduce_client::ReduceClient;
 use prost_types::Timestamp;
@@ -14,10 +15,8 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 use wire::{Outcome, WindowRecord};
 
-use crate::{Running, binary, connect};
-
-/// Patience with a process that starts on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use crate::PATIENCE;
+use crate::{binary, connect, spawn, spawn_telling};
 
 /// Longer than any window of a test takes to close, on whatever machine.
 const LONGEST_WINDOW: Duration = Duration::from_secs(120);
@@ -25,14 +24,10 @@ const LONGEST_WINDOW: Duration = Duration::from_secs(120);
 /// Window length of the tests; only the record shows it.
 const WINDOW_MS: i64 = 10_000;
 
-/// Names of the socket and the server-info file in a UDF's own folder.
-const SOCKET: &str = "reduce.sock";
-const INFO: &str = "info";
-
 /// A running UDF and a client of it.
 pub struct Udf {
     /// The process.
-    pub process: Running,
+    pub process: Child,
     client: ReduceClient<Channel>,
     _folder: tempfile::TempDir,
 }
@@ -55,37 +50,33 @@ impl Udf {
     /// Starts the UDF with arguments and environment, and waits until it serves.
     pub async fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
         let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
-        Self::connected(Running::spawn(command), folder).await
+        Self::connected(spawn(command), folder).await
     }
 
     /// Starts another program that is a UDF, or starts ours in another way: what the command has already comes first.
     pub async fn start_as(command: Command, args: &[&str]) -> Self {
         let (command, folder) = Self::command(command, args, &[]);
-        Self::connected(Running::spawn(command), folder).await
+        Self::connected(spawn(command), folder).await
     }
 
     /// Starts the UDF so that it tells metrics, waits until it serves, and gives where it tells them.
     pub async fn start_telling(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
         let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
-        let (process, address) = Running::spawn_telling(command).await;
+        let (process, address) = spawn_telling(command).await;
         (Self::connected(process, folder).await, address)
     }
 
     fn command(mut command: Command, args: &[&str], env: &[(&str, &str)]) -> (Command, tempfile::TempDir) {
         let folder = tempfile::tempdir().expect("a temporary folder");
         command
-            .arg("--socket")
-            .arg(folder.path().join(SOCKET))
-            .arg("--server-info")
-            .arg(folder.path().join(INFO))
+            .envs(place(&folder).variables())
             .args(args)
             .envs(env.iter().copied());
         (command, folder)
     }
 
-    async fn connected(process: Running, folder: tempfile::TempDir) -> Self {
-        let (socket, info) = (folder.path().join(SOCKET), folder.path().join(INFO));
-        let channel = connect(&socket, &info, PATIENCE).await;
+    async fn connected(mut process: Child, folder: tempfile::TempDir) -> Self {
+        let channel = connect(&mut process, &place(&folder)).await;
         Self {
             process,
             client: ReduceClient::new(channel),
@@ -98,7 +89,7 @@ impl Udf {
     /// # Panics
     /// Where it has ended and has been waited for.
     pub fn id(&self) -> u32 {
-        self.process.child.id().expect("it runs")
+        self.process.id().expect("it runs")
     }
 
     /// Opens the stream of the window with this number.
@@ -231,6 +222,10 @@ impl Results {
             .map(|value| serde_json::from_slice(value).expect("a record"))
             .collect()
     }
+}
+
+fn place(folder: &tempfile::TempDir) -> Place {
+    Place::within(folder.path(), "udf").expect("a short path")
 }
 
 fn timestamp(ms: i64) -> Timestamp {

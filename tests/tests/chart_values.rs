@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use launcher::Place;
 use serde_json::Value;
-use tests::{Running, binary};
+use tests::{address, binary, spawn_telling, start};
 use tokio::process::Command;
 use wire::settings::{Form, TABLE};
 
@@ -188,18 +189,13 @@ async fn the_dashboard_shows_metrics_that_the_programs_have() {
     let mut running = Vec::new();
     for program in ["generator", "udf", "sink"] {
         let mut command = Command::new(binary(program));
-        command
-            .arg("--socket")
-            .arg(folder.path().join(format!("{program}.sock")));
-        command
-            .arg("--server-info")
-            .arg(folder.path().join(format!("{program}.info")));
-        let (process, address) = Running::spawn_telling(command).await;
+        command.envs(Place::within(folder.path(), program).unwrap().variables());
+        let (process, address) = spawn_telling(command).await;
         had += &metrics(address).await;
         running.push(process);
     }
-    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-    had += &metrics(endpoint.address().await).await;
+    let mut endpoint = start("endpoint", &["--listen", "127.0.0.1:0"]);
+    had += &metrics(address(&mut endpoint).await).await;
 
     let families: BTreeSet<&str> = had
         .lines()

@@ -9,8 +9,9 @@ use std::net::SocketAddr;
 use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
+use launcher::Child;
+use tests::binary;
 use tests::scrape::Scrape;
-use tests::{Running, binary};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -100,17 +101,15 @@ impl Client {
     }
 }
 
-async fn start(args: &[&str]) -> (Running, SocketAddr) {
+async fn start(args: &[&str]) -> (Child, SocketAddr) {
     let args = [&["--listen", "127.0.0.1:0", "--stop-on-stdin-close"], args].concat();
-    let mut running = Running::start("endpoint", &args);
-    let address = timeout(PATIENCE, running.address())
-        .await
-        .expect("it listens in time");
+    let mut running = tests::start("endpoint", &args);
+    let address = tests::address(&mut running).await;
     (running, address)
 }
 
-async fn ended(running: &mut Running) -> ExitStatus {
-    timeout(PATIENCE, running.child.wait())
+async fn ended(running: &mut Child) -> ExitStatus {
+    timeout(PATIENCE, running.wait())
         .await
         .expect("it ends in time")
         .unwrap()
@@ -443,7 +442,7 @@ async fn the_end_of_stdin_lets_calls_in_flight_be_answered() {
     let mut idle = Client::connect(address).await;
     client.send("GET /ping?delay=500ms HTTP/1.1\r\n").await.unwrap();
     idle.stats_where(|stats| stats.in_flight == 1).await;
-    drop(running.child.stdin.take());
+    running.close_stdin();
     assert_eq!(
         idle.stream.read_u8().await.unwrap_err().kind(),
         io::ErrorKind::UnexpectedEof,
@@ -466,7 +465,7 @@ async fn a_signal_ends_it_while_stdin_is_open_and_calls_would_take_hours() {
         .await
         .stats_where(|stats| stats.in_flight == 1)
         .await;
-    let pid = running.child.id().unwrap().to_string();
+    let pid = running.id().unwrap().to_string();
     assert!(
         std::process::Command::new("kill")
             .args(["-TERM", &pid])
@@ -487,7 +486,7 @@ async fn hanging_calls_do_not_hold_up_the_end() {
         .await
         .stats_where(|stats| stats.in_flight == 1)
         .await;
-    drop(running.child.stdin.take());
+    running.close_stdin();
     assert_eq!(ended(&mut running).await.code(), Some(0));
     assert!(client.read().await.is_err());
 }

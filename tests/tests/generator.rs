@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use launcher::{Child, Place};
 use numaflow::proto::source as proto;
 use numaflow::proto::source::source_client::SourceClient;
 use tests::scrape::Scrape;
-use tests::{Running, binary, connect};
+use tests::{address, binary, connect, spawn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running generator with open streams, as the data plane holds them.
 struct Source {
-    process: Running,
+    process: Child,
     address: std::net::SocketAddr,
     client: SourceClient<Channel>,
     reads: mpsc::Sender<proto::ReadRequest>,
@@ -54,17 +55,15 @@ impl Source {
     /// Starts it as the replica that Numaflow numbers so.
     async fn start_with(args: &[&str], replica: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (socket, info) = (folder.path().join("source.sock"), folder.path().join("info"));
-        let mut command = command(&socket, &info);
+        let place = Place::within(folder.path(), "source.sock").unwrap();
+        let mut command = command(&place.socket, &place.server_info);
         command
             .args(["--stats-listen", "127.0.0.1:0", "--stop-on-stdin-close"])
             .args(args);
         command.envs(replica.map(|replica| ("NUMAFLOW_REPLICA", replica)));
-        let mut process = Running::spawn(command);
-        let address = timeout(PATIENCE, process.address())
-            .await
-            .expect("an address in time");
-        let mut client = SourceClient::new(connect(&socket, &info, PATIENCE).await);
+        let mut process = spawn(command);
+        let address = address(&mut process).await;
+        let mut client = SourceClient::new(connect(&mut process, &place).await);
         assert!(client.is_ready(()).await.unwrap().into_inner().ready);
 
         let (reads, requests) = mpsc::channel(1);
@@ -220,7 +219,7 @@ impl Source {
     }
 
     fn signal(&self, name: &str) {
-        let id = self.process.child.id().unwrap().to_string();
+        let id = self.process.id().unwrap().to_string();
         assert!(
             std::process::Command::new("kill")
                 .args([name, &id])
@@ -231,7 +230,7 @@ impl Source {
     }
 
     async fn exit_code(&mut self) -> Option<i32> {
-        timeout(PATIENCE, self.process.child.wait())
+        timeout(PATIENCE, self.process.wait())
             .await
             .expect("an end in time")
             .unwrap()
@@ -604,7 +603,7 @@ async fn signals_and_the_end_of_stdin_end_it_cleanly() {
         // A read that would last for an hour is under way.
         source.ask(5_000, 3_600_000).await;
         match end {
-            "stdin" => drop(source.process.child.stdin.take()),
+            "stdin" => source.process.close_stdin(),
             signal => source.signal(signal),
         }
         assert_eq!(source.exit_code().await, Some(0), "{end}");

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 
-use tests::Running;
 use tests::reduce::Udf;
+use tests::{address, start};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -39,9 +39,9 @@ async fn tls_proxy(upstream: std::net::SocketAddr, certified: &rcgen::CertifiedK
 
 #[tokio::test(flavor = "multi_thread")]
 async fn https_works_for_both_forms_of_the_call() {
-    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
+    let mut endpoint = start("endpoint", &["--listen", "127.0.0.1:0"]);
     let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()]).unwrap();
-    let port = tls_proxy(endpoint.address().await, &certified).await;
+    let port = tls_proxy(address(&mut endpoint).await, &certified).await;
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("authority.pem");
     std::fs::write(&authority, certified.cert.pem()).unwrap();

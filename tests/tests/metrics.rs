@@ -8,14 +8,8 @@ use std::time::Duration;
 use assert_cmd::Command as Cli;
 use tests::reduce::{PATIENCE, Udf};
 use tests::scrape::Scrape;
-use tests::{Running, binary};
+use tests::{binary, endpoint};
 use wire::{Outcome, StrategyKind};
-
-async fn endpoint() -> (Running, String) {
-    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-    let url = format!("http://{}", endpoint.address().await);
-    (endpoint, url)
-}
 
 fn calls(scrape: &Scrape, outcome: Outcome) -> f64 {
     scrape.value(&format!("udf_calls_total{{outcome=\"{outcome}\"}}"))
@@ -38,7 +32,7 @@ async fn scrape_where(address: SocketAddr, sample: &str, value: f64) -> Scrape {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_strategy_counts_its_calls() {
-    let (_endpoint, url) = endpoint().await;
+    let (_endpoint, url) = endpoint(&[]).await;
     for strategy in StrategyKind::ALL {
         let args = [
             "--endpoint-url",
@@ -104,7 +98,7 @@ async fn every_strategy_counts_its_calls() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_and_windows_are_told_while_they_last() {
-    let (_endpoint, url) = endpoint().await;
+    let (_endpoint, url) = endpoint(&[]).await;
     let args = [
         "--endpoint-url",
         &url,
@@ -154,7 +148,7 @@ async fn failures_are_told_by_their_outcome() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_of_reading_is_told() {
-    let (_endpoint, url) = endpoint().await;
+    let (_endpoint, url) = endpoint(&[]).await;
     let bounds = [
         "--start-rule",
         "at-close",
@@ -184,7 +178,7 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     // Ticks of 10 ms are rounded down, for user and system of each child.
     assert!(cpu >= 0.55, "12 calls of 50 ms: {cpu} s");
     let mut resident = before.value("process_resident_memory_bytes");
-    for id in tests::children_of(udf.process.child.id().unwrap()) {
+    for id in tests::children_of(udf.process.id().unwrap()) {
         resident -= resident_bytes(id) as f64;
         let killed = Cli::new("kill").args(["-KILL", &id.to_string()]).ok();
         assert!(killed.is_ok());

@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tests::Running;
 use tests::reduce::{Udf, close_tail};
 use wire::{EndpointStats, Outcome, WindowRecord, parse_duration};
 
@@ -69,10 +68,8 @@ async fn every_scenario_stays_in_its_ranges() {
 }
 
 async fn play(scenario: &Scenario) -> Vec<String> {
-    let mut arguments = vec!["--listen", "127.0.0.1:0"];
-    arguments.extend(scenario.endpoint.iter().map(String::as_str));
-    let mut endpoint = Running::start("endpoint", &arguments);
-    let url = format!("http://{}", endpoint.address().await);
+    let arguments: Vec<&str> = scenario.endpoint.iter().map(String::as_str).collect();
+    let (_endpoint, url) = tests::endpoint(&arguments).await;
     let mut arguments: Vec<&str> = scenario.udf.iter().map(String::as_str).collect();
     arguments.extend(["--endpoint-url", &url]);
     let mut udf = Udf::start(&arguments, &[]).await;

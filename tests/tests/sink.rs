@@ -8,13 +8,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use launcher::{Child, Place};
 use numaflow::proto::sink as proto;
 use numaflow::proto::sink::sink_client::SinkClient;
 use prost_types::Timestamp;
 use tests::scrape::Scrape;
-use tests::{Running, binary, connect};
+use tests::{binary, connect, spawn, spawn_telling};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{ChildStdout, Command};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -46,21 +47,20 @@ impl Sink {
         let folder = tempfile::tempdir().unwrap();
         let mut command = in_folder(&folder, program());
         command.args(args);
-        let running = Running::spawn(command);
+        let running = spawn(command);
         Self::connected(running, folder).await
     }
 
     /// Starts it so that it tells metrics, and gives where.
     async fn start_telling() -> (Self, SocketAddr) {
         let folder = tempfile::tempdir().unwrap();
-        let (running, address) = Running::spawn_telling(in_folder(&folder, program())).await;
+        let (running, address) = spawn_telling(in_folder(&folder, program())).await;
         (Self::connected(running, folder).await, address)
     }
 
-    async fn connected(running: Running, folder: tempfile::TempDir) -> Self {
-        let Running { child, lines } = running;
-        let (socket, info) = (folder.path().join("sink.sock"), folder.path().join("info"));
-        let mut client = SinkClient::new(connect(&socket, &info, PATIENCE).await);
+    async fn connected(mut child: Child, folder: tempfile::TempDir) -> Self {
+        let place = Place::within(folder.path(), "sink.sock").unwrap();
+        let mut client = SinkClient::new(connect(&mut child, &place).await);
         assert!(client.is_ready(()).await.unwrap().into_inner().ready);
 
         let (requests, receiver) = mpsc::channel(10);
@@ -79,8 +79,8 @@ impl Sink {
             .into_inner();
         assert_eq!(responses.message().await.unwrap().unwrap().handshake, handshake);
         Self {
+            lines: child.take_stdout(),
             child,
-            lines: Some(lines),
             client,
             requests,
             responses,
@@ -169,8 +169,8 @@ fn at(mut command: Command, socket: &Path, info: &Path) -> Command {
 }
 
 fn in_folder(folder: &tempfile::TempDir, command: Command) -> Command {
-    let (socket, info) = (folder.path().join("sink.sock"), folder.path().join("info"));
-    let mut command = at(command, &socket, &info);
+    let Place { socket, server_info } = Place::within(folder.path(), "sink.sock").unwrap();
+    let mut command = at(command, &socket, &server_info);
     command.arg("--stop-on-stdin-close");
     command
 }
@@ -387,7 +387,7 @@ async fn a_full_stdout_is_a_failure_of_each_record_not_of_the_process() {
     let mut full = Command::new("sh");
     full.args(["-c", "exec \"$0\" \"$@\" > /dev/full"])
         .arg(binary("sink"));
-    let running = Running::spawn(in_folder(&folder, full));
+    let running = spawn(in_folder(&folder, full));
     let sink = Sink::connected(running, folder).await;
     refuses_and_serves_on(sink, "cannot write to stdout: No space left").await;
 }
@@ -420,7 +420,7 @@ async fn signals_and_the_end_of_stdin_end_it_cleanly() {
         let mut sink = Sink::start().await;
         sink.write(&[message("a", "k", 9_999, b"x")]).await;
         match end {
-            "stdin" => drop(sink.child.stdin.take()),
+            "stdin" => sink.child.close_stdin(),
             signal => sink.signal(signal),
         }
         assert_eq!(sink.exit_code().await, Some(0), "{end}");
@@ -454,8 +454,6 @@ async fn a_data_plane_that_stays_connected_holds_up_the_end_for_the_stops_grace_
     assert_eq!(sink.exit_code().await, Some(0), "at once, with open streams");
 
     let mut sink = Sink::start_with(&["--stop-grace", "1h"]).await;
-    // Waiting for a child closes its standard input first.
-    let _stdin = sink.child.stdin.take();
     sink.signal("-TERM");
     let early = timeout(Duration::from_millis(1_500), sink.child.wait()).await;
     assert!(early.is_err(), "it ended within the default grace: {early:?}");

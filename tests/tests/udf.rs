@@ -6,16 +6,8 @@ use std::time::Duration;
 
 use assert_cmd::Command as Cli;
 use tests::reduce::{PATIENCE, Udf};
-use tests::{Running, binary, children_of};
+use tests::{binary, children_of, endpoint};
 use wire::{EndpointStats, Outcome, StrategyKind};
-
-async fn endpoint(args: &[&str]) -> (Running, String) {
-    let mut arguments = vec!["--listen", "127.0.0.1:0"];
-    arguments.extend(args);
-    let mut endpoint = Running::start("endpoint", &arguments);
-    let url = format!("http://{}", endpoint.address().await);
-    (endpoint, url)
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn waiting_events_are_bounded_and_the_record_says_so() {
@@ -106,7 +98,7 @@ async fn a_worker_that_dies_fails_only_its_call_and_is_replaced() {
     tokio::time::timeout(PATIENCE, called)
         .await
         .expect("three calls are in flight");
-    let workers = children_of(udf.process.child.id().unwrap());
+    let workers = children_of(udf.process.id().unwrap());
     assert_eq!(workers.len(), 3);
     Cli::new("kill")
         .args(["-KILL", &workers[0].to_string()])
@@ -194,7 +186,7 @@ async fn after_an_internal_error_of_the_server_the_exit_status_is_1() {
         "two windows in one request are an error of the protocol"
     );
     drop(stream);
-    let status = tokio::time::timeout(PATIENCE, udf.process.child.wait())
+    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
         .await
         .unwrap()
         .unwrap();
@@ -214,10 +206,10 @@ async fn it_stops_when_its_standard_input_ends() {
         &[],
     )
     .await;
-    let workers = children_of(udf.process.child.id().unwrap());
+    let workers = children_of(udf.process.id().unwrap());
     assert_eq!(workers.len(), 2);
-    drop(udf.process.child.stdin.take());
-    let status = tokio::time::timeout(PATIENCE, udf.process.child.wait())
+    udf.process.close_stdin();
+    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
         .await
         .unwrap()
         .unwrap();
@@ -227,10 +219,11 @@ async fn it_stops_when_its_standard_input_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_on_a_signal_while_its_standard_input_is_open() {
     let mut udf = Udf::start(&["--stop-on-stdin-close"], &[]).await;
-    let id = udf.process.child.id().unwrap().to_string();
+    let id = udf.process.id().unwrap().to_string();
     Cli::new("kill").args(["-TERM", &id]).assert().success();
-    let status = tokio::time::timeout(PATIENCE, exited(&mut udf.process.child))
+    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
         .await
+        .unwrap()
         .unwrap();
     assert_eq!(status.code(), Some(0));
 }
@@ -250,14 +243,15 @@ async fn a_signal_within_a_window_ends_it_cleanly() {
         for index in 0..4 {
             stream.send("key", index, index).await;
         }
-        let id = udf.process.child.id().unwrap();
+        let id = udf.process.id().unwrap();
         let children = children_of(id);
         Cli::new("kill")
             .args(["-TERM", &id.to_string()])
             .assert()
             .success();
-        let status = tokio::time::timeout(PATIENCE, exited(&mut udf.process.child))
+        let status = tokio::time::timeout(PATIENCE, udf.process.wait())
             .await
+            .unwrap()
             .unwrap();
         assert_eq!(status.code(), Some(0), "{strategy}");
         let gone = async { while children.iter().any(|id| runs(*id)) {} };
@@ -274,14 +268,6 @@ fn runs(id: u32) -> bool {
         .unwrap();
     let state = String::from_utf8(state.stdout).unwrap();
     !state.trim().is_empty() && !state.trim().starts_with('Z')
-}
-
-/// Waits without closing standard input, which `Child::wait` does first.
-async fn exited(child: &mut tokio::process::Child) -> std::process::ExitStatus {
-    let stdin = child.stdin.take();
-    let status = child.wait().await.unwrap();
-    drop(stdin);
-    status
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use super::container::{Place, Process};
+use super::container::{Pod, STOP_PATIENCE, start};
 use super::pods::{container_status, pending, running};
 use super::store::Key;
 use super::{Inner, pod_address};
@@ -41,13 +41,13 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
     let log = inner
         .pods
         .log(&name, container["name"].as_str().unwrap_or_default());
-    let place = Place {
+    let pod = Pod {
         namespace: &key.namespace,
-        pod: &name,
+        name: &name,
         address,
-        run: None,
+        serves: None,
     };
-    let mut process = Process::start(&inner, container, &place, &log);
+    let mut process = start(&inner, container, &pod, &log);
     inner.pods.set_waiting(&name, false);
     let port = container["ports"][0]["containerPort"]
         .as_u64()
@@ -59,7 +59,7 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
     };
     let died = tokio::select! {
         () = listens => None,
-        ended = process.ended() => Some(ended),
+        ended = process.wait() => Some(ended),
     };
     if let Some(ended) = died {
         let code = ended.ok().and_then(|status| status.code()).unwrap_or(137);
@@ -82,7 +82,7 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
             break;
         }
     }
-    process.stop().await;
+    process.stop(STOP_PATIENCE).await;
     inner.pods.remove(&name);
 }
 

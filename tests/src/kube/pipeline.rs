@@ -1,10 +1,11 @@
 //! Numaflow's controller for one Pipeline, from its creation until it is gone: vertices, pods, the real processes and
 //! the embedded data plane between them.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::select_all;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -16,6 +17,7 @@ use super::log::is_record;
 use super::store::Key;
 use super::trouble::{Buffers, PodTrouble};
 use super::vertex::Vertex;
+use crate::process::signal;
 
 /// Patience with processes that start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -213,22 +215,20 @@ async fn drive(
     figures: &Arc<Figures>,
     restarts: u32,
 ) -> Stopped {
-    let sockets = |name: &str| {
-        let folder = vertices
+    let place = |name: &str| {
+        vertices
             .iter()
             .find(|vertex| vertex.name == name)
-            .map(|vertex| vertex.folder.path());
-        let folder = folder.unwrap_or(Path::new("/nowhere"));
-        dataplane::VertexSockets {
-            socket: folder.join("socket"),
-            server_info: folder.join("info"),
-        }
+            .map(|vertex| &vertex.place)
     };
-    let sockets = dataplane::Sockets {
-        source: sockets("generator"),
-        reduce: sockets("udf"),
-        sink: sockets("sink"),
+    let (Some(source), Some(reduce), Some(sink)) = (place("generator"), place("udf"), place("sink")) else {
+        return Stopped::Failed("it has not the three vertices".to_owned());
     };
+    let [source, reduce, sink] = [source, reduce, sink].map(|place| dataplane::VertexSockets {
+        socket: place.socket.clone(),
+        server_info: place.server_info.clone(),
+    });
+    let sockets = dataplane::Sockets { source, reduce, sink };
     let config = config(object, inner.trouble().watermark_runs_ahead);
     let connected = tokio::select! {
         connected = dataplane::DataPlane::connect(config, &sockets, PATIENCE) => connected,
@@ -252,7 +252,7 @@ async fn drive(
         .iter()
         .filter(|_| inner.trouble().watermark_runs_ahead)
         .find(|vertex| vertex.name == "generator")
-        .and_then(|vertex| vertex.process.as_ref()?.child.id());
+        .and_then(|vertex| vertex.process.as_ref()?.id());
     let (stop, stopped) = oneshot::channel::<()>();
     let observer: Arc<Figures> = Arc::clone(figures);
     let mut running = Box::pin(data_plane.run(observer, async {
@@ -268,9 +268,9 @@ async fn drive(
         if let Some(source) = source {
             first_record(&log).await;
             for _ in 0..PAUSES {
-                signal(source, "-STOP");
+                signal(source, Signal::STOP);
                 tokio::time::sleep(PAUSE).await;
-                signal(source, "-CONT");
+                signal(source, Signal::CONT);
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -297,13 +297,6 @@ async fn drive(
     }
 }
 
-fn signal(process: u32, signal: &str) {
-    let sent = std::process::Command::new("kill")
-        .args([signal, &process.to_string()])
-        .status();
-    assert!(sent.is_ok_and(|status| status.success()), "kill {signal}");
-}
-
 async fn first_record(log: &super::Log) {
     let mut state = log.state();
     while !log.lines().iter().any(|(_, line)| is_record(line)) {
@@ -315,17 +308,7 @@ async fn first_record(log: &super::Log) {
 
 /// Waits until a process ends by itself.
 async fn death(vertices: &mut [Vertex]) -> String {
-    let mut deaths = tokio_stream::StreamMap::new();
-    for vertex in vertices.iter_mut() {
-        let name = vertex.name.clone();
-        if let Some(process) = &mut vertex.process {
-            let ended = Box::pin(async move { process.ended().await });
-            deaths.insert(name, Box::pin(futures_util::stream::once(ended)));
-        }
-    }
-    match tokio_stream::StreamExt::next(&mut deaths).await {
-        Some((name, Ok(status))) => format!("{name} ended: {status}"),
-        Some((name, Err(error))) => format!("{name} ended: {error}"),
-        None => std::future::pending().await,
-    }
+    let processes = vertices.iter_mut().filter_map(|vertex| vertex.process.as_mut());
+    let (death, ..) = select_all(processes.map(|process| Box::pin(process.death()))).await;
+    death.to_string()
 }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use launcher::{Child, Place};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use super::container::{Place, Process};
+use super::container::{self, Pod, STOP_PATIENCE};
 use super::deployment::owner;
 use super::figures::Figures;
 use super::pods::{container_status, pending, running};
@@ -19,8 +20,9 @@ pub(super) struct Vertex {
     pub user_container: &'static str,
     pub container: Value,
     pub pod: Key,
-    pub folder: TempDir,
-    pub process: Option<Process>,
+    pub place: Place,
+    pub process: Option<Child>,
+    _folder: TempDir,
     address: std::net::Ipv4Addr,
     numa: JoinSet<()>,
 }
@@ -71,13 +73,15 @@ impl Vertex {
                 "spec": {"containers": [{"name": "numa", "image": "numaflow:v1.8.3"}], "initContainers": [user]},
                 "status": pending()}),
         );
+        let folder = tempfile::Builder::new().prefix("k").tempdir().expect("a folder");
         Self {
             name,
             user_container,
             container: user,
             pod,
-            folder: tempfile::Builder::new().prefix("k").tempdir().expect("a folder"),
+            place: Place::within(folder.path(), "v").expect("a short path"),
             process: None,
+            _folder: folder,
             address: pod_address(),
             numa: JoinSet::new(),
         }
@@ -97,26 +101,26 @@ impl Vertex {
     }
 
     pub fn start(&mut self, inner: &Inner) {
-        let place = Place {
+        let pod = Pod {
             namespace: &self.pod.namespace,
-            pod: &self.pod.name,
+            name: &self.pod.name,
             address: self.address,
-            run: Some(self.folder.path()),
+            serves: Some(&self.place),
         };
         let log = inner.pods.log(&self.pod.name, self.user_container);
-        self.process = Some(Process::start(inner, &self.container, &place, &log));
+        self.process = Some(container::start(inner, &self.container, &pod, &log));
         inner.pods.set_address(&self.pod.name, self.address);
         inner.pods.set_waiting(&self.pod.name, false);
     }
 
     /// Kills the process and starts it again, as the kubelet does with a container.
     pub async fn restart(&mut self, inner: &Inner) {
-        if let Some(process) = &mut self.process {
+        if let Some(process) = self.process.take() {
             process.kill().await;
         }
         let _ = inner.pods.restarted(&self.pod.name, self.user_container);
         // Numaflow's init process removes what an earlier one left.
-        let _ = std::fs::remove_file(self.folder.path().join("info"));
+        let _ = std::fs::remove_file(&self.place.server_info);
         self.start(inner);
     }
 
@@ -148,7 +152,7 @@ impl Vertex {
         let ended = self
             .process
             .as_mut()
-            .and_then(|process| process.child.try_wait().ok().flatten());
+            .and_then(|process| process.try_wait().ok().flatten());
         if let Some(status) = ended {
             inner.crash_pod(
                 &self.pod,
@@ -163,7 +167,7 @@ impl Vertex {
         let inner = Arc::clone(inner);
         async move {
             if let Some(process) = self.process {
-                process.stop().await;
+                process.stop(STOP_PATIENCE).await;
             }
             inner.pods.remove(&self.pod.name);
             inner.purge(&self.pod);

@@ -146,8 +146,7 @@ async fn a_base_and_an_image_of_ones_own_are_used() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
     let stage = Stage::new(Trouble::default()).await;
-    let mut endpoint = tests::Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-    let url = format!("http://{}", endpoint.address().await);
+    let (_endpoint, url) = tests::endpoint(&[]).await;
     let ended = stage.run("async", &["--endpoint-url", &url]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert_whole(&stage.outcomes()[0]);

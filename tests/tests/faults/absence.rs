@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use tests::hostile::{Answer, Hostile};
 use tests::process::{ended, signal};
 use tests::reduce::{PATIENCE, close_tail, count};
-use tests::{Running, get_json};
+use tests::{address, endpoint, get_json, start};
 use wire::{EndpointStats, Outcome};
 
 use super::clients::{callers, udf};
@@ -15,15 +15,15 @@ use super::clients::{callers, udf};
 #[tokio::test(flavor = "multi_thread")]
 async fn windows_fail_while_the_endpoint_is_away_and_are_clean_once_it_is_back() {
     for caller in callers() {
-        let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-        let address = endpoint.address().await.to_string();
+        let mut endpoint = start("endpoint", &["--listen", "127.0.0.1:0"]);
+        let listening = address(&mut endpoint).await.to_string();
         let flags = ["--max-workers", "8", "--retries", "1"];
-        let mut udf = udf(&caller, &format!("http://{address}"), &flags).await;
+        let mut udf = udf(&caller, &format!("http://{listening}"), &flags).await;
         let before = udf.window(0, 1, 40).await;
         assert_eq!(count(&before, Outcome::Ok), 40, "{caller:?}");
 
-        signal(endpoint.child.id().unwrap(), Signal::KILL);
-        ended(&mut endpoint.child, PATIENCE).await;
+        signal(endpoint.id().unwrap(), Signal::KILL);
+        ended(&mut endpoint, PATIENCE).await;
         let away = udf.window(1, 1, 40).await;
         // A call on a connection that is just being torn down is a failed one too; all are refused or reset.
         assert_eq!(
@@ -34,8 +34,8 @@ async fn windows_fail_while_the_endpoint_is_away_and_are_clean_once_it_is_back()
         );
         assert_eq!(away[0].events, 40);
 
-        let mut endpoint = Running::start("endpoint", &["--listen", &address]);
-        endpoint.address().await;
+        let mut endpoint = start("endpoint", &["--listen", &listening]);
+        address(&mut endpoint).await;
         let back = udf.window(2, 1, 40).await;
         assert_eq!(
             count(&back, Outcome::Ok),
@@ -43,7 +43,7 @@ async fn windows_fail_while_the_endpoint_is_away_and_are_clean_once_it_is_back()
             "{caller:?}: {:?}",
             back[0].outcomes
         );
-        let stats: EndpointStats = get_json(&format!("http://{address}/stats")).await;
+        let stats: EndpointStats = get_json(&format!("http://{listening}/stats")).await;
         let repeats: u64 = stats.repeats.values().sum();
         assert_eq!((stats.served, repeats), (40, 0), "{caller:?}");
     }
@@ -140,8 +140,7 @@ async fn calls_in_flight_are_refused_when_the_endpoint_dies() {
     const EVENTS: u64 = 8;
     let callers = callers();
     let runs = callers.iter().map(|caller| async move {
-        let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-        let url = format!("http://{}", endpoint.address().await);
+        let (endpoint, url) = endpoint(&[]).await;
         let flags = ["--max-workers", "8", "--io-delay", "20s"];
         let mut udf = udf(caller, &url, &flags).await;
         let mut stream = udf.open(0).await;
@@ -151,7 +150,7 @@ async fn calls_in_flight_are_refused_when_the_endpoint_dies() {
         tokio::time::timeout(PATIENCE, all)
             .await
             .expect("all calls are in flight");
-        signal(endpoint.child.id().unwrap(), Signal::KILL);
+        signal(endpoint.id().unwrap(), Signal::KILL);
         let records = stream.close().await.records();
         assert_eq!(
             count(&records, Outcome::Refused),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tests::Running;
+use tests::endpoint;
 use tests::process::peak_memory_bytes;
 use tests::reduce::{Udf, count};
 use wire::{Outcome, Ranges, WindowRecord};
@@ -105,8 +105,7 @@ fn bounded(what: &str, udf: &Udf, before: u64, allowed: u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_calls_of_rare_keys_do_not_wait_for_those_of_a_hot_one() {
-    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-    let url = format!("http://{}", endpoint.address().await);
+    let (_endpoint, url) = endpoint(&[]).await;
     join_all(["async", "thread-pool", "process-pool"].map(|strategy| rare_beside_hot(&url, strategy))).await;
 }
 

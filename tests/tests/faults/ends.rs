@@ -49,13 +49,13 @@ async fn each_process_alone_ends_with_0_within_its_grace() {
     for load in [Load::Idle, Load::Full] {
         for name in ["source", "udf", "sink", "endpoint"] {
             let (mut pipeline, _drive) = running(load).await;
-            let children = children_of(pipeline.udf.child.id().unwrap());
+            let children = children_of(pipeline.udf.id().unwrap());
             // By default one second, and five for the endpoint.
             let (child, grace) = match name {
-                "source" => (&mut pipeline.generator.child, 1),
-                "udf" => (&mut pipeline.udf.child, 1),
+                "source" => (&mut pipeline.generator, 1),
+                "udf" => (&mut pipeline.udf, 1),
                 "sink" => (&mut pipeline.sink, 1),
-                _ => (&mut pipeline.endpoint.child, 5),
+                _ => (&mut pipeline.endpoint, 5),
             };
             let told = Instant::now();
             let status = terminate(child, Duration::from_secs(grace) + SLACK).await;
@@ -76,16 +76,16 @@ async fn each_process_alone_ends_with_0_within_its_grace() {
 async fn all_processes_together_end_with_0_and_leave_nothing() {
     for load in [Load::Idle, Load::Full] {
         let (mut pipeline, _drive) = running(load).await;
-        let children = children_of(pipeline.udf.child.id().unwrap());
+        let children = children_of(pipeline.udf.id().unwrap());
         assert_eq!(children.len(), 2);
         let told = Instant::now();
         for id in pipeline.ids() {
             signal(id, Signal::TERM);
         }
         let all = [
-            ("endpoint", &mut pipeline.endpoint.child),
-            ("generator", &mut pipeline.generator.child),
-            ("udf", &mut pipeline.udf.child),
+            ("endpoint", &mut pipeline.endpoint),
+            ("generator", &mut pipeline.generator),
+            ("udf", &mut pipeline.udf),
             ("sink", &mut pipeline.sink),
         ];
         for (name, child) in all {

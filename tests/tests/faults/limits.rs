@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tests::process::descriptors;
 use tests::reduce::{PATIENCE, Udf, count};
-use tests::{Running, binary, get_json, provide_tls};
+use tests::{address, binary, endpoint, get_json, provide_tls, spawn};
 use tokio::process::Command;
 use wire::{EndpointStats, Outcome};
 
@@ -42,8 +42,7 @@ async fn more_calls_than_descriptors_are_refused_in_words() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_calls_as_the_descriptors_allow_are_made() {
-    let mut endpoint = Running::start("endpoint", &["--listen", "127.0.0.1:0"]);
-    let url = format!("http://{}", endpoint.address().await);
+    let (_endpoint, url) = endpoint(&[]).await;
     let flags = [
         "--endpoint-url",
         &url,
@@ -65,8 +64,8 @@ async fn as_many_calls_as_the_descriptors_allow_are_made() {
 async fn an_endpoint_out_of_descriptors_lets_connections_wait() {
     let mut command = limited(64, "endpoint");
     command.args(["--listen", "127.0.0.1:0"]);
-    let mut endpoint = Running::spawn(command);
-    let url = format!("http://{}", endpoint.address().await);
+    let mut endpoint = spawn(command);
+    let url = format!("http://{}", address(&mut endpoint).await);
     // Each call has a connection of its own that ends with it: more at once than the endpoint may hold.
     provide_tls();
     let client = reqwest::Client::builder()

@@ -2,43 +2,43 @@
 
 use std::net::SocketAddr;
 
+use launcher::Place;
 use tests::process::listening;
-use tests::reduce::PATIENCE;
-use tests::{Running, binary, connect};
+use tests::{address, binary, connect, spawn, spawn_telling, start};
 use tokio::process::Command;
 
 const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
 
-/// A vertex that serves on sockets in this folder.
-fn vertex(name: &str, folder: &tempfile::TempDir) -> Command {
+/// A vertex that serves there.
+fn vertex(name: &str, place: &Place) -> Command {
     let mut command = Command::new(binary(name));
-    command.arg("--socket").arg(folder.path().join("socket"));
-    command.arg("--server-info").arg(folder.path().join("info"));
+    command.envs(place.variables());
     command
 }
 
-async fn serves(folder: &tempfile::TempDir) {
-    let (socket, info) = (folder.path().join("socket"), folder.path().join("info"));
-    connect(&socket, &info, PATIENCE).await;
+fn place(folder: &tempfile::TempDir) -> Place {
+    Place::within(folder.path(), "v").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_listens_only_where_it_was_told_to() {
     for name in VERTICES {
         let folder = tempfile::tempdir().unwrap();
-        let running = Running::spawn(vertex(name, &folder));
-        serves(&folder).await;
+        let place = self::place(&folder);
+        let mut running = spawn(vertex(name, &place));
+        connect(&mut running, &place).await;
         let nowhere: [SocketAddr; 0] = [];
-        assert_eq!(listening(running.child.id().unwrap()), nowhere, "{name}");
+        assert_eq!(listening(running.id().unwrap()), nowhere, "{name}");
 
         let folder = tempfile::tempdir().unwrap();
-        let (running, told) = Running::spawn_telling(vertex(name, &folder)).await;
-        serves(&folder).await;
-        assert_eq!(listening(running.child.id().unwrap()), [told], "{name}");
+        let place = self::place(&folder);
+        let (mut running, told) = spawn_telling(vertex(name, &place)).await;
+        connect(&mut running, &place).await;
+        assert_eq!(listening(running.id().unwrap()), [told], "{name}");
     }
-    for address in ["127.0.0.1:0", "[::1]:0"] {
-        let mut endpoint = Running::start("endpoint", &["--listen", address]);
-        let told = endpoint.address().await;
-        assert_eq!(listening(endpoint.child.id().unwrap()), [told]);
+    for listen in ["127.0.0.1:0", "[::1]:0"] {
+        let mut endpoint = start("endpoint", &["--listen", listen]);
+        let told = address(&mut endpoint).await;
+        assert_eq!(listening(endpoint.id().unwrap()), [told]);
     }
 }

@@ -38,8 +38,8 @@ async fn a_udf_killed_in_the_middle_of_a_window_loses_exactly_what_the_ledger_sa
     let mut pipeline = Pipeline::start(setup(&flags)).await;
     let drive = pipeline.drive().await;
     records(&pipeline, 4).await;
-    signal(pipeline.udf.child.id().unwrap(), Signal::KILL);
-    ended(&mut pipeline.udf.child, PATIENCE).await;
+    signal(pipeline.udf.id().unwrap(), Signal::KILL);
+    ended(&mut pipeline.udf, PATIENCE).await;
     let gone = drive.failed().await.to_string();
     assert!(gone.starts_with("reduce"), "{gone}");
 
@@ -95,8 +95,8 @@ async fn a_generator_killed_and_started_again_begins_anew_under_another_name() {
     let drive = pipeline.drive().await;
     records(&pipeline, 2).await;
     let first = pipeline.generator_stats().await;
-    signal(pipeline.generator.child.id().unwrap(), Signal::KILL);
-    ended(&mut pipeline.generator.child, PATIENCE).await;
+    signal(pipeline.generator.id().unwrap(), Signal::KILL);
+    ended(&mut pipeline.generator, PATIENCE).await;
     let gone = drive.failed().await.to_string();
     assert!(gone.starts_with("source"), "{gone}");
 

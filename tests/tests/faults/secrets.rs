@@ -6,7 +6,7 @@ use std::process::{Output, Stdio};
 use tests::hostile::{Answer, Hostile};
 use tests::process::terminate;
 use tests::reduce::{PATIENCE, Udf, count};
-use tests::{Running, binary, get_json, provide_tls};
+use tests::{address, binary, get_json, provide_tls, spawn};
 use tokio::process::Command;
 use wire::{EndpointStats, Outcome};
 
@@ -92,7 +92,7 @@ async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
     }
     assert_eq!(endpoint.calls().len(), 4, "{what}: each with its key");
     assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
-    terminate(&mut udf.process.child, PATIENCE).await;
+    terminate(&mut udf.process, PATIENCE).await;
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.contains("TRACE"), "{what}: everything is told: {log}");
     assert_discreet(&what, &log);
@@ -108,8 +108,8 @@ async fn the_endpoints_log_tells_no_value_of_a_header() {
         .args(["--listen", "127.0.0.1:0", "--max-connections", "4294967295"])
         .env("RUST_LOG", "trace")
         .stderr(File::create(&log).unwrap());
-    let mut endpoint = Running::spawn(command);
-    let url = format!("http://{}", endpoint.address().await);
+    let mut endpoint = spawn(command);
+    let url = format!("http://{}", address(&mut endpoint).await);
     provide_tls();
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let call = client
@@ -118,7 +118,7 @@ async fn the_endpoints_log_tells_no_value_of_a_header() {
     assert!(call.send().await.unwrap().status().is_success());
     let stats: EndpointStats = get_json(&format!("{url}/stats")).await;
     assert!(stats.called[&NONCE].contains(1), "it has read the key: {stats:?}");
-    terminate(&mut endpoint.child, PATIENCE).await;
+    terminate(&mut endpoint, PATIENCE).await;
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.contains("max_connections"), "it has a log: {log}");
     assert_discreet("endpoint", &log);
