@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use launcher::Child;
+
 use crate::error::BenchError;
 
 /// What a process and its children have cost so far.
@@ -14,8 +16,9 @@ pub struct Cpu {
     pub memory_bytes: u64,
 }
 
-/// Of the process `pid` and its descendants.
-pub fn of(pid: u32) -> Result<Cpu, BenchError> {
+/// Of a process and its descendants.
+pub fn of(child: &Child) -> Result<Cpu, BenchError> {
+    let pid = child.id().unwrap_or_default();
     let usage = vertex::cost::sample(pid).ok_or(BenchError::Proc(pid))?;
     Ok(Cpu {
         time: Duration::from_micros(usage.cpu_us),

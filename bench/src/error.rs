@@ -10,25 +10,14 @@ pub enum BenchError {
     /// One of our programs is not there.
     #[error("`{}` is missing: build the programs first, e.g. with `make build`", .0.display())]
     Missing(PathBuf),
-    /// A program could not be started.
-    #[error("{name}: cannot start `{program}`: {source}")]
-    Spawn {
-        /// What it was started as.
-        name: &'static str,
-        /// The program.
-        program: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A program did not say what was awaited on its standard output.
-    #[error("{name}: said `{said}` where {awaited} was awaited; it ended with: {tail}")]
-    Said {
-        /// What it was started as.
-        name: &'static str,
-        /// What was awaited.
-        awaited: &'static str,
-        /// The line.
-        said: String,
+    /// A program could not be started, has ended or is not ready.
+    #[error(transparent)]
+    Launch(#[from] launcher::LaunchError),
+    /// The report was not drawn.
+    #[error("the report did not end as a success within {patience:?}; its standard error ended with: {tail}")]
+    Report {
+        /// How long it was awaited.
+        patience: Duration,
         /// The end of its standard error.
         tail: String,
     },

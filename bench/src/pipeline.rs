@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dataplane::{DataPlane, Sockets, VertexSockets};
+use launcher::{Child, Place};
 use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -12,14 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use wire::{StartRule, StrategyKind, Workload};
 
-use crate::child::Child;
+use crate::child::{PATIENCE, address, spawn};
 use crate::cost::{self, Cpu};
 use crate::error::BenchError;
 use crate::programs::Programs;
 use crate::watch::{Closed, Watch};
-
-/// How long a vertex may take until it is ready.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The read timeout: short, so that a source with little to give does not hide what is measured.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(100);
@@ -72,8 +70,8 @@ pub struct Pipeline {
     pub sink: Child,
     /// The endpoint, where there is one.
     pub endpoint: Option<Child>,
-    /// Where the vertices serve.
-    pub sockets: Sockets,
+    /// Where the UDF serves.
+    pub udf_place: Place,
     plane: JoinHandle<Result<dataplane::Counts, dataplane::Error>>,
     reader: JoinHandle<()>,
     _stop: oneshot::Sender<()>,
@@ -191,35 +189,22 @@ impl Pipeline {
         mut udf: Command,
         work: &Work,
     ) -> Result<Self, BenchError> {
-        let folder = tempfile::Builder::new().prefix("ar-bench-").tempdir();
-        let folder = folder.map_err(|error| BenchError::File {
-            doing: "making a folder in",
-            path: std::env::temp_dir(),
-            source: error,
-        })?;
-        let place = |name: &str| VertexSockets {
-            socket: folder.path().join(name),
-            server_info: folder.path().join(format!("{name}-info")),
-        };
-        let sockets = Sockets {
-            source: place("source"),
-            reduce: place("udf"),
-            sink: place("sink"),
-        };
-        let spawn = |name, command: Command| Child::spawn(name, command, folder.path());
+        let folder = folder()?;
+        let place = |name| Place::within(folder.path(), name);
+        let [source_place, udf_place, sink_place] = [place("source")?, place("udf")?, place("sink")?];
         let (mut endpoint, mut url) = (None, String::new());
         if work.workload == Workload::Http {
             let mut child = spawn("endpoint", endpoint_command(programs))?;
-            url = format!("http://{}", child.address().await?);
+            url = format!("http://{}", address(&mut child).await?);
             endpoint = Some(child);
         }
-        serve(&mut source, &sockets.source);
+        source.envs(source_place.variables());
         let source = spawn("source", source)?;
         let mut sink = programs.ours("sink");
-        serve(&mut sink, &sockets.sink);
+        sink.envs(sink_place.variables());
         let mut sink = spawn("sink", sink)?;
         work.tell(&mut udf, &url);
-        serve(&mut udf, &sockets.reduce);
+        udf.envs(udf_place.variables());
         let udf = spawn("udf", udf)?;
 
         let watch = Arc::new(Watch::default());
@@ -229,6 +214,11 @@ impl Pipeline {
             async move { watch.read(lines).await }
         });
         let config = dataplane::Config::new(load.window, READ_TIMEOUT);
+        let sockets = Sockets {
+            source: sockets(source_place),
+            reduce: sockets(udf_place.clone()),
+            sink: sockets(sink_place),
+        };
         let plane = DataPlane::connect(config, &sockets, PATIENCE)
             .await
             .map_err(|error| BenchError::DataPlane {
@@ -246,7 +236,7 @@ impl Pipeline {
             source,
             sink,
             endpoint,
-            sockets,
+            udf_place,
             plane,
             reader,
             _stop: stop,
@@ -315,8 +305,8 @@ impl Pipeline {
     /// What the parts have cost by now.
     pub fn costs(&self) -> Result<Costs, BenchError> {
         Ok(Costs {
-            udf: self.udf.cost()?,
-            source: self.source.cost()?,
+            udf: cost::of(&self.udf)?,
+            source: cost::of(&self.source)?,
             plane: cost::own()?,
         })
     }
@@ -336,12 +326,7 @@ impl Pipeline {
     /// Looks whether the results told of every event and ends everything.
     pub async fn end(self) -> Result<(), BenchError> {
         let told = self.watch.told_all().await;
-        self.plane.abort();
-        self.reader.abort();
-        tokio::join!(self.udf.end(), self.source.end(), self.sink.end());
-        if let Some(endpoint) = self.endpoint {
-            endpoint.end().await;
-        }
+        self.drop_all().await;
         told
     }
 
@@ -349,9 +334,9 @@ impl Pipeline {
     pub async fn drop_all(self) {
         self.plane.abort();
         self.reader.abort();
-        tokio::join!(self.udf.end(), self.source.end(), self.sink.end());
+        tokio::join!(self.udf.kill(), self.source.kill(), self.sink.kill());
         if let Some(endpoint) = self.endpoint {
-            endpoint.end().await;
+            endpoint.kill().await;
         }
     }
 }
@@ -375,9 +360,18 @@ pub fn endpoint_command(programs: &Programs) -> Command {
     command
 }
 
-/// Lets a vertex' process serve there.
-pub fn serve(command: &mut Command, at: &VertexSockets) {
-    command
-        .env("SOCKET", &at.socket)
-        .env("SERVER_INFO", &at.server_info);
+/// A folder for sockets; gone when dropped.
+pub fn folder() -> Result<TempDir, BenchError> {
+    tempfile::Builder::new()
+        .prefix("ar-bench-")
+        .tempdir()
+        .map_err(|source| BenchError::File {
+            doing: "making a folder in",
+            path: std::env::temp_dir(),
+            source,
+        })
+}
+
+fn sockets(Place { socket, server_info }: Place) -> VertexSockets {
+    VertexSockets { socket, server_info }
 }

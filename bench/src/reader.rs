@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use dataplane::VertexSockets;
 use hyper_util::rt::TokioIo;
+use launcher::{Child, Place};
 use numaflow::proto::reduce::reduce_client::ReduceClient;
 use numaflow::proto::source::source_client::SourceClient;
 use numaflow::proto::source::{
@@ -16,7 +16,8 @@ use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint, Uri};
 use wire::Latencies;
 
-use crate::child::Child;
+use crate::child::PATIENCE;
+use crate::cost;
 use crate::error::BenchError;
 use crate::pipeline::READ_TIMEOUT;
 
@@ -28,9 +29,6 @@ const BETWEEN_QUESTIONS: Duration = Duration::from_millis(10);
 
 /// Read before it is measured.
 const WARM_UP: Duration = Duration::from_millis(500);
-
-/// How long a vertex may take until it is ready.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What was read.
 #[derive(Debug)]
@@ -68,24 +66,25 @@ impl Reading {
 }
 
 /// Reads for half a second, then measures for `time`.
-pub async fn read(source: &Child, sockets: &VertexSockets, time: Duration) -> Result<Reading, BenchError> {
+pub async fn read(source: &mut Child, place: &Place, time: Duration) -> Result<Reading, BenchError> {
+    place.ready(source, PATIENCE).await?;
     let failed = |reason: String| BenchError::DataPlane {
         reason,
         tail: source.tail(),
     };
-    let mut calls = Calls::open(sockets).await.map_err(failed)?;
+    let mut calls = Calls::open(place).await.map_err(failed)?;
     let mut reading = Reading::default();
     let begun = Instant::now();
     while begun.elapsed() < WARM_UP {
         calls.once(&mut reading).await.map_err(failed)?;
     }
     reading = Reading::default();
-    let (begun, before) = (Instant::now(), source.cost()?);
+    let (begun, before) = (Instant::now(), cost::of(source)?);
     while begun.elapsed() < time {
         calls.once(&mut reading).await.map_err(failed)?;
     }
     reading.wall = begun.elapsed();
-    reading.cpu = source.cost()?.since(before).time;
+    reading.cpu = cost::of(source)?.since(before).time;
     Ok(reading)
 }
 
@@ -102,8 +101,8 @@ impl Default for Reading {
 }
 
 impl Calls {
-    async fn open(sockets: &VertexSockets) -> Result<Self, String> {
-        let mut client = SourceClient::new(connect(sockets).await?);
+    async fn open(place: &Place) -> Result<Self, String> {
+        let mut client = SourceClient::new(connect(place).await?);
         let sot = Handshake { sot: true };
         // The SDK awaits the handshake before it answers the call.
         let (reads, requests) = mpsc::channel(1);
@@ -182,8 +181,8 @@ impl Calls {
 
 /// Asks a UDF's server again and again whether it is ready, and tells how long each answer took; ends only with why it
 /// cannot.
-pub async fn ask_ready(sockets: &VertexSockets, answered: impl Fn(Duration)) -> String {
-    let mut client = match connect(sockets).await {
+pub async fn ask_ready(place: &Place, answered: impl Fn(Duration)) -> String {
+    let mut client = match connect(place).await {
         Ok(channel) => ReduceClient::new(channel),
         Err(reason) => return reason,
     };
@@ -197,21 +196,15 @@ pub async fn ask_ready(sockets: &VertexSockets, answered: impl Fn(Duration)) -> 
     }
 }
 
-/// A channel to a vertex, once its socket accepts.
-pub async fn connect(sockets: &VertexSockets) -> Result<Channel, String> {
-    let begun = Instant::now();
-    loop {
-        let socket = sockets.socket.clone();
-        let dial = move |_: Uri| {
-            let socket = socket.clone();
-            async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-        };
-        // tonic wants an address; the connector ignores it.
-        let endpoint = Endpoint::from_static("http://[::]:50051");
-        match endpoint.connect_with_connector(tower::service_fn(dial)).await {
-            Ok(channel) => return Ok(channel),
-            Err(error) if begun.elapsed() > PATIENCE => return Err(error.to_string()),
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-    }
+/// A channel to a vertex that is ready.
+async fn connect(place: &Place) -> Result<Channel, String> {
+    let socket = place.socket.clone();
+    let dial = move |_: Uri| {
+        let socket = socket.clone();
+        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
+    };
+    // tonic wants an address; the connector ignores it.
+    let endpoint = Endpoint::from_static("http://[::]:50051");
+    let channel = endpoint.connect_with_connector(tower::service_fn(dial)).await;
+    channel.map_err(|error| error.to_string())
 }

@@ -12,12 +12,10 @@ mod windows;
 
 use std::time::Duration;
 
-use clap::ValueEnum;
-use tempfile::TempDir;
-
 use crate::error::BenchError;
 use crate::line::Line;
 use crate::programs::Programs;
+use clap::ValueEnum;
 
 /// Which row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -122,16 +120,4 @@ impl Row {
             Self::DataPlane => tails::data_plane(bench).await,
         }
     }
-}
-
-/// A folder for sockets and what processes say; gone when dropped.
-fn folder() -> Result<TempDir, BenchError> {
-    tempfile::Builder::new()
-        .prefix("ar-bench-")
-        .tempdir()
-        .map_err(|source| BenchError::File {
-            doing: "making a folder in",
-            path: std::env::temp_dir(),
-            source,
-        })
 }

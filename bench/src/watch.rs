@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use dataplane::{Observer, WindowClosed};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -119,9 +119,8 @@ impl Watch {
     }
 
     /// Reads what the sink writes until it ends.
-    pub async fn read(&self, stdout: Option<BufReader<ChildStdout>>) {
-        let Some(stdout) = stdout else { return };
-        let mut lines = stdout.lines();
+    pub async fn read(&self, stdout: Option<Lines<BufReader<ChildStdout>>>) {
+        let Some(mut lines) = stdout else { return };
         while let Ok(Some(line)) = lines.next_line().await {
             let Ok(line) = serde_json::from_str::<wire::SinkLine>(&line) else {
                 continue;

@@ -27,7 +27,7 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
         "experiment",
         &["cluster", "engine", "local", "report", "trials", "vertex", "wire"],
     ),
-    ("bench", &["dataplane", "trials", "udf", "vertex", "wire"]),
+    ("bench", &["dataplane", "launcher", "trials", "udf", "vertex", "wire"]),
     ("tests", &["dataplane", "launcher", "wire"]),
 ];
 

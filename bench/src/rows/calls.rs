@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use wire::StrategyKind;
 
-use super::{Bench, folder};
+use super::Bench;
 use crate::bare::client::Said;
-use crate::child::Child;
+use crate::child::{address, spawn};
+use crate::cost;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
@@ -195,19 +196,18 @@ pub async fn bare_calls(
     server: tokio::process::Command,
     time: Duration,
 ) -> Result<(Said, f64), BenchError> {
-    let folder = folder()?;
-    let mut server = Child::spawn("server", server, folder.path())?;
-    let address = server.address().await?;
+    let mut server = spawn("server", server)?;
+    let listening = address(&mut server).await?;
     let mut client = programs.bare("client");
     client
-        .args(["--address", &address.to_string()])
+        .args(["--address", &listening.to_string()])
         .args(["--connections", &BARE_CONNECTIONS.to_string()])
         .args(["--seconds", &time.as_secs_f64().to_string()]);
-    let before = server.cost()?;
-    let mut client = Child::spawn("client", client, folder.path())?;
+    let before = cost::of(&server)?;
+    let mut client = spawn("client", client)?;
     let said: Said = client.says("its calls", time + PATIENCE).await?;
-    let server_us = server.cost()?.since(before).time.as_secs_f64() * 1e6;
-    client.end().await;
-    server.end().await;
+    let server_us = cost::of(&server)?.since(before).time.as_secs_f64() * 1e6;
+    client.kill().await;
+    server.kill().await;
     Ok((said, server_us / said.all_calls as f64))
 }

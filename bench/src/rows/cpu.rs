@@ -60,8 +60,8 @@ async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, Benc
     let source = generator(&bench.programs, &load);
     let mut pipeline = Pipeline::start(&bench.programs, &load, source, udf, &work).await?;
     let slowest_us = AtomicU64::new(0);
-    let sockets = pipeline.sockets.reduce.clone();
-    let asking = ask_ready(&sockets, |answer| {
+    let place = pipeline.udf_place.clone();
+    let asking = ask_ready(&place, |answer| {
         let us = u64::try_from(answer.as_micros()).unwrap_or(u64::MAX);
         slowest_us.fetch_max(us, Ordering::Relaxed);
     });

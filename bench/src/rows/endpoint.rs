@@ -9,9 +9,10 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use wire::EndpointStats;
 
+use super::Bench;
 use super::calls::bare_calls;
-use super::{Bench, folder};
-use crate::child::Child;
+use crate::child::{address, spawn};
+use crate::cost;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit, quantile};
 use crate::line::{Goal, Line};
@@ -41,15 +42,14 @@ struct Delays {
 pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let (mut rounds, mut idle_share) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
-        let folder = folder()?;
-        let mut endpoint = Child::spawn("endpoint", endpoint_command(&bench.programs), folder.path())?;
-        rounds.push(delays(endpoint.address().await?, bench.time(2.0)).await?);
+        let mut endpoint = spawn("endpoint", endpoint_command(&bench.programs))?;
+        rounds.push(delays(address(&mut endpoint).await?, bench.time(2.0)).await?);
         // The connections that have just been broken are no idling.
         tokio::time::sleep(Duration::from_millis(300)).await;
-        let (before, idle) = (endpoint.cost()?, bench.time(2.0));
+        let (before, idle) = (cost::of(&endpoint)?, bench.time(2.0));
         tokio::time::sleep(idle).await;
-        idle_share.push(endpoint.cost()?.since(before).time.as_secs_f64() / idle.as_secs_f64());
-        endpoint.end().await;
+        idle_share.push(cost::of(&endpoint)?.since(before).time.as_secs_f64() / idle.as_secs_f64());
+        endpoint.kill().await;
     }
     let us = |of: &dyn Fn(&Delays) -> Option<Duration>| -> Vec<f64> {
         let of_rounds = rounds.iter().filter_map(of);

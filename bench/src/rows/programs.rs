@@ -1,23 +1,19 @@
 //! What a UDF costs before it has done anything: the time until it is ready, and its size.
 
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use dataplane::VertexSockets;
+use launcher::Place;
 
-use super::{Bench, folder};
-use crate::child::Child;
+use super::Bench;
+use crate::child::{PATIENCE, spawn};
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
-use crate::pipeline::serve;
+use crate::pipeline::folder;
 use crate::programs::{CACHE, Udf};
 
 const ROW: &str = "start";
-
-/// How long a UDF may take.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Between two looks whether it is ready.
 const LOOK: Duration = Duration::from_micros(200);
@@ -64,17 +60,13 @@ async fn ready_ms(bench: &Bench, udf: Udf) -> Result<Option<f64>, BenchError> {
         return Ok(None);
     };
     let folder = folder()?;
-    let sockets = VertexSockets {
-        socket: folder.path().join("udf"),
-        server_info: folder.path().join("udf-info"),
-    };
-    serve(&mut command, &sockets);
+    let place = Place::within(folder.path(), "udf")?;
+    command.envs(place.variables());
     let begun = Instant::now();
-    let child = Child::spawn("udf", command, folder.path())?;
+    let child = spawn("udf", command)?;
     let looking = move || {
         while begun.elapsed() < PATIENCE {
-            let info = std::fs::read_to_string(&sockets.server_info).unwrap_or_default();
-            if info.trim_end().ends_with("U+005C__END__") && UnixStream::connect(&sockets.socket).is_ok() {
+            if place.is_ready() {
                 return Some(begun.elapsed());
             }
             std::thread::sleep(LOOK);
@@ -83,7 +75,7 @@ async fn ready_ms(bench: &Bench, udf: Udf) -> Result<Option<f64>, BenchError> {
     };
     let ready = tokio::task::spawn_blocking(looking).await.ok().flatten();
     let tail = child.tail();
-    child.end().await;
+    child.kill().await;
     match ready {
         Some(time) => Ok(Some(time.as_secs_f64() * 1e3)),
         None => Err(BenchError::DataPlane {

@@ -5,13 +5,16 @@ use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use launcher::Child;
+use tokio::time::timeout;
 use trials::journal::{FILE_NAME, JournalLine};
 
-use super::{Bench, folder};
-use crate::child::Child;
+use super::Bench;
+use crate::child::spawn;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
+use crate::pipeline::folder;
 
 #[path = "../../../experiment/report/tests/report/synthetic.rs"]
 #[allow(
@@ -37,8 +40,7 @@ pub async fn drawn(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         let mut command = bench.programs.ours("experiment");
         command.arg("report").arg(folder.path());
         let begun = Instant::now();
-        let mut child = Child::spawn("report", command, folder.path())?;
-        let peak = child.peak_until_end(LOOK, PATIENCE).await?;
+        let peak = peak_until_end(spawn("report", command)?).await?;
         times_ms.push(begun.elapsed().as_secs_f64() * 1e3);
         megabytes.push(peak as f64 / 1e6);
     }
@@ -56,6 +58,45 @@ pub async fn drawn(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             Goal::AtMost(300.0),
         ),
     ])
+}
+
+/// Awaits its end, which must be a success; the highest resident memory seen, bytes.
+async fn peak_until_end(mut report: Child) -> Result<u64, BenchError> {
+    let mut peak = 0;
+    // What it prints must not hold it up.
+    let printed = report.take_stdout();
+    let printed = tokio::spawn(async move {
+        if let Some(printed) = printed {
+            let _ = tokio::io::copy(&mut printed.into_inner(), &mut tokio::io::sink()).await;
+        }
+    });
+    let ended = timeout(PATIENCE, async {
+        loop {
+            match timeout(LOOK, report.wait()).await {
+                Ok(ended) => break ended,
+                Err(_) => peak = peak.max(report.id().map_or(0, high_water_bytes)),
+            }
+        }
+    })
+    .await;
+    printed.abort();
+    match ended {
+        Ok(Ok(status)) if status.success() => Ok(peak),
+        _ => Err(BenchError::Report {
+            patience: PATIENCE,
+            tail: report.tail(),
+        }),
+    }
+}
+
+/// `VmHWM` of `/proc/PID/status` (proc_pid_status(5)), bytes; 0 where it cannot be read.
+fn high_water_bytes(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let kibibytes = status.lines().find_map(|line| {
+        let value = line.strip_prefix("VmHWM:")?;
+        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    kibibytes.unwrap_or(0) * 1024
 }
 
 fn write_journal(folder: &Path) -> Result<(), BenchError> {

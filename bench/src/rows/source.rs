@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use dataplane::VertexSockets;
+use launcher::Place;
 use tokio::process::Command;
 use wire::StrategyKind;
 
-use super::{Bench, folder};
-use crate::child::Child;
+use super::Bench;
+use crate::child::spawn;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
-use crate::pipeline::{Load, Pipeline, Work, generator as scheduled, serve};
+use crate::pipeline::{Load, Pipeline, Work, folder, generator as scheduled};
 use crate::programs::Udf;
 use crate::reader::{self, Reading};
 
@@ -109,14 +109,11 @@ impl Lateness {
 
 async fn read(mut source: Command, time: Duration) -> Result<Reading, BenchError> {
     let folder = folder()?;
-    let sockets = VertexSockets {
-        socket: folder.path().join("source"),
-        server_info: folder.path().join("source-info"),
-    };
-    serve(&mut source, &sockets);
-    let source = Child::spawn("source", source, folder.path())?;
-    let reading = reader::read(&source, &sockets, time).await?;
-    source.end().await;
+    let place = Place::within(folder.path(), "source")?;
+    source.envs(place.variables());
+    let mut source = spawn("source", source)?;
+    let reading = reader::read(&mut source, &place, time).await?;
+    source.kill().await;
     Ok(reading)
 }
 

@@ -9,9 +9,9 @@ use trials::predict::predict;
 use trials::trial::TrialSettings;
 use wire::{Delay, StartRule, StrategyKind};
 
-use super::{Bench, folder};
+use super::Bench;
 use crate::bare::client::SaidOfBursts;
-use crate::child::Child;
+use crate::child::{address, spawn};
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit, quantile};
 use crate::line::{Goal, Line};
@@ -101,19 +101,18 @@ pub async fn close_10k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 
 /// From the first of as many requests of bare connections at once to the last answer, milliseconds.
 async fn bare_burst_ms(bench: &Bench, calls: u64) -> Result<Vec<f64>, BenchError> {
-    let folder = folder()?;
-    let mut server = Child::spawn("server", endpoint_command(&bench.programs), folder.path())?;
-    let address = server.address().await?;
+    let mut server = spawn("server", endpoint_command(&bench.programs))?;
+    let listening = address(&mut server).await?;
     let bursts = bench.number(3);
     let mut client = bench.programs.bare("client");
     client
-        .args(["--address", &address.to_string(), "--path", "/ping?delay=1s"])
+        .args(["--address", &listening.to_string(), "--path", "/ping?delay=1s"])
         .args(["--connections", &calls.to_string()])
         .args(["--bursts", &bursts.to_string()]);
-    let mut client = Child::spawn("client", client, folder.path())?;
+    let mut client = spawn("client", client)?;
     let said: SaidOfBursts = client.says("its bursts", Duration::from_secs(30)).await?;
-    client.end().await;
-    server.end().await;
+    client.kill().await;
+    server.kill().await;
     Ok(said.tails_ms)
 }
 
@@ -246,9 +245,9 @@ async fn shares_ms(bench: &Bench, rpu: u64) -> Result<(Vec<f64>, Vec<f64>), Benc
     let source = generator(&bench.programs, &load);
     let counter = bench.programs.bare("counter");
     let mut pipeline = Pipeline::start(&bench.programs, &load, source, counter, &work).await?;
-    let sockets = pipeline.sockets.reduce.clone();
+    let place = pipeline.udf_place.clone();
     let answers = Mutex::new(Vec::new());
-    let asking = ask_ready(&sockets, |answer| {
+    let asking = ask_ready(&place, |answer| {
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.push(answer.as_secs_f64() * 1e3);
     });

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wire::{StartRule, StrategyKind};
 
 use super::Bench;
+use crate::cost;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
@@ -114,20 +115,20 @@ async fn waiting_bytes(bench: &Bench, start_rule: StartRule) -> Result<f64, Benc
     };
     let source = generator(&bench.programs, &load);
     let pipeline = Pipeline::start(&bench.programs, &load, source, udf, &work).await?;
-    let empty = pipeline.udf.cost()?.memory_bytes;
+    let empty = cost::of(&pipeline.udf)?.memory_bytes;
     let mut last = vec![empty];
     let begun = Instant::now();
     // Until the memory has grown and grows no more.
     while begun.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(LOOK).await;
-        last.push(pipeline.udf.cost()?.memory_bytes);
+        last.push(cost::of(&pipeline.udf)?.memory_bytes);
         let tail = &last[last.len().saturating_sub(ALIKE)..];
         let still = tail.len() == ALIKE && tail.iter().all(|bytes| bytes == &tail[0]);
         if still && tail[0] > empty + WAITING * PAYLOAD_BYTES / 2 {
             break;
         }
     }
-    let full = pipeline.udf.cost()?.memory_bytes;
+    let full = cost::of(&pipeline.udf)?.memory_bytes;
     pipeline.drop_all().await;
     Ok(full.saturating_sub(empty) as f64 / WAITING as f64 - PAYLOAD_BYTES as f64)
 }
