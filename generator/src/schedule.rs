@@ -4,6 +4,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use wire::whole_nanos;
+
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
 /// An aligned schedule begins no sooner than this after the first read, so that event 0 can be on time.
@@ -34,18 +36,13 @@ impl Rate {
 /// When event 0 is due, in nanoseconds since the Unix epoch: now, or with `align` at the first multiple of
 /// it that is at least [`LEAD`] away.
 pub fn first_due_ns(now_ns: u64, align: Option<Duration>) -> u64 {
-    match align.map(nanos).filter(|align_ns| *align_ns > 0) {
+    match align.map(whole_nanos).filter(|align_ns| *align_ns > 0) {
         None => now_ns,
         Some(align_ns) => now_ns
-            .saturating_add(nanos(LEAD))
+            .saturating_add(whole_nanos(LEAD))
             .div_ceil(align_ns)
             .saturating_mul(align_ns),
     }
-}
-
-/// A duration in nanoseconds; the largest number where it is longer than 584 years.
-pub fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

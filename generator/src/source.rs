@@ -2,17 +2,16 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
 use tokio::sync::mpsc::{PermitIterator, Sender};
 use tokio_util::sync::CancellationToken;
 use vertex::Pace;
-use wire::GeneratorStats;
+use wire::{Clock, GeneratorStats};
 
 use crate::payload::{Offsets, Payloads};
-use crate::schedule::nanos;
 use crate::state::{Counts, Drawn, MAX_UNACKED, Next, State};
 
 /// Between two waits of a read at least this passes: above 6,700 events a second it bounds how often the
@@ -24,13 +23,6 @@ const AT_ONCE: usize = 100;
 /// How often a read that may send nothing looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Wall time at the start, monotonic from there on, in nanoseconds since the Unix epoch.
-#[derive(Debug, Clone, Copy)]
-struct NanoClock {
-    start: Instant,
-    wall_ns: u64,
-}
-
 /// The source. Clones share one state: the SDK's server has one, the statistics another.
 #[derive(Debug, Clone)]
 pub struct Generator {
@@ -38,34 +30,9 @@ pub struct Generator {
     replica: u16,
     payloads: Payloads,
     offsets: Offsets,
-    clock: NanoClock,
+    clock: Clock,
     stopping: CancellationToken,
     state: Arc<Mutex<State>>,
-}
-
-impl NanoClock {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "once, so that stamps can be compared with other processes'"
-    )]
-    fn start() -> Self {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self::anchored(nanos(wall), Instant::now())
-    }
-
-    /// A clock that showed `wall_ns` at `start`.
-    fn anchored(wall_ns: u64, start: Instant) -> Self {
-        Self { start, wall_ns }
-    }
-
-    fn at(&self, instant: Instant) -> u64 {
-        self.wall_ns
-            .saturating_add(nanos(instant.saturating_duration_since(self.start)))
-    }
-
-    fn instant(&self, at_ns: u64) -> Instant {
-        self.start + Duration::from_nanos(at_ns.saturating_sub(self.wall_ns))
-    }
 }
 
 impl Generator {
@@ -84,7 +51,7 @@ impl Generator {
             replica,
             payloads: Payloads::new(nonce, payload_size),
             offsets: Offsets::new(nonce),
-            clock: NanoClock::start(),
+            clock: Clock::start(),
             stopping,
             state,
         }
@@ -97,12 +64,13 @@ impl Generator {
 
     /// Everything that is told at `/stats`.
     pub fn stats(&self) -> GeneratorStats {
-        self.state().stats(self.nonce, self.clock.at(Instant::now()))
+        self.state()
+            .stats(self.nonce, self.clock.stamp_ns(Instant::now()))
     }
 
     /// The counters now.
     pub fn counts(&self) -> Counts {
-        self.state().counts(self.clock.at(Instant::now()))
+        self.state().counts(self.clock.stamp_ns(Instant::now()))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -116,7 +84,7 @@ impl Generator {
         let mut state = self.state();
         for place in places {
             let now = Instant::now();
-            let (now_ns, due_by_ns) = (self.clock.at(now), self.clock.at(now.min(deadline)));
+            let (now_ns, due_by_ns) = (self.clock.stamp_ns(now), self.clock.stamp_ns(now.min(deadline)));
             match state.next(now_ns, due_by_ns) {
                 Next::Send(drawn) => place.send(self.message(&drawn, state.key_name(drawn.key))),
                 hindered => return (sent, Some(hindered)),
@@ -199,7 +167,7 @@ impl Sourcer for Generator {
                 tracing::warn!("{MAX_UNACKED} events are un-acked: no new ones until some are acked");
             }
             let wake = match hindered {
-                Next::DueAt(due_ns) => self.clock.instant(due_ns).max(earliest_wake),
+                Next::DueAt(due_ns) => self.clock.instant_ns(due_ns).max(earliest_wake),
                 Next::Full | Next::Held | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
             };
             if !self.wait_until(&mut pace, wake.min(deadline)).await {
@@ -225,36 +193,4 @@ impl Sourcer for Generator {
 
 fn event_time(time_ns: u64) -> DateTime<Utc> {
     DateTime::from_timestamp_nanos(i64::try_from(time_ns).unwrap_or(i64::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        /// The wall clock is whatever it has been set to at the start, and is not looked at again.
-        #[test]
-        fn differences_do_not_depend_on_the_wall_clock(wall_ns in 0u64..1 << 62, set_ns in 0u64..1 << 62, a in 0u64..1 << 60, b in 0u64..1 << 60) {
-            let start = Instant::now();
-            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
-            for wall_ns in [wall_ns, set_ns] {
-                let clock = NanoClock::anchored(wall_ns, start);
-                prop_assert_eq!(clock.at(late).checked_sub(clock.at(early)), Some(a.max(b) - a.min(b)), "never negative");
-                prop_assert_eq!(clock.instant(clock.at(late)), late);
-            }
-        }
-
-        #[test]
-        fn it_never_falls(wall_ns: u64, a: u64, b: u64, before_ns in 0u64..1 << 40, stamp_ns: u64) {
-            let start = Instant::now();
-            let clock = NanoClock::anchored(wall_ns, start);
-            let before = start.checked_sub(Duration::from_nanos(before_ns)).unwrap_or(start);
-            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
-            prop_assert_eq!(clock.at(before), wall_ns, "nor is anything before its start");
-            prop_assert!(wall_ns <= clock.at(early) && clock.at(early) <= clock.at(late));
-            prop_assert!(clock.instant(stamp_ns) >= start);
-        }
-    }
 }

@@ -3,10 +3,10 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Stamps in microseconds since the Unix epoch that never go back within a process.
+/// Stamps since the Unix epoch that never go back within a process; they saturate in the year 2554.
 #[derive(Debug, Clone, Copy)]
 pub struct Clock {
-    wall_at_start: Duration,
+    wall_at_start_ns: u64,
     start: Instant,
 }
 
@@ -23,7 +23,10 @@ impl Clock {
 
     /// A clock that showed `wall_at_start` since the epoch at `start`.
     pub fn anchored(wall_at_start: Duration, start: Instant) -> Self {
-        Self { wall_at_start, start }
+        Self {
+            wall_at_start_ns: whole_nanos(wall_at_start),
+            start,
+        }
     }
 
     /// Now, in microseconds since the Unix epoch.
@@ -33,23 +36,37 @@ impl Clock {
 
     /// The stamp of an instant, in microseconds since the Unix epoch.
     pub fn stamp_us(&self, at: Instant) -> u64 {
-        let since_start = at.saturating_duration_since(self.start);
-        let before_start = self.start.saturating_duration_since(at);
-        let wall = (self.wall_at_start + since_start).saturating_sub(before_start);
-        u64::try_from(wall.as_micros()).unwrap_or(u64::MAX)
+        self.stamp_ns(at) / 1_000
     }
 
-    /// The instant of a stamp; the earliest representable where the stamp lies before.
-    pub fn instant(&self, stamp_us: u64) -> Instant {
-        let stamp = Duration::from_micros(stamp_us);
-        match stamp.checked_sub(self.wall_at_start) {
-            Some(after) => self.start + after,
-            None => self
-                .start
-                .checked_sub(self.wall_at_start - stamp)
-                .unwrap_or(self.start),
+    /// The stamp of an instant, in nanoseconds since the Unix epoch.
+    pub fn stamp_ns(&self, at: Instant) -> u64 {
+        match at.checked_duration_since(self.start) {
+            Some(after) => self.wall_at_start_ns.saturating_add(whole_nanos(after)),
+            None => self.wall_at_start_ns.saturating_sub(whole_nanos(self.start - at)),
         }
     }
+
+    /// The instant of a stamp in microseconds; see [`Self::instant_ns`].
+    pub fn instant(&self, stamp_us: u64) -> Instant {
+        self.instant_ns(stamp_us.saturating_mul(1_000))
+    }
+
+    /// The instant of a stamp in nanoseconds; the clock's start where the stamp lies before all that is representable.
+    pub fn instant_ns(&self, stamp_ns: u64) -> Instant {
+        match stamp_ns.checked_sub(self.wall_at_start_ns) {
+            Some(after) => self.start + Duration::from_nanos(after),
+            None => {
+                let before = Duration::from_nanos(self.wall_at_start_ns - stamp_ns);
+                self.start.checked_sub(before).unwrap_or(self.start)
+            }
+        }
+    }
+}
+
+/// Nanoseconds of a duration, at most those of 584 years.
+pub fn whole_nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -71,6 +88,29 @@ mod tests {
             prop_assert_eq!(of(clock), Some(a.max(b) - a.min(b)), "never negative");
             prop_assert_eq!(of(clock), of(stepped));
             prop_assert_eq!(stepped.stamp_us(early) - clock.stamp_us(early), step_us);
+        }
+
+        #[test]
+        fn neither_do_differences_in_nanoseconds(wall_ns in 0u64..1 << 62, set_ns in 0u64..1 << 62, a in 0u64..1 << 60, b in 0u64..1 << 60) {
+            let start = Instant::now();
+            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
+            for wall_ns in [wall_ns, set_ns] {
+                let clock = Clock::anchored(Duration::from_nanos(wall_ns), start);
+                prop_assert_eq!(clock.stamp_ns(late).checked_sub(clock.stamp_ns(early)), Some(a.max(b) - a.min(b)), "never negative");
+                prop_assert_eq!(clock.instant_ns(clock.stamp_ns(late)), late);
+            }
+        }
+
+        #[test]
+        fn it_never_falls(wall_ns: u64, a: u64, b: u64, before_ns in 0u64..1 << 40, stamp_ns: u64) {
+            let start = Instant::now();
+            let clock = Clock::anchored(Duration::from_nanos(wall_ns), start);
+            let before = start.checked_sub(Duration::from_nanos(before_ns)).unwrap_or(start);
+            let (early, late) = (start + Duration::from_nanos(a.min(b)), start + Duration::from_nanos(a.max(b)));
+            prop_assert_eq!(clock.stamp_ns(before), wall_ns.saturating_sub(whole_nanos(start - before)));
+            prop_assert_eq!(clock.stamp_ns(start), wall_ns);
+            prop_assert!(stamp_ns < wall_ns || clock.instant_ns(stamp_ns) >= start);
+            prop_assert!(wall_ns <= clock.stamp_ns(early) && clock.stamp_ns(early) <= clock.stamp_ns(late));
         }
 
         #[test]

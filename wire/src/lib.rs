@@ -12,7 +12,7 @@ mod record;
 pub mod settings;
 mod stats;
 
-pub use clock::Clock;
+pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
 pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, parse_duration};
 pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, idempotency_prefix, parse_idempotency_key};
