@@ -21,13 +21,19 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
     ("trials", &["wire"]),
     ("engine", &["trials", "vertex", "wire"]),
     ("report", &["trials", "wire"]),
-    ("local", &["dataplane", "engine", "trials", "vertex", "wire"]),
+    (
+        "local",
+        &["dataplane", "engine", "launcher", "trials", "vertex", "wire"],
+    ),
     ("cluster", &["engine", "trials", "vertex", "wire"]),
     (
         "experiment",
         &["cluster", "engine", "local", "report", "trials", "vertex", "wire"],
     ),
-    ("bench", &["dataplane", "launcher", "trials", "udf", "vertex", "wire"]),
+    (
+        "bench",
+        &["dataplane", "launcher", "trials", "udf", "vertex", "wire"],
+    ),
     ("tests", &["dataplane", "launcher", "wire"]),
 ];
 

@@ -21,9 +21,6 @@ use tokio::sync::oneshot;
 pub use pace::Pace;
 pub use stats::{StatsServer, routes};
 
-/// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
-pub const MAX_SOCKET_PATH: usize = 107;
-
 /// How long a server that has stopped by itself is given to be explained by a signal.
 const SIGNAL_GRACE: Duration = Duration::from_millis(200);
 
@@ -51,7 +48,7 @@ pub struct VertexArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum VertexError {
     /// The path does not fit into a socket address.
-    #[error("socket: `{}` has {} bytes, a Unix socket's path may have {MAX_SOCKET_PATH}: choose a shorter path", .0.display(), .0.as_os_str().len())]
+    #[error("socket: `{}` ({} bytes) is too long for a Unix socket: choose a shorter path", .0.display(), .0.as_os_str().len())]
     PathTooLong(PathBuf),
     /// Somebody answers there.
     #[error("socket: `{}` is held by a running process: stop it or choose another path", .0.display())]
@@ -112,7 +109,7 @@ impl VertexArgs {
 }
 
 fn check_socket(path: &Path) -> Result<(), VertexError> {
-    if path.as_os_str().len() > MAX_SOCKET_PATH {
+    if std::os::unix::net::SocketAddr::from_pathname(path).is_err() {
         return Err(VertexError::PathTooLong(path.to_owned()));
     }
     let unusable = |source| VertexError::Unusable {

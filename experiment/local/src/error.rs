@@ -2,11 +2,11 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+
+use launcher::LaunchError;
 
 use engine::EngineError;
 use trials::endpoint_url::NeedsOurEndpoint;
-use wire::format_duration;
 
 /// Why a trial could not be run to its end, or the engine not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +28,7 @@ pub enum LocalError {
         source: io::Error,
     },
     /// The folder for temporary files has too long a path.
-    #[error("TMPDIR: `{}` is too long, a Unix socket's path may have {} bytes: choose a shorter one", parent.display(), Self::MAX_SOCKET_PATH)]
+    #[error("TMPDIR: `{}` is too long for the path of a Unix socket in it: choose a shorter one", parent.display())]
     FolderTooLong {
         /// The folder for temporary files.
         parent: PathBuf,
@@ -57,40 +57,9 @@ pub enum LocalError {
     /// A trial needs our own endpoint.
     #[error(transparent)]
     NeedsOurEndpoint(#[from] NeedsOurEndpoint),
-    /// A process cannot be started.
-    #[error("cannot start {process}: {source}")]
-    Spawn {
-        /// Its name.
-        process: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A process ended though it should not have.
-    #[error("{process} ended unexpectedly ({status}){}{said}", if said.is_empty() { "" } else { ": " })]
-    Died {
-        /// Its name.
-        process: &'static str,
-        /// How it ended.
-        status: String,
-        /// The last lines of its standard error, in one.
-        said: String,
-    },
-    /// A process did not become ready.
-    #[error("{process} was not ready after {}", format_duration(*patience))]
-    NotReady {
-        /// Its name.
-        process: &'static str,
-        /// How long was waited.
-        patience: Duration,
-    },
-    /// A process said something else than its address.
-    #[error("{process} did not announce its address: {source}")]
-    Announcement {
-        /// Its name.
-        process: &'static str,
-        /// What is wrong with the line.
-        source: serde_json::Error,
-    },
+    /// A process cannot be started, ended though it should not have, or was not ready in time.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
     /// The data plane failed.
     #[error("data plane: {0}")]
     DataPlane(#[source] dataplane::Error),
@@ -131,9 +100,6 @@ pub enum LocalError {
 }
 
 impl LocalError {
-    /// Longest path of a Unix socket in bytes: `sun_path` of Linux' unix(7) holds 108 with its end mark.
-    pub const MAX_SOCKET_PATH: usize = 107;
-
     /// Whether a setting is wrong, in contrast to something that failed.
     pub fn is_wrong_use(&self) -> bool {
         matches!(

@@ -1,7 +1,8 @@
 //! The settings of a trial as the flags of its processes, and as the environment of a UDF that is not ours.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use launcher::Place;
 use tokio::process::Command;
 use wire::format_duration;
 use wire::settings::Program;
@@ -24,25 +25,6 @@ const KEPT: [&str; 11] = [
     "RUST_BACKTRACE",
 ];
 
-/// Where a vertex serves.
-#[derive(Debug, Clone)]
-pub(super) struct Place {
-    /// Its Unix socket.
-    pub socket: PathBuf,
-    /// Its server-info file.
-    pub server_info: PathBuf,
-}
-
-impl Place {
-    /// In a folder, under a short name: a socket's path has room for a hundred bytes.
-    pub fn within(folder: &Path, name: &str) -> Self {
-        Self {
-            socket: folder.join(name),
-            server_info: folder.join(format!("{name}-info")),
-        }
-    }
-}
-
 /// The endpoint's command.
 pub(super) fn endpoint(binary: &Path, settings: &TrialSettings) -> Command {
     let mut command = ours(binary);
@@ -61,14 +43,14 @@ pub(super) fn generator(binary: &Path, settings: &TrialSettings, count: u64, pla
         .args(["--count", &count.to_string()])
         .args(["--align", &format_duration(settings.window)]);
     set(&mut command, settings, Program::Generator);
-    serve(&mut command, place);
+    command.envs(place.variables());
     command
 }
 
 /// The sink's command.
 pub(super) fn sink(binary: &Path, place: &Place) -> Command {
     let mut command = ours(binary);
-    serve(&mut command, place);
+    command.envs(place.variables());
     command
 }
 
@@ -78,7 +60,7 @@ pub(super) fn udf(binary: &Path, settings: &TrialSettings, endpoint_url: &str, p
     set(&mut command, settings, Program::Udf);
     command.arg(format!("--endpoint-url={endpoint_url}"));
     command.arg("--result-format=record");
-    serve(&mut command, place);
+    command.envs(place.variables());
     command
 }
 
@@ -100,8 +82,7 @@ pub(super) fn foreign_udf(
         .env("ENDPOINT_URL", endpoint_url)
         .env("RESULT_FORMAT", "record")
         .env("STOP_ON_STDIN_CLOSE", "true")
-        .env("SOCKET", &place.socket)
-        .env("SERVER_INFO", &place.server_info);
+        .envs(place.variables());
     command
 }
 
@@ -121,12 +102,4 @@ fn set(command: &mut Command, settings: &TrialSettings, program: Program) {
     for (setting, text) in settings.of_program(program) {
         command.arg(format!("--{}={text}", setting.flag()));
     }
-}
-
-fn serve(command: &mut Command, place: &Place) {
-    command
-        .arg("--socket")
-        .arg(&place.socket)
-        .arg("--server-info")
-        .arg(&place.server_info);
 }

@@ -6,12 +6,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use launcher::LaunchError;
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use wire::{Clock, GeneratorStats};
 
 use self::assemble::{Evidence, assemble};
-use self::pipeline::{Binaries, Pipeline, ready};
+use self::pipeline::{Binaries, Pipeline, places};
 use self::watch::Watch;
 use engine::windows::{window_ms, window_starts};
 use engine::{Engine, EngineError, Observation, TrialProgress};
@@ -25,7 +26,6 @@ mod error;
 mod flags;
 mod own_endpoint;
 mod pipeline;
-mod process;
 mod watch;
 
 pub use error::LocalError;
@@ -38,9 +38,6 @@ const STATS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Set-up and clean-up of a trial, and the wait for the window boundary it starts on, half a window on average.
 const SET_UP: Duration = Duration::from_millis(800);
-
-/// The longest name of a socket in a trial's folder, with its separator.
-const SOCKET_NAME: usize = "/source".len();
 
 /// What the engine must know besides the trial.
 #[derive(Debug, Clone)]
@@ -118,7 +115,11 @@ impl LocalEngine {
                 sleep(FIRST_EVENT_POLL).await;
             }
         };
-        ready("generator", self.config.patience, poll).await
+        let patience = self.config.patience;
+        timeout(patience, poll).await.map_err(|_| LaunchError::NotReady {
+            process: "generator".to_owned(),
+            patience,
+        })?
     }
 }
 
@@ -195,11 +196,8 @@ fn trial_folder() -> Result<tempfile::TempDir, LocalError> {
     let parent = std::env::temp_dir();
     let folder = tempfile::Builder::new().prefix("ar-").tempdir();
     let folder = folder.map_err(|source| LocalError::Folder { parent, source })?;
-    let length = folder.path().as_os_str().len() + SOCKET_NAME;
-    if length > LocalError::MAX_SOCKET_PATH {
-        return Err(LocalError::FolderTooLong {
-            parent: std::env::temp_dir(),
-        });
-    }
+    places(folder.path()).map_err(|_| LocalError::FolderTooLong {
+        parent: std::env::temp_dir(),
+    })?;
     Ok(folder)
 }

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use launcher::{Child, LaunchError, Place, Stderr};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::flags::{self, Place};
-use super::process::Process;
+use super::flags;
 use super::watch::Watch;
 use super::{LocalConfig, LocalError};
 use ::engine::windows::events_in;
@@ -42,10 +42,10 @@ pub(super) struct Pipeline {
     pub endpoint_address: Option<SocketAddr>,
     /// Where the generator tells its stats.
     pub generator_address: SocketAddr,
-    endpoint: Option<Process>,
-    generator: Process,
-    udf: Process,
-    sink: Process,
+    endpoint: Option<Child>,
+    generator: Child,
+    udf: Child,
+    sink: Child,
     foreign_udf: bool,
     sockets: dataplane::Sockets,
     /// The data plane and the reader of the sink: before they are told to, they end only when something is wrong.
@@ -84,26 +84,24 @@ impl Pipeline {
         settings: &TrialSettings,
         folder: &Path,
     ) -> Result<Self, LocalError> {
-        let [source, reduce, sink] = ["source", "udf", "sink"].map(|name| Place::within(folder, name));
+        let spawn = |name, command| Child::spawn(name, command, Stderr::Tail);
+        let [source, reduce, sink] = places(folder)?;
         let mut endpoint = match config.endpoint_url {
-            None => Some(Process::spawn(
-                "endpoint",
-                flags::endpoint(&binaries.endpoint, settings),
-            )?),
+            None => Some(spawn("endpoint", flags::endpoint(&binaries.endpoint, settings))?),
             Some(_) => None,
         };
         // The events of one more window close the last one, and of as many as a stall of this machine may bring along with
         // it: a read's watermark is its first event's time.
         let windows = u64::from(settings.warmup) + u64::from(settings.windows);
         let count = events_in(settings, windows + windows_in(STALL, settings.window));
-        let mut generator = Process::spawn(
+        let mut generator = spawn(
             "generator",
             flags::generator(&binaries.generator, settings, count, &source),
         )?;
-        let sink_process = Process::spawn("sink", flags::sink(&binaries.sink, &sink))?;
+        let sink_process = spawn("sink", flags::sink(&binaries.sink, &sink))?;
         let (endpoint_address, url) = match (&mut endpoint, &config.endpoint_url) {
             (Some(endpoint), _) => {
-                let address = ready("endpoint", config.patience, endpoint.address()).await?;
+                let address = address(endpoint, config.patience).await?;
                 (Some(address), format!("http://{address}"))
             }
             (None, own) => (None, own.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -112,8 +110,8 @@ impl Pipeline {
             Some(line) => flags::foreign_udf(line, settings, &url, &reduce),
             None => flags::udf(&binaries.udf, settings, &url, &reduce),
         };
-        let udf = Process::spawn("udf", udf)?;
-        let generator_address = ready("generator", config.patience, generator.address()).await?;
+        let udf = spawn("udf", udf)?;
+        let generator_address = address(&mut generator, config.patience).await?;
         Ok(Self {
             endpoint_address,
             generator_address,
@@ -213,9 +211,9 @@ impl Pipeline {
                 Err(error) => error,
             },
             error = failed => error,
-            death = &mut death => return Err(death),
+            death = &mut death => return Err(death.into()),
         };
-        Err(timeout(DEATH_NOTICE, death).await.unwrap_or(error))
+        Err(timeout(DEATH_NOTICE, death).await.map_or(error, LocalError::from))
     }
 
     /// Stops the data plane; its counts, where it stops in time. A read in progress is waited for.
@@ -233,34 +231,35 @@ impl Pipeline {
         self.tasks.abort_all();
         let endpoint = async {
             if let Some(endpoint) = self.endpoint {
-                endpoint.stop(false, STOP_PATIENCE).await;
+                endpoint.stop(STOP_PATIENCE).await;
             }
         };
+        if self.foreign_udf {
+            self.udf.terminate();
+        }
         tokio::join!(
-            self.udf.stop(self.foreign_udf, STOP_PATIENCE),
-            self.generator.stop(false, STOP_PATIENCE),
-            self.sink.stop(false, STOP_PATIENCE),
+            self.udf.stop(STOP_PATIENCE),
+            self.generator.stop(STOP_PATIENCE),
+            self.sink.stop(STOP_PATIENCE),
             endpoint,
         );
     }
 }
 
-/// Waits until `process` is ready, for `patience` at most.
-pub(super) async fn ready<T>(
-    process: &'static str,
-    patience: Duration,
-    ready: impl Future<Output = Result<T, LocalError>>,
-) -> Result<T, LocalError> {
-    timeout(patience, ready)
-        .await
-        .map_err(|_| LocalError::NotReady { process, patience })?
+/// Where source, UDF and sink serve.
+pub(super) fn places(folder: &Path) -> Result<[Place; 3], LaunchError> {
+    let place = |name| Place::within(folder, name);
+    Ok([place("source")?, place("udf")?, place("sink")?])
 }
 
-fn vertex(place: Place) -> dataplane::VertexSockets {
-    dataplane::VertexSockets {
-        socket: place.socket,
-        server_info: place.server_info,
-    }
+/// The address that a server announces.
+async fn address(server: &mut Child, patience: Duration) -> Result<SocketAddr, LaunchError> {
+    let announced: wire::AnnouncedAddress = server.says("its address", patience).await?;
+    Ok(announced.listening)
+}
+
+fn vertex(Place { socket, server_info }: Place) -> dataplane::VertexSockets {
+    dataplane::VertexSockets { socket, server_info }
 }
 
 /// Windows that cover so much time, at least one.

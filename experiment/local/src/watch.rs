@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dataplane::{DropReason, Message, Observer, WindowClosed};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
 use wire::{Event, Ranges, SinkLine};
@@ -127,8 +127,7 @@ impl Watch {
     ///
     /// # Errors
     /// Where a line is none of a sink's, or one is missing.
-    pub async fn read_sink(&self, stdout: BufReader<ChildStdout>) -> Result<(), LocalError> {
-        let mut lines = stdout.lines();
+    pub async fn read_sink(&self, mut lines: Lines<BufReader<ChildStdout>>) -> Result<(), LocalError> {
         while let Some(text) = lines.next_line().await.map_err(LocalError::SinkRead)? {
             let line = serde_json::from_str(&text).map_err(|source| LocalError::SinkLine { source })?;
             self.lock().arrive(line, self.window_ms)?;
