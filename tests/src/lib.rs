@@ -19,6 +19,7 @@ use launcher::{Child, Place, Stderr};
 use tokio::net::UnixStream;
 use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
+pub use vertex::proc::children as children_of;
 
 /// Patience with a process that starts or ends on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -141,39 +142,4 @@ pub async fn get_json<T: serde::de::DeserializeOwned>(url: &str) -> T {
         .json()
         .await
         .expect("JSON of that shape")
-}
-
-/// The child processes of a process.
-///
-/// # Panics
-/// Where the system does not tell them.
-#[cfg(target_os = "linux")]
-pub fn children_of(process: u32) -> Vec<u32> {
-    let mut children = Vec::new();
-    for task in std::fs::read_dir(format!("/proc/{process}/task")).expect("a list of processes") {
-        let path = task.expect("a list of processes").path().join("children");
-        let list = std::fs::read_to_string(path).unwrap_or_default();
-        children.extend(
-            list.split_whitespace()
-                .map(|id| id.parse::<u32>().expect("a list of processes")),
-        );
-    }
-    children
-}
-
-/// The child processes of a process.
-///
-/// # Panics
-/// Where the system does not tell them.
-#[cfg(not(target_os = "linux"))]
-pub fn children_of(process: u32) -> Vec<u32> {
-    let list = std::process::Command::new("pgrep")
-        .args(["-P", &process.to_string()])
-        .output()
-        .expect("a list of processes");
-    String::from_utf8(list.stdout)
-        .expect("a list of processes")
-        .split_whitespace()
-        .map(|id| id.parse().expect("a list of processes"))
-        .collect()
 }

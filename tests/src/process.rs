@@ -8,21 +8,20 @@ use std::time::{Duration, Instant};
 use launcher::Child;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::children_of;
+use vertex::proc::{Stat, children, peak_resident_bytes};
 
 /// Most resident memory that a process and its children have had so far, in bytes.
 ///
 /// # Panics
 /// Where the process is gone.
 pub fn peak_memory_bytes(process: u32) -> u64 {
-    let peak = |process| status_bytes(process, "VmHWM:");
-    let children = children_of(process).into_iter().filter_map(peak);
-    peak(process).expect("the process runs") + children.sum::<u64>()
+    let children = children(process).into_iter().filter_map(peak_resident_bytes);
+    peak_resident_bytes(process).expect("the process runs") + children.sum::<u64>()
 }
 
 /// Resident memory of a process, in bytes; nothing where it is gone.
 pub fn memory_bytes(process: u32) -> Option<u64> {
-    status_bytes(process, "VmRSS:")
+    Some(Stat::read(process)?.resident_bytes)
 }
 
 /// How many file descriptors a process has open; nothing where it is gone.
@@ -76,10 +75,7 @@ fn listener(line: &str) -> Option<(SocketAddr, String)> {
 
 /// Whether there is such a process that is not just waiting to be collected.
 pub fn runs(process: u32) -> bool {
-    // The state is the field after the name, which is in brackets (proc_pid_stat(5)).
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    stat.rsplit_once(") ")
-        .is_some_and(|(_, rest)| !rest.starts_with('Z'))
+    Stat::read(process).is_some_and(|stat| !stat.is_zombie)
 }
 
 /// Sends a signal.
@@ -119,12 +115,4 @@ pub async fn until(what: &str, patience: Duration, mut so: impl FnMut() -> bool)
         assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-}
-
-/// A field of `/proc/PID/status` that is in kB (proc_pid_status(5)).
-fn status_bytes(process: u32, field: &str) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
-    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
-    Some(kibibytes * 1024)
 }

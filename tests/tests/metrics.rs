@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use assert_cmd::Command as Cli;
+use tests::process::memory_bytes;
 use tests::reduce::{PATIENCE, Udf};
 use tests::scrape::Scrape;
 use tests::{binary, endpoint};
@@ -179,7 +180,7 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     assert!(cpu >= 0.55, "12 calls of 50 ms: {cpu} s");
     let mut resident = before.value("process_resident_memory_bytes");
     for id in tests::children_of(udf.process.id().unwrap()) {
-        resident -= resident_bytes(id) as f64;
+        resident -= memory_bytes(id).unwrap() as f64;
         let killed = Cli::new("kill").args(["-KILL", &id.to_string()]).ok();
         assert!(killed.is_ok());
     }
@@ -191,13 +192,6 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
         after >= cpu + 0.15,
         "a counter does not fall: {cpu} s, then {after} s"
     );
-}
-
-fn resident_bytes(id: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-    kib * 1_024
 }
 
 #[tokio::test(flavor = "multi_thread")]

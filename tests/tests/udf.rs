@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use assert_cmd::Command as Cli;
+use tests::process::runs;
 use tests::reduce::{PATIENCE, Udf};
 use tests::{binary, children_of, endpoint};
 use wire::{EndpointStats, Outcome, StrategyKind};
@@ -259,15 +260,6 @@ async fn a_signal_within_a_window_ends_it_cleanly() {
             .await
             .expect("no child outlives it");
     }
-}
-
-fn runs(id: u32) -> bool {
-    let state = Cli::new("ps")
-        .args(["-o", "stat=", "-p", &id.to_string()])
-        .output()
-        .unwrap();
-    let state = String::from_utf8(state.stdout).unwrap();
-    !state.trim().is_empty() && !state.trim().starts_with('Z')
 }
 
 #[test]

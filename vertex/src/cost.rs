@@ -6,6 +6,8 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::proc::{Stat, processes};
+
 /// Between two samples: short against a window, long against the tens of microseconds that a sample takes.
 const PERIOD: Duration = Duration::from_millis(200);
 
@@ -81,8 +83,8 @@ fn add_sample(usage: &mut Option<Usage>, stats: impl Iterator<Item = Stat>) {
     let sample = stats.fold(None, |sum: Option<Usage>, stat| {
         let sum = sum.unwrap_or_default();
         Some(Usage {
-            cpu_us: sum.cpu_us + stat.cpu_us,
-            peak_memory_bytes: sum.peak_memory_bytes + stat.memory_bytes,
+            cpu_us: sum.cpu_us + micros(stat.cpu + stat.ended_children_cpu),
+            peak_memory_bytes: sum.peak_memory_bytes + stat.resident_bytes,
             peak_threads: sum.peak_threads + stat.threads,
         })
     });
@@ -96,51 +98,15 @@ fn add_sample(usage: &mut Option<Usage>, stats: impl Iterator<Item = Stat>) {
     }
 }
 
-/// What `/proc/PID/stat` says (proc_pid_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    parent: u32,
-    cpu_us: u64,
-    memory_bytes: u64,
-    threads: u64,
-}
-
-impl Stat {
-    #[cfg(target_os = "linux")]
-    fn read(pid: u32) -> Option<Self> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
-        Self::parse(&text, rustix::param::clock_ticks_per_second(), page_bytes)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn read(_pid: u32) -> Option<Self> {
-        None
-    }
-
-    fn parse(text: &str, ticks_per_second: u64, page_bytes: u64) -> Option<Self> {
-        // The second field is the name in parentheses, which may itself contain spaces and parentheses.
-        let (_, rest) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // Numbered from 1 as in the manual; `rest` begins with field 3.
-        let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
-        let ticks = field(14)? + field(15)? + field(16)? + field(17)?;
-        Some(Self {
-            parent: u32::try_from(field(4)?).ok()?,
-            cpu_us: ticks * 1_000_000 / ticks_per_second.max(1),
-            threads: field(20)?,
-            memory_bytes: field(24)? * page_bytes,
-        })
-    }
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The process and everything below it.
 fn descendants(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok())
-            && let Some(stat) = Stat::read(pid)
-        {
+    for pid in processes() {
+        if let Some(stat) = Stat::read(pid) {
             children.entry(stat.parent).or_default().push(pid);
         }
     }
@@ -157,30 +123,6 @@ fn descendants(root: u32) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stat_line_is_read_by_its_fields() {
-        let line =
-            "42 (a b) c) S 7 42 42 0 -1 4194304 900 0 0 0 150 50 20 5 20 0 12 0 100 1000000 300 184467 1 1";
-        let stat = Stat::parse(line, 100, 4_096);
-        assert_eq!(
-            stat,
-            Some(Stat {
-                parent: 7,
-                cpu_us: 2_250_000,
-                memory_bytes: 300 * 4_096,
-                threads: 12
-            })
-        );
-        for broken in [
-            "",
-            "42 (x",
-            "42 (x) S",
-            "42 (x) S a b c d e f g h i j k l m n o p q r s t u",
-        ] {
-            assert_eq!(Stat::parse(broken, 100, 4_096), None, "{broken}");
-        }
-    }
 
     #[cfg(target_os = "linux")]
     #[test]

@@ -5,6 +5,7 @@ pub mod cost;
 pub mod machine;
 pub mod metrics;
 mod pace;
+pub mod proc;
 mod stats;
 
 use std::future::Future;

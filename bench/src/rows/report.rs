@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use launcher::Child;
 use tokio::time::timeout;
 use trials::journal::{FILE_NAME, JournalLine};
+use vertex::proc::peak_resident_bytes;
 
 use super::Bench;
 use crate::child::spawn;
@@ -74,7 +75,7 @@ async fn peak_until_end(mut report: Child) -> Result<u64, BenchError> {
         loop {
             match timeout(LOOK, report.wait()).await {
                 Ok(ended) => break ended,
-                Err(_) => peak = peak.max(report.id().map_or(0, high_water_bytes)),
+                Err(_) => peak = peak.max(report.id().and_then(peak_resident_bytes).unwrap_or(0)),
             }
         }
     })
@@ -87,16 +88,6 @@ async fn peak_until_end(mut report: Child) -> Result<u64, BenchError> {
             tail: report.tail(),
         }),
     }
-}
-
-/// `VmHWM` of `/proc/PID/status` (proc_pid_status(5)), bytes; 0 where it cannot be read.
-fn high_water_bytes(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let kibibytes = status.lines().find_map(|line| {
-        let value = line.strip_prefix("VmHWM:")?;
-        value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-    });
-    kibibytes.unwrap_or(0) * 1024
 }
 
 fn write_journal(folder: &Path) -> Result<(), BenchError> {

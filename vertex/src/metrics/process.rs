@@ -2,7 +2,6 @@
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>), read anew for each scrape.
 
 use std::fmt;
-use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use prometheus_client::collector::Collector;
@@ -13,20 +12,13 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::proc::{Stat, children};
+
 /// This process, and its child processes where they do a part of its work.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
     started: SystemTime,
     children: bool,
-}
-
-/// What `/proc/PID/stat` says (proc_pid_stat(5)).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stat {
-    cpu: Duration,
-    /// Of children that have ended and been waited for.
-    ended_children_cpu: Duration,
-    resident_bytes: u64,
 }
 
 impl Process {
@@ -76,13 +68,14 @@ impl Process {
     fn figures(&self) -> (Duration, Option<u64>) {
         let now = clock_gettime(ClockId::ProcessCPUTime);
         let mut cpu = Duration::try_from(now).unwrap_or_default();
-        let Some(own) = Stat::read("self") else {
+        let pid = std::process::id();
+        let Some(own) = Stat::read(pid) else {
             return (cpu, None);
         };
         let mut resident_bytes = own.resident_bytes;
         if self.children {
             cpu += own.ended_children_cpu;
-            for child in children().iter().filter_map(|child| Stat::read(child)) {
+            for child in children(pid).into_iter().filter_map(Stat::read) {
                 cpu += child.cpu;
                 resident_bytes += child.resident_bytes;
             }
@@ -131,53 +124,9 @@ fn one(
     metric.encode(encoder.encode_descriptor(name, help, Some(&unit), metric.metric_type())?)
 }
 
-impl Stat {
-    fn read(pid: &str) -> Option<Self> {
-        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
-        Self::parse(&text, rustix::param::clock_ticks_per_second(), page_bytes)
-    }
-
-    fn parse(text: &str, ticks_per_second: u64, page_bytes: u64) -> Option<Self> {
-        // The second field is the name in parentheses, which may itself contain spaces and parentheses.
-        let (_, rest) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // Numbered from 1 as in the manual; `rest` begins with field 3.
-        let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
-        let time = |user: u64, system: u64| {
-            Duration::from_micros((user + system).saturating_mul(1_000_000) / ticks_per_second.max(1))
-        };
-        Some(Self {
-            cpu: time(field(14)?, field(15)?),
-            ended_children_cpu: time(field(16)?, field(17)?),
-            resident_bytes: field(24)?.saturating_mul(page_bytes),
-        })
-    }
-}
-
-/// The children of all threads (proc_pid_task_tid_children(5)).
-fn children() -> Vec<String> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-    tasks
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok())
-        .flat_map(|list| list.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stat_is_read_by_the_manuals_numbers_whatever_the_name() {
-        let text =
-            "7 (a ) (b) S 1 7 7 0 -1 0 1 2 3 4 150 50 20 5 20 0 4 0 100 1000000 25 18446744073709551615";
-        let stat = Stat::parse(text, 100, 4096).unwrap();
-        assert_eq!(stat.cpu, Duration::from_secs(2));
-        assert_eq!(stat.ended_children_cpu, Duration::from_millis(250));
-        assert_eq!(stat.resident_bytes, 25 * 4096);
-        assert_eq!(Stat::parse("7 (a) S 1 2", 100, 4096), None);
-    }
 
     #[test]
     fn the_figures_are_told_with_their_units() {
