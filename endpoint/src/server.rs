@@ -13,7 +13,6 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server::conn::http1};
 use hyper_util::rt::TokioIo;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -80,16 +79,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
 /// Raises the number of files that may be open to what the system allows, and says how many of `wanted`
 /// connections that is enough for.
 pub fn allowed_connections(wanted: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile);
-    // Where raising is refused the old limit holds.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
-    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let files = vertex::machine::raise_descriptor_limit(u64::MAX);
     let room = usize::try_from(files.saturating_sub(OTHER_FILES))
         .unwrap_or(usize::MAX)
         .max(1);

@@ -5,7 +5,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use vertex::VertexArgs;
 use wire::settings::{
     CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, START_RULE, STRATEGY, TIMEOUT, WORKLOAD,
@@ -186,18 +185,14 @@ impl Settings {
             (Workload::Cpu, _) => 0,
         };
         let needed = max_workers * per_call + OTHER_DESCRIPTORS;
-        let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-        if current.is_none_or(|current| current >= needed) {
+        let limit = vertex::machine::raise_descriptor_limit(needed);
+        if limit >= needed {
             return Ok(());
         }
-        let raised = Rlimit {
-            current: Some(needed),
-            maximum,
-        };
-        setrlimit(Resource::Nofile, raised).map_err(|_| SettingsError::Descriptors {
+        Err(SettingsError::Descriptors {
             max_workers,
             needed,
-            limit: maximum.unwrap_or(u64::MAX),
+            limit,
         })
     }
 }

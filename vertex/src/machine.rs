@@ -13,7 +13,7 @@ pub fn cores() -> NonZeroUsize {
 
 /// The facts by name; what cannot be told is absent.
 pub fn facts() -> BTreeMap<String, String> {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = rlimit::Resource::NOFILE.get_soft().ok();
     let uname = rustix::system::uname();
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
     [
@@ -27,7 +27,12 @@ pub fn facts() -> BTreeMap<String, String> {
         ("cpu", field(&read("/proc/cpuinfo"), "model name", ':')),
         ("cores", Some(cores().to_string())),
         ("memory", field(&read("/proc/meminfo"), "MemTotal", ':')),
-        ("file descriptors", limit.current.map(|limit| limit.to_string())),
+        (
+            "file descriptors",
+            limit
+                .filter(|limit| *limit != rlimit::INFINITY)
+                .map(|limit| limit.to_string()),
+        ),
         ("async-reduce", Some(env!("CARGO_PKG_VERSION").to_owned())),
         ("numaflow-sdk", Some(NUMAFLOW_SDK.to_owned())),
         (
@@ -47,18 +52,14 @@ pub fn facts() -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Lets this process and its children hold as many descriptors as the system permits: every call in flight is a
-/// connection at both of its ends. Where it is refused, things stay as they are.
-pub fn raise_descriptor_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        },
-    );
+/// Raises the number of files that this process and its children may have open to `wanted`, or as far as the system
+/// allows; the number from now on, `u64::MAX` for no limit.
+pub fn raise_descriptor_limit(wanted: u64) -> u64 {
+    // Where raising is refused the old limit holds.
+    let raised = rlimit::increase_nofile_limit(wanted);
+    raised
+        .or_else(|_| rlimit::Resource::NOFILE.get_soft())
+        .unwrap_or(u64::MAX)
 }
 
 /// The first value of `name` in lines of name, separator and value; quotes around the value are taken off.
@@ -96,6 +97,14 @@ mod tests {
     fn the_version_of_the_sdk_is_the_locked_one() {
         let lock = include_str!("../../Cargo.lock");
         assert!(lock.contains(&format!("name = \"numaflow\"\nversion = \"{NUMAFLOW_SDK}\"")));
+    }
+
+    #[test]
+    fn the_descriptor_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
+        let before = rlimit::Resource::NOFILE.get().unwrap();
+        assert_eq!(raise_descriptor_limit(1), before.0, "it is enough");
+        assert_eq!(raise_descriptor_limit(u64::MAX), before.1);
+        assert_eq!(rlimit::Resource::NOFILE.get().unwrap(), (before.1, before.1));
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl LocalEngine {
     pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
         let binaries = Binaries::find(folder)?;
         trial_folder()?;
-        machine::raise_descriptor_limit();
+        // Every call in flight is a connection at both of its ends, and the children inherit the limit.
+        machine::raise_descriptor_limit(u64::MAX);
         // Fails only where a provider has been chosen before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
