@@ -1,5 +1,8 @@
 //! Meets the processes of the vertices as Numaflow does: server-info file, socket, `IsReady`, handshakes.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -69,7 +72,14 @@ struct Meeting<'a> {
 }
 
 /// Meets the source.
-pub(crate) async fn source(sockets: &VertexSockets, patience: Duration) -> Result<SourceCalls, Error> {
+pub(crate) async fn source<C>(
+    sockets: &VertexSockets,
+    patience: Duration,
+    connect: impl Fn(PathBuf) -> C,
+) -> Result<SourceCalls, Error>
+where
+    C: Future<Output = Result<Channel, String>>,
+{
     let meeting = Meeting::new(Vertex::Source, sockets, patience);
     let client = |channel| {
         SourceClient::new(channel)
@@ -77,7 +87,7 @@ pub(crate) async fn source(sockets: &VertexSockets, patience: Duration) -> Resul
             .max_encoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
     };
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
-    let mut client = client(meeting.ready(ready).await?);
+    let mut client = client(meeting.ready(connect, ready).await?);
 
     // The SDK awaits the handshake before it answers the call, so it has to be queued before the call.
     let (reads, requests) = mpsc::channel(1);
@@ -115,10 +125,14 @@ pub(crate) async fn source(sockets: &VertexSockets, patience: Duration) -> Resul
 }
 
 /// Meets the reduce UDF. Its calls are opened window by window.
-pub(crate) async fn reduce(
+pub(crate) async fn reduce<C>(
     sockets: &VertexSockets,
     patience: Duration,
-) -> Result<ReduceClient<Channel>, Error> {
+    connect: impl Fn(PathBuf) -> C,
+) -> Result<ReduceClient<Channel>, Error>
+where
+    C: Future<Output = Result<Channel, String>>,
+{
     let client = |channel| {
         ReduceClient::new(channel)
             .max_decoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
@@ -127,13 +141,20 @@ pub(crate) async fn reduce(
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
     Ok(client(
         Meeting::new(Vertex::Reduce, sockets, patience)
-            .ready(ready)
+            .ready(connect, ready)
             .await?,
     ))
 }
 
 /// Meets the sink.
-pub(crate) async fn sink(sockets: &VertexSockets, patience: Duration) -> Result<SinkCall, Error> {
+pub(crate) async fn sink<C>(
+    sockets: &VertexSockets,
+    patience: Duration,
+    connect: impl Fn(PathBuf) -> C,
+) -> Result<SinkCall, Error>
+where
+    C: Future<Output = Result<Channel, String>>,
+{
     let meeting = Meeting::new(Vertex::Sink, sockets, patience);
     let client = |channel| {
         SinkClient::new(channel)
@@ -141,7 +162,7 @@ pub(crate) async fn sink(sockets: &VertexSockets, patience: Duration) -> Result<
             .max_encoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
     };
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
-    let mut client = client(meeting.ready(ready).await?);
+    let mut client = client(meeting.ready(connect, ready).await?);
 
     let (requests, queued) = mpsc::channel(READ_BATCH_SIZE);
     let handshake = Some(sink_proto::Handshake { sot: true });
@@ -170,8 +191,13 @@ impl<'a> Meeting<'a> {
     }
 
     /// Awaits the server-info file, connects and asks until the vertex says that it is ready.
-    async fn ready<Asked>(&self, ask: impl Fn(Channel) -> Asked) -> Result<Channel, Error>
+    async fn ready<C, Asked>(
+        &self,
+        connect: impl Fn(PathBuf) -> C,
+        ask: impl Fn(Channel) -> Asked,
+    ) -> Result<Channel, Error>
     where
+        C: Future<Output = Result<Channel, String>>,
         Asked: Future<Output = Result<bool, Status>>,
     {
         timeout_at(self.deadline, server_info(&self.sockets.server_info))
@@ -235,7 +261,8 @@ impl<'a> Meeting<'a> {
     }
 }
 
-async fn connect(socket: PathBuf) -> Result<Channel, String> {
+/// A channel to the server on a Unix socket.
+pub(crate) async fn unix(socket: PathBuf) -> Result<Channel, String> {
     // tonic wants an address; the connector ignores it.
     let endpoint = Endpoint::from_static("http://[::]:50051");
     let dial = move |_: Uri| {

@@ -7,6 +7,8 @@ mod connect;
 mod counts;
 mod error;
 mod reduce;
+#[cfg(test)]
+mod scripted;
 mod sink;
 mod source;
 mod windows;
@@ -78,9 +80,9 @@ impl DataPlane {
     pub async fn connect(config: Config, sockets: &Sockets, patience: Duration) -> Result<Self, Error> {
         config.check()?;
         let (source, reduce, sink) = tokio::try_join!(
-            connect::source(&sockets.source, patience),
-            connect::reduce(&sockets.reduce, patience),
-            connect::sink(&sockets.sink, patience),
+            connect::source(&sockets.source, patience, connect::unix),
+            connect::reduce(&sockets.reduce, patience, connect::unix),
+            connect::sink(&sockets.sink, patience, connect::unix),
         )?;
         Ok(Self {
             config,

@@ -1,6 +1,9 @@
 //! The reduce vertex: one task for all windows. A window that closes is awaited to its end before any other message is
 //! touched, as in Numaflow, where this makes the close tail stall the whole pod.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 

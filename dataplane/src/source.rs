@@ -1,5 +1,8 @@
 //! The source vertex: read, stamp with the watermark, write to the buffer, acknowledge, and only then read again.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
