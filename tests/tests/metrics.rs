@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use assert_cmd::Command as Cli;
-use tests::process::memory_bytes;
+use rustix::process::Signal;
+use tests::process::{memory_bytes, signal};
 use tests::reduce::{PATIENCE, Udf};
 use tests::scrape::Scrape;
 use tests::{binary, endpoint};
@@ -179,10 +180,9 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     // Ticks of 10 ms are rounded down, for user and system of each child.
     assert!(cpu >= 0.55, "12 calls of 50 ms: {cpu} s");
     let mut resident = before.value("process_resident_memory_bytes");
-    for id in tests::children_of(udf.process.id().unwrap()) {
+    for id in tests::children_of(udf.id()) {
         resident -= memory_bytes(id).unwrap() as f64;
-        let killed = Cli::new("kill").args(["-KILL", &id.to_string()]).ok();
-        assert!(killed.is_ok());
+        signal(id, Signal::KILL);
     }
     assert!(resident > 1e6, "the rest is the UDF's own: {resident}");
     let records = udf.window(1, 1, 4).await;

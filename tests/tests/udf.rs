@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use assert_cmd::Command as Cli;
-use tests::process::runs;
+use rustix::process::Signal;
+use tests::process::{ended, runs, signal, terminate, until};
 use tests::reduce::{PATIENCE, Udf};
 use tests::{binary, children_of, endpoint};
 use wire::{EndpointStats, Outcome, StrategyKind};
@@ -99,12 +100,9 @@ async fn a_worker_that_dies_fails_only_its_call_and_is_replaced() {
     tokio::time::timeout(PATIENCE, called)
         .await
         .expect("three calls are in flight");
-    let workers = children_of(udf.process.id().unwrap());
+    let workers = children_of(udf.id());
     assert_eq!(workers.len(), 3);
-    Cli::new("kill")
-        .args(["-KILL", &workers[0].to_string()])
-        .assert()
-        .success();
+    signal(workers[0], Signal::KILL);
     let records = stream.close().await.records();
     assert_eq!(records[0].outcomes.get(&Outcome::WorkerDied), Some(&1));
     assert_eq!(records[0].ok(), 2);
@@ -187,10 +185,7 @@ async fn after_an_internal_error_of_the_server_the_exit_status_is_1() {
         "two windows in one request are an error of the protocol"
     );
     drop(stream);
-    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
-        .await
-        .unwrap()
-        .unwrap();
+    let status = ended(&mut udf.process, PATIENCE).await;
     assert_eq!(status.code(), Some(1));
 }
 
@@ -207,25 +202,17 @@ async fn it_stops_when_its_standard_input_ends() {
         &[],
     )
     .await;
-    let workers = children_of(udf.process.id().unwrap());
+    let workers = children_of(udf.id());
     assert_eq!(workers.len(), 2);
     udf.process.close_stdin();
-    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
-        .await
-        .unwrap()
-        .unwrap();
+    let status = ended(&mut udf.process, PATIENCE).await;
     assert_eq!(status.code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_stops_on_a_signal_while_its_standard_input_is_open() {
     let mut udf = Udf::start(&["--stop-on-stdin-close"], &[]).await;
-    let id = udf.process.id().unwrap().to_string();
-    Cli::new("kill").args(["-TERM", &id]).assert().success();
-    let status = tokio::time::timeout(PATIENCE, udf.process.wait())
-        .await
-        .unwrap()
-        .unwrap();
+    let status = terminate(&mut udf.process, PATIENCE).await;
     assert_eq!(status.code(), Some(0));
 }
 
@@ -244,21 +231,19 @@ async fn a_signal_within_a_window_ends_it_cleanly() {
         for index in 0..4 {
             stream.send("key", index, index).await;
         }
-        let id = udf.process.id().unwrap();
-        let children = children_of(id);
-        Cli::new("kill")
-            .args(["-TERM", &id.to_string()])
-            .assert()
-            .success();
-        let status = tokio::time::timeout(PATIENCE, udf.process.wait())
-            .await
-            .unwrap()
-            .unwrap();
+        let children = children_of(udf.id());
+        let pool = if *strategy == StrategyKind::ProcessPool {
+            2
+        } else {
+            0
+        };
+        assert_eq!(children.len(), pool, "{strategy}");
+        let status = terminate(&mut udf.process, PATIENCE).await;
         assert_eq!(status.code(), Some(0), "{strategy}");
-        let gone = async { while children.iter().any(|id| runs(*id)) {} };
-        tokio::time::timeout(PATIENCE, gone)
-            .await
-            .expect("no child outlives it");
+        until("no child outlives it", PATIENCE, || {
+            !children.iter().any(|id| runs(*id))
+        })
+        .await;
     }
 }
 
