@@ -200,8 +200,15 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,60}") {
-            let _ = text.parse::<Delay>();
+        fn any_text_that_is_read_survives_its_own(delay in delays(), at in any::<prop::sample::Index>(), byte in "[0-9a-z(),.=]", any in "\\PC{0,60}") {
+            let mut changed = delay.to_string();
+            let at = at.index(changed.len());
+            changed.replace_range(at..=at, &byte);
+            for text in [changed, any] {
+                if let Ok(delay) = text.parse::<Delay>() {
+                    prop_assert_eq!(delay.to_string().parse::<Delay>(), Ok(delay));
+                }
+            }
         }
     }
 

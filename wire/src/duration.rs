@@ -202,8 +202,26 @@ mod tests {
         }
 
         #[test]
-        fn no_text_panics(text in "\\PC{0,40}") {
-            let _ = parse_duration(&text);
+        fn a_text_is_read_exactly_or_refused(
+            (unit, unit_ns) in prop::sample::select(vec![
+                ("ns", 1_u64), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000),
+            ]),
+            whole in prop_oneof![0_u64..100, any::<u64>()],
+            thousandths in 0_u64..1_000,
+        ) {
+            let thousandth_ns = u128::from(unit_ns) * (u128::from(whole) * 1_000 + u128::from(thousandths));
+            let expected = u64::try_from(thousandth_ns / 1_000)
+                .ok()
+                .filter(|nanos| thousandth_ns % 1_000 == 0 && *nanos <= MAX_DURATION.as_nanos() as u64)
+                .map(Duration::from_nanos);
+            prop_assert_eq!(parse_duration(&format!("{whole}.{thousandths:03}{unit}")).ok(), expected);
+        }
+
+        #[test]
+        fn any_text_that_is_read_survives_its_own(text in "\\PC{0,40}") {
+            if let Ok(duration) = parse_duration(&text) {
+                prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+            }
         }
     }
 }
