@@ -3,6 +3,8 @@
 
 mod numaflow;
 mod pods;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 
