@@ -2,18 +2,16 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use hyper_util::rt::TokioIo;
 use launcher::{Child, Place};
 use numaflow::proto::reduce::reduce_client::ReduceClient;
 use numaflow::proto::source::source_client::SourceClient;
 use numaflow::proto::source::{
     AckRequest, AckResponse, Handshake, Offset, ReadRequest, ReadResponse, ack_request, read_request,
 };
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::{Channel, Endpoint};
 use wire::Latencies;
 
 use crate::child::PATIENCE;
@@ -198,13 +196,7 @@ pub async fn ask_ready(place: &Place, answered: impl Fn(Duration)) -> String {
 
 /// A channel to a vertex that is ready.
 async fn connect(place: &Place) -> Result<Channel, String> {
-    let socket = place.socket.clone();
-    let dial = move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    };
-    // tonic wants an address; the connector ignores it.
-    let endpoint = Endpoint::from_static("http://[::]:50051");
-    let channel = endpoint.connect_with_connector(tower::service_fn(dial)).await;
+    let endpoint = Endpoint::from_shared(format!("unix:{}", place.socket.display()));
+    let channel = endpoint.map_err(|error| error.to_string())?.connect().await;
     channel.map_err(|error| error.to_string())
 }

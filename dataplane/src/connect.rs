@@ -7,12 +7,10 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use numaflow::proto::reduce::reduce_client::ReduceClient;
 use numaflow::proto::sink::sink_client::SinkClient;
 use numaflow::proto::source::source_client::SourceClient;
 use numaflow::proto::{sink as sink_proto, source as source_proto};
-use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_stream::wrappers::ReceiverStream;
@@ -263,13 +261,11 @@ impl<'a> Meeting<'a> {
 
 /// A channel to the server on a Unix socket.
 pub(crate) async fn unix(socket: PathBuf) -> Result<Channel, String> {
-    // tonic wants an address; the connector ignores it.
-    let endpoint = Endpoint::from_static("http://[::]:50051");
-    let dial = move |_: Uri| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    };
-    let connected = endpoint.connect_with_connector(tower::service_fn(dial)).await;
+    let address = [b"unix:", socket.as_os_str().as_encoded_bytes()].concat();
+    let endpoint = Endpoint::from_shared(address).map_err(|error| error.to_string())?;
+    // As in Numaflow's requests; without it tonic would send an authority of its own.
+    let endpoint = endpoint.origin(Uri::from_static("http://[::]:50051"));
+    let connected = endpoint.connect().await;
     connected.map_err(|error| {
         let source = std::error::Error::source(&error).map(ToString::to_string);
         source.unwrap_or_else(|| error.to_string())

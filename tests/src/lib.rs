@@ -14,9 +14,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use launcher::{Child, Place, Stderr};
-use tokio::net::UnixStream;
 use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 pub use vertex::proc::children as children_of;
@@ -112,16 +110,9 @@ pub async fn address(server: &mut Child) -> SocketAddr {
 /// Where it ends before or is not ready in time.
 pub async fn connect(vertex: &mut Child, place: &Place) -> Channel {
     place.ready(vertex, PATIENCE).await.expect("a vertex");
-    let socket = place.socket.clone();
-    let connector = tower::service_fn(move |_| {
-        let socket = socket.clone();
-        async move { UnixStream::connect(socket).await.map(TokioIo::new) }
-    });
-    // The address is not used: the connector knows the socket.
-    Endpoint::from_static("http://[::]:50051")
-        .connect_with_connector(connector)
-        .await
-        .expect("a server answers")
+    let address = format!("unix:{}", place.socket.display());
+    let endpoint = Endpoint::from_shared(address).expect("an address");
+    endpoint.connect().await.expect("a server answers")
 }
 
 /// Installs what reqwest takes TLS from, without which it builds no client, not even for plain HTTP.
