@@ -82,7 +82,8 @@ mod tests {
         fn due_times_never_go_back(rpu in 1u64..=1_000_000, index: u64) {
             let rate = rate(rpu);
             prop_assert!(rate.due_after_ns(index) <= rate.due_after_ns(index.saturating_add(1)));
-            let _ = rate.due_by(u64::MAX);
+            let all = (u128::from(u64::MAX) + 1) * u128::from(rpu);
+            prop_assert_eq!(u128::from(rate.due_by(u64::MAX)), all.div_ceil(NANOS_PER_SECOND));
         }
 
         #[test]

@@ -6,9 +6,10 @@ mod of_key;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use wire::Outcome;
 
 use crate::call::{Event, EventId};
@@ -248,3 +249,6 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

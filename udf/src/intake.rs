@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
 
 use numaflow::reduce::ReduceRequest;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use wire::{Outcome, Ranges, StartRule};
 
 use crate::backlog::{Backlog, KeyCalls, Waiting};
@@ -170,3 +170,6 @@ impl Arrivals {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

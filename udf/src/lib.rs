@@ -6,6 +6,8 @@
 
 mod backlog;
 mod call;
+#[cfg(test)]
+mod fixtures;
 mod intake;
 mod metrics;
 mod pool;

@@ -1,11 +1,11 @@
 //! Meets the SDK, which creates a reducer for every key and window; all of them share one strategy and one intake.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use async_trait::async_trait;
 use numaflow::reduce::{Message, Metadata, ReduceRequest, Reducer, ReducerCreator};
 use tokio::sync::mpsc::Receiver;
+use tokio::time::Instant;
 use wire::{Clock, Outcome, StartRule, WindowRecord};
 
 use crate::backlog::Backlog;
@@ -102,7 +102,7 @@ impl Shared {
         if arrivals.undecoded > 0 {
             *outcomes.entry(Outcome::BadBody).or_default() += arrivals.undecoded;
         }
-        let stamp_us = |at: Option<Instant>| self.clock.stamp_us(at.unwrap_or(result));
+        let stamp_us = |at: Option<Instant>| self.clock.stamp_us(at.unwrap_or(result).into_std());
         WindowRecord {
             process: self.process,
             window_start_ms: start_ms.try_into().unwrap_or(0),
@@ -137,3 +137,6 @@ fn text(md: &Metadata, arrivals: &Arrivals, result: Instant) -> String {
         time(md.interval_window.end_time)
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -72,17 +72,11 @@ impl Windows {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Cli;
-    use clap::Parser;
-    use std::num::NonZeroUsize;
-
-    fn settings() -> wire::Settings {
-        Cli::parse_from(["udf"]).settings.of_record(NonZeroUsize::MIN)
-    }
+    use crate::fixtures::metrics;
 
     #[test]
     fn keys_of_a_window_share_it_and_it_is_forgotten_with_the_last() {
-        let metrics = Arc::new(Metrics::new(&settings()));
+        let metrics = metrics();
         let windows = Windows::new(Arc::clone(&metrics));
         let first = windows.enter(0, 10);
         assert!(Arc::ptr_eq(&first, &windows.enter(0, 10)));

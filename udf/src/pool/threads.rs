@@ -57,3 +57,6 @@ fn work(starts: &Receiver<Arc<Backlog>>, call: &dyn Call) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

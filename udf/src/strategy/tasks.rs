@@ -130,3 +130,6 @@ async fn within<F: Future>(mut limit: Pin<&mut Sleep>, future: F) -> (Option<F::
     .await;
     (output, waited)
 }
+
+#[cfg(test)]
+mod tests;

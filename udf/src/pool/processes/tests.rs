@@ -1,0 +1,163 @@
+//! A pool of children that are shell scripts: each reads frames and answers as a test has written down.
+
+use std::io::Read;
+
+use tokio::time::Instant;
+use wire::StrategyKind;
+
+use super::*;
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, some, soon, spec};
+use crate::strategy::{StrategySpec, build};
+use crate::tally::Tally;
+
+/// `frame` reads the frame of an [`OpenKey`]'s event; `ok` answers that a call took 1,000 ns and was good.
+const FUNCTIONS: &str = r"
+    frame() { dd bs=1 count=39 of=/dev/null 2>/dev/null; }
+    ok() { printf '\012\000\000\000\350\003\000\000\000\000\000\000ok'; }
+";
+
+fn script(lines: &str) -> WorkerCommand {
+    WorkerCommand {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), format!("{FUNCTIONS}{lines}").into()],
+    }
+}
+
+/// A pool of `workers` children.
+fn pool(worker: WorkerCommand, workers: usize) -> Arc<Backlog> {
+    build(StrategySpec {
+        kind: StrategyKind::ProcessPool,
+        max_workers: some(workers),
+        worker,
+        ..spec(&Scripted::new(|_, _| Attempt::Never))
+    })
+    .unwrap()
+}
+
+/// What comes of so many events that arrive at once.
+async fn all(backlog: &Arc<Backlog>, events: u64) -> Tally {
+    let key = OpenKey::new(backlog);
+    key.add(backlog, 0..events);
+    let tally = key.finished().await;
+    assert_eq!(key.places.available_permits(), 1_000, "each place is given back");
+    tally
+}
+
+fn counts(tally: &Tally) -> Vec<(Outcome, u64)> {
+    tally.outcomes().into_iter().collect()
+}
+
+#[tokio::test]
+async fn children_answer_in_order_and_are_never_given_a_call_more_than_once() {
+    let backlog = pool(script("while frame; do ok; done"), 2);
+    let tally = all(&backlog, 200).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 200)]);
+    assert_eq!((tally.attempts, tally.peak_in_flight), (200, 2));
+    let latency = tally.latency.latencies();
+    assert_eq!(
+        (latency.count(), latency.max()),
+        (200, Some(Duration::from_micros(1)))
+    );
+    assert_eq!(tally.slot_wait.latencies().count(), 200);
+}
+
+#[tokio::test]
+async fn a_child_that_dies_fails_the_call_it_is_at_and_none_that_it_has_ahead() {
+    let backlog = pool(script("frame; ok; frame; exit 1"), 1);
+    let tally = all(&backlog, 10).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 5), (Outcome::WorkerDied, 5)]);
+    assert_eq!((tally.attempts, tally.peak_in_flight), (10, 1));
+}
+
+#[tokio::test]
+async fn a_call_whose_child_died_is_made_again_by_another() {
+    let backlog = build(StrategySpec {
+        kind: StrategyKind::ProcessPool,
+        max_workers: some(1),
+        retries: 1,
+        worker: script("frame; ok; frame; exit 1"),
+        ..spec(&Scripted::new(|_, _| Attempt::Never))
+    })
+    .unwrap();
+    let tally = all(&backlog, 2).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2)]);
+    assert_eq!(tally.attempts, 3);
+}
+
+#[tokio::test]
+async fn a_child_that_cannot_be_replaced_gives_back_what_it_had_ahead() {
+    let folder = tempfile::tempdir().unwrap();
+    let shell = folder.path().join("sh");
+    std::os::unix::fs::symlink("/bin/sh", &shell).unwrap();
+    let mut worker = script("frame; ok; frame; rm \"$0\"; exit 1");
+    worker.args.push(shell.clone().into());
+    worker.program = shell;
+    let tally = all(&pool(worker, 1), 5).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 1), (Outcome::WorkerDied, 4)]);
+    assert_eq!((tally.attempts, tally.peak_in_flight), (5, 1));
+}
+
+#[tokio::test]
+async fn a_child_that_leaves_or_writes_rubbish_fails_its_call() {
+    for lines in ["exit 0", "exec cat", "frame; printf '\\377\\377\\377\\377'"] {
+        let tally = all(&pool(script(lines), 1), 3).await;
+        assert_eq!(counts(&tally), [(Outcome::WorkerDied, 3)], "{lines}");
+    }
+}
+
+/// On paused time the clock goes on where all wait, and these children never answer.
+#[tokio::test(start_paused = true)]
+async fn a_child_that_never_answers_is_replaced_after_the_timeout_and_its_grace() {
+    let backlog = pool(script("exec sleep 1000"), 2);
+    let key = OpenKey::new(&backlog);
+    let began = Instant::now();
+    key.add(&backlog, 0..4);
+    let tally = key.finished().await;
+    assert_eq!(counts(&tally), [(Outcome::Timeout, 4)]);
+    assert_eq!(tally.peak_in_flight, 2);
+    assert_eq!(began.elapsed(), 2 * (millis(1_000) + ANSWER_GRACE));
+    assert_about(tally.latency.latencies().max(), millis(2_000));
+}
+
+#[tokio::test]
+async fn children_are_killed_with_the_pool() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    let made = std::process::Command::new("mkfifo").arg(&fifo).status().unwrap();
+    assert!(made.success());
+    // Each child holds the pipe open for as long as it runs, whatever becomes of its input.
+    let worker = script(&format!(
+        "exec 3>'{}'; printf x >&3; exec sleep 1000",
+        fifo.display()
+    ));
+    let backlog = pool(worker, 3);
+    let read = tokio::task::spawn_blocking(move || {
+        let mut pipe = std::fs::File::open(&fifo).unwrap();
+        let mut started = [0; 3];
+        pipe.read_exact(&mut started).unwrap();
+        drop(backlog);
+        let mut rest = Vec::new();
+        pipe.read_to_end(&mut rest).unwrap();
+        (started, rest)
+    });
+    let read = soon(read).await.unwrap();
+    assert_eq!(read, (*b"xxx", Vec::new()), "the pipe ends with the last child");
+}
+
+#[tokio::test]
+async fn a_pool_that_cannot_start_says_which_worker() {
+    let worker = WorkerCommand {
+        program: "/nonexistent/worker".into(),
+        args: Vec::new(),
+    };
+    let error = Processes::start(worker, millis(1), some(2)).err().unwrap();
+    let said = error.to_string();
+    assert!(
+        said.starts_with("max_workers: cannot start worker process 1 of 2: No such file"),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("choose fewer workers or raise the system's limit"),
+        "{said}"
+    );
+}

@@ -1,0 +1,149 @@
+//! Threads that meet at barriers and channels, so that a test knows what each of them does.
+
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+use wire::StrategyKind;
+
+use super::*;
+use crate::call::Event;
+use crate::fixtures::{OpenKey, PATIENCE, some, spec};
+use crate::strategy::{StrategySpec, build};
+
+/// A call that says that it began and ends when it is let go; event 13 panics.
+struct Gated {
+    begun: Sender<u64>,
+    go: Receiver<()>,
+    in_flight: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+/// The test's end of a gate.
+struct Gate {
+    begun: Receiver<u64>,
+    go: Sender<()>,
+    call: Arc<Gated>,
+}
+
+impl Gate {
+    /// The next events whose calls begin, in order of their index.
+    fn begun(&self, count: usize) -> Vec<u64> {
+        let next = || self.begun.recv_timeout(PATIENCE).unwrap();
+        let mut begun: Vec<_> = std::iter::repeat_with(next).take(count).collect();
+        begun.sort_unstable();
+        begun
+    }
+}
+
+fn gate() -> Gate {
+    let ((began, begun), (go, gone)) = (unbounded(), unbounded());
+    Gate {
+        begun,
+        go,
+        call: Arc::new(Gated {
+            begun: began,
+            go: gone,
+            in_flight: AtomicUsize::new(0),
+            peak: AtomicUsize::new(0),
+        }),
+    }
+}
+
+#[async_trait]
+impl Call for Gated {
+    async fn call(&self, _event: &Event) -> Outcome {
+        unreachable!("threads make the blocking call")
+    }
+
+    fn call_blocking(&self, event: &Event) -> Outcome {
+        let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.peak.fetch_max(in_flight, Ordering::SeqCst);
+        let _ = self.begun.send(event.id.index);
+        let _ = self.go.recv();
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        assert_ne!(event.id.index, 13, "on purpose");
+        Outcome::Ok
+    }
+}
+
+fn threads<C: Call>(call: &Arc<C>) -> Arc<Backlog> {
+    let kind = StrategyKind::ThreadPool;
+    build(StrategySpec { kind, ..spec(call) }).unwrap()
+}
+
+#[tokio::test]
+async fn each_thread_makes_one_call_at_once_and_outlives_a_panic() {
+    let gate = gate();
+    let backlog = threads(&gate.call);
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..20);
+    assert_eq!(gate.begun(3), [0, 1, 2], "events begin as they came");
+    assert_eq!(
+        gate.begun.try_recv().ok(),
+        None,
+        "three threads wait in their calls"
+    );
+    (0..20).for_each(|_| gate.go.send(()).unwrap());
+    let tally = key.finished().await;
+    let outcomes: Vec<_> = tally.outcomes().into_iter().collect();
+    assert_eq!(outcomes, [(Outcome::Ok, 19), (Outcome::Panic, 1)]);
+    assert_eq!((tally.attempts, tally.peak_in_flight), (20, 3));
+    assert_eq!(tally.latency.latencies().count(), 20, "of the panic too");
+    assert_eq!(gate.call.peak.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
+    let gate = gate();
+    let backlog = threads(&gate.call);
+    let (key, other) = (OpenKey::new(&backlog), OpenKey::new(&backlog));
+    key.add(&backlog, 0..10);
+    assert_eq!(gate.begun(3), [0, 1, 2]);
+    key.calls.abandon();
+    assert_eq!(key.places.available_permits(), 1_000);
+    other.add(&backlog, [100, 101]);
+    (0..5).for_each(|_| gate.go.send(()).unwrap());
+    let tally = other.finished().await;
+    assert_eq!(tally.attempts, 2);
+    assert_eq!(gate.begun(2), [100, 101]);
+    assert_eq!(gate.begun.try_recv().ok(), None);
+}
+
+#[tokio::test]
+async fn threads_end_with_the_backlog_and_their_call() {
+    /// Says when it is dropped, which is when no thread has it any more.
+    struct Dropped(Barrier, Sender<()>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            let _ = self.1.send(());
+        }
+    }
+    #[async_trait]
+    impl Call for Dropped {
+        async fn call(&self, _event: &Event) -> Outcome {
+            unreachable!("threads make the blocking call")
+        }
+        fn call_blocking(&self, _event: &Event) -> Outcome {
+            self.0.wait();
+            Outcome::Ok
+        }
+    }
+    let (dropped, ended) = bounded(1);
+    let backlog = threads(&Arc::new(Dropped(Barrier::new(3), dropped)));
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..3);
+    let tally = key.finished().await;
+    assert_eq!(tally.peak_in_flight, 3, "the barrier lets three go at once");
+    drop((key, backlog));
+    assert_eq!(ended.recv_timeout(PATIENCE), Ok(()));
+}
+
+#[test]
+fn as_many_threads_start_as_there_are_workers() {
+    let gate = gate();
+    let pool = Threads::start(Arc::clone(&gate.call) as Arc<dyn Call>, some(5)).unwrap();
+    assert_eq!(Arc::strong_count(&gate.call), 1 + 5, "each has the call");
+    drop(pool);
+}

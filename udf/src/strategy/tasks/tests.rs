@@ -1,0 +1,238 @@
+//! Tasks on paused time: how many calls at once, when an attempt ends, and what is left when nothing is to do.
+
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use wire::StrategyKind;
+
+use super::*;
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, some, spec};
+use crate::strategy::{StrategySpec, build};
+use crate::tally::Tally;
+
+fn takes(millis: u64) -> Attempt {
+    Attempt::Takes(Duration::from_millis(millis), Outcome::Ok)
+}
+
+/// What comes of events that arrive at once, and how long that took.
+async fn all(spec: StrategySpec, events: u64) -> (Tally, Duration) {
+    let began = Instant::now();
+    let backlog = build(spec).unwrap();
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..events);
+    let tally = key.finished().await;
+    assert_eq!(key.places.available_permits(), 1_000, "each place is given back");
+    (tally, began.elapsed())
+}
+
+fn counts(tally: &Tally) -> Vec<(Outcome, u64)> {
+    tally.outcomes().into_iter().collect()
+}
+
+fn tasks() -> usize {
+    Handle::current().metrics().num_alive_tasks()
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_many_calls_are_in_flight_as_there_are_slots() {
+    let call = Scripted::new(|_, _| takes(100));
+    let (tally, took) = all(spec(&call), 10).await;
+    assert_eq!(call.peak.load(std::sync::atomic::Ordering::SeqCst), 3);
+    assert_eq!(took, millis(400), "ten calls by threes");
+    assert_eq!(counts(&tally), [(Outcome::Ok, 10)]);
+    assert_eq!((tally.peak_in_flight, tally.attempts), (3, 10));
+    assert_about(tally.latency.latencies().max(), millis(100));
+    assert_about(tally.slot_wait.latencies().max(), millis(300));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sequential_key_has_one_call_at_once_and_keys_do_not_wait_for_each_other() {
+    let call = Scripted::new(|_, _| takes(100));
+    let kind = StrategyKind::Sequential;
+    let backlog = build(StrategySpec { kind, ..spec(&call) }).unwrap();
+    let began = Instant::now();
+    let keys: Vec<_> = (0..5).map(|_| OpenKey::new(&backlog)).collect();
+    for (number, key) in (0..).zip(&keys) {
+        key.add(&backlog, number * 10..number * 10 + 4);
+    }
+    for key in &keys {
+        let tally = key.finished().await;
+        assert_eq!((tally.peak_in_flight, tally.attempts), (1, 4));
+        assert_eq!(began.elapsed(), millis(400));
+    }
+    assert_eq!(call.peak.load(std::sync::atomic::Ordering::SeqCst), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_ends_at_its_timeout_and_not_before() {
+    let call = Scripted::new(|index, _| match index {
+        0 => Attempt::Never,
+        1 => takes(999),
+        _ => takes(1_001),
+    });
+    let (tally, took) = all(spec(&call), 3).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 1), (Outcome::Timeout, 2)]);
+    assert_eq!(took, millis(1_000));
+    let latency = tally.latency.latencies();
+    assert_about(latency.max(), millis(1_000));
+    assert_about(latency.quantile(0.0), millis(999));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timeout_beyond_the_clock_is_none() {
+    let call = Scripted::new(|_, _| takes(20_000));
+    let spec = StrategySpec {
+        timeout: Duration::MAX,
+        ..spec(&call)
+    };
+    let (tally, took) = all(spec, 1).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 1)]);
+    assert_eq!(took, millis(20_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_failed_is_made_again_after_a_pause_in_which_its_slot_is_free() {
+    let call = Scripted::new(|index, attempt| match (index, attempt) {
+        (0, 1 | 2) => Attempt::Computes(Outcome::Refused),
+        (0, _) => takes(10),
+        _ => takes(500),
+    });
+    let spec = StrategySpec {
+        max_workers: some(1),
+        retries: 2,
+        ..spec(&call)
+    };
+    let (tally, took) = all(spec, 2).await;
+    assert_eq!(*call.order.lock().unwrap(), [0, 1, 0, 0]);
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2)]);
+    assert_eq!((tally.attempts, tally.peak_in_flight), (4, 1));
+    // The first pause passes within the other call; the second, of at most 100 ms, does not.
+    assert!((millis(510)..=millis(611)).contains(&took), "{took:?}");
+    let slot_wait = tally.slot_wait.latencies();
+    assert_eq!(slot_wait.count(), 2, "of first attempts");
+    assert_about(slot_wait.max(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_always_fails_ends_with_its_last_attempt() {
+    let call = Scripted::new(|_, _| Attempt::Never);
+    let spec = StrategySpec {
+        retries: 2,
+        ..spec(&call)
+    };
+    let (tally, took) = all(spec, 1).await;
+    assert_eq!(counts(&tally), [(Outcome::Timeout, 1)]);
+    assert_eq!((tally.attempts, call.attempts(0)), (3, 3));
+    assert!((millis(3_000)..=millis(3_152)).contains(&took), "{took:?}");
+    let latency = tally.latency.latencies();
+    assert_eq!(latency.count(), 1, "of the last attempt");
+    assert_about(latency.max(), millis(1_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_panics_harms_no_other_and_is_not_made_again() {
+    let call = Scripted::new(|index, _| match index {
+        1 => Attempt::Panics,
+        _ => takes(100),
+    });
+    let spec = StrategySpec {
+        retries: 5,
+        max_workers: some(1),
+        ..spec(&call)
+    };
+    let (tally, took) = all(spec, 3).await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2), (Outcome::Panic, 1)]);
+    assert_eq!((call.attempts(1), took), (1, millis(200)));
+    assert_eq!(tally.latency.latencies().count(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_without_a_call_is_used_again_until_it_has_had_none_for_the_time_of_an_attempt() {
+    let call = Scripted::new(|_, _| takes(100));
+    let backlog = build(spec(&call)).unwrap();
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..3);
+    assert_eq!(tasks(), 3);
+    tokio::time::sleep(millis(150)).await;
+    assert_eq!(tasks(), 3, "they rest");
+    key.add(&backlog, [3, 4]);
+    assert_eq!(tasks(), 3, "two of them have a call");
+    tokio::time::sleep(millis(900)).await;
+    // One has rested since 0.1 s, and its timer runs from the beginning of its call.
+    assert_eq!(tasks(), 2);
+    tokio::time::sleep(millis(150)).await;
+    assert_eq!(tasks(), 0);
+    key.add(&backlog, [5]);
+    assert_eq!(tasks(), 1, "where none rests there is a new one");
+    let tally = key.finished().await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 6)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_are_recalled_at_the_end_of_their_rest_lose_no_event() {
+    let call = Scripted::new(|_, _| Attempt::Computes(Outcome::Ok));
+    let backlog = build(spec(&call)).unwrap();
+    let key = OpenKey::new(&backlog);
+    // In the same tick of the clock as the rest of all tasks ends, before and after they know.
+    for round in 0..100 {
+        key.add(&backlog, round * 3..round * 3 + 3);
+        tokio::time::advance(millis(999 + round % 4)).await;
+        for _ in 0..round % 3 {
+            tokio::task::yield_now().await;
+        }
+        assert!(tasks() <= 3, "no more than there are slots");
+    }
+    let tally = key.finished().await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 300)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_compute_let_other_tasks_have_their_turn() {
+    let call = Scripted::new(|_, _| Attempt::Computes(Outcome::Ok));
+    let spec = StrategySpec {
+        max_workers: some(1),
+        ..spec(&call)
+    };
+    let backlog = build(spec).unwrap();
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..10);
+    let made = Arc::clone(&call);
+    let other = tokio::spawn(async move { made.order.lock().unwrap().len() });
+    assert_eq!(other.await.unwrap(), 1, "its turn comes after one call of ten");
+    assert_eq!(key.finished().await.attempts, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
+    let call = Scripted::new(|_, _| takes(100));
+    let backlog = build(spec(&call)).unwrap();
+    let (key, other) = (OpenKey::new(&backlog), OpenKey::new(&backlog));
+    key.add(&backlog, 0..10);
+    tokio::time::sleep(millis(50)).await;
+    key.calls.abandon();
+    assert_eq!(key.places.available_permits(), 1_000);
+    other.add(&backlog, [100, 101]);
+    let tally = other.finished().await;
+    assert_eq!(*call.order.lock().unwrap(), [0, 1, 2, 100, 101]);
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2)]);
+    assert_about(tally.slot_wait.latencies().max(), millis(50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backlog_that_is_dropped_ends_with_the_last_rest() {
+    let call = Scripted::new(|_, _| takes(100));
+    let backlog = build(spec(&call)).unwrap();
+    let key = OpenKey::new(&backlog);
+    key.add(&backlog, 0..5);
+    key.finished().await;
+    drop(key);
+    let backlog = {
+        let weak = Arc::downgrade(&backlog);
+        drop(backlog);
+        weak
+    };
+    assert_eq!(backlog.strong_count(), 3, "of tasks that rest");
+    tokio::time::sleep(millis(1_000)).await;
+    assert_eq!((backlog.strong_count(), tasks()), (0, 0));
+    assert_eq!(Arc::strong_count(&call), 1);
+}
