@@ -1,6 +1,7 @@
 //! The generator: a Numaflow source that asks at an exact rate, on a schedule that never slows down for
 //! its reader.
 
+mod event;
 mod keys;
 mod payload;
 mod schedule;

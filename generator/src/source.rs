@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use vertex::Pace;
 use wire::{Clock, GeneratorStats};
 
+use crate::event::Drawn;
 use crate::payload::{Offsets, Payloads};
-use crate::state::{Counts, Drawn, MAX_UNACKED, Next, State};
+use crate::state::{Counts, MAX_UNACKED, Next, State};
 
 /// Between two waits of a read at least this passes: above 6,700 events a second it bounds how often the
 /// process wakes, and costs an event a seventh of the millisecond after which it counts as overdue.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use wire::{GeneratorStats, Latencies};
 
+use crate::event::Drawn;
 use crate::keys::Keys;
 use crate::schedule::{Rate, first_due_ns};
 use crate::windows::SentWindows;
@@ -16,19 +17,6 @@ pub const MAX_UNACKED: usize = 1_000_000;
 
 /// An event sent later than this after it was due is overdue.
 pub const OVERDUE: Duration = Duration::from_millis(1);
-
-/// An event that has been given its key and time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Drawn {
-    /// Number among all events.
-    pub index: u64,
-    /// Its key.
-    pub key: u32,
-    /// Number within the key.
-    pub number: u64,
-    /// Event time, nanoseconds since the Unix epoch.
-    pub time_ns: u64,
-}
 
 /// What a read can do next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

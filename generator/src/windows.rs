@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use wire::{Ranges, SentWindow};
 
+use crate::event::Drawn;
 use crate::keys::Keys;
-use crate::state::Drawn;
 
 /// Windows that are remembered.
 const MAX_WINDOWS: usize = 1_000;

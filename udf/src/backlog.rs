@@ -2,6 +2,7 @@
 //! so that one with many events cannot keep the others waiting.
 
 mod of_key;
+mod retry;
 
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
@@ -14,10 +15,17 @@ use wire::Outcome;
 
 use crate::call::{Event, EventId};
 use crate::metrics::Metrics;
-use crate::strategy::{Retry, Strategy};
 
 pub(crate) use of_key::{KeyCalls, Waiting};
 use of_key::{Next, OfKey};
+pub(crate) use retry::Retry;
+
+/// Who makes the calls of a process.
+pub trait Strategy: Send + Sync + 'static {
+    /// An event may begin and a slot is free: has somebody take events from the backlog until there are none. Called
+    /// within a tokio runtime, and may not wait.
+    fn start(&self, backlog: &Arc<Backlog>);
+}
 
 /// The events whose calls may begin, and the slots for those calls.
 pub struct Backlog {
@@ -57,20 +65,17 @@ pub struct Begun {
     attempts: u32,
 }
 
-/// An event that a caller has taken, and whose call has not begun.
-pub struct Ahead {
-    calls: Arc<KeyCalls>,
-    next: Next,
+/// An event that a caller has for later: its call has not begun.
+#[must_use = "a reserved event begins or is released"]
+pub struct Reserved<'a> {
+    backlog: &'a Arc<Backlog>,
+    taken: Taken,
 }
 
-impl Ahead {
-    /// Its keys, who it is, and its payload.
-    pub fn event(&self) -> (&[String], EventId, &[u8]) {
-        match &self.next {
-            Next::First(waiting) => (self.calls.keys(), waiting.id, &waiting.payload),
-            Next::Again(event, _) => (&event.keys, event.id, &event.payload),
-        }
-    }
+/// An event that is in no queue any more.
+struct Taken {
+    calls: Arc<KeyCalls>,
+    next: Next,
 }
 
 impl Backlog {
@@ -139,17 +144,17 @@ impl Backlog {
 
     /// Another event for a caller whose slot has one in flight, to begin when that has ended. Nothing where another
     /// slot is free, whose caller would begin at once.
-    pub fn take_ahead(&self) -> Option<Ahead> {
+    pub fn reserve(self: &Arc<Self>) -> Option<Reserved<'_>> {
         let mut state = self.state();
         if state.free > 0 {
             return None;
         }
-        state.next(self.order)
+        let taken = state.next(self.order)?;
+        Some(Reserved { backlog: self, taken })
     }
 
-    /// An attempt begins, in the slot of the one before it.
-    pub fn begin(&self, ahead: Ahead, since: Instant) -> Begun {
-        let Ahead { calls, next } = ahead;
+    fn begin(&self, taken: Taken, since: Instant) -> Begun {
+        let Taken { calls, next } = taken;
         let mut of_key = calls.lock();
         of_key.begins();
         let (event, attempts) = match next {
@@ -174,9 +179,8 @@ impl Backlog {
         }
     }
 
-    /// Gives back an event whose call will not begin here.
-    pub fn put_back(self: &Arc<Self>, ahead: Ahead) {
-        let Ahead { calls, next } = ahead;
+    fn put_back(self: &Arc<Self>, taken: Taken) {
+        let Taken { calls, next } = taken;
         let has_place = matches!(next, Next::First(_));
         let mut waits = true;
         self.change(&calls, |of_key| waits = of_key.put_back(next));
@@ -225,9 +229,29 @@ impl Backlog {
     }
 }
 
+impl Reserved<'_> {
+    /// Its keys, who it is, and its payload.
+    pub fn event(&self) -> (&[String], EventId, &[u8]) {
+        match &self.taken.next {
+            Next::First(waiting) => (self.taken.calls.keys(), waiting.id, &waiting.payload),
+            Next::Again(event, _) => (&event.keys, event.id, &event.payload),
+        }
+    }
+
+    /// Its attempt begins, in the slot of the one before it.
+    pub fn begin(self, since: Instant) -> Begun {
+        self.backlog.begin(self.taken, since)
+    }
+
+    /// Gives it back, as the next of its key; its call will not begin here.
+    pub fn release(self) {
+        self.backlog.put_back(self.taken);
+    }
+}
+
 impl State {
     /// The next event, by turns.
-    fn next(&mut self, order: Order) -> Option<Ahead> {
+    fn next(&mut self, order: Order) -> Option<Taken> {
         loop {
             let calls = self.turns.pop_front()?;
             let mut of_key = calls.lock();
@@ -237,7 +261,7 @@ impl State {
             drop(of_key);
             // Where there is none, its window was abandoned.
             if let Some(next) = next {
-                return Some(Ahead { calls, next });
+                return Some(Taken { calls, next });
             }
         }
     }

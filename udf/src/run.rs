@@ -14,10 +14,9 @@ use wire::{Clock, StrategyKind};
 
 use crate::call::Call;
 use crate::metrics::Metrics;
-use crate::pool::{PoolError, WorkerCommand};
 use crate::reducer::AsyncReduce;
 use crate::settings::{Cli, Command, Settings, SettingsError};
-use crate::strategy::{StrategySpec, build};
+use crate::strategy::{PoolError, StrategySpec, WorkerCommand, build};
 use crate::worker;
 
 /// Why the UDF does not serve (any more).

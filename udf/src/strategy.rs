@@ -1,28 +1,25 @@
-//! Who makes the calls: one file for each way, one line in [`build`].
+//! Who makes the calls: one file for each way, one line in [`build`]. Threads and processes are what the original's
+//! `ExecutorPool` holds, made once per process: a kind and `max_workers`.
 
-mod retry;
+mod processes;
 mod tasks;
+mod threads;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use wire::StrategyKind;
 
-use crate::backlog::{Backlog, Order};
+use crate::backlog::{Backlog, Order, Retry, Strategy};
 use crate::call::Call;
 use crate::metrics::Metrics;
-use crate::pool::{ExecutorPool, PoolError, PoolKind, WorkerCommand};
 
-pub(crate) use retry::Retry;
+use processes::Processes;
+pub use processes::WorkerCommand;
 use tasks::Tasks;
-
-/// Who makes the calls of a process.
-pub trait Strategy: Send + Sync + 'static {
-    /// An event may begin and a slot is free: has somebody take events from the backlog until there are none. Called
-    /// within a tokio runtime, and may not wait.
-    fn start(&self, backlog: &Arc<Backlog>);
-}
+use threads::Threads;
 
 /// What a strategy is built from.
 pub struct StrategySpec {
@@ -42,24 +39,49 @@ pub struct StrategySpec {
     pub metrics: Arc<Metrics>,
 }
 
-/// Builds a strategy, with its pool where it has one, and the backlog it takes from: once per process.
+/// Why a pool cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum PoolError {
+    /// A thread cannot be started.
+    #[error(
+        "max_workers: cannot start thread {number} of {max_workers}: {source}: choose fewer workers or raise the system's limit"
+    )]
+    StartThread {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        max_workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A child process cannot be started.
+    #[error(
+        "max_workers: cannot start worker process {number} of {max_workers}: {source}: choose fewer workers or raise the system's limit"
+    )]
+    StartProcess {
+        /// Which, from 1.
+        number: usize,
+        /// Of how many.
+        max_workers: usize,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Builds a strategy, with its threads or processes where it has some, and the backlog it takes from: once per
+/// process, within a tokio runtime.
 ///
 /// # Errors
-/// Where a pool cannot be started.
+/// Returns an error if a thread or process cannot be started.
 pub fn build(spec: StrategySpec) -> Result<Arc<Backlog>, PoolError> {
-    let in_tasks = || Tasks::new(Arc::clone(&spec.call), spec.timeout);
     let at_once = Order::AtOnce(spec.max_workers);
-    let pool = |kind| ExecutorPool::new(kind, spec.max_workers);
     let (strategy, order): (Box<dyn Strategy>, _) = match spec.kind {
-        StrategyKind::Sequential => (Box::new(in_tasks()), Order::OneByOne),
-        StrategyKind::Async => (Box::new(in_tasks()), at_once),
-        StrategyKind::ThreadPool => (Box::new(pool(PoolKind::Threads(spec.call))?), at_once),
+        StrategyKind::Sequential => (Box::new(Tasks::new(spec.call, spec.timeout)), Order::OneByOne),
+        StrategyKind::Async => (Box::new(Tasks::new(spec.call, spec.timeout)), at_once),
+        StrategyKind::ThreadPool => (Box::new(Threads::start(spec.call, spec.max_workers)?), at_once),
         StrategyKind::ProcessPool => {
-            let kind = PoolKind::Processes {
-                worker: spec.worker,
-                timeout: spec.timeout,
-            };
-            (Box::new(pool(kind)?), at_once)
+            let processes = Processes::start(spec.worker, spec.timeout, spec.max_workers)?;
+            (Box::new(processes), at_once)
         }
     };
     Ok(Arc::new(Backlog::new(

@@ -33,11 +33,11 @@ enum Step {
     Abandon(usize),
     /// A caller with a slot and no call takes an event.
     Take,
-    /// A caller with a call takes another event ahead.
-    TakeAhead(usize),
-    /// A caller gives back what it took ahead last.
-    PutBack(usize),
-    /// The call of a caller ends; the next that it has ahead begins.
+    /// A caller with a call reserves another event.
+    Reserve(usize),
+    /// A caller releases what it reserved last.
+    Release(usize),
+    /// The call of a caller ends; the next that it has reserved begins.
     End(usize, Outcome),
     /// All pauses before another attempt pass.
     Wait,
@@ -50,8 +50,8 @@ fn steps() -> impl Generates<Value = Vec<Step>> {
         1 => any::<usize>().prop_map(Step::Close),
         1 => any::<usize>().prop_map(Step::Abandon),
         6 => Just(Step::Take),
-        3 => any::<usize>().prop_map(Step::TakeAhead),
-        1 => any::<usize>().prop_map(Step::PutBack),
+        3 => any::<usize>().prop_map(Step::Reserve),
+        1 => any::<usize>().prop_map(Step::Release),
         5 => (any::<usize>(), proptest::sample::select(Outcome::ALL.to_vec()))
             .prop_map(|(caller, outcome)| Step::End(caller, outcome)),
         1 => Just(Step::Wait),
@@ -82,7 +82,10 @@ proptest! {
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut world = World::new(order, keys, max_waiting, retries);
+            let started = Arc::default();
+            let strategy = Box::new(Starts(Arc::clone(&started)));
+            let backlog = Arc::new(Backlog::new(strategy, order, Retry::new(retries), metrics()));
+            let mut world = World::new(&backlog, started, keys, max_waiting, retries);
             for step in steps {
                 world.step(step).await;
             }
@@ -101,8 +104,8 @@ impl Strategy for Starts {
 }
 
 /// The backlog, its users, and the model.
-struct World {
-    backlog: Arc<Backlog>,
+struct World<'a> {
+    backlog: &'a Arc<Backlog>,
     order: Order,
     retries: u32,
     max_waiting: usize,
@@ -110,16 +113,16 @@ struct World {
     started: Arc<AtomicUsize>,
     /// Callers with a slot and no call.
     idle: usize,
-    callers: Vec<Caller>,
+    callers: Vec<Caller<'a>>,
     keys: Vec<Key>,
     next_index: u64,
 }
 
 /// A caller with a call in flight.
-struct Caller {
+struct Caller<'a> {
     begun: Begun,
     key: usize,
-    ahead: VecDeque<(Ahead, Expected)>,
+    reserved: VecDeque<(Reserved<'a>, Expected)>,
 }
 
 /// An event that was taken: whose, which, and after how many attempts.
@@ -141,8 +144,8 @@ struct Key {
     /// Those whose pause is over, with their attempts; pauses vary, and so does the order.
     again: BTreeMap<u64, u32>,
     paused: BTreeMap<u64, u32>,
-    /// Taken ahead.
-    ahead: usize,
+    /// Reserved.
+    reserved: usize,
     in_flight: usize,
     peak: u64,
     added: u64,
@@ -165,7 +168,7 @@ impl Key {
             waiting: VecDeque::new(),
             again: BTreeMap::new(),
             paused: BTreeMap::new(),
-            ahead: 0,
+            reserved: 0,
             in_flight: 0,
             peak: 0,
             added: 0,
@@ -176,7 +179,7 @@ impl Key {
     }
 
     fn taken(&self) -> usize {
-        self.ahead + self.in_flight + self.paused.len()
+        self.reserved + self.in_flight + self.paused.len()
     }
 
     fn may_begin(&self, order: Order) -> usize {
@@ -193,14 +196,18 @@ impl Key {
     }
 }
 
-impl World {
-    fn new(order: Order, keys: usize, max_waiting: usize, retries: u32) -> Self {
-        let started = Arc::new(AtomicUsize::new(0));
-        let strategy = Box::new(Starts(Arc::clone(&started)));
+impl<'a> World<'a> {
+    fn new(
+        backlog: &'a Arc<Backlog>,
+        started: Arc<AtomicUsize>,
+        keys: usize,
+        max_waiting: usize,
+        retries: u32,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(max_waiting));
         Self {
-            backlog: Arc::new(Backlog::new(strategy, order, Retry::new(retries), metrics())),
-            order,
+            order: backlog.order,
+            backlog,
             retries,
             max_waiting,
             keys: (0..keys).map(|number| Key::new(number, &places)).collect(),
@@ -219,16 +226,16 @@ impl World {
             Step::Close(key) => self.close(key % self.keys.len()),
             Step::Abandon(key) => self.abandon(key % self.keys.len()),
             Step::Take => self.take(),
-            Step::TakeAhead(caller) if !self.callers.is_empty() => {
-                self.take_ahead(caller % self.callers.len());
+            Step::Reserve(caller) if !self.callers.is_empty() => {
+                self.reserve(caller % self.callers.len());
             }
-            Step::PutBack(caller) if !self.callers.is_empty() => {
-                self.put_back(caller % self.callers.len());
+            Step::Release(caller) if !self.callers.is_empty() => {
+                self.release(caller % self.callers.len());
             }
             Step::End(caller, outcome) if !self.callers.is_empty() => {
                 self.end(caller % self.callers.len(), outcome);
             }
-            Step::TakeAhead(_) | Step::PutBack(_) | Step::End(..) => {}
+            Step::Reserve(_) | Step::Release(_) | Step::End(..) => {}
             Step::Wait => self.wait().await,
         }
         self.check();
@@ -291,27 +298,27 @@ impl World {
         }
     }
 
-    fn take_ahead(&mut self, caller: usize) {
+    fn reserve(&mut self, caller: usize) {
         let slot_is_free = self.free() > 0;
-        match self.backlog.take_ahead() {
-            Some(ahead) => {
+        match self.backlog.reserve() {
+            Some(reserved) => {
                 assert!(!slot_is_free, "a free slot would have begun it at once");
-                let (keys, id, _) = ahead.event();
+                let (keys, id, _) = reserved.event();
                 let expected = self.taken(key_number(keys), id.index);
-                self.keys[expected.key].ahead += 1;
-                self.callers[caller].ahead.push_back((ahead, expected));
+                self.keys[expected.key].reserved += 1;
+                self.callers[caller].reserved.push_back((reserved, expected));
             }
             None => assert!(slot_is_free || self.may_begin() == 0),
         }
     }
 
-    fn put_back(&mut self, caller: usize) {
-        let Some((ahead, expected)) = self.callers[caller].ahead.pop_back() else {
+    fn release(&mut self, caller: usize) {
+        let Some((reserved, expected)) = self.callers[caller].reserved.pop_back() else {
             return;
         };
-        self.backlog.put_back(ahead);
+        reserved.release();
         let key = &mut self.keys[expected.key];
-        key.ahead -= 1;
+        key.reserved -= 1;
         match expected.attempts {
             _ if key.abandoned => {}
             0 => key.waiting.push_front(expected.index),
@@ -323,7 +330,7 @@ impl World {
         let Caller {
             begun,
             key: number,
-            mut ahead,
+            mut reserved,
         } = self.callers.swap_remove(caller);
         let (index, attempts) = (begun.event.id.index, begun.attempts + 1);
         let seen = outcome != Outcome::Panic;
@@ -337,12 +344,12 @@ impl World {
             key.ended.insert(index, (outcome, attempts, seen)).map(drop)
         };
         assert_eq!(before, None, "event {index} has ended before");
-        match ahead.pop_front() {
+        match reserved.pop_front() {
             None => self.idle += 1,
             Some((next, expected)) => {
-                let begun = self.backlog.begin(next, Instant::now());
-                self.keys[expected.key].ahead -= 1;
-                self.begun(begun, expected, ahead);
+                let begun = next.begin(Instant::now());
+                self.keys[expected.key].reserved -= 1;
+                self.begun(begun, expected, reserved);
             }
         }
     }
@@ -387,7 +394,7 @@ impl World {
         }
     }
 
-    fn begun(&mut self, begun: Begun, expected: Expected, ahead: VecDeque<(Ahead, Expected)>) {
+    fn begun(&mut self, begun: Begun, expected: Expected, reserved: VecDeque<(Reserved<'a>, Expected)>) {
         assert_eq!(begun.attempts, expected.attempts);
         assert_eq!(begun.event.id.index, expected.index);
         assert_eq!(begun.event.payload, expected.index.to_le_bytes());
@@ -399,7 +406,7 @@ impl World {
         self.callers.push(Caller {
             begun,
             key: expected.key,
-            ahead,
+            reserved,
         });
     }
 
@@ -440,11 +447,11 @@ impl World {
         assert_eq!(in_flight, self.callers.len() as i64);
 
         let waiting: usize = self.keys.iter().map(|key| key.waiting.len()).sum();
-        let ahead = self.callers.iter().flat_map(|caller| &caller.ahead);
-        let first_ahead = ahead.filter(|(_, expected)| expected.attempts == 0).count();
+        let reserved = self.callers.iter().flat_map(|caller| &caller.reserved);
+        let first_reserved = reserved.filter(|(_, expected)| expected.attempts == 0).count();
         assert_eq!(
             self.places.available_permits(),
-            self.max_waiting - waiting - first_ahead,
+            self.max_waiting - waiting - first_reserved,
             "a place for each event that has not begun"
         );
         for key in &mut self.keys {
@@ -483,7 +490,7 @@ impl World {
         }
         drop(state);
         assert_eq!(self.places.available_permits(), self.max_waiting);
-        assert_eq!(Arc::strong_count(&self.backlog), 1, "nothing holds the backlog");
+        assert_eq!(Arc::strong_count(self.backlog), 1, "nothing holds the backlog");
         for key in &self.keys {
             assert_eq!(Arc::strong_count(&key.calls), 1, "nothing holds the key");
         }

@@ -1,4 +1,8 @@
 //! Tasks that make calls, each one after another while some wait, on the runtime's threads.
+//!
+//! A task without a call rests, as a new task and a new timer for each event cost more. Back-to-back windows, delay 0,
+//! beside the Go SDK in the same run, twice each: 0.23 of its processor time and 2.85 times its events per second with
+//! a task for each call, 0.21 and 2.95 times with tasks that rest.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
@@ -12,8 +16,7 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep};
 use wire::Outcome;
 
-use super::Strategy;
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Strategy};
 use crate::call::Call;
 
 /// For a timeout that no clock can tell.
@@ -79,8 +82,7 @@ impl Crew {
     }
 }
 
-/// Makes calls for as long as there are some. A task that has none any more rests for the time of an attempt: events
-/// come one by one, and to begin with a new task and a new timer for each would cost as much as half a call.
+/// Makes calls for as long as there are some. A task that has none any more rests for the time of an attempt.
 async fn work(crew: Arc<Crew>, backlog: Arc<Backlog>) {
     let mut limit = pin!(tokio::time::sleep(crew.timeout));
     loop {

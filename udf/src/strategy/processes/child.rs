@@ -1,6 +1,5 @@
 //! One child process of the pool.
 
-use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
@@ -11,16 +10,9 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::Outcome;
 
-use crate::backlog::Ahead;
+use super::prefetch::{Ahead, Pace};
 use crate::call::Event;
 use crate::worker::frame;
-
-/// For so long a child may have calls ahead, which wait for it whatever becomes free meanwhile: about as long as this
-/// process may have to wait for a core on which others compute.
-const AHEAD: Duration = Duration::from_millis(5);
-
-/// Most calls ahead.
-const MOST_AHEAD: u128 = 64;
 
 /// How to start a worker process.
 #[derive(Debug, Clone)]
@@ -38,8 +30,7 @@ pub(super) struct Worker {
     stdout: BufReader<ChildStdout>,
     /// Events that it has and has not answered.
     given: usize,
-    /// How long its calls took lately, the latest counting most; nothing before the first.
-    pace: Option<Duration>,
+    pace: Pace,
 }
 
 impl Worker {
@@ -58,7 +49,7 @@ impl Worker {
             stdin,
             stdout,
             given: 0,
-            pace: None,
+            pace: Pace::default(),
         })
     }
 
@@ -67,12 +58,8 @@ impl Worker {
         self.given > 0 || matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// How many calls it may have ahead.
-    pub(super) fn most_ahead(&self) -> usize {
-        let calls = self
-            .pace
-            .map_or(0, |pace| AHEAD.as_nanos() / pace.as_nanos().max(1));
-        calls.min(MOST_AHEAD) as usize
+    pub(super) fn pace(&self) -> &Pace {
+        &self.pace
     }
 
     /// What came of a call, and how long it took; those ahead begin right after it. What it was given before is not
@@ -80,15 +67,15 @@ impl Worker {
     pub(super) async fn answer(
         &mut self,
         event: &Event,
-        ahead: &VecDeque<Ahead>,
+        ahead: &Ahead<'_>,
     ) -> io::Result<(Outcome, Duration)> {
         let mut frames = Vec::new();
         if self.given == 0 {
             frame::encode_event(&mut frames, &event.keys, event.id, &event.payload)?;
             self.given = 1;
         }
-        for ahead in ahead.iter().skip(self.given - 1) {
-            let (keys, id, payload) = ahead.event();
+        for reserved in ahead.iter().skip(self.given - 1) {
+            let (keys, id, payload) = reserved.event();
             frame::encode_event(&mut frames, keys, id, payload)?;
             self.given += 1;
         }
@@ -97,7 +84,7 @@ impl Worker {
         }
         let (outcome, took) = frame::decode_outcome(&frame::read(&mut self.stdout).await?)?;
         self.given -= 1;
-        self.pace = Some(self.pace.map_or(took, |pace| (pace * 3 + took) / 4));
+        self.pace.record(took);
         Ok((outcome, took))
     }
 }

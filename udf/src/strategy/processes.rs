@@ -3,8 +3,8 @@
 //! take as long, a child is given some ahead.
 
 mod child;
+mod prefetch;
 
-use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +13,11 @@ use std::time::Duration;
 use wire::Outcome;
 
 use super::PoolError;
-use crate::backlog::{Ahead, Backlog, Begun};
-use crate::strategy::Strategy;
+use crate::backlog::{Backlog, Begun, Strategy};
 
 use child::Worker;
 pub use child::WorkerCommand;
+use prefetch::Ahead;
 
 /// How much longer than the timeout of an attempt a child may take to say that it timed out.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
@@ -84,24 +84,19 @@ async fn work(pool: Arc<Pool>, backlog: Arc<Backlog>) {
 impl Pool {
     /// Has a child make a call, and then those that it is given ahead meanwhile. Gives what is left of the child.
     async fn run(&self, mut worker: Option<Worker>, begun: Begun, backlog: &Arc<Backlog>) -> Option<Worker> {
-        let mut ahead = VecDeque::new();
+        let mut ahead = Ahead::new();
         let mut next = Some(begun);
         while let Some(begun) = next {
             worker = self.alive(worker).await;
             match &worker {
-                // By halves, so that there is one write for some calls.
-                Some(worker) if ahead.len() <= worker.most_ahead() / 2 => {
-                    let room = worker.most_ahead() - ahead.len();
-                    ahead.extend(std::iter::from_fn(|| backlog.take_ahead()).take(room));
-                }
-                Some(_) => {}
-                // Whoever has a child shall make them.
-                None => ahead.drain(..).rev().for_each(|ahead| backlog.put_back(ahead)),
+                Some(worker) => ahead.fill(backlog, worker.pace()),
+                // Those that have a child make them.
+                None => ahead.release(),
             }
             let (outcome, latency) = self.attempt(&mut worker, &begun, &ahead).await;
             let free = begun.since + latency;
             backlog.ended(begun, outcome, Some(latency));
-            next = ahead.pop_front().map(|ahead| backlog.begin(ahead, free));
+            next = ahead.pop().map(|reserved| reserved.begin(free));
         }
         worker
     }
@@ -111,7 +106,7 @@ impl Pool {
         &self,
         place: &mut Option<Worker>,
         begun: &Begun,
-        ahead: &VecDeque<Ahead>,
+        ahead: &Ahead<'_>,
     ) -> (Outcome, Duration) {
         let failed = match place {
             None => Outcome::WorkerDied,

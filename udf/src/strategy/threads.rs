@@ -9,9 +9,8 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use wire::Outcome;
 
 use super::PoolError;
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Strategy};
 use crate::call::Call;
-use crate::strategy::Strategy;
 
 /// Enough for an HTTP client's frames; a hundred threads reserve 100 MiB of address space, not of memory.
 const STACK_BYTES: usize = 1024 * 1024;
