@@ -1,11 +1,11 @@
-//! An event before it is a message: state and windows keep this of it, and the source writes it.
+//! An event as the state and the windows keep it, before the source turns it into a message.
 
-/// An event that has been given its key and time.
+/// An event with its key and its time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Drawn {
     /// Number among all events.
     pub index: u64,
-    /// Its key.
+    /// Number of the key.
     pub key: u32,
     /// Number within the key.
     pub number: u64,

@@ -1,9 +1,9 @@
-//! Which key an event gets and which number within its key: round robin, or skewed by Zipf's law with a
-//! seed. Both follow from the event's index, so the same settings give the same keys on every run.
+//! Assigns each event its key and its number within that key: round robin, or skewed by Zipf's law with a seed. Both
+//! follow from the event's index, so the same settings give the same keys on every run.
 
 use std::num::NonZeroU64;
 
-/// Deals keys to events in the order of their index.
+/// Assigns keys to events in the order of their index.
 #[derive(Debug, Clone)]
 pub struct Keys {
     /// Names by key, `key-0` and on.
@@ -16,7 +16,7 @@ enum Choice {
     RoundRobin,
     Zipf {
         seed: u64,
-        /// Share of the keys up to and including this one.
+        /// By key: the fraction of events whose key is this one or a lower one.
         cumulative: Vec<f64>,
         /// Events so far, by key.
         counts: Vec<u64>,
@@ -24,7 +24,8 @@ enum Choice {
 }
 
 impl Keys {
-    /// `count` keys; with a `skew` above 0 key *k* gets a share proportional to 1 / (*k* + 1)^skew.
+    /// Creates `count` keys. With a `skew` above 0, key *k* gets a fraction of the events proportional to
+    /// 1 / (*k* + 1)^skew.
     pub fn new(count: NonZeroU64, skew: f64, seed: u64) -> Self {
         let count = count.get();
         let names = (0..count).map(|key| format!("key-{key}")).collect();
@@ -40,8 +41,9 @@ impl Keys {
         Self { names, choice }
     }
 
-    /// Key and number within the key of the event `index`; to be called once for every index, from 0 on.
-    pub fn deal(&mut self, index: u64) -> (u32, u64) {
+    /// Returns the key of the event `index`, and its number within that key. Must be called once for every index, from 0
+    /// on.
+    pub fn assign(&mut self, index: u64) -> (u32, u64) {
         match &mut self.choice {
             Choice::RoundRobin => {
                 let keys = self.names.len() as u64;
@@ -52,9 +54,9 @@ impl Keys {
                 cumulative,
                 counts,
             } => {
-                let share = uniform(*seed, index);
+                let position = uniform(*seed, index);
                 let key = cumulative
-                    .partition_point(|upto| *upto <= share)
+                    .partition_point(|upto| *upto <= position)
                     .min(counts.len() - 1);
                 let number = counts[key];
                 counts[key] += 1;
@@ -63,7 +65,7 @@ impl Keys {
         }
     }
 
-    /// The name of a key that was dealt.
+    /// The name of a key.
     pub fn name(&self, key: u32) -> &str {
         &self.names[key as usize]
     }
@@ -81,8 +83,8 @@ fn zipf(count: u64, skew: f64) -> Vec<f64> {
     cumulative
 }
 
-/// A number in [0, 1) from seed and index: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) started at the
-/// seed and taken at its `index`-th step, which needs no state.
+/// A number in [0, 1) from seed and index: step `index` of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with this
+/// seed, which needs no state.
 fn uniform(seed: u64, index: u64) -> f64 {
     const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA));
@@ -105,18 +107,18 @@ mod tests {
     #[test]
     fn round_robin_gives_every_key_its_turn() {
         let mut keys = keys(3, 0.0, 0);
-        let dealt: Vec<(u32, u64)> = (0..7).map(|index| keys.deal(index)).collect();
-        assert_eq!(dealt, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]);
+        let assigned: Vec<(u32, u64)> = (0..7).map(|index| keys.assign(index)).collect();
+        assert_eq!(assigned, [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1), (0, 2)]);
         assert_eq!(keys.name(2), "key-2");
     }
 
     #[test]
-    fn zipf_shares_are_as_expected() {
+    fn zipf_fractions_are_as_expected() {
         let mut keys = keys(4, 1.0, 7);
         let events = 100_000;
         let mut counts = [0u64; 4];
         for index in 0..events {
-            counts[keys.deal(index).0 as usize] += 1;
+            counts[keys.assign(index).0 as usize] += 1;
         }
         let total = 1.0 + 1.0 / 2.0 + 1.0 / 3.0 + 1.0 / 4.0;
         for (key, count) in counts.iter().enumerate() {
@@ -131,9 +133,9 @@ mod tests {
     }
 
     #[test]
-    fn the_steepest_skew_leaves_the_first_key() {
+    fn the_steepest_skew_leaves_only_the_first_key() {
         let mut keys = keys(1_000, f64::MAX, 1);
-        assert!((0..1_000).all(|index| keys.deal(index) == (0, index)));
+        assert!((0..1_000).all(|index| keys.assign(index) == (0, index)));
     }
 
     proptest! {
@@ -142,12 +144,12 @@ mod tests {
             let (mut one, mut two) = (keys(count, skew, seed), keys(count, skew, seed));
             let mut next: HashMap<u32, u64> = HashMap::new();
             for index in 0..500 {
-                let (key, number) = one.deal(index);
+                let (key, number) = one.assign(index);
                 prop_assert!(u64::from(key) < count);
                 let expected = next.entry(key).or_default();
                 prop_assert_eq!(number, *expected);
                 *expected += 1;
-                prop_assert_eq!(two.deal(index), (key, number));
+                prop_assert_eq!(two.assign(index), (key, number));
             }
         }
     }

@@ -1,5 +1,5 @@
-//! The generator: a Numaflow source that asks at an exact rate, on a schedule that never slows down for
-//! its reader.
+//! The generator: a Numaflow source that offers events at an exact rate, on a schedule that never slows down for its
+//! reader.
 
 mod event;
 mod keys;
@@ -29,7 +29,7 @@ use crate::schedule::Rate;
 use crate::source::Generator;
 use crate::state::{Plan, State};
 
-/// Windows by which sent events are told where no alignment gives their length: the experiment's own.
+/// Length of the windows by which sent events are reported without `--align`: that of the experiment.
 const WINDOW: Duration = Duration::from_secs(10);
 
 const EXAMPLES: &str = "Examples:
@@ -107,14 +107,14 @@ fn main() -> ExitCode {
     }
 }
 
-// One thread: what a step does goes from task to task, and waking another thread for it costs more than the work.
+// One thread: the work passes from task to task, and waking another thread costs more than each piece of it.
 #[tokio::main(flavor = "current_thread")]
 async fn run(args: &Args) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
     let stopping = CancellationToken::new();
     let generator = build(args, stopping.clone());
-    let told = args.vertex.tell(stats::routes(&socket, generator.clone()))?;
-    told.as_ref().map(announce).transpose()?;
+    let stats_server = args.vertex.tell(stats::routes(&socket, generator.clone()))?;
+    stats_server.as_ref().map(announce).transpose()?;
     let served = vertex::serve(&socket, &args.vertex, |stop| {
         Server::new(generator)
             .with_server_info_file(&server_info)
@@ -136,11 +136,11 @@ fn build(args: &Args, stopping: CancellationToken) -> Generator {
     Generator::new(state, rand::random(), args.replica, args.payload_size, stopping)
 }
 
-/// Ends the reads that are under way before the server is told to stop, as it waits for them.
+/// Ends the reads in progress before the server stops, because it waits for them.
 fn relay(stop: oneshot::Receiver<()>, stopping: CancellationToken) -> oneshot::Receiver<()> {
     let (stop_server, stopped) = oneshot::channel();
     tokio::spawn(async move {
-        // A dropped sender means stop as well.
+        // A dropped sender means stop, too.
         let _ = stop.await;
         stopping.cancel();
         let _ = stop_server.send(());
@@ -148,10 +148,10 @@ fn relay(stop: oneshot::Receiver<()>, stopping: CancellationToken) -> oneshot::R
     stopped
 }
 
-/// Writes the one line on stdout by which whoever started it with port 0 learns the port.
-fn announce(told: &StatsServer) -> anyhow::Result<()> {
+/// Writes the line on stdout from which the parent process learns the port when it was 0.
+fn announce(stats_server: &StatsServer) -> anyhow::Result<()> {
     let announced = wire::AnnouncedAddress {
-        listening: told.address(),
+        listening: stats_server.address(),
     };
     writeln!(std::io::stdout(), "{}", serde_json::to_string(&announced)?).context("cannot write to stdout")
 }

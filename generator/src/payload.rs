@@ -1,9 +1,9 @@
-//! The bytes of an event at a chosen size, and those of its offset. Both begin the same for all events of a
-//! generator: that part is written once.
+//! Writes the payload of an event at a chosen size, and its offset. Both have a prefix that is the same for all events of
+//! a generator, which is formatted once.
 
-/// What an empty padding adds to an event's JSON: `,"padding":""`.
+/// Length of an empty padding in an event's JSON: `,"padding":""`.
 const PADDING_FIELD: usize = 13;
-/// The most decimals of a `u64`.
+/// Largest number of decimal digits of a `u64`.
 const DECIMALS: usize = 20;
 
 /// Writes payloads of one size.
@@ -21,7 +21,7 @@ pub struct Offsets {
 }
 
 impl Payloads {
-    /// Payloads of `generator`, exactly `size` bytes long, or as short as they can be where `size` is below that.
+    /// Payloads of `generator` with exactly `size` bytes, or as few as possible if `size` is too small.
     pub fn new(generator: u64, size: usize) -> Self {
         Self {
             start: format!(r#"{{"generator":{generator},"index":"#).into_bytes(),
@@ -31,7 +31,7 @@ impl Payloads {
 
     /// The JSON of an event, as [`wire::Event`] writes it.
     ///
-    /// Gaps too short for the field `padding` are filled with spaces, which JSON allows at its end.
+    /// A gap too short for the field `padding` is filled with spaces, which JSON allows at its end.
     pub fn encode(&self, index: u64, number: u64) -> Vec<u8> {
         const BETWEEN: &[u8] = br#","number":"#;
         let longest = self.start.len() + BETWEEN.len() + 2 * DECIMALS + 1;
@@ -69,14 +69,14 @@ impl Offsets {
         offset
     }
 
-    /// The index in an offset; nothing in another generator's, as after a restart.
+    /// The index in an offset; `None` for an offset of another generator, as after a restart.
     pub fn index(&self, offset: &[u8]) -> Option<u64> {
         let index = offset.strip_prefix(self.prefix.as_slice())?;
         std::str::from_utf8(index).ok()?.parse().ok()
     }
 }
 
-/// As JSON writes it, several times as fast as formatting.
+/// Appends a number in decimal, several times as fast as formatting.
 fn push_decimal(bytes: &mut Vec<u8>, number: u64) {
     // Writing a number to memory cannot fail.
     let _ = serde_json::to_writer(bytes, &number);
@@ -108,7 +108,7 @@ mod tests {
         }
 
         #[test]
-        fn no_offset_panics(offset in proptest::collection::vec(any::<u8>(), 0..40)) {
+        fn bytes_that_are_no_offset_have_no_index(offset in proptest::collection::vec(any::<u8>(), 0..40)) {
             prop_assert_eq!(Offsets::new(7).index(&offset), None);
         }
     }

@@ -1,5 +1,5 @@
-//! When each event is due: an open loop, computed from the event's index alone, in whole nanoseconds,
-//! so that nothing drifts and nothing slows down for the reader.
+//! When each event is due: an open-loop schedule, computed from the event's index alone in whole nanoseconds, so that it
+//! neither drifts nor slows down for the reader.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -16,9 +16,9 @@ pub const LEAD: Duration = Duration::from_millis(100);
 pub struct Rate(pub NonZeroU64);
 
 impl Rate {
-    /// When event `index` is due, in nanoseconds after event 0; the largest number where it lies beyond.
+    /// When event `index` is due, in nanoseconds after event 0; saturates at `u64::MAX`.
     pub fn due_after_ns(self, index: u64) -> u64 {
-        // A division of half the width where the product fits into it: up to event 18 billion.
+        // Up to event 18 billion the product fits, and a 64-bit division is faster.
         if let Some(nanos) = index.checked_mul(NANOS_PER_SECOND as u64) {
             return nanos / self.0.get();
         }
@@ -26,15 +26,15 @@ impl Rate {
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 
-    /// How many events are due `elapsed_ns` nanoseconds after event 0, event 0 included.
+    /// Number of events due `elapsed_ns` nanoseconds after event 0, including event 0.
     pub fn due_by(self, elapsed_ns: u64) -> u64 {
         let events = (u128::from(elapsed_ns) + 1) * u128::from(self.0.get());
         u64::try_from(events.div_ceil(NANOS_PER_SECOND)).unwrap_or(u64::MAX)
     }
 }
 
-/// When event 0 is due, in nanoseconds since the Unix epoch: now, or with `align` at the first multiple of
-/// it that is at least [`LEAD`] away.
+/// When event 0 is due, in nanoseconds since the Unix epoch: now, or with `align` at its first multiple that is at least
+/// [`LEAD`] away.
 pub fn first_due_ns(now_ns: u64, align: Option<Duration>) -> u64 {
     match align.map(whole_nanos).filter(|align_ns| *align_ns > 0) {
         None => now_ns,

@@ -1,4 +1,4 @@
-//! The user-defined source: what Numaflow asks, answered from the state.
+//! The user-defined source: implements the SDK's trait on the state.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,16 +15,16 @@ use crate::event::Drawn;
 use crate::payload::{Offsets, Payloads};
 use crate::state::{Counts, MAX_UNACKED, Next, State};
 
-/// Between two waits of a read at least this passes: above 6,700 events a second it bounds how often the
-/// process wakes, and costs an event a seventh of the millisecond after which it counts as overdue.
+/// Shortest time between two wake-ups of a read. Above 6,700 events a second it bounds how often the process wakes, and
+/// it delays an event by at most a seventh of the millisecond after which the event counts as overdue.
 const STEP: Duration = Duration::from_micros(150);
-/// Events that are sent under one lock of the state, which bounds how long the statistics and acks wait for it; far
-/// below the places of the SDK's queue (1,000), as all of them must be free at once.
-const AT_ONCE: usize = 100;
-/// How often a read that may send nothing looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Upper bound of events sent under one lock of the state, so that statistics and acks do not wait long for it. Far below
+/// the capacity of the SDK's queue (1,000), as all of their places are reserved at once.
+const MAX_BATCH: usize = 100;
+/// How often a read that may not send anything checks again.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The source. Clones share one state: the SDK's server has one, the statistics another.
+/// The source. Its clones share one state: the SDK's server has one clone, the statistics another.
 #[derive(Debug, Clone)]
 pub struct Generator {
     nonce: u64,
@@ -37,8 +37,8 @@ pub struct Generator {
 }
 
 impl Generator {
-    /// A source whose offsets carry `nonce` and the partition `replica`, with payloads of `payload_size` bytes. Reads end early once
-    /// `stopping` is cancelled.
+    /// A source whose offsets carry `nonce` and the partition `replica`, with payloads of `payload_size` bytes. Reads end
+    /// early once `stopping` is cancelled.
     pub fn new(
         state: State,
         nonce: u64,
@@ -63,7 +63,7 @@ impl Generator {
         self.state().start();
     }
 
-    /// Everything that is told at `/stats`.
+    /// The body of `/stats`.
     pub fn stats(&self) -> GeneratorStats {
         self.state()
             .stats(self.nonce, self.clock.stamp_ns(Instant::now()))
@@ -75,11 +75,11 @@ impl Generator {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that holds the lock can leave the state half changed.
+        // A panic cannot leave the state inconsistent: no code that holds the lock panics half-way.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends the next events into the places that there are; says how many, and what hindered the next one.
+    /// Sends the next events into the reserved places. Returns how many, and why not more.
     fn fill(&self, places: PermitIterator<'_, Message>, deadline: Instant) -> (usize, Option<Next>) {
         let mut sent = 0;
         let mut state = self.state();
@@ -88,7 +88,7 @@ impl Generator {
             let (now_ns, due_by_ns) = (self.clock.stamp_ns(now), self.clock.stamp_ns(now.min(deadline)));
             match state.next(now_ns, due_by_ns) {
                 Next::Send(drawn) => place.send(self.message(&drawn, state.key_name(drawn.key))),
-                hindered => return (sent, Some(hindered)),
+                reason => return (sent, Some(reason)),
             }
             sent += 1;
         }
@@ -109,7 +109,7 @@ impl Generator {
         }
     }
 
-    /// Waits until `at`; false where the process is stopping.
+    /// Waits until `at`. Returns `false` if the process is stopping.
     async fn wait_until(&self, pace: &mut Pace, at: Instant) -> bool {
         tokio::select! {
             () = self.stopping.cancelled() => false,
@@ -117,12 +117,12 @@ impl Generator {
         }
     }
 
-    /// Does `deed` with the index of each offset and logs how many it did not concern.
+    /// Calls `action` for each of our offsets and logs how many were not ours.
     fn each<'a>(
         &self,
         what: &str,
         offsets: impl Iterator<Item = &'a Offset>,
-        deed: fn(&mut State, u64) -> bool,
+        action: fn(&mut State, u64) -> bool,
     ) {
         let mut state = self.state();
         let unknown = offsets
@@ -130,7 +130,7 @@ impl Generator {
                 !self
                     .offsets
                     .index(&offset.offset)
-                    .is_some_and(|index| deed(&mut state, index))
+                    .is_some_and(|index| action(&mut state, index))
             })
             .count();
         drop(state);
@@ -147,29 +147,29 @@ impl Sourcer for Generator {
         let deadline = began.checked_add(request.timeout).unwrap_or(began);
         let mut pace = Pace::default();
         let mut earliest_wake = began;
-        let mut told = false;
+        let mut warned = false;
         let mut left = request.count;
         while left > 0 && !self.stopping.is_cancelled() {
-            // With a place reserved an event that is taken is also sent; without a reader none is taken.
-            let Ok(places) = transmitter.reserve_many(left.min(AT_ONCE)).await else {
+            // Reserving first means that an event that leaves the state is sent, and that none leaves it without a reader.
+            let Ok(places) = transmitter.reserve_many(left.min(MAX_BATCH)).await else {
                 return;
             };
-            let (sent, hindered) = self.fill(places, deadline);
+            let (sent, reason) = self.fill(places, deadline);
             left -= sent;
-            let Some(hindered) = hindered else {
-                // What was sent is on its way while the next events are made.
+            let Some(reason) = reason else {
+                // Lets the server send these events while the next are created.
                 tokio::task::yield_now().await;
                 continue;
             };
             if Instant::now() >= deadline {
                 return;
             }
-            if hindered == Next::Full && !std::mem::replace(&mut told, true) {
+            if reason == Next::Full && !std::mem::replace(&mut warned, true) {
                 tracing::warn!("{MAX_UNACKED} events are un-acked: no new ones until some are acked");
             }
-            let wake = match hindered {
+            let wake = match reason {
                 Next::DueAt(due_ns) => self.clock.instant_ns(due_ns).max(earliest_wake),
-                Next::Full | Next::Held | Next::Finished | Next::Send(_) => Instant::now() + LOOK_AGAIN,
+                Next::Full | Next::Held | Next::Finished | Next::Send(_) => Instant::now() + POLL_INTERVAL,
             };
             if !self.wait_until(&mut pace, wake.min(deadline)).await {
                 return;

@@ -1,5 +1,5 @@
-//! What the generator knows: which event is next, which are un-acked, which were put back, and what was
-//! counted. Plain data with the time passed in; its lock is held for a few events at a time.
+//! The state of the generator: the next event, the events that are un-acked or put back, and the counters. Plain data
+//! with the time passed in; its lock is held for a few events at a time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::keys::Keys;
 use crate::schedule::{Rate, first_due_ns};
 use crate::windows::SentWindows;
 
-/// Events that may be un-acked or put back at once; at the bound no new event is sent until one is acked.
-/// About 50 bytes each.
+/// Upper bound of events that are un-acked or put back, about 50 bytes each. At the bound no new event is sent until one
+/// is acked.
 pub const MAX_UNACKED: usize = 1_000_000;
 
 /// An event sent later than this after it was due is overdue.
 pub const OVERDUE: Duration = Duration::from_millis(1);
 
-/// What a read can do next.
+/// What a read does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Send this event: it counts as sent.
     Send(Drawn),
-    /// The next event is due then, in nanoseconds since the Unix epoch.
+    /// Wait: the next event is due at this time, in nanoseconds since the Unix epoch.
     DueAt(u64),
     /// [`MAX_UNACKED`] events are un-acked.
     Full,
-    /// The schedule waits for its start.
+    /// The schedule waits for [`State::start`].
     Held,
     /// All events have been sent.
     Finished,
@@ -46,24 +46,24 @@ pub struct Counts {
     pub nacked: u64,
     /// Events sent later than [`OVERDUE`].
     pub overdue: u64,
-    /// Events that could be read now; nothing where there is no end to them.
+    /// Events that could be read now; `None` if their number is unlimited.
     pub pending: Option<u64>,
 }
 
-/// What decides which events there are.
+/// Which events there are, and when.
 #[derive(Debug)]
 pub struct Plan {
-    /// Events per second; without it every read is filled at once.
+    /// Events per second; `None` fills every read at once.
     pub rate: Option<Rate>,
-    /// Number of events; without it there is no end.
+    /// Number of events; `None` for no end.
     pub count: Option<u64>,
-    /// Event 0 is due at a multiple of this.
+    /// Event 0 is due at a multiple of this duration.
     pub align: Option<Duration>,
-    /// The schedule begins with the first read after [`State::start`], not with the first of all.
+    /// The schedule begins with the first read after [`State::start`], instead of the first read.
     pub hold: bool,
 }
 
-/// The generator's state.
+/// The state of the generator.
 #[derive(Debug)]
 pub struct State {
     plan: Plan,
@@ -80,8 +80,8 @@ pub struct State {
 }
 
 impl State {
-    /// Nothing sent yet; the schedule begins with the first read, or waits for its start. `window` is the length of the windows by
-    /// which sent events are told.
+    /// Creates a state with nothing sent. The schedule begins with the first read, or waits for [`State::start`].
+    /// `window` is the length of the windows by which sent events are reported.
     pub fn new(plan: Plan, keys: Keys, window: Duration) -> Self {
         Self {
             plan,
@@ -98,13 +98,13 @@ impl State {
         }
     }
 
-    /// Lets a schedule that waits begin with the next read; of no effect on one that does not wait.
+    /// Lets a schedule that waits begin with the next read. Has no effect on one that has begun.
     pub fn start(&mut self) {
         self.plan.hold = false;
     }
 
-    /// The next event for a reader, now being `now_ns`: put back ones first, then new ones that were due by
-    /// `due_by_ns`, which must not lie after now.
+    /// Returns the next event for a reader at `now_ns`: events that were put back first, then new events that were due by
+    /// `due_by_ns`, which must not be after `now_ns`.
     pub fn next(&mut self, now_ns: u64, due_by_ns: u64) -> Next {
         if self.plan.hold {
             return Next::Held;
@@ -136,7 +136,7 @@ impl State {
             self.lateness.record(late);
             self.overdue += u64::from(late > OVERDUE);
         }
-        let (key, number) = self.keys.deal(index);
+        let (key, number) = self.keys.assign(index);
         let drawn = Drawn {
             index,
             key,
@@ -149,7 +149,7 @@ impl State {
         Next::Send(drawn)
     }
 
-    /// Forgets an event; false where it was neither un-acked nor put back.
+    /// Removes an event. Returns `false` if it was neither un-acked nor put back.
     pub fn ack(&mut self, index: u64) -> bool {
         let known = self
             .unacked
@@ -160,7 +160,7 @@ impl State {
         known
     }
 
-    /// Puts an un-acked event back, to be sent again before new ones; false where it was not un-acked.
+    /// Puts an un-acked event back, to be sent again before new ones. Returns `false` if it was not un-acked.
     pub fn nack(&mut self, index: u64) -> bool {
         let Some(drawn) = self.unacked.remove(&index) else {
             return false;
@@ -170,7 +170,7 @@ impl State {
         true
     }
 
-    /// The counters, now being `now_ns`.
+    /// The counters at `now_ns`.
     pub fn counts(&self, now_ns: u64) -> Counts {
         let offered = match (self.plan.rate, self.t0_ns) {
             (Some(rate), Some(t0_ns)) if now_ns >= t0_ns => rate
@@ -194,7 +194,7 @@ impl State {
         }
     }
 
-    /// Everything that is told at `/stats`.
+    /// The body of `/stats`.
     pub fn stats(&self, generator: u64, now_ns: u64) -> GeneratorStats {
         let counts = self.counts(now_ns);
         GeneratorStats {
@@ -207,7 +207,7 @@ impl State {
             nacked: counts.nacked,
             overdue: counts.overdue,
             lateness: self.lateness.clone(),
-            windows: self.windows.told(&self.keys),
+            windows: self.windows.sent(&self.keys),
         }
     }
 

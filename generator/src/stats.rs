@@ -1,5 +1,5 @@
-//! What the generator tells over HTTP beside what every vertex tells: `/stats` for the experiment, its counters for
-//! Prometheus; and the one thing that it can be told: `POST /start`.
+//! The HTTP routes of the generator beside those of every vertex: `/stats` for the experiment, counters in `/metrics`,
+//! and `POST /start`, which ends `--hold`.
 
 use std::fmt;
 use std::path::Path;
@@ -17,7 +17,7 @@ use wire::GeneratorStats;
 use crate::source::Generator;
 use crate::state::Counts;
 
-/// All routes of the generator that serves on `socket`.
+/// All routes of the generator, which serves on `socket`.
 pub fn routes(socket: &Path, generator: Generator) -> Router {
     let process = Process::alone();
     let counted = generator.clone();
@@ -38,7 +38,7 @@ async fn start(State(generator): State<Generator>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The counters in Prometheus' text format.
+/// The counters in the text format of Prometheus.
 fn text(counts: &Counts, process: Process) -> Result<String, fmt::Error> {
     metrics::text(
         &process.registry("generator", env!("CARGO_PKG_VERSION"), |registry| {
@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counters_are_told_to_prometheus() {
+    fn counters_are_exported_to_prometheus() {
         let counts = Counts {
             offered: 6,
             sent: 5,

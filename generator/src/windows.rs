@@ -1,5 +1,5 @@
-//! Which events were sent, by window of their event time: what a ledger starts from. Memory is bounded;
-//! the oldest windows are forgotten first.
+//! The events that were sent, by window of their event time and by key: the left side of the ledger. Memory is bounded;
+//! the oldest windows are removed first.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -9,9 +9,9 @@ use wire::{Ranges, SentWindow};
 use crate::event::Drawn;
 use crate::keys::Keys;
 
-/// Windows that are remembered.
+/// Upper bound of windows kept.
 const MAX_WINDOWS: usize = 1_000;
-/// Pairs of window and key that are remembered over all windows, the newest window excepted; about 40 bytes each.
+/// Upper bound of pairs of window and key over all windows but the newest; about 40 bytes each.
 const MAX_PAIRS: usize = 1_000_000;
 
 /// First and last number by key.
@@ -28,7 +28,7 @@ pub struct SentWindows {
 }
 
 impl SentWindows {
-    /// No events yet, windows of this length (at least a millisecond).
+    /// Creates an empty set of windows of this length, at least a millisecond.
     pub fn new(length: Duration) -> Self {
         let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX).max(1);
         Self {
@@ -38,12 +38,12 @@ impl SentWindows {
         }
     }
 
-    /// Notes an event that is sent for the first time.
+    /// Records an event that is sent for the first time.
     pub fn record(&mut self, drawn: &Drawn) {
         let time_ms = drawn.time_ns / 1_000_000;
         let start_ms = time_ms - time_ms % self.length_ms;
         if self.windows.back().is_none_or(|(newest, _)| *newest < start_ms) {
-            self.forget();
+            self.remove_oldest();
             self.windows.push_back((start_ms, BTreeMap::new()));
         }
         if let Some((_, keys)) = self.windows.back_mut() {
@@ -56,7 +56,7 @@ impl SentWindows {
         }
     }
 
-    fn forget(&mut self) {
+    fn remove_oldest(&mut self) {
         while self.windows.len() >= MAX_WINDOWS || self.pairs > MAX_PAIRS {
             let Some((_, keys)) = self.windows.pop_front() else {
                 return;
@@ -65,8 +65,8 @@ impl SentWindows {
         }
     }
 
-    /// The windows as they are told, oldest first.
-    pub fn told(&self, keys: &Keys) -> Vec<SentWindow> {
+    /// The windows as `/stats` reports them, oldest first.
+    pub fn sent(&self, keys: &Keys) -> Vec<SentWindow> {
         let numbers = |by_key: &Spans| {
             by_key
                 .iter()
@@ -89,11 +89,11 @@ mod tests {
     use std::num::NonZeroU64;
 
     #[test]
-    fn events_are_told_by_window_and_the_oldest_windows_forgotten() {
+    fn events_are_reported_by_window_and_the_oldest_windows_are_removed() {
         let mut keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0);
         let mut windows = SentWindows::new(Duration::from_secs(10));
         for index in 0..4_040u64 {
-            let (key, number) = keys.deal(index);
+            let (key, number) = keys.assign(index);
             // Four events per window, beginning at 1,000 s.
             windows.record(&Drawn {
                 index,
@@ -102,12 +102,12 @@ mod tests {
                 time_ns: (1_000_000 + index * 2_500) * 1_000_000,
             });
         }
-        let told = windows.told(&keys);
-        assert_eq!(told.len(), MAX_WINDOWS);
-        assert_eq!(told[0].window_start_ms, 1_000_000 + 10 * 10_000);
-        assert_eq!(told[0].numbers.get("key-1").unwrap().to_string(), "20-21");
+        let sent = windows.sent(&keys);
+        assert_eq!(sent.len(), MAX_WINDOWS);
+        assert_eq!(sent[0].window_start_ms, 1_000_000 + 10 * 10_000);
+        assert_eq!(sent[0].numbers.get("key-1").unwrap().to_string(), "20-21");
         assert_eq!(
-            told[MAX_WINDOWS - 1].numbers.get("key-0").unwrap().to_string(),
+            sent[MAX_WINDOWS - 1].numbers.get("key-0").unwrap().to_string(),
             "2018-2019"
         );
         assert_eq!(windows.pairs, 2 * MAX_WINDOWS);

@@ -1,11 +1,36 @@
-//! What waits for its call, of all keys and windows of a process. Whoever makes calls takes from it; keys take turns,
-//! so that one with many events cannot keep the others waiting.
+//! The events that wait for their call, over all keys and windows of the process, and the slots for those calls.
+//!
+//! # Who calls whom
+//!
+//! The intake creates a [`KeyCalls`] for each key and window, calls [`Backlog::add`] for each event and
+//! [`Backlog::open`] when the start rule lets the calls of that key begin. It then awaits [`KeyCalls::finished`], or
+//! calls [`KeyCalls::abandon`] if its window is dropped.
+//!
+//! Whenever an event becomes ready and a slot is free, the backlog occupies the slot and calls [`Strategy::start`],
+//! which starts a *caller*: a task, a thread, or a child process with the task that feeds it. A caller loops:
+//! [`Backlog::take`] an event, make the call, report the result to [`Backlog::ended`]. It stops when `take` returns
+//! `None`. A caller whose slot is occupied may [`Backlog::reserve`] further events, to begin after its current call.
+//!
+//! # When a slot is free
+//!
+//! [`Limit::Shared`] gives the process a fixed number of slots. `start` occupies one, and the caller keeps it from call
+//! to call: `ended` does not free it, only a `take` that finds nothing does. So while events wait there are exactly as
+//! many callers as slots, and a caller goes to its next call without waking anything. An event that pauses before a
+//! retry occupies no slot. Under [`Limit::OnePerKey`] there are always free slots, and a key has one call at a time.
+//!
+//! # Which event is next
+//!
+//! A key with ready events is in the queue of turns once. `take` serves the first key in the queue, and the key goes
+//! to the back if it has more, so a key with many events does not delay the others. Within a key retries come first,
+//! then events in the order of their arrival.
+//!
+//! Locks are taken in one order, the backlog's before the key's, and held for a few field updates only.
 
-mod of_key;
+mod key_calls;
+mod limit;
 mod retry;
 
 use std::collections::VecDeque;
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,211 +41,200 @@ use wire::Outcome;
 use crate::call::{Event, EventId};
 use crate::metrics::Metrics;
 
-pub(crate) use of_key::{KeyCalls, Waiting};
-use of_key::{Next, OfKey};
+pub(crate) use key_calls::{KeyCalls, Waiting};
+use key_calls::{KeyState, Pending};
+pub use limit::Limit;
 pub(crate) use retry::Retry;
 
-/// Who makes the calls of a process.
+/// Makes the calls of a process.
 pub trait Strategy: Send + Sync + 'static {
-    /// An event may begin and a slot is free: has somebody take events from the backlog until there are none. Called
-    /// within a tokio runtime, and may not wait.
+    /// Starts a caller, which takes events from the backlog until there are none. Called within a tokio runtime when an
+    /// event is ready and a slot was free; must not block.
     fn start(&self, backlog: &Arc<Backlog>);
 }
 
 /// The events whose calls may begin, and the slots for those calls.
 pub struct Backlog {
     strategy: Box<dyn Strategy>,
-    order: Order,
+    limit: Limit,
     retry: Retry,
     metrics: Arc<Metrics>,
-    /// Where calls pause before another attempt.
+    /// Runs the pauses before retries; a call may end on a thread outside the runtime.
     runtime: Handle,
     state: Mutex<State>,
-}
-
-/// Which calls may be in flight at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// As many as there are slots in the process.
-    AtOnce(NonZeroUsize),
-    /// One for each key and window; the next begins when it has ended.
-    OneByOne,
 }
 
 struct State {
     /// Keys with an event whose call may begin, each once.
     turns: VecDeque<Arc<KeyCalls>>,
-    /// Slots that nobody holds.
-    free: usize,
+    /// Slots without a caller.
+    free_slots: usize,
 }
 
-/// An event whose call has begun; [`Backlog::ended`] takes it back.
-pub struct Begun {
+/// An event whose call is in flight. The caller must pass it to [`Backlog::ended`].
+pub struct InFlight {
     /// The event.
     pub event: Event,
     /// When this attempt began.
-    pub since: Instant,
+    pub began: Instant,
     calls: Arc<KeyCalls>,
     /// Attempts before this one.
     attempts: u32,
 }
 
-/// An event that a caller has for later: its call has not begun.
-#[must_use = "a reserved event begins or is released"]
+/// An event reserved for a caller whose slot is occupied; its call has not begun.
+#[must_use = "a reserved event must begin or be released"]
 pub struct Reserved<'a> {
     backlog: &'a Arc<Backlog>,
     taken: Taken,
 }
 
-/// An event that is in no queue any more.
+/// An event that was removed from the queue of its key.
 struct Taken {
     calls: Arc<KeyCalls>,
-    next: Next,
+    pending: Pending,
 }
 
 impl Backlog {
-    /// Nothing waits yet. Needs a tokio runtime.
+    /// Creates an empty backlog. Must be called within a tokio runtime.
     pub(crate) fn new(
         strategy: Box<dyn Strategy>,
-        order: Order,
+        limit: Limit,
         retry: Retry,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let free = match order {
-            Order::AtOnce(slots) => slots.get(),
-            Order::OneByOne => usize::MAX,
-        };
         Self {
             strategy,
-            order,
+            limit,
             retry,
             metrics,
             runtime: Handle::current(),
             state: Mutex::new(State {
                 turns: VecDeque::new(),
-                free,
+                free_slots: limit.slots(),
             }),
         }
     }
 
-    /// Adds an event of a key; its call may begin where the key is open.
+    /// Adds an event of a key. Its call may begin once the key is open.
     pub(crate) fn add(self: &Arc<Self>, calls: &Arc<KeyCalls>, event: Waiting) {
-        self.change(calls, |of_key| of_key.add(event));
+        self.change(calls, |key| key.add(event));
     }
 
     /// Lets the calls of a key begin.
     pub(crate) fn open(self: &Arc<Self>, calls: &Arc<KeyCalls>) {
-        self.change(calls, |of_key| of_key.open(calls.now()));
+        self.change(calls, |key| key.open(calls.now()));
     }
 
-    /// Changes what waits of a key, and has as many calls begin as may.
-    fn change(self: &Arc<Self>, calls: &Arc<KeyCalls>, change: impl FnOnce(&mut OfKey)) {
-        let begin = {
+    /// Changes the queue of a key, and starts a caller for each event that became ready, as far as slots are free.
+    fn change(self: &Arc<Self>, calls: &Arc<KeyCalls>, change: impl FnOnce(&mut KeyState)) {
+        let starts = {
             let mut state = self.state();
-            let mut of_key = calls.lock();
-            let before = of_key.may_begin(self.order);
-            change(&mut of_key);
-            let more = of_key.may_begin(self.order) - before;
-            state.give_turn(calls, &mut of_key, self.order);
-            let begin = more.min(state.free);
-            state.free -= begin;
-            begin
+            let mut key = calls.lock();
+            let before = key.ready(self.limit);
+            change(&mut key);
+            let added = key.ready(self.limit) - before;
+            state.give_turn(calls, &mut key, self.limit);
+            let starts = added.min(state.free_slots);
+            state.free_slots -= starts;
+            starts
         };
-        for _ in 0..begin {
+        for _ in 0..starts {
             self.strategy.start(self);
         }
     }
 
-    /// The next event, whose attempt begins with that. Where none waits there is nothing, and the slot is free again.
-    pub fn take(&self) -> Option<Begun> {
-        let next = {
+    /// Takes the next event, whose attempt begins now. If none is ready, returns `None` and frees the caller's slot.
+    pub fn take(&self) -> Option<InFlight> {
+        let taken = {
             let mut state = self.state();
-            let next = state.next(self.order);
-            state.free += usize::from(next.is_none());
-            next
+            let taken = state.next(self.limit);
+            state.free_slots += usize::from(taken.is_none());
+            taken
         };
-        Some(self.begin(next?, Instant::now()))
+        Some(self.begin(taken?, Instant::now()))
     }
 
-    /// Another event for a caller whose slot has one in flight, to begin when that has ended. Nothing where another
-    /// slot is free, whose caller would begin at once.
+    /// Reserves the next event for a caller whose slot is occupied, to begin after its current call. Returns `None` if
+    /// none is ready, or if another slot is free: a caller there would begin the event at once.
     pub fn reserve(self: &Arc<Self>) -> Option<Reserved<'_>> {
         let mut state = self.state();
-        if state.free > 0 {
+        if state.free_slots > 0 {
             return None;
         }
-        let taken = state.next(self.order)?;
+        let taken = state.next(self.limit)?;
         Some(Reserved { backlog: self, taken })
     }
 
-    fn begin(&self, taken: Taken, since: Instant) -> Begun {
-        let Taken { calls, next } = taken;
-        let mut of_key = calls.lock();
-        of_key.begins();
-        let (event, attempts) = match next {
-            Next::First(waiting) => {
-                let waited = of_key.waited(&waiting, calls.ns(since));
-                drop(of_key);
-                self.metrics.slot_wait.observe(waited);
-                calls.places.add_permits(1);
+    fn begin(&self, taken: Taken, began: Instant) -> InFlight {
+        let Taken { calls, pending } = taken;
+        let mut key = calls.lock();
+        key.begins();
+        let (event, attempts) = match pending {
+            Pending::First(waiting) => {
+                let slot_wait = key.record_slot_wait(&waiting, calls.ns(began));
+                drop(key);
+                self.metrics.slot_wait.observe(slot_wait);
+                calls.permits.add_permits(1);
                 (calls.event(waiting), 0)
             }
-            Next::Again(event, attempts) => {
-                drop(of_key);
+            Pending::Retry(event, attempts) => {
+                drop(key);
                 (event, attempts)
             }
         };
         self.metrics.calls_in_flight.inc();
-        Begun {
+        InFlight {
             event,
-            since,
+            began,
             calls,
             attempts,
         }
     }
 
     fn put_back(self: &Arc<Self>, taken: Taken) {
-        let Taken { calls, next } = taken;
-        let has_place = matches!(next, Next::First(_));
+        let Taken { calls, pending } = taken;
+        let has_permit = matches!(pending, Pending::First(_));
         let mut waits = true;
-        self.change(&calls, |of_key| waits = of_key.put_back(next));
-        if has_place && !waits {
-            calls.places.add_permits(1);
+        self.change(&calls, |key| waits = key.put_back(pending));
+        if has_permit && !waits {
+            calls.permits.add_permits(1);
         }
     }
 
-    /// An attempt has ended: there is another after a pause, or the event has ended too. `latency` is the attempt's,
-    /// where somebody saw its end. Who calls this takes the next event.
-    pub fn ended(self: &Arc<Self>, begun: Begun, outcome: Outcome, latency: Option<Duration>) {
+    /// Ends an attempt: the event is retried after a pause, or has ended too. `latency` is `None` if the attempt's end
+    /// was not observed. The caller keeps its slot and must take the next event itself.
+    pub fn ended(self: &Arc<Self>, in_flight: InFlight, outcome: Outcome, latency: Option<Duration>) {
         self.metrics.calls_in_flight.dec();
-        let attempts = begun.attempts + 1;
+        let attempts = in_flight.attempts + 1;
         if let Some(pause) = self.retry.pause(outcome, attempts, rand::random) {
-            return self.pause(begun, pause);
+            return self.pause(in_flight, pause);
         }
         self.metrics.ended(outcome);
         if let Some(latency) = latency {
             self.metrics.call_duration.observe(latency);
         }
-        let calls = begun.calls;
-        let next = calls.ended(outcome, attempts, latency);
-        if self.order == Order::OneByOne && next {
-            self.state().give_turn(&calls, &mut calls.lock(), self.order);
+        let calls = in_flight.calls;
+        let has_waiting = calls.ended(outcome, attempts, latency);
+        if self.limit == Limit::OnePerKey && has_waiting {
+            self.state().give_turn(&calls, &mut calls.lock(), self.limit);
         }
     }
 
-    /// Makes another attempt after a pause, in which its slot is free. No more pause at once than events had a place.
-    fn pause(self: &Arc<Self>, begun: Begun, pause: Duration) {
-        let Begun {
+    /// Queues an event for its next attempt after a pause, during which it occupies no slot. An event that pauses holds
+    /// no permit either: the number of pauses is bounded by the events of the open windows, not by `max_waiting`.
+    fn pause(self: &Arc<Self>, in_flight: InFlight, pause: Duration) {
+        let InFlight {
             event,
             calls,
             attempts,
             ..
-        } = begun;
+        } = in_flight;
         calls.lock().pauses();
         let backlog = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::time::sleep(pause).await;
-            backlog.change(&calls, |of_key| of_key.again(event, attempts + 1));
+            backlog.change(&calls, |key| key.retry(event, attempts + 1));
         });
     }
 
@@ -230,45 +244,45 @@ impl Backlog {
 }
 
 impl Reserved<'_> {
-    /// Its keys, who it is, and its payload.
+    /// The event's keys, id and payload.
     pub fn event(&self) -> (&[String], EventId, &[u8]) {
-        match &self.taken.next {
-            Next::First(waiting) => (self.taken.calls.keys(), waiting.id, &waiting.payload),
-            Next::Again(event, _) => (&event.keys, event.id, &event.payload),
+        match &self.taken.pending {
+            Pending::First(waiting) => (self.taken.calls.keys(), waiting.id, &waiting.payload),
+            Pending::Retry(event, _) => (&event.keys, event.id, &event.payload),
         }
     }
 
-    /// Its attempt begins, in the slot of the one before it.
-    pub fn begin(self, since: Instant) -> Begun {
-        self.backlog.begin(self.taken, since)
+    /// Begins the event's attempt, in the slot of the call before it.
+    pub fn begin(self, began: Instant) -> InFlight {
+        self.backlog.begin(self.taken, began)
     }
 
-    /// Gives it back, as the next of its key; its call will not begin here.
+    /// Puts the event back as the next of its key, for another caller.
     pub fn release(self) {
         self.backlog.put_back(self.taken);
     }
 }
 
 impl State {
-    /// The next event, by turns.
-    fn next(&mut self, order: Order) -> Option<Taken> {
+    /// Takes an event of the key whose turn it is.
+    fn next(&mut self, limit: Limit) -> Option<Taken> {
         loop {
             let calls = self.turns.pop_front()?;
-            let mut of_key = calls.lock();
-            of_key.has_turn = false;
-            let next = of_key.take(order);
-            self.give_turn(&calls, &mut of_key, order);
-            drop(of_key);
-            // Where there is none, its window was abandoned.
-            if let Some(next) = next {
-                return Some(Taken { calls, next });
+            let mut key = calls.lock();
+            key.has_turn = false;
+            let pending = key.take(limit);
+            self.give_turn(&calls, &mut key, limit);
+            drop(key);
+            // A key that was abandoned while it had its turn has none.
+            if let Some(pending) = pending {
+                return Some(Taken { calls, pending });
             }
         }
     }
 
-    fn give_turn(&mut self, calls: &Arc<KeyCalls>, of_key: &mut OfKey, order: Order) {
-        if !of_key.has_turn && of_key.may_begin(order) > 0 {
-            of_key.has_turn = true;
+    fn give_turn(&mut self, calls: &Arc<KeyCalls>, key: &mut KeyState, limit: Limit) {
+        if !key.has_turn && key.ready(limit) > 0 {
+            key.has_turn = true;
             self.turns.push_back(Arc::clone(calls));
         }
     }

@@ -1,4 +1,4 @@
-//! What the unit tests share: metrics, a key's events without the SDK, and a call whose script a test writes.
+//! Shared by the unit tests: metrics, the events of a key without the SDK, and a call that follows a script.
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -20,17 +20,17 @@ use crate::settings::Cli;
 use crate::strategy::StrategySpec;
 use crate::tally::Tally;
 
-/// The default settings, as a record repeats them.
+/// The default settings, as written into a record.
 pub(crate) fn settings() -> wire::Settings {
     Cli::parse_from(["udf"]).settings.of_record(NonZeroUsize::MIN)
 }
 
-/// Metrics that have counted nothing yet.
+/// Metrics with all counts at zero.
 pub(crate) fn metrics() -> Arc<Metrics> {
     Arc::new(Metrics::new(&settings()))
 }
 
-/// `count` workers, calls, or whatever else there is at least one of.
+/// A number that is not zero.
 pub(crate) fn some(count: usize) -> NonZeroUsize {
     NonZeroUsize::new(count).unwrap()
 }
@@ -39,7 +39,7 @@ pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A duration as a histogram keeps it: to three digits.
+/// Compares a duration from a histogram, which keeps three digits.
 #[track_caller]
 pub(crate) fn assert_about(found: Option<Duration>, expected: Duration) {
     let found = found.unwrap();
@@ -66,43 +66,43 @@ pub(crate) fn spec<C: Call>(call: &Arc<C>) -> StrategySpec {
     }
 }
 
-/// Longer than anything here takes, by a paused clock or on a busy machine: what takes as long never comes.
+/// Longer than any test takes, on a paused clock or on a busy machine: only a hang exceeds it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What comes of a future that must end.
+/// Awaits a future, and panics if it hangs.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it ends")
 }
 
-/// A key that is open to calls, and the places its events take.
+/// A key that is open to calls, and the permits of its events.
 pub(crate) struct OpenKey {
     pub(crate) calls: Arc<KeyCalls>,
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) permits: Arc<Semaphore>,
 }
 
 impl OpenKey {
     pub(crate) fn new(backlog: &Arc<Backlog>) -> Self {
-        let places = Arc::new(Semaphore::new(1_000));
-        let calls = Arc::new(KeyCalls::new(Arc::from(["key".to_owned()]), Arc::clone(&places)));
+        let permits = Arc::new(Semaphore::new(1_000));
+        let calls = Arc::new(KeyCalls::new(Arc::from(["key".to_owned()]), Arc::clone(&permits)));
         backlog.open(&calls);
-        Self { calls, places }
+        Self { calls, permits }
     }
 
-    /// Adds events with these indices, each in a place.
+    /// Adds events with these indices, each with a permit.
     pub(crate) fn add(&self, backlog: &Arc<Backlog>, indices: impl IntoIterator<Item = u64>) {
         for index in indices {
-            self.places.try_acquire().unwrap().forget();
+            self.permits.try_acquire().unwrap().forget();
             backlog.add(&self.calls, waiting(&self.calls, index));
         }
     }
 
-    /// What comes of all its events.
+    /// Waits until all its events have ended.
     pub(crate) async fn finished(&self) -> Tally {
         soon(self.calls.finished()).await
     }
 }
 
-/// What the SDK gives of an event of generator 7.
+/// An event of generator 7, as the SDK delivers it.
 pub(crate) fn request(number: u64) -> ReduceRequest {
     let event = wire::Event {
         generator: 7,
@@ -128,22 +128,22 @@ pub(crate) fn waiting(calls: &KeyCalls, index: u64) -> Waiting {
     }
 }
 
-/// How one attempt goes.
+/// The course of one attempt.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Attempt {
-    /// Waits so long and gives this outcome.
+    /// Waits for this time and returns this outcome.
     Takes(Duration, Outcome),
-    /// Gives this outcome without ever waiting.
+    /// Returns this outcome without ever being pending.
     Computes(Outcome),
     Panics,
     Never,
 }
 
-/// A call that goes by a script: from the event's index and the number of the attempt, from 1.
+/// A call that follows a script: a function of the event's index and the number of the attempt, from 1.
 pub(crate) struct Scripted {
     script: Box<dyn Fn(u64, u32) -> Attempt + Send + Sync>,
     attempts: Mutex<HashMap<u64, u32>>,
-    /// Events in the order of their attempts.
+    /// The index of the event of each attempt, in the order they began.
     pub(crate) order: Mutex<Vec<u64>>,
     in_flight: AtomicUsize,
     pub(crate) peak: AtomicUsize,
@@ -160,7 +160,7 @@ impl Scripted {
         })
     }
 
-    /// How often an event was attempted.
+    /// Number of attempts of an event.
     pub(crate) fn attempts(&self, index: u64) -> u32 {
         self.attempts.lock().unwrap().get(&index).copied().unwrap_or(0)
     }
@@ -176,7 +176,7 @@ impl Scripted {
     }
 }
 
-/// Counts one call less when the call ends or is dropped.
+/// Ends the count of a call in flight when the call ends or is dropped.
 struct InFlightGuard<'a>(&'a AtomicUsize);
 
 impl Drop for InFlightGuard<'_> {
@@ -201,6 +201,6 @@ impl Call for Scripted {
     }
 
     fn call_blocking(&self, _event: &Event) -> Outcome {
-        unreachable!("for the strategies that await")
+        unreachable!("only for strategies with asynchronous calls")
     }
 }

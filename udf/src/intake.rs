@@ -1,5 +1,5 @@
-//! Reads a key's input to its end whatever happens, numbers what it sees, and passes each event on when the start
-//! rule lets its call begin.
+//! Reads the input of one key and window to its end, records which events it saw, adds them to the backlog, and opens
+//! the key when the start rule says so. Bounds how many events wait in the process.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::metrics::Metrics;
 use crate::tally::Tally;
 use crate::window::{Window, Windows};
 
-/// What was seen of a key's input.
+/// What was read from the input of one key and window.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     pub(crate) events: u64,
@@ -29,18 +29,18 @@ pub(crate) struct Arrivals {
     pub(crate) reading_stopped: u64,
 }
 
-/// What the intakes of a process share.
+/// Reads all inputs of the process.
 pub(crate) struct Intake {
     backlog: Arc<Backlog>,
     start_rule: StartRule,
-    /// Places for events that wait for their call to begin.
-    places: Arc<Semaphore>,
+    /// Permits for events that wait for their first attempt to begin.
+    permits: Arc<Semaphore>,
     windows: Windows,
     metrics: Arc<Metrics>,
 }
 
-/// The calls of a key and window for as long as somebody waits for what comes of them.
-struct Entered(Arc<KeyCalls>);
+/// The calls of one key and window; abandons them if the SDK drops the reducer.
+struct OpenWindow(Arc<KeyCalls>);
 
 impl Intake {
     pub(crate) fn new(
@@ -49,11 +49,11 @@ impl Intake {
         max_waiting: usize,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
+        let permits = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
         Self {
             backlog,
             start_rule,
-            places,
+            permits,
             windows: Windows::new(Arc::clone(&metrics)),
             metrics,
         }
@@ -63,14 +63,14 @@ impl Intake {
         self.windows.enter(start_ms, end_ms)
     }
 
-    /// Reads until the input ends, which is the close of book of this key, and until all its calls have ended.
+    /// Reads until the input ends, which is the close of book of this key, and waits until all calls have ended.
     pub(crate) async fn read(
         &self,
         window: &Window,
         keys: Arc<[String]>,
         mut input: Receiver<ReduceRequest>,
     ) -> (Arrivals, Tally) {
-        let calls = Entered(Arc::new(KeyCalls::new(keys, Arc::clone(&self.places))));
+        let calls = OpenWindow(Arc::new(KeyCalls::new(keys, Arc::clone(&self.permits))));
         let calls = &calls.0;
         let mut arrivals = Arrivals::default();
         let mut open = self.start_rule == StartRule::AtArrival;
@@ -87,26 +87,27 @@ impl Intake {
                 request = input.recv() => {
                     let Some(request) = request else { break };
                     self.metrics.events.inc();
-                    let Some(event) = arrivals.see(request, calls) else {
-                        // As the record says it of an event that was not called.
+                    let Some(event) = arrivals.record(request, calls) else {
+                        // The record counts it so, too.
                         self.metrics.ended(Outcome::BadBody);
                         continue;
                     };
-                    let place = match self.places.try_acquire() {
-                        Ok(place) => place,
+                    let permit = match self.permits.try_acquire() {
+                        Ok(permit) => permit,
                         Err(_) => {
-                            // Reading stops here until calls have begun. Those that wait for close of book begin
-                            // now, in every window, as otherwise no book would ever be closed.
+                            // Stops reading until a call begins. Every window is opened now: if all permits are
+                            // held by events that wait for their close of book, no call would begin and no input
+                            // would reach its end.
                             arrivals.reading_stopped += 1;
                             self.metrics.reading_stopped.inc();
                             self.windows.open_all();
                             open = true;
                             self.backlog.open(calls);
-                            self.place().await
+                            self.permit().await
                         }
                     };
-                    // Given back when the event's call begins.
-                    place.forget();
+                    // The backlog returns the permit when the event's first attempt begins.
+                    permit.forget();
                     self.backlog.add(calls, event);
                 }
             }
@@ -118,23 +119,23 @@ impl Intake {
         (arrivals, tally)
     }
 
-    async fn place(&self) -> SemaphorePermit<'_> {
-        match self.places.acquire().await {
-            Ok(place) => place,
+    async fn permit(&self) -> SemaphorePermit<'_> {
+        match self.permits.acquire().await {
+            Ok(permit) => permit,
             Err(_) => unreachable!("the semaphore is never closed"),
         }
     }
 }
 
-impl Drop for Entered {
+impl Drop for OpenWindow {
     fn drop(&mut self) {
         self.0.abandon();
     }
 }
 
 impl Arrivals {
-    /// Counts an event; nothing where its payload cannot be decoded.
-    fn see(&mut self, request: ReduceRequest, calls: &KeyCalls) -> Option<Waiting> {
+    /// Counts an event. Returns `None` if its payload cannot be decoded.
+    fn record(&mut self, request: ReduceRequest, calls: &KeyCalls) -> Option<Waiting> {
         let now = Instant::now();
         self.first.get_or_insert(now);
         self.last = Some(now);
@@ -143,7 +144,7 @@ impl Arrivals {
             Ok(decoded) => decoded,
             Err(error) => {
                 if self.undecoded == 0 {
-                    // Not the error's own words: they quote the payload.
+                    // Without the error's text, which quotes the payload.
                     let (class, column) = (error.classify(), error.column());
                     tracing::warn!(?class, column, "an event of the window cannot be decoded");
                 }

@@ -1,8 +1,24 @@
-//! The UDF under test, and the library to start your own from: implement [`Call`] for the work of one event and hand
-//! it to [`run`]; strategies, start rules, limits, timeouts, retries and records come with it.
+//! A reduce UDF that makes one slow call for each event of a window, and the library to write your own: implement
+//! [`Call`] for the work of one event and pass it to [`run`], which adds scheduling, limits, timeouts, retries, metrics
+//! and the record of each window.
 //!
-//! Map: [`Call`] is the work of one event, `backlog` what waits for its call, `strategy` who makes the calls,
-//! `reducer` meets the SDK, `metrics` is what Prometheus is told, `settings` are the flags.
+//! # Layout
+//!
+//! From the top down; each module uses only those below it.
+//!
+//! * [`run()`], `run`: builds the process from its settings and serves until it is stopped.
+//! * `reducer`: implements the SDK's reducer; writes the result of a window.
+//! * `intake`: reads the events of one key and window, bounds how many wait, and applies the start rule.
+//! * `window`: what the keys of one window share, so that the first close opens all of them.
+//! * `strategy`: the callers: tasks, threads (`thread-pool`) or child processes (`process-pool`). The pools are what the
+//!   original example calls `ExecutorPool`.
+//! * `backlog`: the events that wait, the limit on calls in flight, the turns of the keys, and the retry policy. Start
+//!   reading here.
+//! * `worker`: the main loop of a child process, and the frames between it and its parent.
+//! * `call`: the trait [`Call`], and the calls of the shipped UDF: HTTP requests and processor time.
+//! * `tally`: counts and latencies of one key and window.
+//! * `metrics`: the Prometheus metrics of the process.
+//! * `settings`: flags, environment variables, and their checks.
 
 mod backlog;
 mod call;
@@ -18,7 +34,7 @@ mod tally;
 mod window;
 mod worker;
 
-pub use backlog::{Backlog, Begun, Order, Reserved, Strategy};
+pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
 pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, LeanCall, Target};
 pub use metrics::Metrics;
 pub use reducer::AsyncReduce;

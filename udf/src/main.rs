@@ -1,4 +1,4 @@
-//! The UDF: its call is a request to the endpoint, or processor time.
+//! The shipped UDF: its call is an HTTP request to the endpoint, or a chosen processor time.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use wire::Workload;
 
 fn main() -> ExitCode {
     vertex::init_logging();
-    match udf::run_dyn(Cli::parse(), work_of) {
+    match udf::run_dyn(Cli::parse(), make_call) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("udf: {error}");
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why there is nothing that does the work.
+/// Why the call cannot be set up.
 #[derive(Debug, thiserror::Error)]
 enum WorkError {
     #[error(transparent)]
@@ -27,7 +27,7 @@ enum WorkError {
     Threads(#[source] std::io::Error),
 }
 
-fn work_of(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
+fn make_call(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
     if settings.workload == Workload::Cpu {
         let cores = std::thread::available_parallelism()
             .ok()

@@ -1,5 +1,5 @@
-//! What the UDF tells Prometheus. All windows share it and a count is one atomic addition, so that a call is not
-//! slower for being counted. The names of the metrics are here and nowhere else.
+//! The Prometheus metrics of the UDF, and the only place with their names. All windows share them, and counting is one
+//! atomic addition, so that it costs a call next to nothing.
 
 use std::array;
 
@@ -15,7 +15,7 @@ use wire::Outcome;
 #[derive(Debug)]
 pub struct Metrics {
     calls: Family<OutcomeLabel, Counter>,
-    /// Those of `calls`, in the order of [`Outcome::ALL`].
+    /// The counters of `calls`, in the order of [`Outcome::ALL`]: no look-up per call.
     by_outcome: [Counter; Outcome::ALL.len()],
     pub(crate) call_duration: DurationHistogram,
     pub(crate) slot_wait: DurationHistogram,
@@ -30,16 +30,16 @@ pub struct Metrics {
 
 type OutcomeLabel = [(&'static str, &'static str); 1];
 
-/// One more in a gauge for as long as it lives.
+/// Adds one to a gauge until it is dropped.
 #[derive(Debug)]
-pub(crate) struct Counted(Gauge);
+pub(crate) struct GaugeGuard(Gauge);
 
 impl Metrics {
-    /// Metrics of a process with these settings that has done nothing yet.
+    /// Creates the metrics of a process with these settings, all at zero.
     pub fn new(settings: &wire::Settings) -> Self {
         let calls = Family::<OutcomeLabel, Counter>::default();
         let by_outcome =
-            array::from_fn(|place| calls.get_or_create_owned(&[("outcome", Outcome::ALL[place].name())]));
+            array::from_fn(|index| calls.get_or_create_owned(&[("outcome", Outcome::ALL[index].name())]));
         let max_workers = Gauge::default();
         max_workers.set(i64::try_from(settings.max_workers).unwrap_or(i64::MAX));
         Self {
@@ -61,12 +61,12 @@ impl Metrics {
         }
     }
 
-    /// Counts an event that has ended so.
+    /// Counts an event that ended with this outcome.
     pub(crate) fn ended(&self, outcome: Outcome) {
         self.by_outcome[outcome as usize].inc();
     }
 
-    /// Puts all of them into a registry.
+    /// Adds all metrics to a registry.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("calls", "Events by how their call ended", self.calls.clone());
         for (name, help, durations) in [
@@ -117,14 +117,14 @@ impl Metrics {
     }
 }
 
-impl Counted {
-    pub(crate) fn by(gauge: &Gauge) -> Self {
+impl GaugeGuard {
+    pub(crate) fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_is_its_place_among_all() {
-        for (place, outcome) in Outcome::ALL.iter().enumerate() {
-            assert_eq!(*outcome as usize, place);
+    fn an_outcome_is_its_index_in_all() {
+        for (index, outcome) in Outcome::ALL.iter().enumerate() {
+            assert_eq!(*outcome as usize, index);
         }
     }
 }

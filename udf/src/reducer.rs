@@ -1,4 +1,4 @@
-//! Meets the SDK, which creates a reducer for every key and window; all of them share one strategy and one intake.
+//! Implements the SDK's reducer. The SDK creates one for each key and window; all of them share one intake.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::settings::ResultFormat;
 use crate::tally::Tally;
 
-/// Creates reducers that make one call for every event, as the strategy schedules them.
+/// Creates reducers that make one call for each event.
 #[derive(Clone)]
 pub struct AsyncReduce {
     shared: Arc<Shared>,
@@ -30,7 +30,7 @@ struct Shared {
 }
 
 impl AsyncReduce {
-    /// A creator for one process; `max_waiting` events may wait in it for their call to begin.
+    /// Creates the reducers' shared state, once per process. At most `max_waiting` events wait for their call to begin.
     pub fn new(
         backlog: Arc<Backlog>,
         settings: wire::Settings,
@@ -127,7 +127,8 @@ impl Shared {
     }
 }
 
-/// The message of numaflow-python's example `asyncio_reduce`: seconds from the first event to the result.
+/// The message of numaflow-python's example `asyncio_reduce`: seconds from the first event to the result, and the
+/// window.
 fn text(md: &Metadata, arrivals: &Arrivals, result: Instant) -> String {
     let batch_time = arrivals.first.map_or(0.0, |first| (result - first).as_secs_f64());
     let time = |at: chrono::DateTime<chrono::Utc>| at.format("%Y-%m-%d %H:%M:%S%:z").to_string();

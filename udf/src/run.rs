@@ -1,4 +1,4 @@
-//! From settings to a serving UDF: what a program of your own calls with its own [`Call`].
+//! Builds the process from its settings and serves: the entry point of a program with its own [`Call`].
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::settings::{Cli, Command, Settings, SettingsError};
 use crate::strategy::{PoolError, StrategySpec, WorkerCommand, build};
 use crate::worker;
 
-/// Why the UDF does not serve (any more).
+/// Why the UDF cannot serve, or has stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Settings that cannot work.
@@ -37,16 +37,16 @@ pub enum RunError {
     /// The runtime cannot be started.
     #[error("cannot start the runtime: {0}")]
     Runtime(#[source] std::io::Error),
-    /// A worker of a process pool lost its pipe.
+    /// A worker process cannot read or write its pipe.
     #[error("worker: {0}")]
     Worker(#[source] std::io::Error),
-    /// This program's own path is unknown, so that no worker can be started.
+    /// The path of this program is unknown, so it cannot start workers.
     #[error("cannot find this program to start workers: {0}")]
     OwnPath(#[source] std::io::Error),
 }
 
 impl RunError {
-    /// Status to exit with: 2 where a setting is wrong, 1 for any other failure.
+    /// Exit status: 2 for a wrong setting, 1 for any other failure.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Call(_) | Self::Vertex(VertexError::PathTooLong(_)) => 2,
@@ -55,10 +55,12 @@ impl RunError {
     }
 }
 
-/// Serves until told to stop, with `make_call` for the work of an event; in a worker of a process pool, makes its calls.
+/// Serves until a signal stops it. `make_call` creates the work of an event. In a worker process of the process pool,
+/// makes that worker's calls instead.
 ///
 /// # Errors
-/// [`RunError`], each in one line for the user.
+/// Returns an error if a setting is wrong, the call, a pool or the server cannot be set up, or serving fails. Its text
+/// is one line for the user.
 pub fn run<C, E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<C, E>) -> Result<(), RunError>
 where
     C: Call,
@@ -67,10 +69,10 @@ where
     run_dyn(cli, |settings| Ok::<_, E>(Arc::new(make_call(settings)?)))
 }
 
-/// [`run`] where the settings decide which type does the work.
+/// Like [`run`], for programs whose settings decide on the type of the call.
 ///
 /// # Errors
-/// As those of [`run`].
+/// Returns an error like [`run`].
 pub fn run_dyn<E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<Arc<dyn Call>, E>) -> Result<(), RunError>
 where
     E: std::error::Error + Send + Sync + 'static,
@@ -104,10 +106,10 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         call,
         timeout: settings.timeout,
         retries: settings.retries,
-        worker: own_worker()?,
+        worker: worker_command()?,
         metrics: Arc::clone(&metrics),
     })?;
-    let _told = cli.vertex.tell(routes(&socket, settings.strategy, &metrics))?;
+    let _stats_server = cli.vertex.tell(routes(&socket, settings.strategy, &metrics))?;
     tracing::info!(
         strategy = %settings.strategy,
         start_rule = %settings.start_rule,
@@ -126,7 +128,7 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         Clock::start(),
         metrics,
     );
-    // The info file first: the SDK deletes the default paths when either is replaced.
+    // The info file must be set first: the SDK deletes the default paths when either is replaced.
     let server = reduce::Server::new(creator)
         .with_server_info_file(server_info)
         .with_socket_file(socket.clone());
@@ -146,8 +148,8 @@ fn routes(socket: &Path, strategy: StrategyKind, metrics: &Metrics) -> Router {
     vertex::routes(socket, move || vertex::metrics::text(&registry))
 }
 
-/// This program with its own settings, as a worker.
-fn own_worker() -> Result<WorkerCommand, RunError> {
+/// The command that starts this program, with the same settings, as a worker.
+fn worker_command() -> Result<WorkerCommand, RunError> {
     let program = std::env::current_exe().map_err(RunError::OwnPath)?;
     let args = std::env::args_os()
         .skip(1)
@@ -160,10 +162,10 @@ fn own_worker() -> Result<WorkerCommand, RunError> {
     })
 }
 
-/// The flags, each with a value, that say where and how the UDF itself serves.
-const OWN_FLAGS: [&str; 4] = ["--socket", "--server-info", "--stats-listen", "--stop-grace"];
+/// Flags with a value that concern only the serving process.
+const SERVER_FLAGS: [&str; 4] = ["--socket", "--server-info", "--stats-listen", "--stop-grace"];
 
-/// Without [`OWN_FLAGS`].
+/// Removes [`SERVER_FLAGS`] and their values.
 fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
     let mut kept = Vec::new();
     let mut skip_value = false;
@@ -173,7 +175,7 @@ fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::
             continue;
         }
         let (flag, value) = text.split_once('=').unzip();
-        if OWN_FLAGS.contains(&flag.unwrap_or(&*text)) {
+        if SERVER_FLAGS.contains(&flag.unwrap_or(&*text)) {
             skip_value = value.is_none();
         } else {
             kept.push(arg);

@@ -1,4 +1,4 @@
-//! The UDF's flags and environment, checked and turned into types.
+//! Flags and environment variables of the UDF, and their checks.
 
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use wire::settings::{
 };
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
-/// Descriptors beside those of the calls: sockets, logs, the runtime.
+/// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
 /// A reduce UDF that makes one slow call for every event of a window.
@@ -20,7 +20,7 @@ const OTHER_DESCRIPTORS: u64 = 64;
 #[command(version, about, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Cli {
-    /// Worker of a process pool, where this is one.
+    /// Set in a worker process of the process pool.
     #[command(subcommand)]
     pub command: Option<Command>,
     /// Where to serve.
@@ -37,7 +37,7 @@ const EXAMPLES: &str = "Examples:
   udf --workload cpu --io-delay 1ms --strategy process-pool
   STRATEGY=sequential ENDPOINT_URL=http://endpoint:9888 udf";
 
-/// What else the program can be.
+/// Other modes of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Serve a process pool on standard input and output; started by the UDF itself
@@ -98,21 +98,21 @@ pub struct Settings {
     pub result_format: ResultFormat,
 }
 
-/// What calls the endpoint.
+/// The client that calls the endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HttpClient {
-    /// [`crate::HttpCall`].
+    /// The general-purpose client of the `reqwest` crate.
     Reqwest,
-    /// [`crate::LeanCall`].
+    /// Sockets of its own: less processor time per call, http only.
     Lean,
 }
 
-/// What a window's result is.
+/// The form of a window's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ResultFormat {
-    /// A [`wire::WindowRecord`] as JSON.
+    /// The record of the window, as JSON.
     Record,
-    /// The original's message.
+    /// The message of numaflow-python's example `asyncio_reduce`.
     Text,
 }
 
@@ -134,12 +134,12 @@ pub enum SettingsError {
 }
 
 impl Settings {
-    /// The strategy that was asked for.
+    /// The chosen strategy, or the default.
     pub fn strategy(&self) -> StrategyKind {
         self.strategy.or(self.exec_type).unwrap_or(StrategyKind::Async)
     }
 
-    /// Calls in flight at once: as asked, or the strategy's default.
+    /// The limit on calls in flight: as given, or the default of the strategy.
     pub fn max_workers(&self, cores: NonZeroUsize) -> NonZeroUsize {
         let workers = match self.strategy() {
             StrategyKind::Sequential => NonZeroU64::MIN,
@@ -150,8 +150,8 @@ impl Settings {
         NonZeroUsize::try_from(workers).unwrap_or(NonZeroUsize::MAX)
     }
 
-    /// Threads of the runtime: as asked, or one, as what moves from thread to thread costs more than it gains, unless
-    /// the calls are work for all cores.
+    /// Threads of the runtime. The default is one, because moving work between threads costs more than it gains, except
+    /// for calls that compute on the runtime's threads.
     pub fn runtime_threads(&self, cores: NonZeroUsize) -> NonZeroUsize {
         let in_tasks = matches!(self.strategy(), StrategyKind::Sequential | StrategyKind::Async);
         let computing = self.workload == Workload::Cpu && in_tasks && !self.cpu_offload;
@@ -159,7 +159,7 @@ impl Settings {
         self.runtime_threads.map_or(default, NonZeroUsize::from)
     }
 
-    /// The settings as a record repeats them.
+    /// The settings as written into each record.
     pub fn of_record(&self, cores: NonZeroUsize) -> wire::Settings {
         wire::Settings {
             strategy: self.strategy(),
@@ -173,10 +173,10 @@ impl Settings {
         }
     }
 
-    /// Raises the descriptor limit as far as the calls in flight need it.
+    /// Raises the limit on file descriptors to what the calls in flight need.
     ///
     /// # Errors
-    /// Where the system allows fewer.
+    /// Returns an error if the hard limit is lower.
     pub fn raise_descriptor_limit(&self, cores: NonZeroUsize) -> Result<(), SettingsError> {
         let max_workers = self.max_workers(cores).get() as u64;
         let per_call = match (self.workload, self.strategy()) {

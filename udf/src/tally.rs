@@ -1,10 +1,10 @@
-//! What came of the calls of one window and key.
+//! Counts and latencies of the calls of one key and window.
 
 use std::time::Duration;
 
 use wire::{Latencies, Outcome, OutcomeCounts};
 
-/// So many durations are kept one by one: a key with few events needs no histogram of 16 KiB while its window is open.
+/// Durations kept as a list before they become a histogram, which takes 16 KiB: a key with few events does without.
 const FEW: usize = 64;
 
 /// Counts of outcomes and times of calls.
@@ -14,15 +14,15 @@ pub(crate) struct Tally {
     by_outcome: [u64; Outcome::ALL.len()],
     /// Attempts made.
     pub(crate) attempts: u64,
-    /// Time of every event's last attempt.
+    /// Duration of each event's last attempt.
     pub(crate) latency: Durations,
-    /// Time from when a call might begin to its first slot.
+    /// Time from when a call might begin until its first attempt begins.
     pub(crate) slot_wait: Durations,
     /// Highest number of calls in flight at once.
     pub(crate) peak_in_flight: u64,
 }
 
-/// Durations that become a histogram once they are many.
+/// A list of durations that becomes a histogram when it grows.
 #[derive(Debug, Default)]
 pub(crate) struct Durations {
     few: Vec<Duration>,
@@ -30,7 +30,7 @@ pub(crate) struct Durations {
 }
 
 impl Tally {
-    /// Counts an event that ended so after so many attempts, the last of which took `latency`.
+    /// Counts an event that ended after `attempts` attempts, the last of which took `latency`.
     pub(crate) fn ended(&mut self, outcome: Outcome, attempts: u32, latency: Option<Duration>) {
         self.by_outcome[outcome as usize] += 1;
         self.attempts += u64::from(attempts);
@@ -39,7 +39,7 @@ impl Tally {
         }
     }
 
-    /// Events by how their call ended; outcomes that did not occur are absent.
+    /// Number of events by outcome, without outcomes that did not occur.
     pub(crate) fn outcomes(&self) -> OutcomeCounts {
         let counts = Outcome::ALL.iter().copied().zip(self.by_outcome);
         counts.filter(|(_, count)| *count > 0).collect()

@@ -1,34 +1,34 @@
-//! What the keys of one window share: the SDK creates a reducer for every key and window and closes the keys one
-//! after another, so the first key's close must be heard by all.
+//! What the keys of one window share. The SDK creates a reducer for each key and window and closes the keys one after
+//! another, so the close of the first key must open all of them.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::metrics::{Counted, Metrics};
+use crate::metrics::{GaugeGuard, Metrics};
 
 /// One window, shared by its keys.
 #[derive(Debug)]
 pub struct Window {
     /// Cancelled when the calls that wait for close of book may begin.
     open: CancellationToken,
-    _counted: Counted,
+    _open_windows: GaugeGuard,
 }
 
 impl Window {
-    /// Lets the calls begin that wait for close of book, of all keys.
+    /// Lets the calls of all keys begin that wait for close of book.
     pub fn open(&self) {
         self.open.cancel();
     }
 
-    /// Ends when the calls that wait for close of book may begin.
+    /// Waits until the calls that wait for close of book may begin.
     pub async fn opened(&self) {
         self.open.cancelled().await;
     }
 }
 
-/// The windows that have a reducer at work. Windows are kept by their reducers and forgotten with the last one.
+/// The windows that have a reducer. A window is owned by its reducers and removed after the last one.
 #[derive(Debug)]
 pub struct Windows {
     metrics: Arc<Metrics>,
@@ -36,7 +36,7 @@ pub struct Windows {
 }
 
 impl Windows {
-    /// No window yet.
+    /// Creates an empty set.
     pub fn new(metrics: Arc<Metrics>) -> Self {
         Self {
             metrics,
@@ -44,7 +44,7 @@ impl Windows {
         }
     }
 
-    /// The window of this interval, in milliseconds since the epoch; made where it is the first to ask.
+    /// Returns the window of an interval, in milliseconds since the epoch, and creates it for its first key.
     pub fn enter(&self, start_ms: i64, end_ms: i64) -> Arc<Window> {
         let mut windows = self.by_interval.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(window) = windows.get(&(start_ms, end_ms)).and_then(Weak::upgrade) {
@@ -53,7 +53,7 @@ impl Windows {
         windows.retain(|_, window| window.strong_count() > 0);
         let window = Arc::new(Window {
             open: CancellationToken::new(),
-            _counted: Counted::by(&self.metrics.windows_open),
+            _open_windows: GaugeGuard::new(&self.metrics.windows_open),
         });
         windows.insert((start_ms, end_ms), Arc::downgrade(&window));
         window

@@ -1,5 +1,5 @@
-//! `udf worker`: a child of the process pool. Reads events from standard input, calls the blocking function, writes
-//! outcomes to standard output, and ends when its input does.
+//! `udf worker`: the main loop of a child process of the process pool. Reads events from standard input, makes the
+//! blocking calls, writes the outcomes to standard output, and exits at the end of its input.
 
 pub(crate) mod frame;
 
@@ -11,7 +11,10 @@ use wire::Outcome;
 
 use crate::call::Call;
 
-/// Works until standard input ends.
+/// Makes calls until standard input ends.
+///
+/// # Errors
+/// Returns an error if a frame is malformed or a pipe cannot be read or written.
 pub(crate) fn work(call: &dyn Call) -> io::Result<()> {
     let mut stdin = BufReader::new(io::stdin().lock());
     let mut stdout = io::stdout().lock();
@@ -22,10 +25,10 @@ pub(crate) fn work(call: &dyn Call) -> io::Result<()> {
             Err(error) => return Err(error),
         };
         let event = frame::decode_event(&bytes)?;
-        let since = Instant::now();
+        let began = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&event))).unwrap_or(Outcome::Panic);
-        // At once: nobody knows how long the next call will take.
-        stdout.write_all(&frame::encode_outcome(outcome, since.elapsed()))?;
+        // Flushed at once, because the next call may take long.
+        stdout.write_all(&frame::encode_outcome(outcome, began.elapsed()))?;
         stdout.flush()?;
     }
 }

@@ -1,4 +1,4 @@
-//! The state under a reader that stalls, puts back, acks late and fills the bound.
+//! The state with a reader that stalls, puts events back, acks late and reaches the bound.
 
 use super::*;
 use proptest::prelude::*;
@@ -105,7 +105,7 @@ proptest! {
         let mut state = state(Some(rpu), Some(200));
         let mut now = 1_000 * SECOND;
         let (mut open, mut acked) = (std::collections::BTreeSet::new(), 0u64);
-        for (wait, deed) in steps {
+        for (wait, action) in steps {
             now += wait;
             for _ in 0..20 {
                 if let Next::Send(drawn) = state.next(now, now) {
@@ -114,13 +114,13 @@ proptest! {
                 }
             }
             for index in open.iter().copied().step_by(2).collect::<Vec<u64>>() {
-                if deed == 1 {
+                if action == 1 {
                     prop_assert!(state.ack(index));
                     acked += 1;
-                } else if deed == 2 {
+                } else if action == 2 {
                     prop_assert!(state.nack(index));
                 }
-                if deed == 1 || deed == 2 {
+                if action == 1 || action == 2 {
                     open.remove(&index);
                 }
             }

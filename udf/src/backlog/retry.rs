@@ -1,18 +1,20 @@
-//! A bounded number of attempts, with a pause between them that doubles and varies, so that calls which failed
-//! together do not return together.
+//! The retry policy: a bounded number of attempts with exponential backoff and jitter, so that calls that failed
+//! together are not retried together.
 
 use std::time::Duration;
 
 use wire::Outcome;
 
-/// Pause before the second attempt, before it is varied.
+/// Upper bound of the pause before the second attempt.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 
-/// Longest pause.
+/// Upper bound of any pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Decides whether and when a failed event is attempted again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Retry {
+    /// Attempts after the first.
     retries: u32,
 }
 
@@ -21,8 +23,8 @@ impl Retry {
         Self { retries }
     }
 
-    /// The pause before another attempt after `attempts` of them; nothing where there shall be none. `random` gives
-    /// 0 to 1: full jitter, as in Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
+    /// Returns the pause before the next attempt, or `None` if the event has ended after `attempts` attempts. `random`
+    /// returns 0 to 1: full jitter, as in Brooker, "Exponential Backoff and Jitter" (AWS Architecture Blog, 2015).
     pub(crate) fn pause(
         self,
         outcome: Outcome,

@@ -1,5 +1,5 @@
-//! The backlog under random sequences of what intakes, callers and the clock do, beside a model that says what must
-//! come of each step.
+//! Runs random sequences of steps of intakes, callers and the clock against the backlog and a model of it, and compares
+//! both after each step.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -14,32 +14,32 @@ use super::*;
 use crate::fixtures::{assert_about, metrics, millis, some, soon, waiting};
 use crate::tally::Tally;
 
-/// What each attempt is said to have taken: a time that a histogram holds exactly.
+/// Latency of each attempt: a time that a histogram holds exactly.
 const LATENCY: Duration = Duration::from_millis(1);
 
-/// Longer than any pause before another attempt.
+/// Longer than any pause before a retry.
 const AFTER_ALL_PAUSES: Duration = Duration::from_secs(6);
 
-/// One step; numbers choose among the keys and callers that there are.
+/// One step. Numbers select one of the existing keys or callers.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    /// An event of a key arrives, where one may wait.
+    /// An event of a key arrives, if there is a permit.
     Add(usize),
     /// The calls of a key may begin.
     Open(usize),
-    /// The input of a key ends, and something waits for what comes of its calls.
+    /// The input of a key ends, and the intake awaits its tally.
     Close(usize),
     /// The window of a key is dropped.
     Abandon(usize),
-    /// A caller with a slot and no call takes an event.
+    /// A caller without a call takes an event.
     Take,
     /// A caller with a call reserves another event.
     Reserve(usize),
-    /// A caller releases what it reserved last.
+    /// A caller releases the event that it reserved last.
     Release(usize),
-    /// The call of a caller ends; the next that it has reserved begins.
+    /// The call of a caller ends, and the next event that it has reserved begins.
     End(usize, Outcome),
-    /// All pauses before another attempt pass.
+    /// All pauses before retries pass.
     Wait,
 }
 
@@ -59,18 +59,18 @@ fn steps() -> impl Generates<Value = Vec<Step>> {
     proptest::collection::vec(step, 1..150)
 }
 
-fn orders() -> impl Generates<Value = Order> {
+fn limits() -> impl Generates<Value = Limit> {
     prop_oneof![
-        3 => (1usize..5).prop_map(|slots| Order::AtOnce(some(slots))),
-        1 => Just(Order::OneByOne),
+        3 => (1usize..5).prop_map(|slots| Limit::Shared(some(slots))),
+        1 => Just(Limit::OnePerKey),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
-    fn in_any_sequence_slots_turns_and_places_are_kept(
-        order in orders(),
+    fn any_sequence_keeps_the_limit_the_turns_and_the_permits(
+        limit in limits(),
         keys in 1usize..5,
         max_waiting in 1usize..8,
         retries in 0u32..3,
@@ -84,7 +84,7 @@ proptest! {
         runtime.block_on(async {
             let started = Arc::default();
             let strategy = Box::new(Starts(Arc::clone(&started)));
-            let backlog = Arc::new(Backlog::new(strategy, order, Retry::new(retries), metrics()));
+            let backlog = Arc::new(Backlog::new(strategy, limit, Retry::new(retries), metrics()));
             let mut world = World::new(&backlog, started, keys, max_waiting, retries);
             for step in steps {
                 world.step(step).await;
@@ -94,7 +94,7 @@ proptest! {
     }
 }
 
-/// Counts the callers that the backlog starts.
+/// Counts the callers that the backlog starts, instead of starting them.
 struct Starts(Arc<AtomicUsize>);
 
 impl Strategy for Starts {
@@ -103,15 +103,15 @@ impl Strategy for Starts {
     }
 }
 
-/// The backlog, its users, and the model.
+/// The backlog, its callers, and the model.
 struct World<'a> {
     backlog: &'a Arc<Backlog>,
-    order: Order,
+    limit: Limit,
     retries: u32,
     max_waiting: usize,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     started: Arc<AtomicUsize>,
-    /// Callers with a slot and no call.
+    /// Callers without a call; each occupies a slot.
     idle: usize,
     callers: Vec<Caller<'a>>,
     keys: Vec<Key>,
@@ -120,12 +120,12 @@ struct World<'a> {
 
 /// A caller with a call in flight.
 struct Caller<'a> {
-    begun: Begun,
+    in_flight: InFlight,
     key: usize,
     reserved: VecDeque<(Reserved<'a>, Expected)>,
 }
 
-/// An event that was taken: whose, which, and after how many attempts.
+/// An event that was taken: its key, its index, and the attempts made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Expected {
     key: usize,
@@ -141,8 +141,8 @@ struct Key {
     closed: bool,
     abandoned: bool,
     waiting: VecDeque<u64>,
-    /// Those whose pause is over, with their attempts; pauses vary, and so does the order.
-    again: BTreeMap<u64, u32>,
+    /// Events whose pause is over, with their attempts. Pauses are random, and so is their order.
+    retries: BTreeMap<u64, u32>,
     paused: BTreeMap<u64, u32>,
     /// Reserved.
     reserved: usize,
@@ -150,23 +150,23 @@ struct Key {
     peak: u64,
     added: u64,
     first_attempts: u64,
-    /// What each event came to, its attempts, and whether its end was seen.
+    /// Outcome and attempts of each event, and whether it has a latency.
     ended: BTreeMap<u64, (Outcome, u32, bool)>,
-    /// Events of other keys that were taken while one of this key might have been.
+    /// Events of other keys taken since this key became ready.
     passed_over: usize,
 }
 
 impl Key {
-    fn new(number: usize, places: &Arc<Semaphore>) -> Self {
+    fn new(number: usize, permits: &Arc<Semaphore>) -> Self {
         let keys = Arc::from([format!("key-{number}")]);
         Self {
-            calls: Arc::new(KeyCalls::new(keys, Arc::clone(places))),
+            calls: Arc::new(KeyCalls::new(keys, Arc::clone(permits))),
             finished: None,
             open: false,
             closed: false,
             abandoned: false,
             waiting: VecDeque::new(),
-            again: BTreeMap::new(),
+            retries: BTreeMap::new(),
             paused: BTreeMap::new(),
             reserved: 0,
             in_flight: 0,
@@ -182,17 +182,17 @@ impl Key {
         self.reserved + self.in_flight + self.paused.len()
     }
 
-    fn may_begin(&self, order: Order) -> usize {
-        let waiting = self.waiting.len() + self.again.len();
-        match order {
+    fn ready(&self, limit: Limit) -> usize {
+        let waiting = self.waiting.len() + self.retries.len();
+        match limit {
             _ if !self.open || self.abandoned => 0,
-            Order::AtOnce(_) => waiting,
-            Order::OneByOne => usize::from(waiting > 0 && self.taken() == 0),
+            Limit::Shared(_) => waiting,
+            Limit::OnePerKey => usize::from(waiting > 0 && self.taken() == 0),
         }
     }
 
     fn is_over(&self) -> bool {
-        self.closed && self.waiting.is_empty() && self.again.is_empty() && self.taken() == 0
+        self.closed && self.waiting.is_empty() && self.retries.is_empty() && self.taken() == 0
     }
 }
 
@@ -204,14 +204,14 @@ impl<'a> World<'a> {
         max_waiting: usize,
         retries: u32,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(max_waiting));
+        let permits = Arc::new(Semaphore::new(max_waiting));
         Self {
-            order: backlog.order,
+            limit: backlog.limit,
             backlog,
             retries,
             max_waiting,
-            keys: (0..keys).map(|number| Key::new(number, &places)).collect(),
-            places,
+            keys: (0..keys).map(|number| Key::new(number, &permits)).collect(),
+            permits,
             started,
             idle: 0,
             callers: Vec::new(),
@@ -246,10 +246,10 @@ impl<'a> World<'a> {
         if key.closed || key.abandoned {
             return;
         }
-        let Ok(place) = self.places.try_acquire() else {
+        let Ok(permit) = self.permits.try_acquire() else {
             return;
         };
-        place.forget();
+        permit.forget();
         self.backlog.add(&key.calls, waiting(&key.calls, self.next_index));
         key.waiting.push_back(self.next_index);
         key.added += 1;
@@ -280,7 +280,7 @@ impl<'a> World<'a> {
         key.calls.abandon();
         key.abandoned = true;
         key.waiting.clear();
-        key.again.clear();
+        key.retries.clear();
     }
 
     fn take(&mut self) {
@@ -289,26 +289,29 @@ impl<'a> World<'a> {
         }
         self.idle -= 1;
         match self.backlog.take() {
-            Some(begun) => {
-                let (number, index) = (key_number(&begun.event.keys), begun.event.id.index);
+            Some(in_flight) => {
+                let (number, index) = (key_number(&in_flight.event.keys), in_flight.event.id.index);
                 let expected = self.taken(number, index);
-                self.begun(begun, expected, VecDeque::new());
+                self.begun(in_flight, expected, VecDeque::new());
             }
-            None => assert_eq!(self.may_begin(), 0, "an event waits and the caller got none"),
+            None => assert_eq!(self.ready(), 0, "an event waits and the caller got none"),
         }
     }
 
     fn reserve(&mut self, caller: usize) {
-        let slot_is_free = self.free() > 0;
+        let slot_is_free = self.free_slots() > 0;
         match self.backlog.reserve() {
             Some(reserved) => {
-                assert!(!slot_is_free, "a free slot would have begun it at once");
+                assert!(
+                    !slot_is_free,
+                    "a caller in the free slot would have begun it at once"
+                );
                 let (keys, id, _) = reserved.event();
                 let expected = self.taken(key_number(keys), id.index);
                 self.keys[expected.key].reserved += 1;
                 self.callers[caller].reserved.push_back((reserved, expected));
             }
-            None => assert!(slot_is_free || self.may_begin() == 0),
+            None => assert!(slot_is_free || self.ready() == 0),
         }
     }
 
@@ -322,19 +325,19 @@ impl<'a> World<'a> {
         match expected.attempts {
             _ if key.abandoned => {}
             0 => key.waiting.push_front(expected.index),
-            attempts => assert_eq!(key.again.insert(expected.index, attempts), None),
+            attempts => assert_eq!(key.retries.insert(expected.index, attempts), None),
         }
     }
 
     fn end(&mut self, caller: usize, outcome: Outcome) {
         let Caller {
-            begun,
+            in_flight,
             key: number,
             mut reserved,
         } = self.callers.swap_remove(caller);
-        let (index, attempts) = (begun.event.id.index, begun.attempts + 1);
+        let (index, attempts) = (in_flight.event.id.index, in_flight.attempts + 1);
         let seen = outcome != Outcome::Panic;
-        self.backlog.ended(begun, outcome, seen.then_some(LATENCY));
+        self.backlog.ended(in_flight, outcome, seen.then_some(LATENCY));
         let key = &mut self.keys[number];
         key.in_flight -= 1;
         let may_help = !matches!(outcome, Outcome::Ok | Outcome::Panic);
@@ -347,9 +350,9 @@ impl<'a> World<'a> {
         match reserved.pop_front() {
             None => self.idle += 1,
             Some((next, expected)) => {
-                let begun = next.begin(Instant::now());
+                let in_flight = next.begin(Instant::now());
                 self.keys[expected.key].reserved -= 1;
-                self.begun(begun, expected, reserved);
+                self.begun(in_flight, expected, reserved);
             }
         }
     }
@@ -364,27 +367,31 @@ impl<'a> World<'a> {
         for key in &mut self.keys {
             let back = std::mem::take(&mut key.paused);
             if !key.abandoned {
-                key.again.extend(back);
+                key.retries.extend(back);
             }
         }
     }
 
-    /// An event of a key was taken: it must be the next of its key, and the key's turn.
+    /// Checks that a taken event was the next of its key, and that no other key starves.
     fn taken(&mut self, number: usize, index: u64) -> Expected {
         let keys = self.keys.len();
         for (other, key) in self.keys.iter_mut().enumerate() {
             if other == number {
-                assert!(key.may_begin(self.order) > 0, "key {number} may not begin a call");
+                assert!(key.ready(self.limit) > 0, "key {number} may not begin a call");
                 key.passed_over = 0;
-            } else if key.may_begin(self.order) > 0 {
+            } else if key.ready(self.limit) > 0 {
                 key.passed_over += 1;
                 assert!(key.passed_over < keys, "key {other} starves");
             }
         }
         let key = &mut self.keys[number];
-        let attempts = key.again.remove(&index).unwrap_or_else(|| {
-            assert!(key.again.is_empty(), "those attempted before come first");
-            assert_eq!(key.waiting.pop_front(), Some(index), "events begin as they came");
+        let attempts = key.retries.remove(&index).unwrap_or_else(|| {
+            assert!(key.retries.is_empty(), "retries come first");
+            assert_eq!(
+                key.waiting.pop_front(),
+                Some(index),
+                "events begin in the order of their arrival"
+            );
             0
         });
         Expected {
@@ -394,53 +401,58 @@ impl<'a> World<'a> {
         }
     }
 
-    fn begun(&mut self, begun: Begun, expected: Expected, reserved: VecDeque<(Reserved<'a>, Expected)>) {
-        assert_eq!(begun.attempts, expected.attempts);
-        assert_eq!(begun.event.id.index, expected.index);
-        assert_eq!(begun.event.payload, expected.index.to_le_bytes());
-        assert_eq!(key_number(&begun.event.keys), expected.key);
+    fn begun(
+        &mut self,
+        in_flight: InFlight,
+        expected: Expected,
+        reserved: VecDeque<(Reserved<'a>, Expected)>,
+    ) {
+        assert_eq!(in_flight.attempts, expected.attempts);
+        assert_eq!(in_flight.event.id.index, expected.index);
+        assert_eq!(in_flight.event.payload, expected.index.to_le_bytes());
+        assert_eq!(key_number(&in_flight.event.keys), expected.key);
         let key = &mut self.keys[expected.key];
         key.in_flight += 1;
         key.peak = key.peak.max(key.in_flight as u64);
         key.first_attempts += u64::from(expected.attempts == 0);
         self.callers.push(Caller {
-            begun,
+            in_flight,
             key: expected.key,
             reserved,
         });
     }
 
-    fn may_begin(&self) -> usize {
-        self.keys.iter().map(|key| key.may_begin(self.order)).sum()
+    fn ready(&self) -> usize {
+        self.keys.iter().map(|key| key.ready(self.limit)).sum()
     }
 
-    /// Slots that no caller holds.
-    fn free(&self) -> usize {
-        let slots = match self.order {
-            Order::AtOnce(slots) => slots.get(),
-            Order::OneByOne => usize::MAX,
+    /// Slots without a caller.
+    fn free_slots(&self) -> usize {
+        let slots = match self.limit {
+            Limit::Shared(slots) => slots.get(),
+            Limit::OnePerKey => usize::MAX,
         };
         slots - self.callers.len() - self.idle
     }
 
-    /// What holds after every step.
+    /// Checks what holds after every step.
     fn check(&mut self) {
         self.idle += self.started.swap(0, Ordering::Relaxed);
         let state = self.backlog.state();
-        assert_eq!(state.free, self.free(), "each caller holds one slot");
+        assert_eq!(state.free_slots, self.free_slots(), "each caller holds one slot");
         let turns = state.turns.len();
         drop(state);
         assert!(turns <= self.keys.len(), "each key has one turn");
-        match self.order {
-            Order::AtOnce(slots) => {
+        match self.limit {
+            Limit::Shared(slots) => {
                 assert!(self.callers.len() <= slots.get());
             }
-            Order::OneByOne => {
+            Limit::OnePerKey => {
                 assert!(self.keys.iter().all(|key| key.taken() <= 1), "one of a key");
             }
         }
         assert!(
-            self.free() == 0 || self.idle >= self.may_begin(),
+            self.free_slots() == 0 || self.idle >= self.ready(),
             "no caller comes for an event that waits beside a free slot"
         );
         let in_flight = self.backlog.metrics.calls_in_flight.get();
@@ -450,16 +462,16 @@ impl<'a> World<'a> {
         let reserved = self.callers.iter().flat_map(|caller| &caller.reserved);
         let first_reserved = reserved.filter(|(_, expected)| expected.attempts == 0).count();
         assert_eq!(
-            self.places.available_permits(),
+            self.permits.available_permits(),
             self.max_waiting - waiting - first_reserved,
-            "a place for each event that has not begun"
+            "a permit for each event whose first attempt has not begun"
         );
         for key in &mut self.keys {
             key.check();
         }
     }
 
-    /// Closes all keys, ends all calls, and looks at what is left.
+    /// Closes all keys, ends all calls, and checks that nothing is held.
     async fn end_all(&mut self) {
         for number in 0..self.keys.len() {
             self.close(number);
@@ -478,18 +490,18 @@ impl<'a> World<'a> {
         for key in &self.keys {
             assert!(
                 key.abandoned || key.ended.len() as u64 == key.added,
-                "each event has ended, and once"
+                "each event has ended once"
             );
-            assert!(key.finished.is_none(), "it is known to be over");
+            assert!(key.finished.is_none(), "its tally was ready");
         }
         let state = self.backlog.state();
         assert!(state.turns.is_empty());
-        match self.order {
-            Order::AtOnce(slots) => assert_eq!(state.free, slots.get()),
-            Order::OneByOne => assert_eq!(state.free, usize::MAX),
+        match self.limit {
+            Limit::Shared(slots) => assert_eq!(state.free_slots, slots.get()),
+            Limit::OnePerKey => assert_eq!(state.free_slots, usize::MAX),
         }
         drop(state);
-        assert_eq!(self.places.available_permits(), self.max_waiting);
+        assert_eq!(self.permits.available_permits(), self.max_waiting);
         assert_eq!(Arc::strong_count(self.backlog), 1, "nothing holds the backlog");
         for key in &self.keys {
             assert_eq!(Arc::strong_count(&key.calls), 1, "nothing holds the key");
@@ -498,16 +510,16 @@ impl<'a> World<'a> {
 }
 
 impl Key {
-    /// What the key is known to be: over with this tally, or not over.
+    /// Checks that the tally is ready exactly when the key is over, and its values.
     fn check(&mut self) {
         let Some(finished) = &mut self.finished else {
             return;
         };
         let tally = match finished.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Pending => return assert!(!self.is_over(), "it is over and nobody knows"),
+            Poll::Pending => return assert!(!self.is_over(), "it is over, but its tally is not ready"),
             Poll::Ready(tally) => tally,
         };
-        assert!(self.is_over(), "it is not over");
+        assert!(self.is_over(), "its tally is ready, but it is not over");
         self.finished = None;
         let mut outcomes = BTreeMap::new();
         for (outcome, ..) in self.ended.values() {
@@ -533,10 +545,10 @@ fn key_number(keys: &[String]) -> usize {
 async fn a_wait_for_a_slot_counts_from_when_the_call_might_begin() {
     let started = Arc::new(AtomicUsize::new(0));
     let strategy = Box::new(Starts(Arc::clone(&started)));
-    let backlog = Backlog::new(strategy, Order::AtOnce(some(1)), Retry::new(0), metrics());
+    let backlog = Backlog::new(strategy, Limit::Shared(some(1)), Retry::new(0), metrics());
     let backlog = Arc::new(backlog);
-    let places = Arc::new(Semaphore::new(0));
-    let calls = Arc::new(KeyCalls::new(Arc::from(["key-0".to_owned()]), places));
+    let permits = Arc::new(Semaphore::new(0));
+    let calls = Arc::new(KeyCalls::new(Arc::from(["key-0".to_owned()]), permits));
     // Arrives 70 ms before its key is open, waits 50 ms for its slot.
     backlog.add(&calls, waiting(&calls, 0));
     tokio::time::advance(millis(70)).await;

@@ -1,4 +1,4 @@
-//! An intake on paused time: when calls begin, where reading stops, and what is counted.
+//! An intake on paused time: when calls begin, when reading stops, and what is counted.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::*;
 use crate::fixtures::{Attempt, Scripted, millis, request, some, soon, spec};
 use crate::strategy::{StrategySpec, build};
 
-/// An intake whose calls take 100 ms, three at once, or `max_workers` of them.
+/// An intake whose calls take 100 ms, at most `max_workers` at once.
 fn intake(start_rule: StartRule, max_waiting: usize, max_workers: usize) -> (Intake, Arc<Scripted>) {
     let call = Scripted::new(|_, _| Attempt::Takes(Duration::from_millis(100), Outcome::Ok));
     let spec = StrategySpec {
@@ -115,21 +115,21 @@ async fn at_the_bound_reading_stops_and_every_window_is_opened() {
     };
     let ((arrivals, tally), ()) =
         soon(async { tokio::join!(intake.read(&window, keys("key"), input), send) }).await;
-    // Two wait; the third stops the reading until the first has begun, the fourth and fifth until a call has ended.
+    // Two events wait. The third stops reading until the first has begun, the fourth and fifth until a call has ended.
     assert_eq!(arrivals.reading_stopped, 3);
     assert_eq!(intake.metrics.reading_stopped.get(), 3);
     assert_eq!(arrivals.close.unwrap() - began, millis(200));
     assert_eq!(began.elapsed(), millis(500));
     assert_eq!((tally.attempts, tally.peak_in_flight), (5, 1));
     assert_eq!(*call.order.lock().unwrap(), [0, 1, 2, 3, 4]);
-    assert_eq!(intake.places.available_permits(), 2, "each place is given back");
+    assert_eq!(intake.permits.available_permits(), 2, "each permit is returned");
     tokio::time::timeout(Duration::ZERO, other.opened())
         .await
-        .expect("a window that waited for its close would keep its places");
+        .expect("every window is opened, as its events may hold the permits");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_arrives_is_counted_whether_or_not_it_is_called() {
+async fn every_event_is_counted_whether_or_not_it_is_called() {
     let (intake, call) = intake(StartRule::AtArrival, 10, 3);
     let window = intake.enter(0, 10);
     let (events, input) = input();
@@ -169,7 +169,7 @@ async fn what_arrives_is_counted_whether_or_not_it_is_called() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_dropped_gives_its_places_back() {
+async fn a_window_that_is_dropped_returns_its_permits() {
     let (intake, call) = intake(StartRule::AtArrival, 10, 2);
     let window = intake.enter(0, 10);
     let (events, input) = input();
@@ -182,12 +182,12 @@ async fn a_window_that_is_dropped_gives_its_places_back() {
     let read = async { tokio::join!(intake.read(&window, keys("key"), input), send) };
     let ended = tokio::time::timeout(millis(150), read).await;
     assert!(ended.is_err(), "its input has not ended");
-    assert_eq!(intake.places.available_permits(), 10);
+    assert_eq!(intake.permits.available_permits(), 10);
     tokio::time::sleep(millis(1_000)).await;
     assert_eq!(
         *call.order.lock().unwrap(),
         [0, 1, 2, 3],
-        "those in flight end, none begins"
+        "calls in flight end, no other begins"
     );
     assert_eq!(intake.metrics.calls_in_flight.get(), 0);
 }

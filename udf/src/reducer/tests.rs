@@ -1,4 +1,4 @@
-//! What the SDK gets: the record of a window or the original's text, with times of a paused clock.
+//! The result of a window, as a record and as text, on paused time.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn reduce(reducer: &AsyncReduce, keys: &[&str]) -> Vec<Message> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_record_says_what_was_seen_and_what_came_of_it() {
+async fn a_record_has_the_counts_and_times_of_its_window() {
     let reducer = reducer(ResultFormat::Record);
     let messages = reduce(&reducer, &["a", "b"]).await;
     assert_eq!(messages.len(), 1);
@@ -96,7 +96,7 @@ async fn a_record_says_what_was_seen_and_what_came_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_text_is_the_originals() {
+async fn the_text_is_that_of_the_original_example() {
     let messages = reduce(&reducer(ResultFormat::Text), &["key"]).await;
     assert_eq!(
         String::from_utf8(messages[0].value.clone()).unwrap(),

@@ -1,6 +1,5 @@
-//! Child processes that call a blocking function, each with frames on its standard input and output. A child that
-//! dies fails only the call it was working on and is replaced. Where calls are so short that handing them over would
-//! take as long, a child is given some ahead.
+//! Calls made by a pool of child processes, in their blocking form. A task exchanges frames with each child over its
+//! standard input and output. A child that dies fails only the call it was making, and is replaced.
 
 mod child;
 mod prefetch;
@@ -12,36 +11,36 @@ use std::time::Duration;
 
 use wire::Outcome;
 
-use super::PoolError;
-use crate::backlog::{Backlog, Begun, Strategy};
+use super::error::PoolError;
+use crate::backlog::{Backlog, InFlight, Strategy};
 
 use child::Worker;
 pub use child::WorkerCommand;
-use prefetch::Ahead;
+use prefetch::Prefetched;
 
-/// How much longer than the timeout of an attempt a child may take to say that it timed out.
+/// Time beyond the timeout of an attempt in which a child can still report that timeout itself.
 const ANSWER_GRACE: Duration = Duration::from_secs(1);
 
-/// Pause before a child is replaced, doubled with every one that dies in succession.
+/// Pause before a child is replaced, doubled with every consecutive death.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
-/// Longest pause before a child is replaced.
+/// Upper bound of the pause before a child is replaced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A pool of child processes.
-pub struct Processes(Arc<Pool>);
+pub(super) struct Processes(Arc<Pool>);
 
 struct Pool {
     command: WorkerCommand,
     timeout: Duration,
-    /// A place for each worker that nobody uses; the strategy's slots let in no more calls than there are places.
-    /// An empty place is that of a child which could not be replaced yet.
+    /// The workers without a call. `None` stands for a child that could not be replaced yet. There are as many workers
+    /// as slots, so a caller always finds an entry.
     idle: Mutex<Vec<Option<Worker>>>,
-    deaths_in_succession: AtomicU32,
+    consecutive_deaths: AtomicU32,
 }
 
 impl Processes {
-    /// Starts all children; needs a tokio runtime.
+    /// Starts all children. Must be called within a tokio runtime.
     pub(super) fn start(
         command: WorkerCommand,
         timeout: Duration,
@@ -62,7 +61,7 @@ impl Processes {
             command,
             timeout,
             idle: Mutex::new(idle),
-            deaths_in_succession: AtomicU32::new(0),
+            consecutive_deaths: AtomicU32::new(0),
         })))
     }
 }
@@ -74,52 +73,58 @@ impl Strategy for Processes {
 }
 
 async fn work(pool: Arc<Pool>, backlog: Arc<Backlog>) {
-    while let Some(begun) = backlog.take() {
+    while let Some(in_flight) = backlog.take() {
         let worker = pool.idle().pop().flatten();
-        let worker = pool.run(worker, begun, &backlog).await;
+        let worker = pool.run(worker, in_flight, &backlog).await;
         pool.idle().push(worker);
     }
 }
 
 impl Pool {
-    /// Has a child make a call, and then those that it is given ahead meanwhile. Gives what is left of the child.
-    async fn run(&self, mut worker: Option<Worker>, begun: Begun, backlog: &Arc<Backlog>) -> Option<Worker> {
-        let mut ahead = Ahead::new();
-        let mut next = Some(begun);
-        while let Some(begun) = next {
+    /// Makes a call in a child, then the calls that were prefetched meanwhile. Returns the child if it is still usable.
+    async fn run(
+        &self,
+        mut worker: Option<Worker>,
+        in_flight: InFlight,
+        backlog: &Arc<Backlog>,
+    ) -> Option<Worker> {
+        let mut prefetched = Prefetched::new();
+        let mut next = Some(in_flight);
+        while let Some(in_flight) = next {
             worker = self.alive(worker).await;
             match &worker {
-                Some(worker) => ahead.fill(backlog, worker.pace()),
-                // Those that have a child make them.
-                None => ahead.release(),
+                Some(worker) => prefetched.fill(backlog, worker.pace()),
+                // The child is gone: put its queued calls back for other workers.
+                None => prefetched.release(),
             }
-            let (outcome, latency) = self.attempt(&mut worker, &begun, &ahead).await;
-            let free = begun.since + latency;
-            backlog.ended(begun, outcome, Some(latency));
-            next = ahead.pop().map(|reserved| reserved.begin(free));
+            let (outcome, latency) = self.attempt(&mut worker, &in_flight, &prefetched).await;
+            let ended = in_flight.began + latency;
+            backlog.ended(in_flight, outcome, Some(latency));
+            // The child has begun its next call without waiting for this process.
+            next = prefetched.pop().map(|reserved| reserved.begin(ended));
         }
         worker
     }
 
-    /// Makes an attempt; leaves no child where it died.
+    /// Makes an attempt. Sets `slot` to `None` if the child died or did not answer.
     async fn attempt(
         &self,
-        place: &mut Option<Worker>,
-        begun: &Begun,
-        ahead: &Ahead<'_>,
+        slot: &mut Option<Worker>,
+        in_flight: &InFlight,
+        prefetched: &Prefetched<'_>,
     ) -> (Outcome, Duration) {
-        let failed = match place {
+        let failed = match slot {
             None => Outcome::WorkerDied,
             Some(worker) => {
-                let answer = worker.answer(&begun.event, ahead);
-                match tokio::time::timeout(self.timeout + ANSWER_GRACE, answer).await {
+                let answer = worker.answer(&in_flight.event, prefetched);
+                match tokio::time::timeout(self.timeout.saturating_add(ANSWER_GRACE), answer).await {
                     Ok(Ok(answer)) => {
-                        self.deaths_in_succession.store(0, Ordering::Relaxed);
+                        self.consecutive_deaths.store(0, Ordering::Relaxed);
                         return answer;
                     }
                     Ok(Err(error)) => {
                         tracing::warn!("a worker process died during a call: {error}");
-                        self.deaths_in_succession.fetch_add(1, Ordering::Relaxed);
+                        self.consecutive_deaths.fetch_add(1, Ordering::Relaxed);
                         Outcome::WorkerDied
                     }
                     Err(_) => {
@@ -132,26 +137,26 @@ impl Pool {
                 }
             }
         };
-        *place = None;
-        (failed, begun.since.elapsed())
+        *slot = None;
+        (failed, in_flight.began.elapsed())
     }
 
-    /// The child, or another in its place. One that died while nobody used it is replaced before a call: that would
-    /// not be the call's fault.
+    /// Returns the child, or a new one if it has died. A child that died while idle is replaced before the call, because
+    /// that was not the call's fault.
     async fn alive(&self, worker: Option<Worker>) -> Option<Worker> {
         if let Some(mut worker) = worker
             && worker.is_alive()
         {
             return Some(worker);
         }
-        let deaths = self.deaths_in_succession.load(Ordering::Relaxed);
+        let deaths = self.consecutive_deaths.load(Ordering::Relaxed);
         if deaths > 1 {
             let pause = (FIRST_PAUSE * 2u32.pow(deaths.min(10))).min(LONGEST_PAUSE);
             tokio::time::sleep(pause).await;
         }
         Worker::start(&self.command)
             .inspect_err(|error| {
-                self.deaths_in_succession.fetch_add(1, Ordering::Relaxed);
+                self.consecutive_deaths.fetch_add(1, Ordering::Relaxed);
                 tracing::error!("cannot replace a worker process: {error}");
             })
             .ok()

@@ -1,4 +1,5 @@
-//! Threads that call a blocking function. They end when the pool is dropped and their call has ended.
+//! Calls made by a pool of threads, in their blocking form. The threads end when the pool is dropped, after their
+//! current call.
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,16 +9,16 @@ use std::thread;
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use wire::Outcome;
 
-use super::PoolError;
+use super::error::PoolError;
 use crate::backlog::{Backlog, Strategy};
 use crate::call::Call;
 
-/// Enough for an HTTP client's frames; a hundred threads reserve 100 MiB of address space, not of memory.
+/// Stack of a thread. Enough for an HTTP client's frames; it reserves address space, not memory.
 const STACK_BYTES: usize = 1024 * 1024;
 
 /// A pool of threads.
-pub struct Threads {
-    /// Unbounded, as no more are started than there are slots, of which each thread is one.
+pub(super) struct Threads {
+    /// Wakes an idle thread. Unbounded, but holds at most one message per slot.
     starts: Sender<Arc<Backlog>>,
 }
 
@@ -42,17 +43,17 @@ impl Threads {
 
 impl Strategy for Threads {
     fn start(&self, backlog: &Arc<Backlog>) {
-        // The threads end only with the pool.
+        // Cannot fail: the threads keep their receivers until this sender is dropped.
         let _ = self.starts.send(Arc::clone(backlog));
     }
 }
 
 fn work(starts: &Receiver<Arc<Backlog>>, call: &dyn Call) {
     for backlog in starts {
-        while let Some(begun) = backlog.take() {
-            let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&begun.event)));
-            let latency = begun.since.elapsed();
-            backlog.ended(begun, outcome.unwrap_or(Outcome::Panic), Some(latency));
+        while let Some(in_flight) = backlog.take() {
+            let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&in_flight.event)));
+            let latency = in_flight.began.elapsed();
+            backlog.ended(in_flight, outcome.unwrap_or(Outcome::Panic), Some(latency));
         }
     }
 }

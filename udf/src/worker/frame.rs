@@ -1,4 +1,4 @@
-//! Frames between the pool and its child processes: a length (u32, little endian) and as many bytes.
+//! The frames between a process pool and its children: a length (u32, little endian) and that many bytes.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -9,14 +9,17 @@ use wire::Outcome;
 
 use crate::call::{Event, EventId};
 
-/// Longest frame: Numaflow's largest gRPC message, 64 MiB, and room for keys.
+/// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys.
 const MAX_FRAME_BYTES: u32 = 65 * 1024 * 1024;
 
 fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
 }
 
-/// Adds an event as a whole frame: generator and index (u64), the length of the keys' JSON (u32), the keys, the payload.
+/// Appends the frame of an event: generator and index (u64), the length of the keys as JSON (u32), the keys, the payload.
+///
+/// # Errors
+/// Returns an error if the event is too long for a frame.
 pub(crate) fn encode_event(
     frames: &mut Vec<u8>,
     keys: &[String],
@@ -31,14 +34,14 @@ pub(crate) fn encode_event(
     frames.extend_from_slice(&length.to_le_bytes());
     frames.extend_from_slice(&id.generator.to_le_bytes());
     frames.extend_from_slice(&id.index.to_le_bytes());
-    // Shorter than the whole, whose length fits.
+    // Cannot truncate: the length of the whole frame fits.
     frames.extend_from_slice(&(keys.len() as u32).to_le_bytes());
     frames.extend_from_slice(&keys);
     frames.extend_from_slice(payload);
     Ok(())
 }
 
-/// What came of a call as a whole frame: its time in nanoseconds (u64), the outcome's name.
+/// Returns the frame of an answer: the call's duration in nanoseconds (u64), the outcome's name.
 pub(crate) fn encode_outcome(outcome: Outcome, took: Duration) -> Vec<u8> {
     let name = outcome.name().as_bytes();
     let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -48,7 +51,10 @@ pub(crate) fn encode_outcome(outcome: Outcome, took: Duration) -> Vec<u8> {
     frame
 }
 
-/// Reads the content of an event's frame.
+/// Decodes the content of an event's frame.
+///
+/// # Errors
+/// Returns an error if the content is too short or the keys are not JSON.
 pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
     let short = || invalid("a frame is too short for an event");
     let (generator, rest) = content.split_first_chunk::<8>().ok_or_else(short)?;
@@ -67,7 +73,10 @@ pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
     })
 }
 
-/// Reads the content of an outcome's frame.
+/// Decodes the content of an answer's frame.
+///
+/// # Errors
+/// Returns an error if the content is too short or names no outcome.
 pub(crate) fn decode_outcome(content: &[u8]) -> io::Result<(Outcome, Duration)> {
     let short = || invalid("a frame is too short for an outcome");
     let (took_ns, name) = content.split_first_chunk::<8>().ok_or_else(short)?;
@@ -79,6 +88,9 @@ pub(crate) fn decode_outcome(content: &[u8]) -> io::Result<(Outcome, Duration)> 
 }
 
 /// Reads the content of the next frame.
+///
+/// # Errors
+/// Returns an error if the input fails or ends, or the frame is longer than allowed.
 pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<Vec<u8>> {
     let length = checked(reader.read_u32_le().await?)?;
     let mut content = vec![0; length];
@@ -86,7 +98,10 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(reader: &mut R) -> io::Result<Vec
     Ok(content)
 }
 
-/// Reads the content of the next frame; `UnexpectedEof` where there is none.
+/// Reads the content of the next frame.
+///
+/// # Errors
+/// Returns an error if the input fails, or the frame is longer than allowed; `UnexpectedEof` at the end of the input.
 pub(crate) fn read_blocking<R: Read>(reader: &mut R) -> io::Result<Vec<u8>> {
     let mut length = [0; 4];
     reader.read_exact(&mut length)?;

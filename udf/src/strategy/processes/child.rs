@@ -10,16 +10,16 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use wire::Outcome;
 
-use super::prefetch::{Ahead, Pace};
+use super::prefetch::{Pace, Prefetched};
 use crate::call::Event;
 use crate::worker::frame;
 
 /// How to start a worker process.
 #[derive(Debug, Clone)]
 pub struct WorkerCommand {
-    /// The program.
+    /// Path of the program.
     pub program: PathBuf,
-    /// Its arguments.
+    /// Arguments of the program.
     pub args: Vec<OsString>,
 }
 
@@ -28,8 +28,8 @@ pub(super) struct Worker {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
-    /// Events that it has and has not answered.
-    given: usize,
+    /// Events that were written to it and are not answered yet.
+    unanswered: usize,
     pace: Pace,
 }
 
@@ -48,42 +48,42 @@ impl Worker {
             child,
             stdin,
             stdout,
-            given: 0,
+            unanswered: 0,
             pace: Pace::default(),
         })
     }
 
     pub(super) fn is_alive(&mut self) -> bool {
-        // One that has calls tells by its answer.
-        self.given > 0 || matches!(self.child.try_wait(), Ok(None))
+        // While calls are unanswered, reading the answer shows whether it is alive.
+        self.unanswered > 0 || matches!(self.child.try_wait(), Ok(None))
     }
 
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
     }
 
-    /// What came of a call, and how long it took; those ahead begin right after it. What it was given before is not
-    /// given again.
+    /// Writes the events that the child does not have yet, and reads the answer to the first: the outcome, and how long
+    /// the call took. Prefetched calls follow without a pause.
     pub(super) async fn answer(
         &mut self,
         event: &Event,
-        ahead: &Ahead<'_>,
+        prefetched: &Prefetched<'_>,
     ) -> io::Result<(Outcome, Duration)> {
         let mut frames = Vec::new();
-        if self.given == 0 {
+        if self.unanswered == 0 {
             frame::encode_event(&mut frames, &event.keys, event.id, &event.payload)?;
-            self.given = 1;
+            self.unanswered = 1;
         }
-        for reserved in ahead.iter().skip(self.given - 1) {
+        for reserved in prefetched.iter().skip(self.unanswered - 1) {
             let (keys, id, payload) = reserved.event();
             frame::encode_event(&mut frames, keys, id, payload)?;
-            self.given += 1;
+            self.unanswered += 1;
         }
         if !frames.is_empty() {
             self.stdin.write_all(&frames).await?;
         }
         let (outcome, took) = frame::decode_outcome(&frame::read(&mut self.stdout).await?)?;
-        self.given -= 1;
+        self.unanswered -= 1;
         self.pace.record(took);
         Ok((outcome, took))
     }

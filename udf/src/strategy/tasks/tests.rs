@@ -1,4 +1,4 @@
-//! Tasks on paused time: how many calls at once, when an attempt ends, and what is left when nothing is to do.
+//! Tasks on paused time: the limit, timeouts, retries, and the life of idle tasks.
 
 use std::time::Duration;
 
@@ -14,14 +14,14 @@ fn takes(millis: u64) -> Attempt {
     Attempt::Takes(Duration::from_millis(millis), Outcome::Ok)
 }
 
-/// What comes of events that arrive at once, and how long that took.
+/// Runs events that arrive at once. Returns their tally and the time until the last has ended.
 async fn all(spec: StrategySpec, events: u64) -> (Tally, Duration) {
     let began = Instant::now();
     let backlog = build(spec).unwrap();
     let key = OpenKey::new(&backlog);
     key.add(&backlog, 0..events);
     let tally = key.finished().await;
-    assert_eq!(key.places.available_permits(), 1_000, "each place is given back");
+    assert_eq!(key.permits.available_permits(), 1_000, "each permit is returned");
     (tally, began.elapsed())
 }
 
@@ -34,7 +34,7 @@ fn tasks() -> usize {
 }
 
 #[tokio::test(start_paused = true)]
-async fn as_many_calls_are_in_flight_as_there_are_slots() {
+async fn calls_in_flight_reach_the_limit_and_no_more() {
     let call = Scripted::new(|_, _| takes(100));
     let (tally, took) = all(spec(&call), 10).await;
     assert_eq!(call.peak.load(std::sync::atomic::Ordering::SeqCst), 3);
@@ -79,7 +79,7 @@ async fn an_attempt_ends_at_its_timeout_and_not_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timeout_beyond_the_clock_is_none() {
+async fn a_timeout_beyond_the_clock_never_elapses() {
     let call = Scripted::new(|_, _| takes(20_000));
     let spec = StrategySpec {
         timeout: Duration::MAX,
@@ -91,7 +91,7 @@ async fn a_timeout_beyond_the_clock_is_none() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_failed_is_made_again_after_a_pause_in_which_its_slot_is_free() {
+async fn a_failed_call_is_retried_after_a_pause_that_occupies_no_slot() {
     let call = Scripted::new(|index, attempt| match (index, attempt) {
         (0, 1 | 2) => Attempt::Computes(Outcome::Refused),
         (0, _) => takes(10),
@@ -106,7 +106,7 @@ async fn a_call_that_failed_is_made_again_after_a_pause_in_which_its_slot_is_fre
     assert_eq!(*call.order.lock().unwrap(), [0, 1, 0, 0]);
     assert_eq!(counts(&tally), [(Outcome::Ok, 2)]);
     assert_eq!((tally.attempts, tally.peak_in_flight), (4, 1));
-    // The first pause passes within the other call; the second, of at most 100 ms, does not.
+    // The first pause passes during the other call; the second, of at most 100 ms, follows it.
     assert!((millis(510)..=millis(611)).contains(&took), "{took:?}");
     let slot_wait = tally.slot_wait.latencies();
     assert_eq!(slot_wait.count(), 2, "of first attempts");
@@ -130,7 +130,7 @@ async fn a_call_that_always_fails_ends_with_its_last_attempt() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_panics_harms_no_other_and_is_not_made_again() {
+async fn a_panic_fails_only_its_call_and_is_not_retried() {
     let call = Scripted::new(|index, _| match index {
         1 => Attempt::Panics,
         _ => takes(100),
@@ -147,33 +147,33 @@ async fn a_call_that_panics_harms_no_other_and_is_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_task_without_a_call_is_used_again_until_it_has_had_none_for_the_time_of_an_attempt() {
+async fn an_idle_task_is_reused_until_its_timeout() {
     let call = Scripted::new(|_, _| takes(100));
     let backlog = build(spec(&call)).unwrap();
     let key = OpenKey::new(&backlog);
     key.add(&backlog, 0..3);
     assert_eq!(tasks(), 3);
     tokio::time::sleep(millis(150)).await;
-    assert_eq!(tasks(), 3, "they rest");
+    assert_eq!(tasks(), 3, "idle");
     key.add(&backlog, [3, 4]);
-    assert_eq!(tasks(), 3, "two of them have a call");
+    assert_eq!(tasks(), 3, "two of the idle tasks make the calls");
     tokio::time::sleep(millis(900)).await;
-    // One has rested since 0.1 s, and its timer runs from the beginning of its call.
+    // The third has been idle since 0.1 s; its timer runs from the start of its last call.
     assert_eq!(tasks(), 2);
     tokio::time::sleep(millis(150)).await;
     assert_eq!(tasks(), 0);
     key.add(&backlog, [5]);
-    assert_eq!(tasks(), 1, "where none rests there is a new one");
+    assert_eq!(tasks(), 1, "without an idle task a new one is spawned");
     let tally = key.finished().await;
     assert_eq!(counts(&tally), [(Outcome::Ok, 6)]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn tasks_that_are_recalled_at_the_end_of_their_rest_lose_no_event() {
+async fn tasks_that_are_woken_at_their_idle_timeout_lose_no_event() {
     let call = Scripted::new(|_, _| Attempt::Computes(Outcome::Ok));
     let backlog = build(spec(&call)).unwrap();
     let key = OpenKey::new(&backlog);
-    // In the same tick of the clock as the rest of all tasks ends, before and after they know.
+    // Events arrive around the idle timeout of all tasks, before and after the tasks are polled.
     for round in 0..100 {
         key.add(&backlog, round * 3..round * 3 + 3);
         tokio::time::advance(millis(999 + round % 4)).await;
@@ -187,7 +187,7 @@ async fn tasks_that_are_recalled_at_the_end_of_their_rest_lose_no_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_that_compute_let_other_tasks_have_their_turn() {
+async fn calls_that_never_yield_do_not_starve_other_tasks() {
     let call = Scripted::new(|_, _| Attempt::Computes(Outcome::Ok));
     let spec = StrategySpec {
         max_workers: some(1),
@@ -198,19 +198,19 @@ async fn calls_that_compute_let_other_tasks_have_their_turn() {
     key.add(&backlog, 0..10);
     let made = Arc::clone(&call);
     let other = tokio::spawn(async move { made.order.lock().unwrap().len() });
-    assert_eq!(other.await.unwrap(), 1, "its turn comes after one call of ten");
+    assert_eq!(other.await.unwrap(), 1, "polled after one call of ten");
     assert_eq!(key.finished().await.attempts, 10);
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
+async fn an_abandoned_key_begins_no_further_calls() {
     let call = Scripted::new(|_, _| takes(100));
     let backlog = build(spec(&call)).unwrap();
     let (key, other) = (OpenKey::new(&backlog), OpenKey::new(&backlog));
     key.add(&backlog, 0..10);
     tokio::time::sleep(millis(50)).await;
     key.calls.abandon();
-    assert_eq!(key.places.available_permits(), 1_000);
+    assert_eq!(key.permits.available_permits(), 1_000);
     other.add(&backlog, [100, 101]);
     let tally = other.finished().await;
     assert_eq!(*call.order.lock().unwrap(), [0, 1, 2, 100, 101]);
@@ -219,7 +219,7 @@ async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_backlog_that_is_dropped_ends_with_the_last_rest() {
+async fn a_dropped_backlog_is_freed_after_the_idle_timeout() {
     let call = Scripted::new(|_, _| takes(100));
     let backlog = build(spec(&call)).unwrap();
     let key = OpenKey::new(&backlog);
@@ -231,7 +231,7 @@ async fn a_backlog_that_is_dropped_ends_with_the_last_rest() {
         drop(backlog);
         weak
     };
-    assert_eq!(backlog.strong_count(), 3, "of tasks that rest");
+    assert_eq!(backlog.strong_count(), 3, "held by idle tasks");
     tokio::time::sleep(millis(1_000)).await;
     assert_eq!((backlog.strong_count(), tasks()), (0, 0));
     assert_eq!(Arc::strong_count(&call), 1);

@@ -1,4 +1,4 @@
-//! Threads that meet at barriers and channels, so that a test knows what each of them does.
+//! Threads synchronised by barriers and channels, so that a test knows the state of each.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::call::Event;
 use crate::fixtures::{OpenKey, PATIENCE, some, spec};
 use crate::strategy::{StrategySpec, build};
 
-/// A call that says that it began and ends when it is let go; event 13 panics.
+/// A call that reports its start and ends when the test lets it; event 13 panics.
 struct Gated {
     begun: Sender<u64>,
     go: Receiver<()>,
@@ -79,7 +79,11 @@ async fn each_thread_makes_one_call_at_once_and_outlives_a_panic() {
     let backlog = threads(&gate.call);
     let key = OpenKey::new(&backlog);
     key.add(&backlog, 0..20);
-    assert_eq!(gate.begun(3), [0, 1, 2], "events begin as they came");
+    assert_eq!(
+        gate.begun(3),
+        [0, 1, 2],
+        "events begin in the order of their arrival"
+    );
     assert_eq!(
         gate.begun.try_recv().ok(),
         None,
@@ -95,14 +99,14 @@ async fn each_thread_makes_one_call_at_once_and_outlives_a_panic() {
 }
 
 #[tokio::test]
-async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
+async fn an_abandoned_key_begins_no_further_calls() {
     let gate = gate();
     let backlog = threads(&gate.call);
     let (key, other) = (OpenKey::new(&backlog), OpenKey::new(&backlog));
     key.add(&backlog, 0..10);
     assert_eq!(gate.begun(3), [0, 1, 2]);
     key.calls.abandon();
-    assert_eq!(key.places.available_permits(), 1_000);
+    assert_eq!(key.permits.available_permits(), 1_000);
     other.add(&backlog, [100, 101]);
     (0..5).for_each(|_| gate.go.send(()).unwrap());
     let tally = other.finished().await;
@@ -113,7 +117,7 @@ async fn of_an_abandoned_key_only_the_calls_in_flight_are_made() {
 
 #[tokio::test]
 async fn threads_end_with_the_backlog_and_their_call() {
-    /// Says when it is dropped, which is when no thread has it any more.
+    /// Reports when it is dropped, which is when the last thread has ended.
     struct Dropped(Barrier, Sender<()>);
     impl Drop for Dropped {
         fn drop(&mut self) {
@@ -135,7 +139,7 @@ async fn threads_end_with_the_backlog_and_their_call() {
     let key = OpenKey::new(&backlog);
     key.add(&backlog, 0..3);
     let tally = key.finished().await;
-    assert_eq!(tally.peak_in_flight, 3, "the barrier lets three go at once");
+    assert_eq!(tally.peak_in_flight, 3, "the barrier needs all three");
     drop((key, backlog));
     assert_eq!(ended.recv_timeout(PATIENCE), Ok(()));
 }

@@ -1,0 +1,212 @@
+//! The calls of one key and window: the queue of events that wait, and the tally of those that have ended.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
+use wire::Outcome;
+
+use super::Limit;
+use crate::call::{Event, EventId};
+use crate::tally::Tally;
+
+/// The calls of one key and window.
+pub(crate) struct KeyCalls {
+    keys: Arc<[String]>,
+    /// Permits to wait, shared by the process: the intake acquires one for each event, and it is returned when the
+    /// event's first attempt begins.
+    pub(super) permits: Arc<Semaphore>,
+    created: Instant,
+    state: Mutex<KeyState>,
+    all_ended: Notify,
+}
+
+/// An event that waits for its first attempt. Its size decides what a window costs in memory.
+pub(crate) struct Waiting {
+    pub(crate) payload: Box<[u8]>,
+    pub(crate) id: EventId,
+    /// Time of arrival, in nanoseconds since [`KeyCalls::new`]: half the size of an `Instant`.
+    pub(crate) arrived_ns: u64,
+}
+
+/// An event that is next in its key.
+pub(super) enum Pending {
+    /// Not attempted before.
+    First(Waiting),
+    /// With the number of attempts made.
+    Retry(Event, u32),
+}
+
+/// The state of one key and window.
+pub(super) struct KeyState {
+    /// When its calls were allowed to begin, in nanoseconds since [`KeyCalls::new`]; `None` before, and once abandoned.
+    open_ns: Option<u64>,
+    waiting: VecDeque<Waiting>,
+    /// Events whose pause before a retry is over, with the attempts made.
+    retries: VecDeque<(Event, u32)>,
+    /// Whether the key is in the backlog's queue of turns.
+    pub(super) has_turn: bool,
+    /// Events that are in no queue and have not ended: in flight, reserved, or in a pause before a retry.
+    taken: u64,
+    in_flight: u64,
+    input_ended: bool,
+    tally: Tally,
+}
+
+impl KeyCalls {
+    pub(crate) fn new(keys: Arc<[String]>, permits: Arc<Semaphore>) -> Self {
+        Self {
+            keys,
+            permits,
+            created: Instant::now(),
+            state: Mutex::new(KeyState {
+                open_ns: None,
+                waiting: VecDeque::new(),
+                retries: VecDeque::new(),
+                has_turn: false,
+                taken: 0,
+                in_flight: 0,
+                input_ended: false,
+                tally: Tally::default(),
+            }),
+            all_ended: Notify::new(),
+        }
+    }
+
+    /// Nanoseconds from [`KeyCalls::new`] to `at`.
+    pub(crate) fn ns(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.created).as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.ns(Instant::now())
+    }
+
+    pub(super) fn keys(&self) -> &[String] {
+        &self.keys
+    }
+
+    pub(super) fn event(&self, waiting: Waiting) -> Event {
+        Event {
+            keys: Arc::clone(&self.keys),
+            payload: waiting.payload.into_vec(),
+            id: waiting.id,
+        }
+    }
+
+    /// Waits until all calls have ended, and returns their tally. No event may be added any more.
+    pub(crate) async fn finished(&self) -> Tally {
+        self.lock().input_ended = true;
+        loop {
+            {
+                let mut state = self.lock();
+                if state.is_over() {
+                    return std::mem::take(&mut state.tally);
+                }
+            }
+            self.all_ended.notified().await;
+        }
+    }
+
+    /// Discards the events that wait, because nothing awaits their results any more. Calls in flight go on.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.open_ns = None;
+        self.permits.add_permits(state.waiting.len());
+        state.waiting = VecDeque::new();
+        state.retries = VecDeque::new();
+    }
+
+    /// Counts an event that has ended. Returns whether others wait.
+    pub(super) fn ended(&self, outcome: Outcome, attempts: u32, latency: Option<Duration>) -> bool {
+        let mut state = self.lock();
+        state.taken -= 1;
+        state.in_flight -= 1;
+        state.tally.ended(outcome, attempts, latency);
+        if state.is_over() {
+            drop(state);
+            self.all_ended.notify_one();
+            return false;
+        }
+        !state.waiting.is_empty()
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, KeyState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyState {
+    pub(super) fn add(&mut self, event: Waiting) {
+        self.waiting.push_back(event);
+    }
+
+    pub(super) fn open(&mut self, now_ns: u64) {
+        self.open_ns.get_or_insert(now_ns);
+    }
+
+    /// Queues an event whose pause is over.
+    pub(super) fn retry(&mut self, event: Event, attempts: u32) {
+        self.taken -= 1;
+        self.retries.push_back((event, attempts));
+    }
+
+    /// Number of calls that may begin, given enough slots.
+    pub(super) fn ready(&self, limit: Limit) -> usize {
+        let queued = self.waiting.len() + self.retries.len();
+        match (self.open_ns, limit) {
+            (None, _) => 0,
+            (Some(_), Limit::Shared(_)) => queued,
+            (Some(_), Limit::OnePerKey) => usize::from(self.taken == 0 && queued > 0),
+        }
+    }
+
+    /// Takes the next event out of its queue.
+    pub(super) fn take(&mut self, limit: Limit) -> Option<Pending> {
+        if self.ready(limit) == 0 {
+            return None;
+        }
+        let retry = self.retries.pop_front();
+        let retry = retry.map(|(event, attempts)| Pending::Retry(event, attempts));
+        let pending = retry.or_else(|| self.waiting.pop_front().map(Pending::First))?;
+        self.taken += 1;
+        Some(pending)
+    }
+
+    /// Puts back the event that was taken last. Returns `false` if the window was abandoned meanwhile and the event is
+    /// discarded.
+    pub(super) fn put_back(&mut self, pending: Pending) -> bool {
+        self.taken -= 1;
+        match pending {
+            _ if self.open_ns.is_none() => return false,
+            Pending::First(waiting) => self.waiting.push_front(waiting),
+            Pending::Retry(event, attempts) => self.retries.push_front((event, attempts)),
+        }
+        true
+    }
+
+    /// Counts an attempt that begins.
+    pub(super) fn begins(&mut self) {
+        self.in_flight += 1;
+        self.tally.peak_in_flight = self.tally.peak_in_flight.max(self.in_flight);
+    }
+
+    /// Records and returns the time from when an event's call might begin until now, when its first attempt begins.
+    pub(super) fn record_slot_wait(&mut self, event: &Waiting, now_ns: u64) -> Duration {
+        let might_begin_ns = self.open_ns.unwrap_or_default().max(event.arrived_ns);
+        let slot_wait = Duration::from_nanos(now_ns.saturating_sub(might_begin_ns));
+        self.tally.slot_wait.record(slot_wait);
+        slot_wait
+    }
+
+    /// Counts an attempt that has ended and is followed by a pause.
+    pub(super) fn pauses(&mut self) {
+        self.in_flight -= 1;
+    }
+
+    fn is_over(&self) -> bool {
+        self.input_ended && self.taken == 0 && self.waiting.is_empty() && self.retries.is_empty()
+    }
+}

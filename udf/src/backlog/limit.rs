@@ -1,0 +1,23 @@
+//! How many calls may be in flight at once.
+
+use std::num::NonZeroUsize;
+
+/// The limit on calls in flight at once, whichever strategy makes them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// This many in the process, shared by all keys and windows.
+    Shared(NonZeroUsize),
+    /// One for each key and window: the next call begins after the previous one has ended.
+    OnePerKey,
+}
+
+impl Limit {
+    /// Slots of the process.
+    pub(super) fn slots(self) -> usize {
+        match self {
+            Self::Shared(slots) => slots.get(),
+            // Each key limits itself, so the process never runs out of slots.
+            Self::OnePerKey => usize::MAX,
+        }
+    }
+}
