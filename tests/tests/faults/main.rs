@@ -1,5 +1,5 @@
 //! What the field does to it: failing endpoints, dying processes, crowds of events, limits of the system. One test for
-//! each row of `docs/reliability.md`, on the real programs over real sockets.
+//! each section of `docs/reliability.md`, on the real programs over real sockets.
 
 // The lint's exception for tests does not reach the functions they share.
 #![allow(clippy::unwrap_used)]
