@@ -34,7 +34,7 @@ spec:
           {{- end }}
           ports:
             - name: http
-              containerPort: 9888
+              containerPort: {{ include "async-reduce.endpointPort" . }}
               protocol: TCP
           readinessProbe:
             httpGet:
@@ -58,7 +58,7 @@ spec:
 {{- $whole := "async-reduce.whole" -}}
 {{- with .Values.endpoint -}}
 {{- include "async-reduce.env" (dict "root" $ "own" .env "defaults" (list
-  "LISTEN" "0.0.0.0:9888"
+  "LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.endpointPort" .))
   "IO_DELAY" (toString .ioDelay)
   "CAPACITY" (include $whole .capacity)
   "MAX_CONNECTIONS" (include $whole .maxConnections)
@@ -85,7 +85,7 @@ spec:
     {{- include "async-reduce.selector" $of | nindent 4 }}
   ports:
     - name: http
-      port: 9888
+      port: {{ include "async-reduce.endpointPort" . }}
       targetPort: http
       protocol: TCP
 {{- end -}}

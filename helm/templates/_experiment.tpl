@@ -39,15 +39,15 @@
 {{- if not (trim .Values.experiment.plan) -}}
 {{- fail "experiment.plan: empty, but experiment.enabled is true: give a plan by --set-file experiment.plan=FILE, such as plans/quick.yaml" -}}
 {{- end -}}
-{{- $base := list (include "async-reduce.pipeline" .) -}}
+{{- $trials := merge (dict "forTrials" true) . -}}
+{{- $base := list (include "async-reduce.pipeline" $trials) -}}
 {{- if include "async-reduce.ownEndpoint" . -}}
-{{- $base = concat $base (list (include "async-reduce.endpointDeployment" .) (include "async-reduce.endpointService" .)) -}}
+{{- $base = concat $base (list (include "async-reduce.endpointDeployment" $trials) (include "async-reduce.endpointService" $trials)) -}}
 {{- end -}}
 plan.yaml: |
   {{- .Values.experiment.plan | trimSuffix "\n" | nindent 2 }}
 base.yaml: |
-  {{- /* What the trials are made of is not Helm's. */}}
-  {{- regexReplaceAll "\n *(helm\\.sh/chart|app\\.kubernetes\\.io/managed-by): [^\n]*" (join "\n---\n" $base) "" | nindent 2 }}
+  {{- join "\n---\n" $base | nindent 2 }}
 {{- end -}}
 
 {{/* The Job's spec: (dict "root" $ "job" NAME). */}}

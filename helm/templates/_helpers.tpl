@@ -26,12 +26,17 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels of an object: (dict "root" $ "component" "udf"), further "labels" if wanted. */}}
+{{/*
+Labels of an object: (dict "root" $ "component" "udf"), further "labels" if wanted. Helm does not manage the objects of
+a trial, so theirs are without Helm's labels: `forTrials` in the root says so.
+*/}}
 {{- define "async-reduce.labels" -}}
 {{- $own := include "async-reduce.selector" . | fromYaml -}}
 {{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- if not .root.forTrials -}}
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
+{{- end -}}
 {{- toYaml (merge $own (.labels | default dict) .root.Values.commonLabels) -}}
 {{- end -}}
 
@@ -172,9 +177,15 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{- if not .Values.udf.endpointUrl -}}true{{- end -}}
 {{- end -}}
 
+{{/* The port of the endpoint: its calls and its metrics. */}}
+{{- define "async-reduce.endpointPort" -}}9888{{- end -}}
+
+{{/* The port on which generator, UDF and sink serve their metrics. */}}
+{{- define "async-reduce.metricsPort" -}}9100{{- end -}}
+
 {{/* Where the UDF calls. */}}
 {{- define "async-reduce.endpointUrl" -}}
-{{- .Values.udf.endpointUrl | default (printf "http://%s-endpoint:9888" (include "async-reduce.fullname" .)) -}}
+{{- .Values.udf.endpointUrl | default (printf "http://%s-endpoint:%s" (include "async-reduce.fullname" .) (include "async-reduce.endpointPort" .)) -}}
 {{- end -}}
 
 {{/* A duration's text in nanoseconds, for comparing. */}}

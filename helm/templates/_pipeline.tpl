@@ -87,7 +87,7 @@ spec:
             {{- include "async-reduce.program" (dict "root" . "program" "sink") | nindent 12 }}
             {{- include "async-reduce.vertexContainer" .Values.sink | trim | nindent 12 }}
             env:
-              {{- include "async-reduce.env" (dict "root" . "own" .Values.sink.env "defaults" (list "STATS_LISTEN" "0.0.0.0:9100")) | trim | nindent 14 }}
+              {{- include "async-reduce.env" (dict "root" . "own" .Values.sink.env "defaults" (list "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .)))) | trim | nindent 14 }}
   edges:
     - from: generator
       to: udf
@@ -135,7 +135,7 @@ resources:
 {{- end }}
 ports:
   - name: http-metrics
-    containerPort: 9100
+    containerPort: {{ include "async-reduce.metricsPort" . }}
     protocol: TCP
 {{- end -}}
 
@@ -150,7 +150,7 @@ ports:
   "COUNT" (include $whole .count)
   "SEED" (include $whole .seed)
   "ALIGN" .align
-  "STATS_LISTEN" "0.0.0.0:9100"
+  "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .))
 )) | trim -}}
 {{- end -}}
 {{- end -}}
@@ -170,7 +170,7 @@ ports:
   "CPU_OFFLOAD" (toString .cpuOffload)
   "MAX_WAITING" (include $whole .maxWaiting)
   "RESULT_FORMAT" .resultFormat
-  "STATS_LISTEN" "0.0.0.0:9100"
+  "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .))
 )) | trim -}}
 {{- end -}}
 {{- end -}}
