@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cluster::ClusterError;
-use cluster::clean::{clean as remove_dead_runs, release};
+use cluster::cleanup::{clean as remove_dead_runs, release};
 
 use crate::cluster_args::ClusterArgs;
 use crate::failure::Failure;

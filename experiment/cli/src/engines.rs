@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::ValueEnum;
-use cluster::engine::base::Base;
-use cluster::engine::{ClusterConfig, ClusterEngine, ClusterEngineError};
+use cluster::base::Base;
+use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use engine::{Engine, EngineError};
 use local::{LocalConfig, LocalEngine};
 use trials::plan::Plan;
@@ -51,7 +51,9 @@ fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure>
 }
 
 async fn cluster_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
-    let base = Base::read(args.base.as_deref()).map_err(EngineError::from)?;
+    let base = Base::read(args.base.as_deref())
+        .map_err(ClusterEngineError::from)
+        .map_err(EngineError::from)?;
     let cluster = args
         .cluster
         .connect()

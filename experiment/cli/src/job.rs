@@ -4,7 +4,7 @@ use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use cluster::own::Owner;
+use cluster::ownership::Owner;
 use cluster::{Cluster, ClusterError, job};
 use trials::journal;
 use trials::trial::Trial;

@@ -16,9 +16,9 @@ use kube::api::LogParams;
 use tokio::time::{Instant, sleep};
 use wire::format_duration;
 
-use super::diagnosis::{Scene, explain};
-use super::job::END;
-use super::{Cluster, ClusterError};
+use crate::client::{Cluster, ClusterError};
+use crate::diagnosis::{Scene, explain};
+use crate::job::END;
 use trials::journal::FILE_NAME;
 
 pub use self::extract::{ExtractError, extract};

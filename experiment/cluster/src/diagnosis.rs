@@ -1,7 +1,6 @@
 //! Why a pipeline does not run, or has failed: from what the cluster says of its parts to one sentence and what to do.
 //! Pure: whoever watches the cluster brings pods, events, statuses and the last lines of logs.
 
-mod answer;
 mod numaflow;
 mod pod;
 #[cfg(test)]
@@ -12,7 +11,8 @@ use std::fmt;
 
 use k8s_openapi::api::core::v1::{Event, Pod};
 
-pub use self::answer::describe_error;
+use crate::text::line;
+
 pub use self::numaflow::{Condition, NumaflowStatus};
 pub use self::pod::{Failing, failing, restarts};
 
@@ -117,14 +117,4 @@ fn subject(event: &Event) -> String {
         about.kind.as_deref().unwrap_or("object"),
         about.name.as_deref().unwrap_or("?")
     )
-}
-
-/// A text of the cluster in one line of bounded length.
-fn line(text: &str) -> String {
-    const MAX_CHARS: usize = 600;
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match words.char_indices().nth(MAX_CHARS) {
-        Some((end, _)) => format!("{}…", &words[..end]),
-        None => words,
-    }
 }

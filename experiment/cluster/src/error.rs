@@ -1,98 +1,137 @@
-//! Why something in the cluster could not be done, each in one line for the user.
+//! Why a trial in a cluster cannot be run.
 
 use std::time::Duration;
 
+use engine::EngineError;
+use trials::endpoint_url::NeedsOurEndpoint;
 use wire::format_duration;
 
-use super::diagnosis::describe_error;
+use crate::base::BaseError;
+use crate::client::{ClusterError, PodError};
 
-/// Why something in the cluster could not be done.
+/// Why a trial could not be run to its end, or the engine not be set up.
 #[derive(Debug, thiserror::Error)]
-pub enum ClusterError {
-    /// There is no usable configuration.
-    #[error("{setting}: {what}; {advice}")]
-    Configure {
-        /// Which setting is wrong.
-        setting: &'static str,
-        /// What is wrong with it.
-        what: String,
-        /// What to do.
-        advice: &'static str,
-    },
-    /// The API server did not do what was asked.
-    #[error("cannot {doing} {subject}: {}", describe_error(said))]
-    Request {
-        /// What was being done, such as `delete`.
-        doing: &'static str,
-        /// To what, such as `Pipeline x`.
-        subject: String,
-        /// What the client said; no source, as the sentence tells it already.
-        said: Box<kube::Error>,
-    },
-    /// The Job that was named is not there.
-    #[error("--job: no Job `{name}` in namespace `{namespace}`{found}")]
-    NoJob {
-        /// The name or prefix that was given.
-        name: String,
-        /// Where it was looked for.
-        namespace: String,
-        /// What was found instead, as the rest of the sentence.
-        found: String,
-    },
-    /// Another run has the Lease, or nobody.
+pub enum ClusterEngineError {
+    /// The API server did not do what was asked, or is not there.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// The base cannot be used.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// A trial needs our own endpoint.
+    #[error(transparent)]
+    NeedsOurEndpoint(#[from] NeedsOurEndpoint),
+    /// A UDF that a shell starts.
     #[error(
-        "the Lease `{lease}` of this run {how}: another run may already be removing what this one created, so it stops"
+        "--udf-command: the cluster engine starts no command: put your UDF's image into the base (--base FILE)"
     )]
-    LeaseLost {
+    UdfCommand,
+    /// Numaflow's kinds are unknown.
+    #[error(
+        "Numaflow is not installed in this cluster (its API numaflow.numaproj.io/v1alpha1 is unknown): install Numaflow 1.8, or use another --context"
+    )]
+    NotInstalled,
+    /// Something is not permitted.
+    #[error(
+        "not permitted in namespace `{namespace}`: {what}; have a Role bound that permits it, or use another --context or --namespace"
+    )]
+    NotPermitted {
+        /// Where.
+        namespace: String,
+        /// Verbs and resources.
+        what: String,
+    },
+    /// The service that holds the messages between vertices is absent or not ready.
+    #[error("the InterStepBufferService `{name}` in namespace `{namespace}` {how}")]
+    BufferService {
         /// Its name.
-        lease: String,
-        /// How it was lost.
+        name: String,
+        /// Where.
+        namespace: String,
+        /// What is wrong with it, and what to do.
         how: String,
     },
-    /// Something was still there when the time was up.
-    #[error("still there after {}: {left}; {advice}", format_duration(*within))]
-    Remains {
+    /// The pipeline does not run.
+    #[error("the pipeline was not running after {}: {why}", format_duration(*after))]
+    NotReady {
         /// How long was waited.
-        within: Duration,
-        /// What is left.
-        left: String,
-        /// What to do.
-        advice: &'static str,
+        after: Duration,
+        /// What is known of it.
+        why: String,
     },
-    /// The run's journal would be too long for a container's log.
+    /// A pod does not answer as expected.
+    #[error(transparent)]
+    Pod(#[from] PodError),
+    /// There is no pod of a part.
+    #[error("there is no {0} pod")]
+    NoPod(&'static str),
+    /// The run has ended, or has no owner for another reason.
+    #[error("the run has no Lease and no Job any more")]
+    NoOwner,
+    /// The generator did not begin.
+    #[error("the generator did not begin within {}: nothing has read from it since its start", format_duration(*.0))]
+    NoStart(Duration),
+    /// The generator began anew, so that its events can no longer be accounted for.
+    #[error("the generator restarted during the trial: its events can no longer be accounted for")]
+    GeneratorRestarted,
+    /// Something of the above, and what the cluster tells of the pods.
+    #[error("{error}: {why}")]
+    Explained {
+        /// What happened.
+        error: Box<Self>,
+        /// Why.
+        why: String,
+    },
+    /// The sink's log cannot be read.
+    #[error("cannot read the log of the sink pod `{pod}`: {said}")]
+    Log {
+        /// The pod.
+        pod: String,
+        /// What happened.
+        said: String,
+    },
+    /// A line of the sink is missing.
     #[error(
-        "the journal of {trials} trials may take {expected_bytes} bytes, more than the {limit_bytes} that a container's log is sure to keep: split the plan, or run it from outside the cluster"
+        "line {expected} of sink is missing in its log: the next one is {found} (a log that was rotated too soon?)"
     )]
-    JournalTooLong {
-        /// Trials of the plan.
-        trials: usize,
-        /// Bytes that they may take.
-        expected_bytes: u64,
-        /// Bytes that a journal may have.
-        limit_bytes: u64,
+    SinkGap {
+        /// The number that was to come.
+        expected: u64,
+        /// The number that came.
+        found: u64,
     },
+    /// A result of the UDF that says nothing of its window.
+    #[error(
+        "a result of the UDF is no record, by which alone a window can be measured in a cluster: have the image write records (RESULT_FORMAT=record), or measure this UDF with --engine local --udf-command"
+    )]
+    NoRecord,
 }
 
-impl ClusterError {
-    /// What [`kube::Client`] says before anything has been asked.
-    pub(super) fn client(source: kube::Error) -> Self {
-        Self::request("connect to", "the cluster", source)
-    }
-
-    /// An answer to `doing` (a verb) on `subject`.
-    pub fn request(doing: &'static str, subject: impl Into<String>, source: kube::Error) -> Self {
-        Self::Request {
-            doing,
-            subject: subject.into(),
-            said: Box::new(source),
+impl ClusterEngineError {
+    /// Whether a setting is wrong, in contrast to something that failed.
+    pub fn is_wrong_use(&self) -> bool {
+        match self {
+            Self::Cluster(error) => error.is_wrong_use(),
+            Self::Base(_) | Self::NeedsOurEndpoint(_) | Self::UdfCommand => true,
+            _ => false,
         }
     }
 
-    /// Whether a setting is wrong, in contrast to something that failed.
-    pub fn is_wrong_use(&self) -> bool {
+    /// Whether the state of the pods may tell why.
+    pub(crate) fn may_be_explained(&self) -> bool {
         matches!(
             self,
-            Self::Configure { .. } | Self::NoJob { .. } | Self::JournalTooLong { .. }
+            Self::Pod(PodError::Request { .. })
+                | Self::NoPod(_)
+                | Self::NoStart(_)
+                | Self::GeneratorRestarted
+                | Self::Log { .. }
         )
+    }
+}
+
+impl From<ClusterEngineError> for EngineError {
+    fn from(error: ClusterEngineError) -> Self {
+        Self::new(error.is_wrong_use(), error)
     }
 }

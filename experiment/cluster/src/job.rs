@@ -7,8 +7,9 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{Patch, PatchParams};
 
-use super::own::Owner;
-use super::{Cluster, ClusterError, FIELD_MANAGER, RUN_LABEL};
+use crate::client::{Cluster, ClusterError};
+use crate::labels::{FIELD_MANAGER, RUN_LABEL};
+use crate::ownership::Owner;
 use trials::trial::Trial;
 
 /// The line before the journal.

@@ -4,7 +4,8 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::ListParams;
 
-use super::super::{Cluster, ClusterError, PIPELINE_NAME_LABEL};
+use crate::client::{Cluster, ClusterError};
+use crate::labels::PIPELINE_NAME_LABEL;
 
 /// Label by which Kubernetes' Job controller finds the pods of a Job.
 const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";

@@ -3,7 +3,8 @@
 use kube::api::DynamicObject;
 use serde::Deserialize;
 
-use super::{Diagnosis, line};
+use super::Diagnosis;
+use crate::text::line;
 
 /// The part of a Numaflow object's status that all its kinds share (`Status` in its `v1alpha1/common.go`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
 
-use super::{Diagnosis, Scene, line};
+use super::{Diagnosis, Scene};
+use crate::text::line;
 
 /// A container whose log tells why it ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

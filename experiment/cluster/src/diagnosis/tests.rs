@@ -1,7 +1,6 @@
 //! Diagnoses of objects as a cluster gives them: each names the part, the cause and what to do.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::*;
@@ -280,36 +279,4 @@ fn nothing_is_said_where_all_is_well() {
     };
     assert_eq!(explain(&scene), None);
     assert_eq!(failing(&pods), []);
-}
-
-fn answer(code: u16, reason: &str, message: &str) -> String {
-    let status = Status::failure(message, reason).with_code(code);
-    describe_error(&kube::Error::Api(status.boxed()))
-}
-
-#[test]
-fn answers_of_the_api_server() {
-    let denied =
-        "pipelines.numaflow.numaproj.io is forbidden: User \"me\" cannot create resource \"pipelines\"";
-    assert_eq!(
-        answer(403, "Forbidden", denied),
-        format!("{denied}; have a Role bound that permits it, or use another --context or --namespace")
-    );
-    let unknown = answer(
-        404,
-        "NotFound",
-        "the server could not find the requested resource",
-    );
-    assert!(
-        unknown.starts_with("Numaflow is not installed in this cluster"),
-        "{unknown}"
-    );
-    assert!(answer(404, "NotFound", "404 page not found").starts_with("Numaflow is not installed"));
-    let absent = "pipelines.numaflow.numaproj.io \"x\" not found";
-    assert_eq!(answer(404, "NotFound", absent), absent);
-    assert!(answer(401, "Unauthorized", "Unauthorized").contains("log in"));
-    assert_eq!(
-        answer(500, "InternalError", ""),
-        "the API server answered 500 InternalError"
-    );
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
 use super::*;
+use crate::error::ClusterEngineError;
 use trials::trial::{Trial, TrialSettings};
 
 fn trial() -> Trial {
@@ -46,7 +47,7 @@ fn owner() -> OwnerReference {
     }
 }
 
-fn objects(base: &str, change: impl FnOnce(&mut ForTrial<'_>)) -> Objects {
+fn objects(base: &str, change: impl FnOnce(&mut ForTrial<'_>)) -> Manifests {
     let (trial, owner) = (trial(), owner());
     let mut of = ForTrial {
         pipeline: "ar-abc123-4",
@@ -59,7 +60,7 @@ fn objects(base: &str, change: impl FnOnce(&mut ForTrial<'_>)) -> Objects {
         image: None,
     };
     change(&mut of);
-    Base::parse(base).unwrap().objects(&of)
+    Base::parse(base).unwrap().manifests(&of)
 }
 
 /// The environment of a container, references as `<from>`.
@@ -74,7 +75,7 @@ fn environment(container: &Value) -> Vec<(String, String)> {
     environment
 }
 
-fn container<'a>(objects: &'a Objects, vertex: &str) -> &'a Value {
+fn container<'a>(objects: &'a Manifests, vertex: &str) -> &'a Value {
     let (_, pointer) = CONTAINERS.into_iter().find(|(name, _)| *name == vertex).unwrap();
     let vertices = objects.pipeline["spec"]["vertices"].as_array().unwrap();
     let vertex = vertices.iter().find(|found| found["name"] == vertex).unwrap();
@@ -300,6 +301,7 @@ fn what_trials_cannot_be_made_of_is_refused_in_one_line() {
     let own = Base::parse(pipeline).unwrap();
     assert!(!own.has_endpoint());
     let missing = Base::read(Some(Path::new("/nowhere/base.yaml"))).unwrap_err();
+    let missing = ClusterEngineError::from(missing);
     assert!(
         missing.is_wrong_use() && missing.to_string().contains("/nowhere/base.yaml"),
         "{missing}"

@@ -1,4 +1,4 @@
-//! The course of one trial: applied, ready, released, followed to its last window or the cut-off, figures read.
+//! The course of one trial: applied, ready, released, followed to its last window or the cut-off, metrics read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,24 +6,25 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 use wire::GeneratorStats;
 
-use super::ClusterEngineError;
-use super::assemble::{Evidence, assemble};
-use super::base::Objects;
-use super::figures;
-use super::reach::{Place, Port, Reach};
+use super::baseline::{Meters, voided};
+use super::metrics;
+use super::objects::{Snapshot, TrialObjects, VERTICES};
+use super::observation::{Evidence, assemble};
 use super::ready::ready;
 use super::records::Records;
-use super::since::{Meters, voided};
-use super::stage::{Snapshot, Stage, VERTICES};
-use ::engine::windows::{window_ms, window_starts};
-use ::engine::{Observation, TrialProgress};
+use crate::base::Manifests;
+use crate::client::PodError;
+use crate::client::pod_client::{PodClient, PodTarget, Port};
+use crate::error::ClusterEngineError;
+use engine::windows::{window_ms, window_starts};
+use engine::{Observation, TrialProgress};
 use trials::outcome::NUMAFLOW_PREFIX;
 use trials::trial::TrialSettings;
 
 /// Between two looks at the generator's account.
 const POLL: Duration = Duration::from_secs(1);
 
-/// How long a pod may be out of reach.
+/// How long a pod may be out of client.
 const OUT_OF_REACH: Duration = Duration::from_secs(30);
 
 /// How long the generator may take to begin once it is released; it waits for a window's boundary besides.
@@ -34,11 +35,11 @@ const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 const CLOSING_DELAY: Duration = Duration::from_secs(10);
 
 /// One trial under way.
-pub(super) struct Course<'a> {
+pub(crate) struct TrialRun<'a> {
     /// Its objects.
-    pub stage: &'a Stage,
+    pub objects: &'a TrialObjects,
     /// How its pods are reached.
-    pub reach: &'a Reach,
+    pub client: &'a PodClient,
     /// What is asked.
     pub settings: &'a TrialSettings,
     /// How long its pipeline may take to run.
@@ -54,15 +55,15 @@ struct Ended {
     generator: GeneratorStats,
 }
 
-impl Course<'_> {
+impl TrialRun<'_> {
     /// Runs it.
     pub async fn run(
         &self,
-        objects: &Objects,
+        manifests: &Manifests,
         progress: &dyn TrialProgress,
     ) -> Result<Observation, ClusterEngineError> {
-        self.stage.apply(objects).await?;
-        let before = ready(self.stage, self.patience).await?;
+        self.objects.apply(manifests).await?;
+        let before = ready(self.objects, self.patience).await?;
         match self.measure(&before, progress).await {
             Err(error) if error.may_be_explained() => Err(self.explained(error).await),
             other => other,
@@ -71,10 +72,10 @@ impl Course<'_> {
 
     /// The error, with what the cluster tells of the pods.
     async fn explained(&self, error: ClusterEngineError) -> ClusterEngineError {
-        let Ok(snapshot) = self.stage.look().await else {
+        let Ok(snapshot) = self.objects.look().await else {
             return error;
         };
-        match self.stage.explain(&snapshot, true).await {
+        match self.objects.explain(&snapshot, true).await {
             Some(diagnosis) => ClusterEngineError::Explained {
                 error: Box::new(error),
                 why: diagnosis.to_string(),
@@ -92,20 +93,20 @@ impl Course<'_> {
         let mut meters = Meters::new(before);
         let ended = tokio::select! {
             ended = self.watch(before, &records, &mut meters, progress) => ended?,
-            error = records.follow(self.stage) => return Err(error),
+            error = records.follow(self.objects) => return Err(error),
         };
-        let after = self.stage.look().await?;
+        let after = self.objects.look().await?;
         let mut voided = voided(before, &after);
-        let (figures, dropped) = self.figures(&after, ended.generator.now_us, &mut voided).await;
+        let (metrics, dropped) = self.metrics(&after, ended.generator.now_us, &mut voided).await;
         // What has been dropped by now was sent before: an older account would not have all of it.
-        let generator = match self.stats(&place(before, "generator")?).await {
+        let generator = match self.stats(&target(before, "generator")?).await {
             Ok(stats) if stats.generator == ended.generator.generator => stats,
             _ => ended.generator,
         };
         let endpoint = match after.endpoint() {
             Some(pod) => {
-                let place = Place::of("endpoint", pod);
-                let stats = self.reach.json(&place, Port::Endpoint, "/stats").await;
+                let target = PodTarget::of("endpoint", pod);
+                let stats = self.client.json(&target, Port::Endpoint, "/stats").await;
                 stats.map_err(|error| voided.push(error.to_string())).ok()
             }
             None => None,
@@ -117,7 +118,7 @@ impl Course<'_> {
             generator,
             endpoint,
             dropped,
-            figures,
+            metrics,
             usage: meters.usage(),
             voided,
         };
@@ -132,8 +133,8 @@ impl Course<'_> {
         meters: &mut Meters,
         progress: &dyn TrialProgress,
     ) -> Result<Ended, ClusterEngineError> {
-        let generator = place(before, "generator")?;
-        meters.look(self.reach).await;
+        let generator = target(before, "generator")?;
+        meters.look(self.client).await;
         let first = self.release(&generator).await?;
         let t0_us = first.t0_us.unwrap_or(first.now_us);
         let all = self.settings.warmup + self.settings.windows;
@@ -144,10 +145,10 @@ impl Course<'_> {
         let mut reached = Instant::now();
         loop {
             sleep(POLL).await;
-            meters.look(self.reach).await;
+            meters.look(self.client).await;
             let stats = match self.stats(&generator).await {
                 Ok(stats) => stats,
-                Err(error) if reached.elapsed() >= OUT_OF_REACH => return Err(error),
+                Err(error) if reached.elapsed() >= OUT_OF_REACH => return Err(error.into()),
                 Err(_) => continue,
             };
             reached = Instant::now();
@@ -167,31 +168,31 @@ impl Course<'_> {
     }
 
     /// Lets the generator begin; its account once its first event has a time.
-    async fn release(&self, generator: &Place) -> Result<GeneratorStats, ClusterEngineError> {
+    async fn release(&self, generator: &PodTarget) -> Result<GeneratorStats, ClusterEngineError> {
         let within = BEGIN_WITHIN + self.settings.window;
         let deadline = Instant::now() + within;
         loop {
             // Told again and again: the first answer may have been lost, and once is as good as twice.
-            let stats = match self.reach.post(generator, Port::Program, "/start").await {
+            let stats = match self.client.post(generator, Port::Program, "/start").await {
                 Ok(()) => self.stats(generator).await,
                 Err(error) => Err(error),
             };
             match stats {
                 Ok(stats) if stats.t0_us.is_some() => return Ok(stats),
                 Ok(_) if Instant::now() >= deadline => return Err(ClusterEngineError::NoStart(within)),
-                Err(error) if Instant::now() >= deadline => return Err(error),
+                Err(error) if Instant::now() >= deadline => return Err(error.into()),
                 _ => sleep(POLL / 2).await,
             }
         }
     }
 
-    async fn stats(&self, generator: &Place) -> Result<GeneratorStats, ClusterEngineError> {
-        self.reach.json(generator, Port::Program, "/stats").await
+    async fn stats(&self, generator: &PodTarget) -> Result<GeneratorStats, PodError> {
+        self.client.json(generator, Port::Program, "/stats").await
     }
 
-    /// Numaflow's own figures, and how many events it dropped. A pod that does not tell is on record in `voided`: what
+    /// Numaflow's own metrics, and how many events it dropped. A pod that does not tell is on record in `voided`: what
     /// else is known of the trial is worth keeping.
-    async fn figures(
+    async fn metrics(
         &self,
         after: &Snapshot,
         now_us: u64,
@@ -202,34 +203,37 @@ impl Course<'_> {
         for vertex in VERTICES {
             let pods = after.all_of_vertex(vertex);
             for pod in pods.filter(|pod| pod.metadata.deletion_timestamp.is_none()) {
-                let place = Place::of(vertex, pod);
-                match self.reach.text(&place, Port::Numaflow, "/metrics").await {
-                    Ok(metrics) => {
-                        let (figures, dropped) = figures::of_vertex(vertex, &metrics);
-                        figures::merge(&mut all, figures);
+                let target = PodTarget::of(vertex, pod);
+                match self.client.text(&target, Port::Numaflow, "/metrics").await {
+                    Ok(text) => {
+                        let (metrics, dropped) = metrics::of_vertex(vertex, &text);
+                        metrics::merge(&mut all, metrics);
                         // What a sink drops are records, not events.
                         events_dropped += dropped * u64::from(vertex != "sink");
                     }
                     Err(error) => voided.push(error.to_string()),
                 }
-                figures::merge(&mut all, self.watermark(&place, now_us).await);
+                metrics::merge(&mut all, self.watermark(&target, now_us).await);
             }
         }
         (all, events_dropped)
     }
 
     /// How far a vertex' watermark is behind the generator's clock; a sink has none, nor one that has read nothing.
-    async fn watermark(&self, place: &Place, now_us: u64) -> BTreeMap<String, u64> {
-        let text = self.reach.text(place, Port::Numaflow, "/runtime/watermark").await;
-        let watermark_ms = text.ok().and_then(|text| figures::watermark_ms(&text));
-        let name = format!("{}{}_watermark_behind_ms", NUMAFLOW_PREFIX, place.part);
+    async fn watermark(&self, target: &PodTarget, now_us: u64) -> BTreeMap<String, u64> {
+        let text = self
+            .client
+            .text(target, Port::Numaflow, "/runtime/watermark")
+            .await;
+        let watermark_ms = text.ok().and_then(|text| metrics::watermark_ms(&text));
+        let name = format!("{}{}_watermark_behind_ms", NUMAFLOW_PREFIX, target.part);
         let behind = watermark_ms.map(|watermark_ms| (now_us / 1_000).saturating_sub(watermark_ms));
         behind.map(|behind| (name, behind)).into_iter().collect()
     }
 }
 
-fn place(snapshot: &Snapshot, vertex: &'static str) -> Result<Place, ClusterEngineError> {
+fn target(snapshot: &Snapshot, vertex: &'static str) -> Result<PodTarget, ClusterEngineError> {
     let pod = snapshot.of_vertex(vertex);
-    pod.map(|pod| Place::of(vertex, pod))
+    pod.map(|pod| PodTarget::of(vertex, pod))
         .ok_or(ClusterEngineError::NoPod(vertex))
 }

@@ -1,10 +1,10 @@
 //! Removes what runs left behind that were killed, and what a release of the chart would leave: Pipelines, endpoints,
 //! and the streams that Numaflow removes after them. What belongs to a run that lives is never touched.
 
-mod fate;
-mod found;
-mod gone;
+mod inventory;
+mod liveness;
 mod release;
+mod wait_deleted;
 
 use std::time::Duration;
 
@@ -13,23 +13,25 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, PostParams, Preconditions};
-use serde::de::DeserializeOwned;
+use kube::api::{Api, DeleteParams, DynamicObject, PostParams, Preconditions};
 use tokio::time::sleep;
 
-use self::fate::Fate;
-use self::found::{Kind, Object, Run, RunOwner, runs};
-use super::{Cluster, ClusterError, RUN_LABEL, own, wall_clock};
+use self::inventory::{Kind, Object, Run, RunOwner, runs};
+use self::liveness::Liveness;
+use crate::client::requests::{is_not_found, list};
+use crate::client::{Cluster, ClusterError};
+use crate::labels::RUN_LABEL;
+use crate::ownership::{self, wall_clock};
 
-pub use self::gone::{Leftovers, until_gone};
 pub use self::release::release;
+pub use self::wait_deleted::{Leftovers, until_gone};
 
 /// How long what was deleted may take to be gone, where nothing else is said: grace periods of Pipeline and pods, and
 /// Numaflow's clean-up Job.
 pub const PATIENCE: Duration = Duration::from_secs(110);
 
 /// A Lease that may only look expired, as clocks differ, is looked at again after this: a run that lives has renewed it.
-const SECOND_LOOK: Duration = own::RENEW_EVERY.saturating_add(Duration::from_secs(5));
+const SECOND_LOOK: Duration = ownership::RENEW_EVERY.saturating_add(Duration::from_secs(5));
 
 /// What became of the runs that were found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -57,7 +59,10 @@ pub async fn clean(
     for run in &runs {
         judged.push((run, judge(cluster, run).await?));
     }
-    if judged.iter().any(|(_, fate)| matches!(fate, Fate::Doubtful(_))) {
+    if judged
+        .iter()
+        .any(|(_, liveness)| matches!(liveness, Liveness::Doubtful(_)))
+    {
         let seconds = SECOND_LOOK.as_secs();
         tell(&format!(
             "some runs' Leases may have expired: looking again in {seconds} s"
@@ -66,8 +71,8 @@ pub async fn clean(
     }
     let mut cleaned = Cleaned::default();
     let mut dead = Vec::new();
-    for (run, fate) in judged {
-        match settle(cluster, run, fate).await? {
+    for (run, liveness) in judged {
+        match settle(cluster, run, liveness).await? {
             Ok(why) => {
                 tell(&format!("removing what run {} left behind: {why}", run.id));
                 delete(cluster, &run.objects).await?;
@@ -84,7 +89,7 @@ pub async fn clean(
     for run in dead {
         if let Some(lease) = &run.lease {
             let name = lease.metadata.name.as_deref().unwrap_or_default();
-            own::delete(&cluster.api(), name, lease.metadata.uid.clone()).await?;
+            ownership::delete(&cluster.api(), name, lease.metadata.uid.clone()).await?;
         }
     }
     Ok(cleaned)
@@ -101,21 +106,25 @@ fn leftovers(runs: &[&Run]) -> Leftovers {
     }
 }
 
-async fn judge(cluster: &Cluster, run: &Run) -> Result<Fate, ClusterError> {
+async fn judge(cluster: &Cluster, run: &Run) -> Result<Liveness, ClusterError> {
     let RunOwner::Job { name, uid } = &run.owner else {
-        return Ok(fate::of_lease(run.lease.as_ref(), wall_clock()));
+        return Ok(liveness::of_lease(run.lease.as_ref(), wall_clock()));
     };
     let job = cluster.api::<Job>().get_opt(name).await;
     let job = job.map_err(|error| ClusterError::request("read", format!("Job {name}"), error))?;
-    Ok(fate::of_job(name, job.as_ref(), uid))
+    Ok(liveness::of_job(name, job.as_ref(), uid))
 }
 
 /// Why a run is dead, or why it lives. A Lease that seems to have expired is taken, so that its holder, should it live
 /// after all, stops; whoever has renewed it since it was seen keeps it.
-async fn settle(cluster: &Cluster, run: &Run, fate: Fate) -> Result<Result<String, String>, ClusterError> {
-    let why = match fate {
-        Fate::Lives(why) => return Ok(Err(why)),
-        Fate::Doubtful(why) | Fate::Dead(why) => why,
+async fn settle(
+    cluster: &Cluster,
+    run: &Run,
+    liveness: Liveness,
+) -> Result<Result<String, String>, ClusterError> {
+    let why = match liveness {
+        Liveness::Alive(why) => return Ok(Err(why)),
+        Liveness::Doubtful(why) | Liveness::Dead(why) => why,
     };
     let Some(seen) = &run.lease else {
         return Ok(Ok(why));
@@ -124,8 +133,8 @@ async fn settle(cluster: &Cluster, run: &Run, fate: Fate) -> Result<Result<Strin
     let mut taken = seen.clone();
     let now = MicroTime(wall_clock());
     let spec = taken.spec.get_or_insert_default();
-    spec.holder_identity = Some(format!("{}-clean", own::identity()));
-    spec.lease_duration_seconds = Some(own::lease_seconds());
+    spec.holder_identity = Some(format!("{}-clean", ownership::identity()));
+    spec.lease_duration_seconds = Some(ownership::lease_seconds());
     (spec.acquire_time, spec.renew_time) = (Some(now.clone()), Some(now));
     let api: Api<Lease> = cluster.api();
     match api.replace(&name, &PostParams::default(), &taken).await {
@@ -163,17 +172,6 @@ async fn objects(cluster: &Cluster) -> Result<Vec<Object>, ClusterError> {
         .collect())
 }
 
-/// Objects that a selector of labels selects.
-async fn list<K>(api: &Api<K>, selector: &str, what: &'static str) -> Result<Vec<K>, ClusterError>
-where
-    K: Clone + DeserializeOwned + std::fmt::Debug,
-{
-    let listed = api.list(&ListParams::default().labels(selector)).await;
-    listed
-        .map(|list| list.items)
-        .map_err(|error| ClusterError::request("list", what, error))
-}
-
 /// Asks for the objects' deletion, Pipelines first; those that are gone already are no error.
 async fn delete(cluster: &Cluster, objects: &[Object]) -> Result<(), ClusterError> {
     for object in objects {
@@ -208,8 +206,4 @@ async fn delete(cluster: &Cluster, objects: &[Object]) -> Result<(), ClusterErro
         }
     }
     Ok(())
-}
-
-fn is_not_found(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
 }

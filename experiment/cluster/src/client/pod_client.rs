@@ -7,16 +7,39 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::ClusterEngineError;
-use crate::Cluster;
-use crate::diagnosis::describe_error;
+use super::Cluster;
+use super::api_error::describe_error;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Why a pod did not answer as expected.
+#[derive(Debug, thiserror::Error)]
+pub enum PodError {
+    /// The request failed.
+    #[error("cannot {action} of the {part} pod `{pod}`: {message}")]
+    Request {
+        /// Such as `read /stats`.
+        action: String,
+        part: &'static str,
+        pod: String,
+        message: String,
+    },
+    /// The answer has another form than expected.
+    #[error("{path} of the {part} pod is not of its form: {source}")]
+    Answer {
+        path: &'static str,
+        part: &'static str,
+        source: serde_json::Error,
+    },
+    /// The HTTP client cannot be built.
+    #[error("cannot make an HTTP client: {0}")]
+    Client(#[source] reqwest::Error),
+}
+
 /// One HTTP port of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Port {
+pub(crate) enum Port {
     /// Of the programs at the vertices: metrics, stats, start.
     Program,
     /// Of the endpoint.
@@ -27,7 +50,7 @@ pub(super) enum Port {
 
 /// A pod to talk to.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(crate) struct PodTarget {
     /// Which part it is, for errors.
     pub part: &'static str,
     /// Its name.
@@ -38,7 +61,7 @@ pub(super) struct Place {
 
 /// Talks to pods.
 #[derive(Clone)]
-pub(super) struct Reach {
+pub(crate) struct PodClient {
     cluster: Cluster,
     /// Clients for the pod network, with certificates believed and not; absent outside the cluster.
     direct: Option<Direct>,
@@ -68,7 +91,7 @@ impl Port {
     }
 }
 
-impl Place {
+impl PodTarget {
     /// Of a pod.
     pub fn of(part: &'static str, pod: &Pod) -> Self {
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
@@ -80,16 +103,16 @@ impl Place {
     }
 }
 
-impl Reach {
+impl PodClient {
     /// `inside` the cluster's network, or through the API server.
-    pub fn new(cluster: Cluster, inside: bool) -> Result<Self, ClusterEngineError> {
+    pub fn new(cluster: Cluster, inside: bool) -> Result<Self, PodError> {
         let client = |unverified| {
             reqwest::Client::builder()
                 .no_proxy()
                 .timeout(ANSWER_TIMEOUT)
                 .tls_danger_accept_invalid_certs(unverified)
                 .build()
-                .map_err(ClusterEngineError::Client)
+                .map_err(PodError::Client)
         };
         let direct = match inside {
             true => Some(Direct {
@@ -102,45 +125,51 @@ impl Reach {
     }
 
     /// The text at a path.
-    pub async fn text(&self, place: &Place, port: Port, path: &str) -> Result<String, ClusterEngineError> {
-        let asked = self.ask(Method::GET, place, port, path).await;
-        asked.map_err(|said| trouble(place, format!("read {path}"), said))
+    pub async fn text(&self, target: &PodTarget, port: Port, path: &str) -> Result<String, PodError> {
+        let asked = self.ask(Method::GET, target, port, path).await;
+        asked.map_err(|said| trouble(target, format!("read {path}"), said))
     }
 
     /// The JSON at a path.
     pub async fn json<T: DeserializeOwned>(
         &self,
-        place: &Place,
+        target: &PodTarget,
         port: Port,
         path: &'static str,
-    ) -> Result<T, ClusterEngineError> {
-        let text = self.text(place, port, path).await?;
-        serde_json::from_str(&text).map_err(|source| ClusterEngineError::Answer {
+    ) -> Result<T, PodError> {
+        let text = self.text(target, port, path).await?;
+        serde_json::from_str(&text).map_err(|source| PodError::Answer {
             path,
-            part: place.part,
+            part: target.part,
             source,
         })
     }
 
     /// Tells it to do something.
-    pub async fn post(&self, place: &Place, port: Port, path: &str) -> Result<(), ClusterEngineError> {
-        let asked = self.ask(Method::POST, place, port, path).await;
+    pub async fn post(&self, target: &PodTarget, port: Port, path: &str) -> Result<(), PodError> {
+        let asked = self.ask(Method::POST, target, port, path).await;
         asked
             .map(drop)
-            .map_err(|said| trouble(place, format!("post {path}"), said))
+            .map_err(|said| trouble(target, format!("post {path}"), said))
     }
 
-    async fn ask(&self, method: Method, place: &Place, port: Port, path: &str) -> Result<String, String> {
+    async fn ask(
+        &self,
+        method: Method,
+        target: &PodTarget,
+        port: Port,
+        path: &str,
+    ) -> Result<String, String> {
         match &self.direct {
-            Some(direct) => direct.ask(method, place, port, path).await,
-            None => self.ask_proxy(method, place, port, path).await,
+            Some(direct) => direct.ask(method, target, port, path).await,
+            None => self.ask_proxy(method, target, port, path).await,
         }
     }
 
     async fn ask_proxy(
         &self,
         method: Method,
-        place: &Place,
+        target: &PodTarget,
         port: Port,
         path: &str,
     ) -> Result<String, String> {
@@ -148,7 +177,7 @@ impl Reach {
             "/api/v1/namespaces/{}/pods/{}:{}:{}/proxy{path}",
             self.cluster.namespace,
             port.scheme(),
-            place.pod,
+            target.pod,
             port.number()
         );
         let request = Request::builder().method(method).uri(url).body(Vec::new());
@@ -164,14 +193,20 @@ impl Reach {
 }
 
 impl Direct {
-    async fn ask(&self, method: Method, place: &Place, port: Port, path: &str) -> Result<String, String> {
+    async fn ask(
+        &self,
+        method: Method,
+        target: &PodTarget,
+        port: Port,
+        path: &str,
+    ) -> Result<String, String> {
         let client = match port {
             Port::Numaflow => &self.unverified,
             Port::Program | Port::Endpoint => &self.plain,
         };
-        let host = match place.ip.contains(':') {
-            true => format!("[{}]", place.ip),
-            false => place.ip.clone(),
+        let host = match target.ip.contains(':') {
+            true => format!("[{}]", target.ip),
+            false => target.ip.clone(),
         };
         let url = format!("{}://{host}:{}{path}", port.scheme(), port.number());
         let said = |error: reqwest::Error| vertex::one_line(&error);
@@ -185,11 +220,11 @@ impl Direct {
     }
 }
 
-fn trouble(place: &Place, doing: String, said: String) -> ClusterEngineError {
-    ClusterEngineError::Ask {
-        doing,
-        part: place.part,
-        pod: place.pod.clone(),
-        said,
+fn trouble(target: &PodTarget, action: String, message: String) -> PodError {
+    PodError::Request {
+        action,
+        part: target.part,
+        pod: target.pod.clone(),
+        message,
     }
 }

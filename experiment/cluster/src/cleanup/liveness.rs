@@ -6,17 +6,17 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::gone::ended;
-use super::own::LEASE_DURATION;
+use super::wait_deleted::ended;
+use crate::ownership::LEASE_DURATION;
 
 /// Clocks that differ more than this are broken: other things fail before.
 const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(600);
 
 /// Whether a run lives, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(super) enum Liveness {
     /// It does.
-    Lives(String),
+    Alive(String),
     /// It does not, unless its clock and ours differ.
     Doubtful(String),
     /// It does not.
@@ -24,19 +24,19 @@ pub(super) enum Fate {
 }
 
 /// Of the run that a Lease belongs to.
-pub(super) fn of_lease(lease: Option<&Lease>, now: Timestamp) -> Fate {
+pub(super) fn of_lease(lease: Option<&Lease>, now: Timestamp) -> Liveness {
     let Some(lease) = lease else {
-        return Fate::Dead("its Lease is gone".to_owned());
+        return Liveness::Dead("its Lease is gone".to_owned());
     };
     let spec = lease.spec.clone().unwrap_or_default();
     let holder = spec.holder_identity.unwrap_or_default();
     if holder.is_empty() {
-        return Fate::Dead("its Lease was released".to_owned());
+        return Liveness::Dead("its Lease was released".to_owned());
     }
     let created = lease.metadata.creation_timestamp.as_ref().map(|time| time.0);
     let renewed = spec.renew_time.or(spec.acquire_time).map(|time| time.0);
     let Some(renewed) = renewed.or(created) else {
-        return Fate::Dead("its Lease was never renewed".to_owned());
+        return Liveness::Dead("its Lease was never renewed".to_owned());
     };
     let duration = spec
         .lease_duration_seconds
@@ -48,22 +48,22 @@ pub(super) fn of_lease(lease: Option<&Lease>, now: Timestamp) -> Fate {
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
     let (lasts, doubt) = (signed(duration), signed(CLOCKS_DIFFER_BY));
     if age > lasts.saturating_add(doubt) {
-        Fate::Dead(ago)
+        Liveness::Dead(ago)
     } else if age > lasts || age < -doubt {
-        Fate::Doubtful(ago)
+        Liveness::Doubtful(ago)
     } else {
-        Fate::Lives(ago)
+        Liveness::Alive(ago)
     }
 }
 
 /// Of the run that the Job `name` with that `uid` owns.
-pub(super) fn of_job(name: &str, job: Option<&Job>, uid: &str) -> Fate {
+pub(super) fn of_job(name: &str, job: Option<&Job>, uid: &str) -> Liveness {
     let Some(job) = job.filter(|job| job.metadata.uid.as_deref() == Some(uid)) else {
-        return Fate::Dead(format!("its Job {name} is gone"));
+        return Liveness::Dead(format!("its Job {name} is gone"));
     };
     match ended(job) {
-        Some(how) => Fate::Dead(format!("its Job {name} has ended ({how})")),
-        None => Fate::Lives(format!("its Job {name} runs")),
+        Some(how) => Liveness::Dead(format!("its Job {name} has ended ({how})")),
+        None => Liveness::Alive(format!("its Job {name} runs")),
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         "2026-11-23T10:00:00Z".parse().unwrap()
     }
 
-    fn fate_after(seconds: i64) -> Fate {
+    fn liveness_after(seconds: i64) -> Liveness {
         of_lease(
             Some(&lease(now() - SignedDuration::from_secs(seconds), 60)),
             now(),
@@ -98,32 +98,32 @@ mod tests {
     #[test]
     fn a_lease_lives_for_its_duration() {
         let ago = |seconds| format!("its Lease, held by laptop-1, was renewed {seconds} s ago");
-        assert_eq!(fate_after(0), Fate::Lives(ago(0)));
-        assert_eq!(fate_after(60), Fate::Lives(ago(60)));
-        assert_eq!(fate_after(61), Fate::Doubtful(ago(61)));
-        assert_eq!(fate_after(660), Fate::Doubtful(ago(660)));
-        assert_eq!(fate_after(661), Fate::Dead(ago(661)));
+        assert_eq!(liveness_after(0), Liveness::Alive(ago(0)));
+        assert_eq!(liveness_after(60), Liveness::Alive(ago(60)));
+        assert_eq!(liveness_after(61), Liveness::Doubtful(ago(61)));
+        assert_eq!(liveness_after(660), Liveness::Doubtful(ago(660)));
+        assert_eq!(liveness_after(661), Liveness::Dead(ago(661)));
         // The holder's clock is ahead.
-        assert_eq!(fate_after(-600), Fate::Lives(ago(-600)));
-        assert_eq!(fate_after(-601), Fate::Doubtful(ago(-601)));
+        assert_eq!(liveness_after(-600), Liveness::Alive(ago(-600)));
+        assert_eq!(liveness_after(-601), Liveness::Doubtful(ago(-601)));
     }
 
     proptest! {
         #[test]
         fn a_lease_that_counts_is_never_dead(age in -600_i64..=30, duration in 30_i32..10_000) {
             let lease = lease(now() - SignedDuration::from_secs(age), duration);
-            prop_assert!(matches!(of_lease(Some(&lease), now()), Fate::Lives(_)));
+            prop_assert!(matches!(of_lease(Some(&lease), now()), Liveness::Alive(_)));
         }
     }
 
     #[test]
     fn a_lease_that_nobody_holds_is_dead() {
-        assert!(matches!(of_lease(None, now()), Fate::Dead(_)));
+        assert!(matches!(of_lease(None, now()), Liveness::Dead(_)));
         let mut released = lease(now(), 60);
         released.spec.as_mut().unwrap().holder_identity = Some(String::new());
-        assert!(matches!(of_lease(Some(&released), now()), Fate::Dead(_)));
+        assert!(matches!(of_lease(Some(&released), now()), Liveness::Dead(_)));
         let empty = Lease::default();
-        assert!(matches!(of_lease(Some(&empty), now()), Fate::Dead(_)));
+        assert!(matches!(of_lease(Some(&empty), now()), Liveness::Dead(_)));
     }
 
     fn job(conditions: serde_json::Value) -> Job {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_job_is_dead_once_it_has_ended_or_is_another() {
-        let lives = Fate::Lives("its Job exp runs".to_owned());
+        let lives = Liveness::Alive("its Job exp runs".to_owned());
         let of = |job: &Job, uid| of_job("exp", Some(job), uid);
         assert_eq!(of(&job(json!([])), "u1"), lives);
         let suspended =
@@ -146,9 +146,9 @@ mod tests {
         );
         assert_eq!(
             of(&ended, "u1"),
-            Fate::Dead("its Job exp has ended (Complete)".to_owned())
+            Liveness::Dead("its Job exp has ended (Complete)".to_owned())
         );
-        let gone = Fate::Dead("its Job exp is gone".to_owned());
+        let gone = Liveness::Dead("its Job exp is gone".to_owned());
         assert_eq!(of(&job(json!([])), "u2"), gone);
         assert_eq!(of_job("exp", None, "u1"), gone);
     }

@@ -6,30 +6,18 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use self::base::{Base, ForTrial};
-use self::course::Course;
-use self::reach::Reach;
-use self::stage::Stage;
-use crate::own::Owner;
-use crate::{Cluster, clean};
-use ::engine::windows::events_in;
-use ::engine::{Engine, EngineError, Observation, TrialProgress};
+use crate::base::{Base, ForTrial};
+use crate::cleanup;
+use crate::client::Cluster;
+use crate::client::pod_client::PodClient;
+use crate::error::ClusterEngineError;
+use crate::ownership::Owner;
+use crate::preflight;
+use crate::trial::{TrialObjects, TrialRun};
+use engine::windows::events_in;
+use engine::{Engine, EngineError, Observation, TrialProgress};
 use trials::endpoint_url::{EndpointUrl, ask_only_for_delays};
 use trials::trial::{Trial, TrialSettings};
-
-mod assemble;
-pub mod base;
-mod course;
-mod error;
-mod figures;
-mod preflight;
-mod reach;
-mod ready;
-mod records;
-mod since;
-mod stage;
-
-pub use error::ClusterEngineError;
 
 /// What applying a trial, waiting until it runs, and waiting for the first window takes.
 const SET_UP: Duration = Duration::from_secs(35);
@@ -64,12 +52,12 @@ pub struct ClusterConfig {
 pub struct ClusterEngine {
     cluster: Cluster,
     config: ClusterConfig,
-    reach: Reach,
+    client: PodClient,
     owner: Option<Owner>,
     /// Trials that have been started.
     started: u32,
     /// Where the trial that runs, or was abandoned, has its objects.
-    stage: Option<Stage>,
+    objects: Option<TrialObjects>,
 }
 
 impl ClusterEngine {
@@ -78,14 +66,14 @@ impl ClusterEngine {
     /// # Errors
     /// Where the client that reads from pods cannot be made.
     pub fn new(cluster: Cluster, config: ClusterConfig) -> Result<Self, EngineError> {
-        let reach = Reach::new(cluster.clone(), cluster.inside)?;
+        let client = PodClient::new(cluster.clone(), cluster.inside).map_err(ClusterEngineError::from)?;
         Ok(Self {
             cluster,
             config,
-            reach,
+            client,
             owner: None,
             started: 0,
-            stage: None,
+            objects: None,
         })
     }
 
@@ -94,7 +82,7 @@ impl ClusterEngine {
         if self.owner.is_some() {
             return Ok(());
         }
-        if let Err(error) = clean::clean(&self.cluster, clean::PATIENCE, note).await {
+        if let Err(error) = cleanup::clean(&self.cluster, cleanup::PATIENCE, note).await {
             // It belongs to others, and this run can do without.
             note(&format!(
                 "cannot remove what earlier runs left behind: {}",
@@ -122,7 +110,7 @@ impl ClusterEngine {
         let run_name = format!("ar-{}", owner.run_id);
         let pipeline = format!("{run_name}-{}", self.started);
         let endpoint_url = self.config.endpoint_url.as_ref().map(ToString::to_string);
-        let objects = self.config.base.objects(&ForTrial {
+        let manifests = self.config.base.manifests(&ForTrial {
             pipeline: &pipeline,
             run: &owner.run_id,
             owner: Some(&owner.reference),
@@ -133,24 +121,24 @@ impl ClusterEngine {
             endpoint_url: endpoint_url.as_deref(),
             image: self.config.image.as_deref(),
         });
-        let own_endpoint = objects.endpoint.is_some();
+        let own_endpoint = manifests.endpoint.is_some();
         let isbsvc = self.config.base.isbsvc();
-        let stage = Stage::new(&self.cluster, pipeline, &owner.run_id, isbsvc, own_endpoint);
+        let objects = TrialObjects::new(&self.cluster, pipeline, &owner.run_id, isbsvc, own_endpoint);
         let lost = owner.lost();
-        self.stage = Some(stage.clone());
-        let course = Course {
-            stage: &stage,
-            reach: &self.reach,
+        self.objects = Some(objects.clone());
+        let run = TrialRun {
+            objects: &objects,
+            client: &self.client,
             settings: &trial.settings,
             patience: self.config.patience,
             cut_off: self.config.cut_off,
         };
         let observed = tokio::select! {
-            observed = course.run(&objects, progress) => observed,
+            observed = run.run(&manifests, progress) => observed,
             lost = lost => Err(lost.into()),
         };
-        match stage.remove(&note).await {
-            Ok(()) => self.stage = None,
+        match objects.remove(&note).await {
+            Ok(()) => self.objects = None,
             Err(error) => note(&format!(
                 "cleaning up after {}: {}",
                 trial.id,
@@ -215,8 +203,8 @@ impl Engine for ClusterEngine {
     }
 
     async fn finish(&mut self, progress: &dyn TrialProgress) -> Result<(), EngineError> {
-        let removed = match self.stage.take() {
-            Some(stage) => stage.remove(&|line: &str| progress.note(line)).await,
+        let removed = match self.objects.take() {
+            Some(objects) => objects.remove(&|line: &str| progress.note(line)).await,
             None => Ok(()),
         };
         // What could not be removed goes with its owner.

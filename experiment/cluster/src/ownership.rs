@@ -15,7 +15,8 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::renew::renew;
-use super::{Cluster, ClusterError, FIELD_MANAGER, RUN_LABEL, wall_clock};
+use crate::client::{Cluster, ClusterError};
+use crate::labels::{FIELD_MANAGER, RUN_LABEL};
 
 /// How long a Lease counts after its last renewal.
 pub const LEASE_DURATION: Duration = Duration::from_secs(60);
@@ -153,7 +154,7 @@ pub fn lease_name(run_id: &str) -> String {
 }
 
 /// Deletes the Lease `name`, if it is still the one with this `uid`.
-pub(super) async fn delete(api: &Api<Lease>, name: &str, uid: Option<String>) -> Result<(), ClusterError> {
+pub(crate) async fn delete(api: &Api<Lease>, name: &str, uid: Option<String>) -> Result<(), ClusterError> {
     let only_this = DeleteParams::background().preconditions(Preconditions {
         uid,
         resource_version: None,
@@ -166,14 +167,23 @@ pub(super) async fn delete(api: &Api<Lease>, name: &str, uid: Option<String>) ->
     }
 }
 
+/// What the wall clock shows: Leases are dated by it, as other machines judge them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place for what other machines read"
+)]
+pub(crate) fn wall_clock() -> Timestamp {
+    Timestamp::now()
+}
+
 /// Who holds a Lease of this process: its host and its process id.
-pub(super) fn identity() -> String {
+pub(crate) fn identity() -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     format!("{host}-{}", std::process::id())
 }
 
 /// How long a Lease counts, as its field says it.
-pub(super) fn lease_seconds() -> i32 {
+pub(crate) fn lease_seconds() -> i32 {
     i32::try_from(LEASE_DURATION.as_secs()).unwrap_or(i32::MAX)
 }
 

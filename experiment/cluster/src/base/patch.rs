@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use wire::format_duration;
 use wire::settings::Program;
 
-use super::{Base, CONTAINERS, ForTrial, Objects, endpoint_name, set};
-use crate::{RUN_LABEL, TRIAL_ANNOTATION};
+use super::{Base, CONTAINERS, ForTrial, Manifests, endpoint_name, set};
+use crate::labels::{RUN_LABEL, TRIAL_ANNOTATION};
 
 /// The release that something belongs to (Kubernetes' recommended labels).
 const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
@@ -21,7 +21,7 @@ type Environment = Vec<(&'static str, Option<String>)>;
 
 impl Base {
     /// The objects of a trial.
-    pub(in crate::engine) fn objects(&self, of: &ForTrial<'_>) -> Objects {
+    pub(crate) fn manifests(&self, of: &ForTrial<'_>) -> Manifests {
         let url = match (of.endpoint_url, &self.endpoint) {
             (Some(url), _) => Some(url.to_owned()),
             (None, Some(_)) => Some(format!("http://{}:{ENDPOINT_PORT}", endpoint_name(of.pipeline))),
@@ -36,7 +36,7 @@ impl Base {
                 patch_endpoint(&mut deployment, &mut service, of);
                 (deployment, service)
             });
-        Objects {
+        Manifests {
             pipeline: self.pipeline(of, url.as_deref()),
             endpoint,
         }

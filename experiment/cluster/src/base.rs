@@ -7,12 +7,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::ClusterEngineError;
-
 mod patch;
 
 /// The base that the binary carries: the chart's own rendering.
-pub const EMBEDDED: &str = include_str!("../../../../manifests/experiment/base.yaml");
+pub const EMBEDDED: &str = include_str!("../../../manifests/experiment/base.yaml");
 
 /// Where the vertices have their user containers (`API/*_types.go` of Numaflow), by the names that a base must use.
 const CONTAINERS: [(&str, &str); 3] = [
@@ -34,9 +32,20 @@ struct Endpoint {
     service: Value,
 }
 
+/// Why a base cannot be used, with the file that holds it.
+#[derive(Debug, thiserror::Error)]
+#[error("--base: `{file}` {defect}; `helm template` of the chart with experiment.enabled=true renders one")]
+pub struct BaseError {
+    /// The file.
+    pub file: String,
+    /// What is wrong with it.
+    #[source]
+    pub defect: BaseDefect,
+}
+
 /// Why a text is no base; each in one line.
 #[derive(Debug, thiserror::Error)]
-pub enum BaseError {
+pub enum BaseDefect {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Reading(#[from] std::io::Error),
@@ -74,7 +83,7 @@ pub enum BaseError {
 
 /// What a trial's objects must have of their own.
 #[derive(Debug, Clone)]
-pub(super) struct ForTrial<'a> {
+pub(crate) struct ForTrial<'a> {
     /// Name of the Pipeline; the other names derive from it.
     pub pipeline: &'a str,
     /// The run's id.
@@ -95,7 +104,7 @@ pub(super) struct ForTrial<'a> {
 
 /// The objects of a trial, ready to be applied.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Objects {
+pub(crate) struct Manifests {
     /// The Pipeline.
     pub pipeline: Value,
     /// The endpoint's Deployment and Service; absent where calls go elsewhere.
@@ -103,33 +112,33 @@ pub(super) struct Objects {
 }
 
 /// The name of the endpoint's Deployment and Service in a trial.
-pub(super) fn endpoint_name(pipeline: &str) -> String {
+pub(crate) fn endpoint_name(pipeline: &str) -> String {
     format!("{pipeline}-endpoint")
 }
 
 impl Base {
-    /// Reads the base in a file, or the one that the binary carries.
+    /// Reads the base from a file, or takes the embedded one.
     ///
     /// # Errors
-    /// [`ClusterEngineError::Base`] with the file's name.
-    pub fn read(file: Option<&Path>) -> Result<Self, ClusterEngineError> {
+    /// Returns an error if the file cannot be read or trials cannot be made of what it holds.
+    pub fn read(file: Option<&Path>) -> Result<Self, BaseError> {
         let read = match file {
             Some(file) => std::fs::read_to_string(file)
-                .map_err(BaseError::from)
+                .map_err(BaseDefect::from)
                 .and_then(|text| Self::parse(&text)),
             None => Self::parse(EMBEDDED),
         };
-        read.map_err(|source| ClusterEngineError::Base {
+        read.map_err(|defect| BaseError {
             file: file.map_or("built in".to_owned(), |file| file.display().to_string()),
-            source,
+            defect,
         })
     }
 
     /// Reads the documents of a base.
     ///
     /// # Errors
-    /// [`BaseError`], where a trial could not be made of it.
-    pub fn parse(text: &str) -> Result<Self, BaseError> {
+    /// [`BaseDefect`], where a trial could not be made of it.
+    pub fn parse(text: &str) -> Result<Self, BaseDefect> {
         let (mut pipelines, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
         for document in serde_yaml::Deserializer::from_str(text) {
             let value = Value::deserialize(document)?;
@@ -140,12 +149,12 @@ impl Base {
                 "Pipeline" => pipelines.push(value),
                 "Deployment" => deployments.push(value),
                 "Service" => services.push(value),
-                other => return Err(BaseError::Kind(other.to_owned())),
+                other => return Err(BaseDefect::Kind(other.to_owned())),
             }
         }
         let pipeline = match pipelines.len() {
             1 => pipelines.remove(0),
-            count => return Err(BaseError::Pipelines(count)),
+            count => return Err(BaseDefect::Pipelines(count)),
         };
         let endpoint = match (deployments.len(), services.len()) {
             (0, 0) => None,
@@ -154,7 +163,7 @@ impl Base {
                 service: services.remove(0),
             }),
             (deployments, services) => {
-                return Err(BaseError::Endpoint {
+                return Err(BaseDefect::Endpoint {
                     deployments,
                     services,
                 });
@@ -165,8 +174,8 @@ impl Base {
         Ok(base)
     }
 
-    fn check(&self) -> Result<(), BaseError> {
-        let missing = |vertex, needs| BaseError::Vertex { vertex, needs };
+    fn check(&self) -> Result<(), BaseDefect> {
+        let missing = |vertex, needs| BaseDefect::Vertex { vertex, needs };
         for ((vertex, pointer), needs) in CONTAINERS.into_iter().zip([
             "source.udsource.container",
             "udf.container and udf.groupBy",
@@ -183,7 +192,7 @@ impl Base {
             containers.is_some_and(Value::is_object)
         });
         if containers == Some(false) {
-            return Err(BaseError::NoContainer);
+            return Err(BaseDefect::NoContainer);
         }
         Ok(())
     }

@@ -2,6 +2,8 @@
 
 use kube::core::Status;
 
+use crate::text::line;
+
 /// An error of the Kubernetes client in one line, with what to do where that is known.
 pub fn describe_error(error: &kube::Error) -> String {
     match error {
@@ -19,7 +21,7 @@ pub fn describe_error(error: &kube::Error) -> String {
 }
 
 fn describe_status(status: &Status) -> String {
-    let message = super::line(&status.message);
+    let message = line(&status.message);
     // The path itself is unknown where the kind's definition is absent; an absent object is named in the message.
     let unknown_path = message.is_empty() || message.contains("could not find the requested resource");
     match status.code {
@@ -34,5 +36,42 @@ fn describe_status(status: &Status) -> String {
         }
         _ if !message.is_empty() => message,
         code => format!("the API server answered {code} {}", status.reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(code: u16, reason: &str, message: &str) -> String {
+        let status = Status::failure(message, reason).with_code(code);
+        describe_error(&kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn answers_of_the_api_server() {
+        let denied =
+            "pipelines.numaflow.numaproj.io is forbidden: User \"me\" cannot create resource \"pipelines\"";
+        assert_eq!(
+            answer(403, "Forbidden", denied),
+            format!("{denied}; have a Role bound that permits it, or use another --context or --namespace")
+        );
+        let unknown = answer(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        );
+        assert!(
+            unknown.starts_with("Numaflow is not installed in this cluster"),
+            "{unknown}"
+        );
+        assert!(answer(404, "NotFound", "404 page not found").starts_with("Numaflow is not installed"));
+        let absent = "pipelines.numaflow.numaproj.io \"x\" not found";
+        assert_eq!(answer(404, "NotFound", absent), absent);
+        assert!(answer(401, "Unauthorized", "Unauthorized").contains("log in"));
+        assert_eq!(
+            answer(500, "InternalError", ""),
+            "the API server answered 500 InternalError"
+        );
     }
 }

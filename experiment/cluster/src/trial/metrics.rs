@@ -48,9 +48,9 @@ const DROPS: &str = "forwarder_drop";
 /// reason.
 pub(super) fn of_vertex(vertex: &str, text: &str) -> (BTreeMap<String, u64>, u64) {
     let samples: Vec<Sample<'_>> = samples(text).collect();
-    let mut figures = BTreeMap::new();
+    let mut metrics = BTreeMap::new();
     let mut put = |name: &str, value: f64| {
-        figures.insert(format!("{NUMAFLOW_PREFIX}{vertex}_{name}"), whole(value));
+        metrics.insert(format!("{NUMAFLOW_PREFIX}{vertex}_{name}"), whole(value));
     };
     let of_reduce = OF_REDUCE.iter().filter(|_| vertex == "udf");
     for (name, metrics) in OF_EVERY_VERTEX.iter().chain(of_reduce) {
@@ -77,7 +77,7 @@ pub(super) fn of_vertex(vertex: &str, text: &str) -> (BTreeMap<String, u64>, u64
     for (reason, dropped) in by_reason {
         put(format!("dropped_{reason}").trim_end_matches('_'), dropped);
     }
-    (figures, whole(sum(&samples, DROPS).unwrap_or(0.0)))
+    (metrics, whole(sum(&samples, DROPS).unwrap_or(0.0)))
 }
 
 /// Adds the figures of another pod of the same vertex; of delays and shares the highest counts.

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{EndpointStats, GeneratorStats, WindowRecord};
 
-use ::engine::Observation;
-use ::engine::windows::{
+use engine::Observation;
+use engine::windows::{
     ByWindow, calls, cost, end, instruments, measure, merge, open, window_ms, window_starts,
 };
 use trials::ledger::{self, Drops};
@@ -27,8 +27,8 @@ pub(super) struct Evidence {
     pub endpoint: Option<EndpointStats>,
     /// Events that Numaflow dropped.
     pub dropped: u64,
-    /// Numaflow's own figures, by name.
-    pub figures: BTreeMap<String, u64>,
+    /// Numaflow's own metrics, by name.
+    pub metrics: BTreeMap<String, u64>,
     /// What the UDF used; absent where it does not tell.
     pub usage: Option<Usage>,
     /// What happened that makes counters untrue, in words.
@@ -44,7 +44,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         generator,
         endpoint,
         dropped,
-        figures,
+        metrics,
         usage,
         voided,
     } = evidence;
@@ -78,7 +78,7 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
         latency,
         slot_wait,
         cost: usage.map(|usage| cost(usage, calls)),
-        instruments: Some(instruments(generator, endpoint, &arrivals, figures)),
+        instruments: Some(instruments(generator, endpoint, &arrivals, metrics)),
     }
 }
 

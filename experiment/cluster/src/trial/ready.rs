@@ -9,9 +9,9 @@ use kube::api::DynamicObject;
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::ClusterEngineError;
-use super::stage::{Snapshot, Stage, VERTICES};
+use super::objects::{Snapshot, TrialObjects, VERTICES};
 use crate::diagnosis::NumaflowStatus;
+use crate::error::ClusterEngineError;
 
 /// Between two looks.
 const POLL: Duration = Duration::from_millis(500);
@@ -26,19 +26,22 @@ const TROUBLE_LASTS: Duration = Duration::from_secs(45);
 ///
 /// # Errors
 /// Where it does not, or cannot.
-pub(super) async fn ready(stage: &Stage, patience: Duration) -> Result<Snapshot, ClusterEngineError> {
+pub(super) async fn ready(
+    objects: &TrialObjects,
+    patience: Duration,
+) -> Result<Snapshot, ClusterEngineError> {
     let began = Instant::now();
     let mut asked = began;
     let mut trouble: Option<(String, Instant)> = None;
     loop {
-        let snapshot = stage.look().await?;
-        let Some(missing) = missing(&snapshot, stage.own_endpoint) else {
+        let snapshot = objects.look().await?;
+        let Some(missing) = missing(&snapshot, objects.own_endpoint) else {
             return Ok(snapshot);
         };
         let mut give_up = began.elapsed() >= patience;
         if !give_up && asked.elapsed() >= EXPLAIN_EVERY {
             asked = Instant::now();
-            let diagnosis = stage.explain(&snapshot, false).await;
+            let diagnosis = objects.explain(&snapshot, false).await;
             give_up = diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.hopeless);
             trouble = diagnosis.map(|diagnosis| match trouble.take() {
                 Some((what, since)) if what == diagnosis.what => (what, since),
@@ -48,7 +51,7 @@ pub(super) async fn ready(stage: &Stage, patience: Duration) -> Result<Snapshot,
             give_up |= lasts.is_some_and(|lasts| lasts >= TROUBLE_LASTS);
         }
         if give_up {
-            let diagnosis = stage.explain(&snapshot, true).await;
+            let diagnosis = objects.explain(&snapshot, true).await;
             return Err(ClusterEngineError::NotReady {
                 after: Duration::from_secs(began.elapsed().as_secs()),
                 why: diagnosis.map_or(missing, |diagnosis| diagnosis.to_string()),

@@ -8,8 +8,8 @@ use kube::api::{Api, PostParams};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::super::{diagnosis::describe_error, wall_clock};
-use super::{LEASE_DURATION, RENEW_EVERY};
+use super::{LEASE_DURATION, RENEW_EVERY, wall_clock};
+use crate::client::describe_error;
 
 /// After a renewal that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(3);

@@ -7,10 +7,11 @@ use k8s_openapi::api::core::v1::{Event, Pod, Service};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
 use serde_json::Value;
 
-use super::base::{Objects, endpoint_name};
-use crate::clean::{self, Leftovers};
+use crate::base::{Manifests, endpoint_name};
+use crate::cleanup::{self, Leftovers};
+use crate::client::{Cluster, ClusterError};
 use crate::diagnosis::{self, Diagnosis, Logs, NumaflowStatus, Scene};
-use crate::{Cluster, ClusterError, FIELD_MANAGER, PIPELINE_NAME_LABEL};
+use crate::labels::{FIELD_MANAGER, PIPELINE_NAME_LABEL};
 
 /// The vertices of a base.
 pub(super) const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
@@ -26,7 +27,7 @@ const LOG_LINES: i64 = 8;
 
 /// The place of one trial.
 #[derive(Clone)]
-pub(super) struct Stage {
+pub(crate) struct TrialObjects {
     cluster: Cluster,
     /// Name of the Pipeline.
     pub pipeline: String,
@@ -39,7 +40,7 @@ pub(super) struct Stage {
 
 /// What is there of a trial at one moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Snapshot {
+pub(crate) struct Snapshot {
     /// The Pipeline.
     pub pipeline: Option<DynamicObject>,
     /// Its vertices, by [`VERTICES`].
@@ -91,7 +92,7 @@ fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<&'a Pod> {
     })
 }
 
-impl Stage {
+impl TrialObjects {
     /// For a Pipeline of that name.
     pub fn new(cluster: &Cluster, pipeline: String, run: &str, isbsvc: &str, own_endpoint: bool) -> Self {
         Self {
@@ -104,14 +105,14 @@ impl Stage {
     }
 
     /// Applies everything; the endpoint first, as the pipeline calls it.
-    pub async fn apply(&self, objects: &Objects) -> Result<(), ClusterError> {
-        if let Some((deployment, service)) = &objects.endpoint {
+    pub async fn apply(&self, manifests: &Manifests) -> Result<(), ClusterError> {
+        if let Some((deployment, service)) = &manifests.endpoint {
             let name = endpoint_name(&self.pipeline);
             apply(&self.cluster.api::<Service>(), "Service", &name, service).await?;
             apply(&self.cluster.api::<Deployment>(), "Deployment", &name, deployment).await?;
         }
         let pipelines = self.cluster.numaflow("Pipeline");
-        apply(&pipelines, "Pipeline", &self.pipeline, &objects.pipeline).await
+        apply(&pipelines, "Pipeline", &self.pipeline, &manifests.pipeline).await
     }
 
     /// The pod of a vertex that serves, or is about to.
@@ -223,7 +224,7 @@ impl Stage {
             pipelines: [self.pipeline.clone()].into(),
             runs: [self.run.clone()].into(),
         };
-        clean::until_gone(&self.cluster, &what, GONE_WITHIN, note).await
+        cleanup::until_gone(&self.cluster, &what, GONE_WITHIN, note).await
     }
 
     async fn endpoint_pods(&self) -> Result<Vec<Pod>, ClusterError> {

@@ -11,8 +11,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
 use tokio::time::{Instant, sleep};
 
-use super::super::{Cluster, ClusterError, PIPELINE_NAME_LABEL, RUN_LABEL};
-use super::{is_not_found, list};
+use crate::client::requests::{is_not_found, list};
+use crate::client::{Cluster, ClusterError};
+use crate::labels::{PIPELINE_NAME_LABEL, RUN_LABEL};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);

@@ -13,12 +13,12 @@ use kube::api::LogParams;
 use tokio::time::{Instant, sleep};
 use wire::{GeneratorStats, SinkLine};
 
-use super::ClusterEngineError;
-use super::stage::Stage;
-use crate::ClusterError;
-use crate::diagnosis::{describe_error, restarts};
-use ::engine::sequence::{Gap, Sequence, Taken};
-use ::engine::windows::{self, ByWindow};
+use super::objects::TrialObjects;
+use crate::client::{ClusterError, describe_error};
+use crate::diagnosis::restarts;
+use crate::error::ClusterEngineError;
+use engine::sequence::{Gap, Sequence, Taken};
+use engine::windows::{self, ByWindow};
 
 /// The sink's container in its pod.
 const CONTAINER: &str = "udsink";
@@ -87,10 +87,10 @@ impl Records {
     }
 
     /// Follows the log for as long as it can be read.
-    pub async fn follow(&self, stage: &Stage) -> ClusterEngineError {
+    pub async fn follow(&self, objects: &TrialObjects) -> ClusterEngineError {
         let mut reached = Instant::now();
         loop {
-            let said = match self.follow_once(stage).await {
+            let said = match self.follow_once(objects).await {
                 Ok(true) => {
                     reached = Instant::now();
                     "it ends at once".to_owned()
@@ -101,7 +101,7 @@ impl Records {
             };
             if reached.elapsed() >= OUT_OF_REACH {
                 return ClusterEngineError::Log {
-                    pod: format!("{}-sink", stage.pipeline),
+                    pod: format!("{}-sink", objects.pipeline),
                     said,
                 };
             }
@@ -110,12 +110,12 @@ impl Records {
     }
 
     /// Reads to the end of one stream; whether anything came, or it was at least silent for long.
-    async fn follow_once(&self, stage: &Stage) -> Result<bool, Trouble> {
+    async fn follow_once(&self, objects: &TrialObjects) -> Result<bool, Trouble> {
         let began = Instant::now();
-        let pod = stage.pod_of("sink").await.map_err(cluster_trouble)?;
+        let pod = objects.pod_of("sink").await.map_err(cluster_trouble)?;
         let pod = pod.ok_or_else(|| Trouble::Passing("there is no sink pod".to_owned()))?;
         let name = pod.metadata.name.clone().unwrap_or_default();
-        let api = stage.pod_api();
+        let api = objects.pod_api();
         if restarts(&pod) > 0 {
             self.take_previous(&api, &name).await?;
         }

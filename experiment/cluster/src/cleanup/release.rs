@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DeleteParams, DynamicObject, ListParams};
 use tokio::time::{Instant, sleep};
 
-use super::gone::ended;
-use super::{Cluster, ClusterError, Leftovers, is_not_found, list, until_gone};
+use super::wait_deleted::{Leftovers, ended, until_gone};
+use crate::client::requests::{is_not_found, list};
+use crate::client::{Cluster, ClusterError};
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);

@@ -3,15 +3,15 @@
 
 use std::time::Duration;
 
-use super::figures;
-use super::reach::{Place, Port, Reach};
-use super::stage::{Snapshot, VERTICES};
+use super::metrics;
+use super::objects::{Snapshot, VERTICES};
+use crate::client::pod_client::{PodClient, PodTarget, Port};
 use crate::diagnosis::restarts;
 use vertex::cost::Usage;
 
 /// What the UDF's processes use, look by look; one for each pod.
 #[derive(Debug, Default)]
-pub(super) struct Meters(Vec<(Place, Meter)>);
+pub(super) struct Meters(Vec<(PodTarget, Meter)>);
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Meter {
@@ -21,8 +21,8 @@ struct Meter {
 }
 
 impl Meter {
-    fn take(&mut self, metrics: &str) {
-        if let Some((seconds, bytes)) = figures::process(metrics) {
+    fn take(&mut self, text: &str) {
+        if let Some((seconds, bytes)) = metrics::process(text) {
             self.first_seconds.get_or_insert(seconds);
             self.last_seconds = seconds;
             self.peak_bytes = self.peak_bytes.max(bytes);
@@ -35,15 +35,15 @@ impl Meters {
     pub fn new(snapshot: &Snapshot) -> Self {
         let pods = snapshot.all_of_vertex("udf");
         Self(
-            pods.map(|pod| (Place::of("udf", pod), Meter::default()))
+            pods.map(|pod| (PodTarget::of("udf", pod), Meter::default()))
                 .collect(),
         )
     }
 
     /// Looks once. A UDF that is not ours need not have metrics.
-    pub async fn look(&mut self, reach: &Reach) {
+    pub async fn look(&mut self, client: &PodClient) {
         for (udf, meter) in &mut self.0 {
-            if let Ok(text) = reach.text(udf, Port::Program, "/metrics").await {
+            if let Ok(text) = client.text(udf, Port::Program, "/metrics").await {
                 meter.take(&text);
             }
         }

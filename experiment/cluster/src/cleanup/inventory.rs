@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::RUN_LABEL;
-use super::own::lease_name;
+use crate::labels::RUN_LABEL;
+use crate::ownership::lease_name;
 
 /// Kinds of objects that a trial creates, in the order in which they are deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

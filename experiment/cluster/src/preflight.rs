@@ -9,9 +9,9 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 use tokio::time::{Instant, sleep};
 
-use super::ClusterEngineError;
+use crate::client::{Cluster, ClusterError};
 use crate::diagnosis::NumaflowStatus;
-use crate::{Cluster, ClusterError};
+use crate::error::ClusterEngineError;
 
 /// Numaflow's API group and version.
 const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
@@ -53,7 +53,7 @@ const LEASE: Permission = (
 );
 
 /// Checks everything; the service for messages may become healthy for `patience`.
-pub(super) async fn check(
+pub(crate) async fn check(
     cluster: &Cluster,
     in_job: bool,
     isbsvc: &str,

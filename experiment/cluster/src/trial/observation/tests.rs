@@ -7,7 +7,7 @@ use wire::{
 };
 
 use super::*;
-use ::engine::windows;
+use engine::windows;
 use trials::outcome::TrialEnd;
 
 const T0_MS: u64 = 100_000;
@@ -114,7 +114,7 @@ fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidenc
         },
         endpoint: None,
         dropped,
-        figures: BTreeMap::from([("numaflow_udf_read".to_owned(), 80)]),
+        metrics: BTreeMap::from([("numaflow_udf_read".to_owned(), 80)]),
         usage: None,
         voided: Vec::new(),
     }
