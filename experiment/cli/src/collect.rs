@@ -33,11 +33,16 @@ pub fn collect(args: CollectArgs) -> Result<(), Failure> {
     let runtime = runtime.context("cannot start the runtime")?;
     let collected = runtime.block_on(run(&args))?;
     draw_report(&args.out)?;
-    let Collected { job, exit, said, .. } = collected;
+    let Collected {
+        job,
+        exit,
+        last_lines,
+        ..
+    } = collected;
     match exit {
         0 => Ok(()),
         exit => Err(Failure {
-            error: anyhow!("the experiment of Job {job} ended with exit status {exit}: {said}"),
+            error: anyhow!("the experiment of Job {job} ended with exit status {exit}: {last_lines}"),
             exit,
         }),
     }

@@ -1,5 +1,5 @@
-//! Removes what runs left behind that were killed, and what a release of the chart would leave: Pipelines, endpoints,
-//! and the streams that Numaflow removes after them. What belongs to a run that lives is never touched.
+//! Removes what killed runs have left behind (Pipelines, endpoints, and the streams that Numaflow removes after them), and
+//! what a release of the chart would leave. Objects of a running experiment are never touched.
 
 mod inventory;
 mod liveness;
@@ -13,58 +13,57 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
-use kube::api::{Api, DeleteParams, DynamicObject, PostParams, Preconditions};
+use kube::api::{Api, PostParams};
 use tokio::time::sleep;
 
 use self::inventory::{Kind, Object, Run, RunOwner, runs};
 use self::liveness::Liveness;
-use crate::client::requests::{is_not_found, list};
+use crate::client::requests::{delete_if_present, get, is_not_found, list, list_pipelines};
 use crate::client::{Cluster, ClusterError};
 use crate::labels::RUN_LABEL;
-use crate::ownership::{self, wall_clock};
+use crate::ownership::{RENEW_EVERY, identity, lease_seconds, wall_clock};
+use crate::poll::Poll;
 
 pub use self::release::release;
-pub use self::wait_deleted::{Leftovers, until_gone};
+pub use self::wait_deleted::{CHECK_EVERY, Leftovers, wait_deleted};
 
-/// How long what was deleted may take to be gone, where nothing else is said: grace periods of Pipeline and pods, and
-/// Numaflow's clean-up Job.
+/// Default bound for deleted objects to disappear: the grace periods of Pipeline and pods, and Numaflow's clean-up Job.
 pub const PATIENCE: Duration = Duration::from_secs(110);
 
-/// A Lease that may only look expired, as clocks differ, is looked at again after this: a run that lives has renewed it.
-const SECOND_LOOK: Duration = ownership::RENEW_EVERY.saturating_add(Duration::from_secs(5));
+/// Pause before a Lease that may have expired is read again. Clocks differ; a run that is alive has renewed it by then.
+const SECOND_LOOK: Duration = RENEW_EVERY.saturating_add(Duration::from_secs(5));
 
-/// What became of the runs that were found.
+/// The runs that were found: their ids, each with the reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cleaned {
-    /// Ids of runs whose objects have been removed, with why.
+    /// Dead runs, whose objects have been removed.
     pub removed: Vec<String>,
-    /// Ids of runs that live, with why.
+    /// Runs that are alive.
     pub kept: Vec<String>,
 }
 
-/// Removes everything in the namespace that belongs to dead runs and waits until it is gone. `tell` hears what is done.
+/// Removes all objects of dead runs from the namespace and waits until they are gone. `note` receives lines about the
+/// progress.
 ///
 /// # Errors
-/// Where the API server refuses something, or something is still there `within` after it was deleted.
+/// Returns an error if the API server refuses a request or an object is left `within` after its deletion.
 pub async fn clean(
     cluster: &Cluster,
     within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<Cleaned, ClusterError> {
     let objects = objects(cluster).await?;
-    // After the objects: a run that began in between has its Lease in this list, as the Lease comes first.
-    let leases = list::<Lease>(&cluster.api(), RUN_LABEL, "Leases").await?;
+    // Listed after the objects: a run creates its Lease first, so the Leases of all these objects' runs are in this list.
+    let leases = list::<Lease>(&cluster.api(), Some(RUN_LABEL), "Leases").await?;
     let runs = runs(&objects, &leases);
     let mut judged = Vec::new();
     for run in &runs {
-        judged.push((run, judge(cluster, run).await?));
+        judged.push((run, liveness_of(cluster, run).await?));
     }
-    if judged
-        .iter()
-        .any(|(_, liveness)| matches!(liveness, Liveness::Doubtful(_)))
-    {
+    let is_doubtful = |(_, liveness): &(&Run, Liveness)| matches!(liveness, Liveness::Doubtful(_));
+    if judged.iter().any(is_doubtful) {
         let seconds = SECOND_LOOK.as_secs();
-        tell(&format!(
+        note(&format!(
             "some runs' Leases may have expired: looking again in {seconds} s"
         ));
         sleep(SECOND_LOOK).await;
@@ -72,25 +71,25 @@ pub async fn clean(
     let mut cleaned = Cleaned::default();
     let mut dead = Vec::new();
     for (run, liveness) in judged {
-        match settle(cluster, run, liveness).await? {
-            Ok(why) => {
-                tell(&format!("removing what run {} left behind: {why}", run.id));
+        match take_lease(cluster, run, liveness).await? {
+            Liveness::Alive(why) => cleaned.kept.push(format!("{}: {why}", run.id)),
+            Liveness::Doubtful(why) | Liveness::Dead(why) => {
+                note(&format!("removing what run {} left behind: {why}", run.id));
                 delete(cluster, &run.objects).await?;
                 cleaned.removed.push(format!("{}: {why}", run.id));
                 dead.push(run);
             }
-            Err(lives) => cleaned.kept.push(format!("{}: {lives}", run.id)),
         }
     }
     if dead.is_empty() {
         return Ok(cleaned);
     }
-    until_gone(cluster, &leftovers(&dead), within, tell).await?;
-    for run in dead {
-        if let Some(lease) = &run.lease {
-            let name = lease.metadata.name.as_deref().unwrap_or_default();
-            ownership::delete(&cluster.api(), name, lease.metadata.uid.clone()).await?;
-        }
+    let poll = Poll::new(CHECK_EVERY, within);
+    wait_deleted(cluster, &leftovers(&dead), &poll, note).await?;
+    for lease in dead.iter().filter_map(|run| run.lease.as_ref()) {
+        let name = lease.metadata.name.as_deref().unwrap_or_default();
+        let uid = lease.metadata.uid.as_deref();
+        delete_if_present(&cluster.api::<Lease>(), "Lease", name, uid).await?;
     }
     Ok(cleaned)
 }
@@ -106,59 +105,49 @@ fn leftovers(runs: &[&Run]) -> Leftovers {
     }
 }
 
-async fn judge(cluster: &Cluster, run: &Run) -> Result<Liveness, ClusterError> {
+async fn liveness_of(cluster: &Cluster, run: &Run) -> Result<Liveness, ClusterError> {
     let RunOwner::Job { name, uid } = &run.owner else {
         return Ok(liveness::of_lease(run.lease.as_ref(), wall_clock()));
     };
-    let job = cluster.api::<Job>().get_opt(name).await;
-    let job = job.map_err(|error| ClusterError::request("read", format!("Job {name}"), error))?;
+    let job = get(&cluster.api::<Job>(), "Job", name).await?;
     Ok(liveness::of_job(name, job.as_ref(), uid))
 }
 
-/// Why a run is dead, or why it lives. A Lease that seems to have expired is taken, so that its holder, should it live
-/// after all, stops; whoever has renewed it since it was seen keeps it.
-async fn settle(
-    cluster: &Cluster,
-    run: &Run,
-    liveness: Liveness,
-) -> Result<Result<String, String>, ClusterError> {
+/// Takes the Lease of a run that seems dead, so that its holder stops if it is alive after all. Returns `Alive` if the
+/// Lease has been renewed since it was read.
+async fn take_lease(cluster: &Cluster, run: &Run, liveness: Liveness) -> Result<Liveness, ClusterError> {
     let why = match liveness {
-        Liveness::Alive(why) => return Ok(Err(why)),
+        Liveness::Alive(_) => return Ok(liveness),
         Liveness::Doubtful(why) | Liveness::Dead(why) => why,
     };
     let Some(seen) = &run.lease else {
-        return Ok(Ok(why));
+        return Ok(Liveness::Dead(why));
     };
     let name = seen.metadata.name.clone().unwrap_or_default();
     let mut taken = seen.clone();
     let now = MicroTime(wall_clock());
     let spec = taken.spec.get_or_insert_default();
-    spec.holder_identity = Some(format!("{}-clean", ownership::identity()));
-    spec.lease_duration_seconds = Some(ownership::lease_seconds());
+    spec.holder_identity = Some(format!("{}-clean", identity()));
+    spec.lease_duration_seconds = Some(lease_seconds());
     (spec.acquire_time, spec.renew_time) = (Some(now.clone()), Some(now));
     let api: Api<Lease> = cluster.api();
+    // The resource version makes a renewal since then a conflict.
     match api.replace(&name, &PostParams::default(), &taken).await {
-        Ok(_) => Ok(Ok(why)),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Ok("its Lease is gone".to_owned())),
+        Ok(_) => Ok(Liveness::Dead(why)),
+        Err(error) if is_not_found(&error) => Ok(Liveness::Dead("its Lease is gone".to_owned())),
         Err(kube::Error::Api(status)) if status.code == 409 => {
-            Ok(Err("its Lease has just been renewed".to_owned()))
+            Ok(Liveness::Alive("its Lease has just been renewed".to_owned()))
         }
         Err(error) => Err(ClusterError::request("take", format!("Lease {name}"), error)),
     }
 }
 
-/// Every object of a kind that a trial creates, of whatever run.
+/// Every object with a run's label, of the kinds that trials create.
 async fn objects(cluster: &Cluster) -> Result<Vec<Object>, ClusterError> {
-    let pipelines = match list(&cluster.numaflow("Pipeline"), RUN_LABEL, "Pipelines").await {
-        // Without Numaflow there are none.
-        Err(ClusterError::Request { said, .. }) if is_not_found(&said) => Vec::new(),
-        other => other?,
-    };
-    let deployments = list::<Deployment>(&cluster.api(), RUN_LABEL, "Deployments").await?;
-    let services = list::<Service>(&cluster.api(), RUN_LABEL, "Services").await?;
-    let pipelines = pipelines
-        .into_iter()
-        .map(|object: DynamicObject| (Kind::Pipeline, object.metadata));
+    let pipelines = list_pipelines(cluster, Some(RUN_LABEL)).await?;
+    let deployments = list::<Deployment>(&cluster.api(), Some(RUN_LABEL), "Deployments").await?;
+    let services = list::<Service>(&cluster.api(), Some(RUN_LABEL), "Services").await?;
+    let pipelines = pipelines.into_iter().map(|metadata| (Kind::Pipeline, metadata));
     let deployments = deployments
         .into_iter()
         .map(|object| (Kind::Deployment, object.metadata));
@@ -172,37 +161,16 @@ async fn objects(cluster: &Cluster) -> Result<Vec<Object>, ClusterError> {
         .collect())
 }
 
-/// Asks for the objects' deletion, Pipelines first; those that are gone already are no error.
+/// Deletes the objects in their order. The uid protects an object that has been created under the same name since.
 async fn delete(cluster: &Cluster, objects: &[Object]) -> Result<(), ClusterError> {
-    for object in objects {
-        let only_this = DeleteParams::background().preconditions(Preconditions {
-            uid: object.uid.clone(),
-            resource_version: None,
-        });
-        let name = &object.name;
-        let deleted = match object.kind {
-            Kind::Pipeline => cluster
-                .numaflow("Pipeline")
-                .delete(name, &only_this)
-                .await
-                .map(drop),
-            Kind::Deployment => cluster
-                .api::<Deployment>()
-                .delete(name, &only_this)
-                .await
-                .map(drop),
-            Kind::Service => cluster.api::<Service>().delete(name, &only_this).await.map(drop),
-        };
-        match deleted {
-            Err(kube::Error::Api(status)) if status.code == 404 || status.code == 409 => {}
-            Err(error) => {
-                return Err(ClusterError::request(
-                    "delete",
-                    format!("{:?} {name}", object.kind),
-                    error,
-                ));
+    for Object { kind, name, uid, .. } in objects {
+        let uid = uid.as_deref();
+        match kind {
+            Kind::Pipeline => delete_if_present(&cluster.numaflow("Pipeline"), "Pipeline", name, uid).await?,
+            Kind::Deployment => {
+                delete_if_present(&cluster.api::<Deployment>(), "Deployment", name, uid).await?
             }
-            Ok(()) => {}
+            Kind::Service => delete_if_present(&cluster.api::<Service>(), "Service", name, uid).await?,
         }
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! Brings the journal of an experiment that runs as a Job: waits for its end, reads its pod's log and takes what stands
-//! between the markers, whole or not at all.
+//! Collects the journal of an experiment that runs as a Job: waits for the Job's end, reads the log of its pod and extracts
+//! what is between the markers, whole or not at all.
 
 mod extract;
 mod find;
@@ -13,69 +13,57 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::LogParams;
-use tokio::time::{Instant, sleep};
 use wire::format_duration;
 
+use crate::client::requests::get;
 use crate::client::{Cluster, ClusterError};
+use crate::completion::pod_has_ended;
 use crate::diagnosis::{Scene, explain};
 use crate::job::END;
+use crate::poll::Poll;
 use trials::journal::FILE_NAME;
 
 pub use self::extract::{ExtractError, extract};
 
-/// Between two looks at the Job.
-const EVERY: Duration = Duration::from_secs(5);
+/// Between two checks of the Job.
+const CHECK_EVERY: Duration = Duration::from_secs(5);
 
-/// Between two lines that say how far it is.
-const SAY_EVERY: Duration = Duration::from_secs(30);
+/// Between two lines about the progress.
+const NOTE_EVERY: Duration = Duration::from_secs(30);
 
-/// Why a journal could not be brought.
+/// Why a journal could not be collected.
 #[derive(Debug, thiserror::Error)]
 pub enum CollectError {
-    /// The cluster did not do what was asked.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// There is a journal already.
+    /// The folder holds a journal already.
     #[error("--out: `{}` holds a journal already: choose another folder", .0.display())]
     Exists(PathBuf),
-    /// The journal could not be written; nothing of it was.
+    /// The journal could not be written; no part of it has been.
     #[error("--out: cannot write to `{}`: {source}", folder.display())]
-    Write {
-        /// The folder.
-        folder: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The Job goes on.
+    Write { folder: PathBuf, source: std::io::Error },
+    /// The Job had not ended when the time was up.
     #[error("Job {job} still runs after {}: collect again later, or wait longer with --within", format_duration(*within))]
-    Runs {
-        /// Its name.
-        job: String,
-        /// How long was waited.
-        within: Duration,
-    },
+    Runs { job: String, within: Duration },
     /// The Job has no pod whose log could be read.
     #[error("Job {job} {how}, and its pod is gone, and with it the log and the journal")]
     NoPod {
-        /// Its name.
         job: String,
-        /// How it ended.
+        /// How the Job ended, as part of the sentence.
         how: String,
     },
     /// The log holds no whole journal.
-    #[error("the log of pod {pod}: {source}{}{said}", if said.is_empty() { "" } else { "; it ends with: " })]
+    #[error("the log of pod {pod}: {source}{}{last_lines}", if last_lines.is_empty() { "" } else { "; it ends with: " })]
     Extract {
-        /// The pod.
         pod: String,
-        /// What is wrong.
         source: ExtractError,
-        /// Its last lines, in one.
-        said: String,
+        /// The end of the log, in one line.
+        last_lines: String,
     },
 }
 
 impl CollectError {
-    /// Whether the command was wrong, in contrast to something that failed.
+    /// Whether the arguments are wrong, rather than that something failed.
     pub fn is_wrong_use(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_wrong_use(),
@@ -84,54 +72,53 @@ impl CollectError {
     }
 }
 
-/// What was brought.
+/// A journal that was collected, and how its experiment ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Collected {
-    /// Name of the Job.
+    /// Full name of the Job.
     pub job: String,
     /// The journal, as the experiment wrote it.
     pub journal: String,
-    /// Exit status of the experiment.
+    /// Exit status of the experiment; 1 if it is unknown.
     pub exit: u8,
-    /// Its last words, in one line.
-    pub said: String,
+    /// What the experiment logged after the journal, in one line.
+    pub last_lines: String,
 }
 
-/// Waits until the Job called `name` (or the only one whose name begins so) has ended, and takes the journal from its log.
-/// `tell` hears how far it is.
+/// Waits until the Job called `name`, or the only one whose name starts with it, has ended, and extracts the journal from
+/// its log. `note` receives lines about the progress.
 ///
 /// # Errors
-/// Where there is no such Job, it goes on for longer than `within`, or its log holds no whole journal.
+/// Returns an error if there is no such Job, it runs for longer than `within`, or its log holds no whole journal.
 pub async fn collect(
     cluster: &Cluster,
     name: &str,
     within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<Collected, CollectError> {
     let job = find::job(cluster, name).await?;
-    let (pod, container) = ended_pod(cluster, &job, within, tell).await?;
+    let (pod, container) = ended_pod(cluster, &job, within, note).await?;
     let pod_name = pod.metadata.name.clone().unwrap_or_default();
     let log = log(cluster, &pod_name, &container, None).await?;
-    let said = |log: &str| last_lines(log, 3);
     match extract(&log) {
         Ok(found) => Ok(Collected {
             job,
             journal: found.journal,
             exit: exit_status(&pod, &container),
-            said: said(found.after),
+            last_lines: last_lines(found.after, 3),
         }),
         Err(source) => Err(CollectError::Extract {
-            said: said(&log),
+            last_lines: last_lines(&log, 3),
             pod: pod_name,
             source,
         }),
     }
 }
 
-/// Refuses a folder that has a journal.
+/// Checks that a folder holds no journal yet.
 ///
 /// # Errors
-/// [`CollectError::Exists`].
+/// Returns [`CollectError::Exists`] if it does.
 pub fn check_folder(folder: &Path) -> Result<(), CollectError> {
     if folder.join(FILE_NAME).exists() {
         return Err(CollectError::Exists(folder.to_owned()));
@@ -139,10 +126,10 @@ pub fn check_folder(folder: &Path) -> Result<(), CollectError> {
     Ok(())
 }
 
-/// Writes the journal into `folder`, which is made if need be: whole or not at all, and never over another.
+/// Writes the journal into `folder`, which is created if it does not exist: whole or not at all, and never over another.
 ///
 /// # Errors
-/// Where there is one, or the folder cannot be written to.
+/// Returns an error if the folder holds a journal or cannot be written to.
 pub fn keep(folder: &Path, journal: &str) -> Result<(), CollectError> {
     let error = |source| CollectError::Write {
         folder: folder.to_owned(),
@@ -151,7 +138,7 @@ pub fn keep(folder: &Path, journal: &str) -> Result<(), CollectError> {
     std::fs::create_dir_all(folder).map_err(error)?;
     let mut file = tempfile::Builder::new()
         .prefix(".journal")
-        // As of any file that is made: the system takes off what the user's umask forbids.
+        // As any new file: the umask removes what the user does not want.
         .permissions(Permissions::from_mode(0o666))
         .tempfile_in(folder)
         .map_err(error)?;
@@ -166,66 +153,54 @@ pub fn keep(folder: &Path, journal: &str) -> Result<(), CollectError> {
     }
 }
 
-/// Waits for the end of the Job's pod; returns it with the name of the container that is the experiment.
+/// Waits for the end of the Job's pod. Returns the pod and the name of the experiment's container.
 async fn ended_pod(
     cluster: &Cluster,
     job: &str,
     within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<(Pod, String), CollectError> {
-    let until = Instant::now() + within;
-    let mut say_at = Instant::now();
-    let mut told = String::new();
-    loop {
-        let found = cluster.api::<Job>().get_opt(job).await;
-        let found = found.map_err(|error| ClusterError::request("read", format!("Job {job}"), error))?;
-        let pod = find::pod(cluster, job).await?;
-        let over = pod.as_ref().is_some_and(find::is_over);
-        let Some(pod) = pod else {
-            match found.as_ref().map(find::how_ended) {
-                None => return Err(no_pod(job, "is gone".to_owned())),
-                Some(Some(how)) => return Err(no_pod(job, how)),
-                Some(None) if Instant::now() >= until => return Err(runs(job, within)),
-                Some(None) => {}
-            }
-            sleep(EVERY).await;
-            continue;
-        };
-        let container = find::container(&pod);
-        if over {
-            return Ok((pod, container));
-        }
-        if Instant::now() >= until {
-            return Err(runs(job, within));
-        }
-        if Instant::now() >= say_at {
-            say_at = Instant::now() + SAY_EVERY;
-            let now = progress(cluster, &pod, &container).await;
-            if now != told {
-                tell(&now);
-                told = now;
-            }
-        }
-        sleep(EVERY).await;
-    }
-}
-
-fn runs(job: &str, within: Duration) -> CollectError {
-    CollectError::Runs {
-        job: job.to_owned(),
-        within,
-    }
-}
-
-fn no_pod(job: &str, how: String) -> CollectError {
-    CollectError::NoPod {
+    let no_pod = |how: String| CollectError::NoPod {
         job: job.to_owned(),
         how,
+    };
+    let poll = Poll::new(CHECK_EVERY, within);
+    let mut note_at = Duration::ZERO;
+    let mut noted = String::new();
+    loop {
+        // The Job first: were it read after its pod, it might have ended in between and its pod seem to be lost.
+        let found = get(&cluster.api::<Job>(), "Job", job).await?;
+        match find::pod(cluster, job).await? {
+            Some(pod) if pod_has_ended(&pod) => {
+                let container = find::container(&pod);
+                return Ok((pod, container));
+            }
+            Some(pod) if poll.elapsed() >= note_at => {
+                note_at = poll.elapsed() + NOTE_EVERY;
+                let progress = progress(cluster, &pod).await;
+                if progress != noted {
+                    note(&progress);
+                    noted = progress;
+                }
+            }
+            Some(_) => {}
+            None => match found.as_ref().map(find::how_ended) {
+                None => return Err(no_pod("is gone".to_owned())),
+                Some(Some(how)) => return Err(no_pod(how)),
+                Some(None) => {}
+            },
+        }
+        if !poll.again().await {
+            return Err(CollectError::Runs {
+                job: job.to_owned(),
+                within,
+            });
+        }
     }
 }
 
-/// The last line of the log, or why there is none.
-async fn progress(cluster: &Cluster, pod: &Pod, container: &str) -> String {
+/// The last line of the log, or why there is none yet.
+async fn progress(cluster: &Cluster, pod: &Pod) -> String {
     let name = pod.metadata.name.clone().unwrap_or_default();
     let scene = Scene {
         pods: std::slice::from_ref(pod),
@@ -234,11 +209,12 @@ async fn progress(cluster: &Cluster, pod: &Pod, container: &str) -> String {
     if let Some(diagnosis) = explain(&scene) {
         return diagnosis.to_string();
     }
-    // Before the container runs there is no log; that is no failure.
-    let line = log(cluster, &name, container, Some(1)).await.unwrap_or_default();
+    // Before the container runs there is no log, which is no failure.
+    let container = find::container(pod);
+    let line = log(cluster, &name, &container, Some(1)).await.unwrap_or_default();
     match line.trim() {
         "" => format!("waiting for pod {name}"),
-        // Its last line before the pod counts as ended.
+        // The last line before the pod counts as ended.
         END => format!("{name}: the journal is written"),
         line => format!("{name}: {line}"),
     }
@@ -259,7 +235,7 @@ async fn log(
     log.map_err(|error| ClusterError::request("read", format!("the log of pod {pod}"), error))
 }
 
-/// What the process ended with; 1 where that cannot be told.
+/// The exit status of the container; 1 if it is unknown.
 fn exit_status(pod: &Pod, container: &str) -> u8 {
     let statuses = pod
         .status
@@ -274,7 +250,7 @@ fn exit_status(pod: &Pod, container: &str) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
-/// The last lines of a text, in one.
+/// The last `count` lines that are not blank, in one line.
 fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(count)..].join(" | ")

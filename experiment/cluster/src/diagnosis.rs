@@ -24,7 +24,7 @@ pub struct Diagnosis {
     /// What to do.
     pub advice: String,
     /// Whether waiting cannot help: somebody has to change something.
-    pub hopeless: bool,
+    pub permanent: bool,
 }
 
 /// In one line.
@@ -105,7 +105,7 @@ fn refusal(subject: &str, message: &str) -> Option<Diagnosis> {
     Some(Diagnosis {
         what: format!("{what} does not let {subject} create its pods: {told}"),
         advice: advice.to_owned(),
-        hopeless: true,
+        permanent: true,
     })
 }
 

@@ -5,10 +5,10 @@ use std::io::{self, Write};
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Patch, PatchParams};
 
+use crate::client::requests::apply;
 use crate::client::{Cluster, ClusterError};
-use crate::labels::{FIELD_MANAGER, RUN_LABEL};
+use crate::labels::RUN_LABEL;
 use crate::ownership::Owner;
 use trials::trial::Trial;
 
@@ -114,15 +114,7 @@ pub async fn write_summary(
         data: Some(fitting(markdown, csv).into()),
         ..ConfigMap::default()
     };
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = cluster
-        .api::<ConfigMap>()
-        .patch(&name, &params, &Patch::Apply(&summary))
-        .await;
-    match applied {
-        Ok(_) => Ok(()),
-        Err(error) => Err(ClusterError::request("apply", format!("ConfigMap {name}"), error)),
-    }
+    apply(&cluster.api::<ConfigMap>(), "ConfigMap", &name, &summary).await
 }
 
 /// The two texts, cut at a line's end where a ConfigMap could not hold both.

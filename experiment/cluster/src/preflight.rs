@@ -7,11 +7,12 @@ use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
 };
 use kube::api::{Api, PostParams};
-use tokio::time::{Instant, sleep};
 
+use crate::client::requests::{get, is_not_found};
 use crate::client::{Cluster, ClusterError};
 use crate::diagnosis::NumaflowStatus;
 use crate::error::ClusterEngineError;
+use crate::poll::Poll;
 
 /// Numaflow's API group and version.
 const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
@@ -19,8 +20,8 @@ const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
 /// How long a Job waits for a service for messages that its release brings: Helm creates it after the Job.
 const COMES_WITHIN: Duration = Duration::from_secs(15);
 
-/// Between two looks at the service for messages.
-const POLL: Duration = Duration::from_secs(1);
+/// Between two checks of the InterStepBufferService.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// API group, resource with its subresource, verbs.
 type Permission = (&'static str, &'static str, &'static [&'static str]);
@@ -73,7 +74,7 @@ pub(crate) async fn check(
 async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
     match cluster.client.list_api_group_resources(NUMAFLOW_API).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Err(ClusterEngineError::NotInstalled),
+        Err(error) if is_not_found(&error) => Err(ClusterEngineError::NotInstalled),
         Err(error) => Err(ClusterError::request("look for", "Numaflow's API", error).into()),
     }
 }
@@ -147,16 +148,13 @@ async fn buffer_service(
         namespace: cluster.namespace.clone(),
         how,
     };
-    let began = Instant::now();
-    let mut told = false;
     let api = cluster.numaflow("InterStepBufferService");
+    let healthy = Poll::new(CHECK_EVERY, patience);
+    let present = Poll::new(CHECK_EVERY, comes_within);
+    let mut noted = false;
     loop {
-        let found = api.get_opt(name).await.map_err(|error| {
-            ClusterError::request("read", format!("InterStepBufferService {name}"), error)
-        })?;
-        let Some(found) = found else {
-            if began.elapsed() < comes_within {
-                sleep(POLL).await;
+        let Some(found) = get(&api, "InterStepBufferService", name).await? else {
+            if present.again().await {
                 continue;
             }
             return Err(unusable(
@@ -167,16 +165,15 @@ async fn buffer_service(
         let Some(how) = unhealthy(&NumaflowStatus::of("InterStepBufferService", &found)) else {
             return Ok(());
         };
-        if began.elapsed() >= patience {
+        if !std::mem::replace(&mut noted, true) {
+            note(&format!("waiting for the InterStepBufferService {name}: {how}"));
+        }
+        if !healthy.again().await {
             let waited = wire::format_duration(patience);
             return Err(unusable(format!(
                 "is not healthy after {waited}: {how}; look at its pods with `kubectl describe`"
             )));
         }
-        if !std::mem::replace(&mut told, true) {
-            note(&format!("waiting for the InterStepBufferService {name}: {how}"));
-        }
-        sleep(POLL).await;
     }
 }
 

@@ -5,10 +5,7 @@ use wire::format_duration;
 use wire::settings::Program;
 
 use super::{Base, CONTAINERS, ForTrial, Manifests, endpoint_name, set};
-use crate::labels::{RUN_LABEL, TRIAL_ANNOTATION};
-
-/// The release that something belongs to (Kubernetes' recommended labels).
-const INSTANCE_LABEL: &str = "app.kubernetes.io/instance";
+use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
 
 /// Where the vertices' programs serve metrics, stats and start.
 const STATS_LISTEN: &str = "0.0.0.0:9100";

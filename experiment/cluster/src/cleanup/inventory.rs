@@ -1,4 +1,4 @@
-//! Which runs there are, from the objects that bear their label and their Leases. Pure.
+//! The runs that have something in the cluster, from the objects with their label and their Leases. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(super) enum Kind {
     Service,
 }
 
-/// An object that bears a run's label.
+/// An object with a run's label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Object {
     pub(super) kind: Kind,
@@ -48,13 +48,15 @@ impl Object {
     }
 }
 
-/// What a run lives by.
+/// The object that shows whether a run is alive.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum RunOwner {
-    /// The Lease of its id.
+    /// The Lease with its id.
     Lease,
-    /// A Job.
-    Job { name: String, uid: String },
+    Job {
+        name: String,
+        uid: String,
+    },
 }
 
 /// A run that has something in the cluster.
@@ -62,13 +64,12 @@ pub(super) enum RunOwner {
 pub(super) struct Run {
     pub(super) id: String,
     pub(super) owner: RunOwner,
-    /// Its Lease, where there is one.
     pub(super) lease: Option<Lease>,
-    /// Pipelines first.
+    /// In the order of their kinds.
     pub(super) objects: Vec<Object>,
 }
 
-/// The runs that have objects or a Lease. Objects of one label with two owners count as two runs.
+/// The runs that have objects or a Lease. Objects with the same label but different owners count as two runs.
 pub(super) fn runs(objects: &[Object], leases: &[Lease]) -> Vec<Run> {
     let mut by_name: BTreeMap<String, Lease> = BTreeMap::new();
     let mut found: BTreeMap<(String, RunOwner), Vec<Object>> = BTreeMap::new();
@@ -80,7 +81,7 @@ pub(super) fn runs(objects: &[Object], leases: &[Lease]) -> Vec<Run> {
         ) else {
             continue;
         };
-        // A label alone does not make it the Lease of a run.
+        // The label alone is not proof: anyone can set it.
         if *name == lease_name(run) {
             by_name.insert(name.clone(), lease.clone());
             found.entry((run.clone(), RunOwner::Lease)).or_default();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_come_together_by_run_and_owner() {
+    fn objects_are_grouped_by_run_and_owner() {
         let of_lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "async-reduce-aaaaaa", "uid": "1"});
         let of_job = json!({"apiVersion": "batch/v1", "kind": "Job", "name": "exp", "uid": "2"});
         let objects = [
@@ -141,7 +142,7 @@ mod tests {
             lease("somebody-elses", "dddddd"),
         ];
         let found = runs(&objects, &leases);
-        let told: Vec<_> = found
+        let summary: Vec<_> = found
             .iter()
             .map(|run| {
                 let names: Vec<_> = run.objects.iter().map(|object| object.name.as_str()).collect();
@@ -149,7 +150,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            summary,
             [
                 ("aaaaaa", "ar-aaaaaa-1 ar-aaaaaa-1-endpoint".to_owned(), true),
                 ("bbbbbb", "ar-bbbbbb-1".to_owned(), false),

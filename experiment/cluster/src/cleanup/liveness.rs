@@ -1,4 +1,4 @@
-//! Whether a run lives, from its Lease or Job and the time. Pure.
+//! Whether a run is alive, from its Lease or Job and the time. Pure.
 
 use std::time::Duration;
 
@@ -6,24 +6,22 @@ use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
-use super::wait_deleted::ended;
+use crate::completion::job_end;
 use crate::ownership::LEASE_DURATION;
 
-/// Clocks that differ more than this are broken: other things fail before.
+/// The most by which clocks are taken to differ. With a larger difference other things, such as TLS, fail first.
 const CLOCKS_DIFFER_BY: Duration = Duration::from_secs(600);
 
-/// Whether a run lives, and why.
+/// Whether a run is alive, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Liveness {
-    /// It does.
     Alive(String),
-    /// It does not, unless its clock and ours differ.
+    /// Dead, unless its clock and ours differ.
     Doubtful(String),
-    /// It does not.
     Dead(String),
 }
 
-/// Of the run that a Lease belongs to.
+/// Liveness of the run that a Lease belongs to.
 pub(super) fn of_lease(lease: Option<&Lease>, now: Timestamp) -> Liveness {
     let Some(lease) = lease else {
         return Liveness::Dead("its Lease is gone".to_owned());
@@ -46,23 +44,23 @@ pub(super) fn of_lease(lease: Option<&Lease>, now: Timestamp) -> Liveness {
     let age = now.duration_since(renewed);
     let ago = format!("its Lease, held by {holder}, was renewed {} s ago", age.as_secs());
     let signed = |duration: Duration| SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX);
-    let (lasts, doubt) = (signed(duration), signed(CLOCKS_DIFFER_BY));
-    if age > lasts.saturating_add(doubt) {
+    let (valid_for, clock_error) = (signed(duration), signed(CLOCKS_DIFFER_BY));
+    if age > valid_for.saturating_add(clock_error) {
         Liveness::Dead(ago)
-    } else if age > lasts || age < -doubt {
+    } else if age > valid_for || age < -clock_error {
         Liveness::Doubtful(ago)
     } else {
         Liveness::Alive(ago)
     }
 }
 
-/// Of the run that the Job `name` with that `uid` owns.
+/// Liveness of the run that is owned by the Job `name` with this `uid`. `job` is what has that name now.
 pub(super) fn of_job(name: &str, job: Option<&Job>, uid: &str) -> Liveness {
     let Some(job) = job.filter(|job| job.metadata.uid.as_deref() == Some(uid)) else {
         return Liveness::Dead(format!("its Job {name} is gone"));
     };
-    match ended(job) {
-        Some(how) => Liveness::Dead(format!("its Job {name} has ended ({how})")),
+    match job_end(job) {
+        Some(end) => Liveness::Dead(format!("its Job {name} has ended ({})", end.type_)),
         None => Liveness::Alive(format!("its Job {name} runs")),
     }
 }
@@ -96,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_lives_for_its_duration() {
+    fn a_lease_is_valid_for_its_duration() {
         let ago = |seconds| format!("its Lease, held by laptop-1, was renewed {seconds} s ago");
         assert_eq!(liveness_after(0), Liveness::Alive(ago(0)));
         assert_eq!(liveness_after(60), Liveness::Alive(ago(60)));
@@ -110,14 +108,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_lease_that_counts_is_never_dead(age in -600_i64..=30, duration in 30_i32..10_000) {
+        fn the_holder_of_a_valid_lease_is_alive(age in -600_i64..=30, duration in 30_i32..10_000) {
             let lease = lease(now() - SignedDuration::from_secs(age), duration);
             prop_assert!(matches!(of_lease(Some(&lease), now()), Liveness::Alive(_)));
         }
     }
 
     #[test]
-    fn a_lease_that_nobody_holds_is_dead() {
+    fn a_lease_without_a_holder_is_dead() {
         assert!(matches!(of_lease(None, now()), Liveness::Dead(_)));
         let mut released = lease(now(), 60);
         released.spec.as_mut().unwrap().holder_identity = Some(String::new());
@@ -135,12 +133,12 @@ mod tests {
 
     #[test]
     fn a_job_is_dead_once_it_has_ended_or_is_another() {
-        let lives = Liveness::Alive("its Job exp runs".to_owned());
+        let alive = Liveness::Alive("its Job exp runs".to_owned());
         let of = |job: &Job, uid| of_job("exp", Some(job), uid);
-        assert_eq!(of(&job(json!([])), "u1"), lives);
+        assert_eq!(of(&job(json!([])), "u1"), alive);
         let suspended =
             job(json!([{"type": "Suspended", "status": "True"}, {"type": "Failed", "status": "False"}]));
-        assert_eq!(of(&suspended, "u1"), lives);
+        assert_eq!(of(&suspended, "u1"), alive);
         let ended = job(
             json!([{"type": "SuccessCriteriaMet", "status": "True"}, {"type": "Complete", "status": "True"}]),
         );

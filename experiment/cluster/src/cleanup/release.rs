@@ -1,145 +1,106 @@
-//! What must go before a release of the chart can be uninstalled: Helm removes kinds that it does not know last, and
-//! Numaflow's clean-up Job would race the removal of the InterStepBufferService it cleans.
+//! What must be gone before a release of the chart is uninstalled. Helm removes kinds that it does not know last, and
+//! Numaflow's clean-up Job would race the removal of the InterStepBufferService that it cleans.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{DeleteParams, DynamicObject, ListParams};
-use tokio::time::{Instant, sleep};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::wait_deleted::{Leftovers, ended, until_gone};
-use crate::client::requests::{is_not_found, list};
+use super::wait_deleted::{CHECK_EVERY, Leftovers, wait_deleted};
+use crate::client::requests::{delete_if_present, list, list_pipelines};
 use crate::client::{Cluster, ClusterError};
+use crate::completion::{job_end, pod_has_ended};
+use crate::labels::{HELM_HOOK, INSTANCE_LABEL, JOB_NAME_LABEL};
+use crate::poll::Poll;
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_secs(1);
-
-/// Label by which Kubernetes' Job controller finds the pods of a Job.
-const JOB_NAME_LABEL: &str = "batch.kubernetes.io/job-name";
-
-/// Ends the release's experiment, deletes all Pipelines of the release and of its experiment, and waits until they, their pods
-/// and Numaflow's clean-up Jobs are gone. `tell` hears what is done.
+/// Ends the release's experiment, deletes all Pipelines of the release and of its experiment, and waits until they, their
+/// pods and Numaflow's clean-up Jobs are gone. `note` receives lines about the progress.
 ///
 /// # Errors
-/// Where the API server refuses something, or something is left after `within`.
+/// Returns an error if the API server refuses a request or something is left after `within`.
 pub async fn release(
     cluster: &Cluster,
     release: &str,
     within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterError> {
-    let until = Instant::now() + within;
-    let left = |until: Instant| until.saturating_duration_since(Instant::now());
+    let poll = Poll::new(CHECK_EVERY, within);
     let jobs = experiment_jobs(cluster, release).await?;
     let uids: BTreeSet<String> = jobs.iter().filter_map(|job| job.metadata.uid.clone()).collect();
-    end_jobs(cluster, &jobs, until, within, tell).await?;
-    // Only now: an experiment that runs might have created another one.
+    end_jobs(cluster, &jobs, &poll, note).await?;
+    // Listed after the experiment's end: a running one may still create Pipelines.
     let pipelines = pipelines(cluster, release, &uids).await?;
     for name in &pipelines {
-        tell(&format!("deleting Pipeline {name}"));
-        match cluster
-            .numaflow("Pipeline")
-            .delete(name, &DeleteParams::background())
-            .await
-        {
-            Err(error) if !is_not_found(&error) => {
-                return Err(ClusterError::request("delete", format!("Pipeline {name}"), error));
-            }
-            _ => {}
-        }
+        note(&format!("deleting Pipeline {name}"));
+        delete_if_present(&cluster.numaflow("Pipeline"), "Pipeline", name, None).await?;
     }
     let leftovers = Leftovers {
         pipelines,
         runs: BTreeSet::new(),
     };
-    match until_gone(cluster, &leftovers, left(until), tell).await {
-        Err(ClusterError::Remains { left, advice, .. }) => {
-            Err(ClusterError::Remains { within, left, advice })
-        }
-        other => other,
-    }
+    wait_deleted(cluster, &leftovers, &poll, note).await
 }
 
-/// The release's Jobs that run an experiment: not the hook that this may be called by.
+/// The release's Jobs that run an experiment. Hooks are left out: this may be called by one.
 async fn experiment_jobs(cluster: &Cluster, release: &str) -> Result<Vec<Job>, ClusterError> {
-    let selector = format!("app.kubernetes.io/instance={release},app.kubernetes.io/component=experiment");
-    let jobs = list::<Job>(&cluster.api(), &selector, "Jobs").await?;
+    let selector = format!("{INSTANCE_LABEL}={release},app.kubernetes.io/component=experiment");
+    let jobs = list::<Job>(&cluster.api(), Some(&selector), "Jobs").await?;
     let hook = |job: &Job| {
         let annotations = job.metadata.annotations.as_ref();
-        annotations.is_some_and(|annotations| annotations.contains_key("helm.sh/hook"))
+        annotations.is_some_and(|annotations| annotations.contains_key(HELM_HOOK))
     };
     Ok(jobs.into_iter().filter(|job| !hook(job)).collect())
 }
 
-/// Deletes the Jobs and waits until their pods have ended: until then an experiment may still create things.
+/// Deletes the Jobs and waits until their pods have ended: until then an experiment may still create objects.
 async fn end_jobs(
     cluster: &Cluster,
     jobs: &[Job],
-    until: Instant,
-    within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    poll: &Poll,
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterError> {
     for job in jobs {
-        let name = job.metadata.name.clone().unwrap_or_default();
-        if ended(job).is_none() {
-            tell(&format!("ending the experiment of Job {name}"));
+        let name = job.metadata.name.as_deref().unwrap_or_default();
+        if job_end(job).is_none() {
+            note(&format!("ending the experiment of Job {name}"));
         }
-        match cluster
-            .api::<Job>()
-            .delete(&name, &DeleteParams::background())
-            .await
-        {
-            Err(error) if !is_not_found(&error) => {
-                return Err(ClusterError::request("delete", format!("Job {name}"), error));
-            }
-            _ => {}
-        }
+        delete_if_present(&cluster.api::<Job>(), "Job", name, None).await?;
+        let selector = format!("{JOB_NAME_LABEL}={name}");
         loop {
-            let pods = list::<Pod>(&cluster.api(), &format!("{JOB_NAME_LABEL}={name}"), "Pods").await?;
-            let goes_on = |pod: &&Pod| {
-                let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-                !matches!(phase, Some("Succeeded" | "Failed"))
-            };
-            let Some(pod) = pods.iter().find(goes_on) else {
+            let pods = list::<Pod>(&cluster.api(), Some(&selector), "Pods").await?;
+            let Some(pod) = pods.iter().find(|pod| !pod_has_ended(pod)) else {
                 break;
             };
-            if Instant::now() >= until {
+            if !poll.again().await {
                 return Err(ClusterError::Remains {
-                    within,
+                    within: poll.within(),
                     left: format!("pod {}", pod.metadata.name.as_deref().unwrap_or_default()),
                     advice: "its node may be gone: `kubectl delete pod --force` removes it",
                 });
             }
-            sleep(EVERY).await;
         }
     }
     Ok(())
 }
 
-/// Pipelines labelled with the release, and those that belong to its experiment's Jobs.
+/// Names of the Pipelines with the release's label, and of those that the Jobs of its experiment own.
 async fn pipelines(
     cluster: &Cluster,
     release: &str,
     jobs: &BTreeSet<String>,
 ) -> Result<BTreeSet<String>, ClusterError> {
-    let listed = cluster.numaflow("Pipeline").list(&ListParams::default()).await;
-    let all = match listed {
-        Ok(list) => list.items,
-        // Without Numaflow there are none.
-        Err(error) if is_not_found(&error) => Vec::new(),
-        Err(error) => return Err(ClusterError::request("list", "Pipelines", error)),
-    };
+    let all = list_pipelines(cluster, None).await?;
     let ours = all
         .into_iter()
         .filter(|pipeline| is_ours(pipeline, release, jobs));
-    Ok(ours.filter_map(|pipeline| pipeline.metadata.name).collect())
+    Ok(ours.filter_map(|pipeline| pipeline.name).collect())
 }
 
-fn is_ours(pipeline: &DynamicObject, release: &str, jobs: &BTreeSet<String>) -> bool {
-    let labels = pipeline.metadata.labels.as_ref();
-    let instance = labels.and_then(|labels| labels.get("app.kubernetes.io/instance"));
-    let mut owners = pipeline.metadata.owner_references.iter().flatten();
+fn is_ours(pipeline: &ObjectMeta, release: &str, jobs: &BTreeSet<String>) -> bool {
+    let labels = pipeline.labels.as_ref();
+    let instance = labels.and_then(|labels| labels.get(INSTANCE_LABEL));
+    let mut owners = pipeline.owner_references.iter().flatten();
     instance.is_some_and(|instance| instance == release) || owners.any(|owner| jobs.contains(&owner.uid))
 }

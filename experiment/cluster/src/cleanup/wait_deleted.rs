@@ -1,6 +1,6 @@
-//! Waits until what was deleted is gone. Numaflow creates the Job that removes a Pipeline's streams before it lets go of
-//! the Pipeline (`cleanUpBuffers` in its `pipeline/controller.go`), so once the Pipeline is gone the Job is there, or
-//! has been. The Job belongs to nobody and removes itself 30 s after its end.
+//! Waits until deleted objects are gone. Numaflow creates the Job that removes a Pipeline's streams before it lets go of
+//! the Pipeline (`cleanUpBuffers` in its `pipeline/controller.go`), so once the Pipeline is gone the Job exists, or has
+//! existed. The Job has no owner and removes itself 30 s after its end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -8,148 +8,123 @@ use std::time::Duration;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::ListParams;
-use tokio::time::{Instant, sleep};
 
-use crate::client::requests::{is_not_found, list};
+use crate::client::requests::{list, list_pipelines};
 use crate::client::{Cluster, ClusterError};
+use crate::completion::{job_end, pod_has_ended};
 use crate::labels::{PIPELINE_NAME_LABEL, RUN_LABEL};
+use crate::poll::Poll;
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_secs(1);
+/// Between two checks.
+pub const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two lines that say what is waited for.
-const SAY_EVERY: Duration = Duration::from_secs(15);
+const NOTE_EVERY: Duration = Duration::from_secs(15);
 
-/// What has been deleted and must go.
+/// What has been deleted and must disappear.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// Names of Pipelines; with them go their pods and Numaflow's clean-up Jobs.
+    /// Names of Pipelines. Their pods and Numaflow's clean-up Jobs are waited for as well.
     pub pipelines: BTreeSet<String>,
-    /// Ids of runs, for their endpoints' pods.
+    /// Ids of runs, for the pods of their endpoints.
     pub runs: BTreeSet<String>,
 }
 
-/// Waits until all of it is gone: Pipelines, pods that still run, clean-up Jobs that are not finished. `tell` hears what is
-/// waited for, and of clean-up Jobs that failed.
+/// Waits until Pipelines, pods that still run and unfinished clean-up Jobs are gone. `note` receives a line about what is
+/// waited for, and one for each clean-up Job that failed.
 ///
 /// # Errors
-/// [`ClusterError::Remains`] with their names where something is left after `within`.
-pub async fn until_gone(
+/// Returns [`ClusterError::Remains`] with the names of what is left when the time of `poll` is up.
+pub async fn wait_deleted(
     cluster: &Cluster,
-    what: &Leftovers,
-    within: Duration,
-    tell: &(dyn Fn(&str) + Sync),
+    leftovers: &Leftovers,
+    poll: &Poll,
+    note: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterError> {
-    let until = Instant::now() + within;
-    let mut say_at = Instant::now() + SAY_EVERY;
+    let mut note_at = poll.elapsed() + NOTE_EVERY;
     loop {
-        let left = left(cluster, what).await?;
-        if left.things.is_empty() {
-            for job in left.failed_jobs {
-                tell(&format!(
+        let remaining = remaining(cluster, leftovers).await?;
+        if remaining.objects.is_empty() {
+            for job in remaining.failed_jobs {
+                note(&format!(
                     "Numaflow's clean-up Job {job} failed: streams of its pipeline may be left in the InterStepBufferService"
                 ));
             }
             return Ok(());
         }
-        let told = left.things.join(", ");
-        if Instant::now() >= until {
+        let objects = remaining.objects.join(", ");
+        if poll.elapsed() >= note_at {
+            note(&format!("waiting for {objects}"));
+            note_at = poll.elapsed() + NOTE_EVERY;
+        }
+        if !poll.again().await {
             return Err(ClusterError::Remains {
-                within,
-                left: told,
+                within: poll.within(),
+                left: objects,
                 advice: "is Numaflow's controller running? `experiment clean` tries again",
             });
         }
-        if Instant::now() >= say_at {
-            tell(&format!("waiting for {told}"));
-            say_at = Instant::now() + SAY_EVERY;
-        }
-        sleep(EVERY).await;
     }
 }
 
-/// What is left, in words.
+/// What is left, by kind and name.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Left {
-    things: Vec<String>,
+struct Remaining {
+    objects: Vec<String>,
     failed_jobs: Vec<String>,
 }
 
-async fn left(cluster: &Cluster, what: &Leftovers) -> Result<Left, ClusterError> {
-    let pipelines = cluster
-        .numaflow("Pipeline")
-        .list_metadata(&ListParams::default())
-        .await;
-    let pipelines: Vec<String> = match pipelines {
-        Ok(list) => list
-            .items
-            .into_iter()
-            .filter_map(|object| object.metadata.name)
-            .collect(),
-        Err(error) if is_not_found(&error) => Vec::new(),
-        Err(error) => return Err(ClusterError::request("list", "Pipelines", error)),
-    };
-    let mut left = Left::default();
-    let still = pipelines.iter().filter(|name| what.pipelines.contains(*name));
-    left.things.extend(still.map(|name| format!("Pipeline {name}")));
-    if !left.things.is_empty() {
-        return Ok(left);
+async fn remaining(cluster: &Cluster, leftovers: &Leftovers) -> Result<Remaining, ClusterError> {
+    let pipelines = list_pipelines(cluster, None).await?;
+    let names = pipelines.into_iter().filter_map(|pipeline| pipeline.name);
+    let left = names.filter(|name| leftovers.pipelines.contains(name));
+    let left: Vec<String> = left.map(|name| format!("Pipeline {name}")).collect();
+    if !left.is_empty() {
+        return Ok(Remaining {
+            objects: left,
+            failed_jobs: Vec::new(),
+        });
     }
-    // Only now: before the Pipeline is gone its clean-up Job may not be there yet.
-    let jobs = list::<Job>(&cluster.api(), PIPELINE_NAME_LABEL, "Jobs").await?;
-    let mut pods = list::<Pod>(&cluster.api(), PIPELINE_NAME_LABEL, "Pods").await?;
-    if !what.runs.is_empty() {
-        pods.extend(list::<Pod>(&cluster.api(), RUN_LABEL, "Pods").await?);
+    // Only once the Pipelines are gone: before that their clean-up Jobs may not exist yet.
+    let jobs = list::<Job>(&cluster.api(), Some(PIPELINE_NAME_LABEL), "Jobs").await?;
+    let mut pods = list::<Pod>(&cluster.api(), Some(PIPELINE_NAME_LABEL), "Pods").await?;
+    if !leftovers.runs.is_empty() {
+        pods.extend(list::<Pod>(&cluster.api(), Some(RUN_LABEL), "Pods").await?);
     }
-    remains(what, &jobs, &pods, &mut left);
-    Ok(left)
+    Ok(jobs_and_pods(leftovers, &jobs, &pods))
 }
 
-fn remains(what: &Leftovers, jobs: &[Job], pods: &[Pod], left: &mut Left) {
+fn jobs_and_pods(leftovers: &Leftovers, jobs: &[Job], pods: &[Pod]) -> Remaining {
+    let mut remaining = Remaining::default();
     for job in jobs {
         let name = job.metadata.name.as_deref().unwrap_or_default();
-        let of_ours = label(&job.metadata, PIPELINE_NAME_LABEL)
-            .filter(|pipeline| what.pipelines.contains(*pipeline))
+        let is_ours = label(&job.metadata, PIPELINE_NAME_LABEL)
+            .filter(|pipeline| leftovers.pipelines.contains(*pipeline))
             .and_then(|pipeline| name.strip_prefix(pipeline))
             .is_some_and(|rest| rest.starts_with("-cln-"));
-        match (of_ours, ended(job)) {
-            (true, None) => left.things.push(format!("Job {name}")),
-            (true, Some("Failed")) => left.failed_jobs.push(name.to_owned()),
+        match job_end(job) {
+            None if is_ours => remaining.objects.push(format!("Job {name}")),
+            Some(end) if is_ours && end.type_ == "Failed" => remaining.failed_jobs.push(name.to_owned()),
             _ => {}
         }
     }
+    // A set, as a pod may have both labels. The pods of a clean-up Job stay as long as the Job, ended.
     let mut names = BTreeSet::new();
-    for pod in pods {
+    for pod in pods.iter().filter(|pod| !pod_has_ended(pod)) {
         let of_pipeline =
-            label(&pod.metadata, PIPELINE_NAME_LABEL).is_some_and(|name| what.pipelines.contains(name));
-        let of_run = label(&pod.metadata, RUN_LABEL).is_some_and(|run| what.runs.contains(run));
-        let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
-        // Those of the clean-up Job stay as long as it, ended.
-        let over = matches!(phase, Some("Succeeded" | "Failed"));
-        if (of_pipeline || of_run) && !over {
+            label(&pod.metadata, PIPELINE_NAME_LABEL).is_some_and(|name| leftovers.pipelines.contains(name));
+        let of_run = label(&pod.metadata, RUN_LABEL).is_some_and(|run| leftovers.runs.contains(run));
+        if of_pipeline || of_run {
             names.insert(pod.metadata.name.clone().unwrap_or_default());
         }
     }
-    left.things
-        .extend(names.into_iter().map(|name| format!("pod {name}")));
+    let pods = names.into_iter().map(|name| format!("pod {name}"));
+    remaining.objects.extend(pods);
+    remaining
 }
 
 fn label<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
     metadata.labels.as_ref()?.get(name).map(String::as_str)
-}
-
-/// How a Job has ended, if it has.
-pub(super) fn ended(job: &Job) -> Option<&'static str> {
-    let conditions = job.status.as_ref().and_then(|status| status.conditions.as_ref());
-    conditions.into_iter().flatten().find_map(|condition| {
-        // Both are terminal (`JobComplete`, `JobFailed` in Kubernetes' `batch/v1`).
-        match (condition.type_.as_str(), condition.status.as_str()) {
-            ("Complete", "True") => Some("Complete"),
-            ("Failed", "True") => Some("Failed"),
-            _ => None,
-        }
-    })
 }
 
 #[cfg(test)]
@@ -161,14 +136,14 @@ mod tests {
 
     use super::*;
 
-    fn thing<K: DeserializeOwned>(name: &str, labels: serde_json::Value, status: serde_json::Value) -> K {
+    fn object<K: DeserializeOwned>(name: &str, labels: serde_json::Value, status: serde_json::Value) -> K {
         serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}, "status": status}))
             .unwrap()
     }
 
     #[test]
-    fn only_what_is_ours_and_goes_on_is_waited_for() {
-        let what = Leftovers {
+    fn only_our_unfinished_jobs_and_pods_are_waited_for() {
+        let leftovers = Leftovers {
             pipelines: ["ar-a-1".to_owned()].into(),
             runs: ["a".to_owned()].into(),
         };
@@ -176,31 +151,30 @@ mod tests {
         let other = json!({"numaflow.numaproj.io/pipeline-name": "ar-a-10"});
         let ended = |how: &str| json!({"conditions": [{"type": how, "status": "True"}]});
         let jobs: Vec<Job> = vec![
-            thing("ar-a-1-cln-0a1b2c", ours.clone(), json!({"active": 1})),
-            thing("ar-a-1-cln-000000", ours.clone(), ended("Complete")),
-            thing("ar-a-1-cln-ffffff", ours.clone(), ended("Failed")),
-            thing("ar-a-1-cre-0a1b2c", ours.clone(), json!({})),
-            thing("ar-a-10-cln-0a1b2c", other.clone(), json!({})),
+            object("ar-a-1-cln-0a1b2c", ours.clone(), json!({"active": 1})),
+            object("ar-a-1-cln-000000", ours.clone(), ended("Complete")),
+            object("ar-a-1-cln-ffffff", ours.clone(), ended("Failed")),
+            object("ar-a-1-cre-0a1b2c", ours.clone(), json!({})),
+            object("ar-a-10-cln-0a1b2c", other.clone(), json!({})),
         ];
         let pods: Vec<Pod> = vec![
-            thing("ar-a-1-udf-0-xxxxx", ours.clone(), json!({"phase": "Running"})),
-            thing("ar-a-1-cln-000000-x", ours, json!({"phase": "Succeeded"})),
-            thing("ar-a-10-udf-0-xxxxx", other, json!({"phase": "Running"})),
-            thing(
+            object("ar-a-1-udf-0-xxxxx", ours.clone(), json!({"phase": "Running"})),
+            object("ar-a-1-cln-000000-x", ours, json!({"phase": "Succeeded"})),
+            object("ar-a-10-udf-0-xxxxx", other, json!({"phase": "Running"})),
+            object(
                 "ar-a-1-endpoint-x",
                 json!({"async-reduce/run": "a"}),
                 json!({"phase": "Pending"}),
             ),
-            thing(
+            object(
                 "ar-b-1-endpoint-x",
                 json!({"async-reduce/run": "b"}),
                 json!({"phase": "Running"}),
             ),
         ];
-        let mut left = Left::default();
-        remains(&what, &jobs, &pods, &mut left);
+        let left = jobs_and_pods(&leftovers, &jobs, &pods);
         assert_eq!(
-            left.things,
+            left.objects,
             [
                 "Job ar-a-1-cln-0a1b2c",
                 "pod ar-a-1-endpoint-x",

@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::Cluster;
 use super::api_error::describe_error;
+use super::connection::Cluster;
 
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -105,7 +105,7 @@ pub(super) fn invalid(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
         Some(Diagnosis {
             what: format!("Numaflow refuses the {} {}: {message}", status.kind, status.name),
             advice: "correct the base (--base, or the values of the chart that rendered it)".to_owned(),
-            hopeless: true,
+            permanent: true,
         })
     })
 }
@@ -159,11 +159,11 @@ pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
         (None, None) => return None,
     };
     // It is installed beside the pipeline as often as before it, and Numaflow tries again.
-    let hopeless = false;
+    let permanent = false;
     Some(Diagnosis {
         what,
         advice,
-        hopeless,
+        permanent,
     })
 }
 
@@ -190,7 +190,7 @@ pub(super) fn failed(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
                 failed.kind.to_lowercase(),
                 failed.name
             ),
-            hopeless: false,
+            permanent: false,
         });
     }
     let unseen = |status: &&NumaflowStatus| status.phase.is_empty() && status.conditions.is_empty();
@@ -199,6 +199,6 @@ pub(super) fn failed(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
         what: format!("no controller of Numaflow has looked at the {} {}", unseen.kind, unseen.name),
         advice: "does the controller run (`kubectl get pods -A -l app.kubernetes.io/part-of=numaflow`), and does it watch this namespace?"
             .to_owned(),
-        hopeless: false,
+        permanent: false,
     })
 }

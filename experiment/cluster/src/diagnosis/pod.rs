@@ -66,7 +66,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
 fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Diagnosis> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref()?;
-    let (kind, advice, hopeless) = match reason {
+    let (kind, advice, permanent) = match reason {
         "InvalidImageName" => ("its image's name is wrong", "correct the image (--image)", true),
         "ErrImageNeverPull" => (
             "its image is not on the node and must not be pulled",
@@ -96,7 +96,7 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Diagnosis> {
             if message.is_empty() { "" } else { ": " }
         ),
         advice: advice.to_owned(),
-        hopeless,
+        permanent,
     })
 }
 
@@ -123,7 +123,7 @@ fn ended(pod: &Pod, status: &ContainerStatus, scene: &Scene<'_>) -> Option<Diagn
                 "container {container} of pod {pod} was killed: it used more memory than its limit (OOMKilled)"
             ),
             advice: "raise its memory limit, or lower max_workers, max_waiting or the rate".to_owned(),
-            hopeless: false,
+            permanent: false,
         });
     }
     let signal = match end.signal.unwrap_or(0) {
@@ -147,7 +147,7 @@ fn ended(pod: &Pod, status: &ContainerStatus, scene: &Scene<'_>) -> Option<Diagn
             end.exit_code
         ),
         advice: format!("`kubectl logs {pod} -c {container} --previous` shows more"),
-        hopeless: false,
+        permanent: false,
     })
 }
 
@@ -165,7 +165,7 @@ fn unschedulable(pod: &Pod, scene: &Scene<'_>) -> Option<Diagnosis> {
     Some(Diagnosis {
         what: format!("no node takes pod {}: {}", name(pod), line(message)),
         advice: "lower its requests, free or add nodes, or correct nodeSelector and tolerations".to_owned(),
-        hopeless: false,
+        permanent: false,
     })
 }
 
@@ -182,7 +182,7 @@ fn evicted(pod: &Pod) -> Option<Diagnosis> {
             line(status.message.as_deref().unwrap_or("without a word"))
         ),
         advice: "the node was short of something: set requests, or use another node".to_owned(),
-        hopeless: false,
+        permanent: false,
     })
 }
 
@@ -203,7 +203,7 @@ fn probed(pod: &Pod, scene: &Scene<'_>) -> Option<Diagnosis> {
             line(message)
         ),
         advice: format!("`kubectl describe pod {}` shows more", name(pod)),
-        hopeless: false,
+        permanent: false,
     })
 }
 

@@ -81,9 +81,9 @@ fn an_image_that_cannot_be_pulled() {
         )
     );
     assert!(found.advice.contains("--image") && found.advice.contains("imagePullSecrets"));
-    assert!(!found.hopeless);
+    assert!(!found.permanent);
     let invalid = json!({"waiting": {"reason": "InvalidImageName", "message": "couldn't parse image name"}});
-    assert!(of_pod(sidecar(invalid, json!({}), 0)).hopeless);
+    assert!(of_pod(sidecar(invalid, json!({}), 0)).permanent);
     let never = json!({"waiting": {"reason": "ErrImageNeverPull"}});
     assert!(
         of_pod(sidecar(never, json!({}), 0))
@@ -180,7 +180,7 @@ fn what_admission_refuses() {
             .what
             .starts_with("the namespace's quota does not let ReplicaSet ar-abcdef-1-endpoint-5d9")
     );
-    assert!(found.hopeless);
+    assert!(found.permanent);
     let security = "failed to create a pod, pods \"ar-abcdef-1-udf-0-a\" is forbidden: violates PodSecurity \"restricted:latest\": allowPrivilegeEscalation != false";
     let vertex = event("Vertex", "ar-abcdef-1-udf", "OrchestratePodsFailed", security);
     let found = of_events(&[], &[vertex]).unwrap();
@@ -213,7 +213,7 @@ fn what_numaflow_refuses() {
         found.what,
         format!("Numaflow refuses the Pipeline ar-abcdef-1: {message}")
     );
-    assert!(found.hopeless && found.advice.contains("--base"));
+    assert!(found.permanent && found.advice.contains("--base"));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn a_buffer_service_that_is_absent_or_not_ready() {
         found.what,
         "the InterStepBufferService `default` is not ready (Pending: StatefulSet 0/3 ready)"
     );
-    assert!(!found.hopeless);
+    assert!(!found.permanent);
     let other = of_statuses(&[failed(
         "isbsvc not managed by the same controller of this pipeline",
     )])

@@ -1,4 +1,4 @@
-//! Keeps a Lease, and notices when it is lost: whoever deletes or takes it counts the run as dead.
+//! Renews a Lease, and detects that it is lost: a run that deletes or takes it considers this one dead.
 
 use std::time::Duration;
 
@@ -8,45 +8,48 @@ use kube::api::{Api, PostParams};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{LEASE_DURATION, RENEW_EVERY, wall_clock};
+use super::lease::{LEASE_DURATION, RENEW_EVERY, wall_clock};
 use crate::client::describe_error;
+use crate::client::requests::is_not_found;
 
-/// After a renewal that failed.
+/// Pause after a failed renewal.
 const RETRY_AFTER: Duration = Duration::from_secs(3);
 
-/// How long one renewal may take.
 const RENEWAL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Renews until the Lease is lost.
-pub(super) async fn renew(api: Api<Lease>, mut lease: Lease, tell: watch::Sender<Option<String>>) {
+/// Renews the Lease until it is lost, and sends how that happened.
+pub(super) async fn renew(api: Api<Lease>, mut lease: Lease, report_lost: watch::Sender<Option<String>>) {
     let mut renewed = Instant::now();
     let mut wait = RENEW_EVERY;
     loop {
         sleep(wait).await;
         let began = Instant::now();
-        let trouble = match timeout(RENEWAL_TIMEOUT, renew_once(&api, &mut lease)).await {
+        let problem = match timeout(RENEWAL_TIMEOUT, renew_once(&api, &mut lease)).await {
             Ok(Ok(None)) => {
                 (renewed, wait) = (began, RENEW_EVERY);
                 continue;
             }
-            Ok(Ok(Some(how))) => break tell_lost(&tell, how),
+            Ok(Ok(Some(how))) => break send(&report_lost, how),
             Ok(Err(error)) => describe_error(&error),
             Err(_) => "the API server does not answer".to_owned(),
         };
         wait = RETRY_AFTER;
         if renewed.elapsed() >= LEASE_DURATION {
             let seconds = renewed.elapsed().as_secs();
-            break tell_lost(&tell, format!("could not be renewed for {seconds} s ({trouble})"));
+            break send(
+                &report_lost,
+                format!("could not be renewed for {seconds} s ({problem})"),
+            );
         }
     }
 }
 
-fn tell_lost(tell: &watch::Sender<Option<String>>, how: String) {
-    // Nobody listens where the run has ended.
-    let _ = tell.send(Some(how));
+fn send(report_lost: &watch::Sender<Option<String>>, how: String) {
+    // Fails only when the run has ended.
+    let _ = report_lost.send(Some(how));
 }
 
-/// Renews once. Returns how the Lease was lost where it was.
+/// Renews once. Returns how the Lease was lost, if it was.
 async fn renew_once(api: &Api<Lease>, lease: &mut Lease) -> Result<Option<String>, kube::Error> {
     let name = lease.metadata.name.clone().unwrap_or_default();
     let mut conflicts = 0;
@@ -58,8 +61,8 @@ async fn renew_once(api: &Api<Lease>, lease: &mut Lease) -> Result<Option<String
                 *lease = renewed;
                 return Ok(None);
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => return Ok(Some("was deleted".to_owned())),
-            // Somebody has written to it, or the answer to an earlier renewal was lost.
+            Err(error) if is_not_found(&error) => return Ok(Some("was deleted".to_owned())),
+            // The Lease has been changed, or the answer to an earlier renewal was lost.
             Err(kube::Error::Api(status)) if status.code == 409 && conflicts < 3 => {
                 conflicts += 1;
                 let found = api.get_opt(&name).await?;
@@ -73,7 +76,7 @@ async fn renew_once(api: &Api<Lease>, lease: &mut Lease) -> Result<Option<String
     }
 }
 
-/// How `held` was lost, by what is there now in its place.
+/// How `held` was lost, from what has its name now.
 fn lost_to(found: Option<&Lease>, held: &Lease) -> Option<String> {
     let holder = |lease: &Lease| lease.spec.as_ref().and_then(|spec| spec.holder_identity.clone());
     match found {
@@ -93,11 +96,11 @@ fn lost_to(found: Option<&Lease>, held: &Lease) -> Option<String> {
 mod tests {
     use k8s_openapi::jiff::Timestamp;
 
-    use super::super::new_lease;
+    use super::super::lease::new_lease;
     use super::*;
 
     #[test]
-    fn a_lease_is_lost_to_others_only() {
+    fn a_lease_is_lost_only_to_others() {
         let mut held = new_lease("aaaaaa", Timestamp::UNIX_EPOCH);
         held.metadata.uid = Some("1".to_owned());
         let mut found = held.clone();

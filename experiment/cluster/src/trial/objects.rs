@@ -4,20 +4,18 @@ use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use kube::api::{Api, DeleteParams, DynamicObject, ListParams, LogParams, Patch, PatchParams};
-use serde_json::Value;
+use kube::api::{Api, DynamicObject, LogParams};
 
 use crate::base::{Manifests, endpoint_name};
-use crate::cleanup::{self, Leftovers};
+use crate::cleanup::{CHECK_EVERY, Leftovers, wait_deleted};
+use crate::client::requests::{apply, delete_if_present, get, list};
 use crate::client::{Cluster, ClusterError};
 use crate::diagnosis::{self, Diagnosis, Logs, NumaflowStatus, Scene};
-use crate::labels::{FIELD_MANAGER, PIPELINE_NAME_LABEL};
+use crate::labels::{INSTANCE_LABEL, PIPELINE_NAME_LABEL, VERTEX_NAME_LABEL};
+use crate::poll::Poll;
 
 /// The vertices of a base.
 pub(super) const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
-
-/// Label that Numaflow puts on a vertex' pods (`KeyVertexName` in its `const.go`).
-const VERTEX_NAME_LABEL: &str = "numaflow.numaproj.io/vertex-name";
 
 /// How long a trial's objects may take to be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
@@ -156,13 +154,13 @@ impl TrialObjects {
     pub async fn explain(&self, snapshot: &Snapshot, with_logs: bool) -> Option<Diagnosis> {
         let pods: Vec<Pod> = snapshot.pods.iter().chain(&snapshot.endpoints).cloned().collect();
         // An explanation is an extra: without the permission for events there is less of it.
-        let events = self.cluster.api::<Event>().list(&ListParams::default()).await;
+        let events = list(&self.cluster.api::<Event>(), None, "events").await;
         let ours = |event: &Event| {
             let name = event.involved_object.name.as_deref().unwrap_or_default();
             let rest = name.strip_prefix(&self.pipeline);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         };
-        let events: Vec<Event> = events.map(|list| list.items).unwrap_or_default();
+        let events: Vec<Event> = events.unwrap_or_default();
         let events: Vec<Event> = events.into_iter().filter(ours).collect();
         let mut numaflow: Vec<NumaflowStatus> = Vec::new();
         numaflow.extend(
@@ -214,62 +212,35 @@ impl TrialObjects {
     /// # Errors
     /// Where something is left after two minutes, or the API server refuses.
     pub async fn remove(&self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterError> {
-        delete(&self.cluster.numaflow("Pipeline"), "Pipeline", &self.pipeline).await?;
+        delete_if_present(
+            &self.cluster.numaflow("Pipeline"),
+            "Pipeline",
+            &self.pipeline,
+            None,
+        )
+        .await?;
         if self.own_endpoint {
             let name = endpoint_name(&self.pipeline);
-            delete(&self.cluster.api::<Deployment>(), "Deployment", &name).await?;
-            delete(&self.cluster.api::<Service>(), "Service", &name).await?;
+            delete_if_present(&self.cluster.api::<Deployment>(), "Deployment", &name, None).await?;
+            delete_if_present(&self.cluster.api::<Service>(), "Service", &name, None).await?;
         }
-        let what = Leftovers {
+        let leftovers = Leftovers {
             pipelines: [self.pipeline.clone()].into(),
             runs: [self.run.clone()].into(),
         };
-        cleanup::until_gone(&self.cluster, &what, GONE_WITHIN, note).await
+        let poll = Poll::new(CHECK_EVERY, GONE_WITHIN);
+        wait_deleted(&self.cluster, &leftovers, &poll, note).await
     }
 
     async fn endpoint_pods(&self) -> Result<Vec<Pod>, ClusterError> {
-        self.pods(&format!("app.kubernetes.io/instance={}", self.pipeline))
-            .await
+        self.pods(&format!("{INSTANCE_LABEL}={}", self.pipeline)).await
     }
 
     fn of_pipeline(&self) -> String {
         format!("{PIPELINE_NAME_LABEL}={}", self.pipeline)
     }
 
-    async fn pods(&self, labels: &str) -> Result<Vec<Pod>, ClusterError> {
-        let found = self.pod_api().list(&ListParams::default().labels(labels)).await;
-        found
-            .map(|list| list.items)
-            .map_err(|error| ClusterError::request("list", "pods", error))
-    }
-}
-
-async fn apply<K>(api: &Api<K>, kind: &str, name: &str, object: &Value) -> Result<(), ClusterError>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let applied = api.patch(name, &params, &Patch::Apply(object)).await;
-    applied
-        .map(drop)
-        .map_err(|error| ClusterError::request("apply", format!("{kind} {name}"), error))
-}
-
-async fn get<K>(api: &Api<K>, kind: &str, name: &str) -> Result<Option<K>, ClusterError>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let found = api.get_opt(name).await;
-    found.map_err(|error| ClusterError::request("read", format!("{kind} {name}"), error))
-}
-
-async fn delete<K>(api: &Api<K>, kind: &str, name: &str) -> Result<(), ClusterError>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    match api.delete(name, &DeleteParams::background()).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        Err(error) => Err(ClusterError::request("delete", format!("{kind} {name}"), error)),
+    async fn pods(&self, selector: &str) -> Result<Vec<Pod>, ClusterError> {
+        list(&self.pod_api(), Some(selector), "pods").await
     }
 }

@@ -7,57 +7,58 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
 
 use super::objects::{Snapshot, TrialObjects, VERTICES};
 use crate::diagnosis::NumaflowStatus;
 use crate::error::ClusterEngineError;
+use crate::poll::Poll;
 
-/// Between two looks.
-const POLL: Duration = Duration::from_millis(500);
+/// Between two checks.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// Between two questions why it does not run yet.
+/// Between two diagnoses: each is a few requests more.
 const EXPLAIN_EVERY: Duration = Duration::from_secs(3);
 
-/// How long one and the same trouble may last, where waiting may help: longer than an image takes that is pulled again.
-const TROUBLE_LASTS: Duration = Duration::from_secs(45);
+/// How long the same cause may last if waiting may help: longer than the retry of an image pull takes.
+const CAUSE_MAY_LAST: Duration = Duration::from_secs(45);
 
-/// Waits until everything runs, for `patience` at most.
+/// Waits until everything runs, for at most `patience`.
 ///
 /// # Errors
-/// Where it does not, or cannot.
+/// Returns an error if the time is up, or earlier if the cause is known and waiting does not help.
 pub(super) async fn ready(
     objects: &TrialObjects,
     patience: Duration,
 ) -> Result<Snapshot, ClusterEngineError> {
-    let began = Instant::now();
-    let mut asked = began;
-    let mut trouble: Option<(String, Instant)> = None;
+    let poll = Poll::new(CHECK_EVERY, patience);
+    let mut explain_at = EXPLAIN_EVERY;
+    // The cause that was found last, and since when it has been the same.
+    let mut cause: Option<(String, Duration)> = None;
     loop {
         let snapshot = objects.look().await?;
         let Some(missing) = missing(&snapshot, objects.own_endpoint) else {
             return Ok(snapshot);
         };
-        let mut give_up = began.elapsed() >= patience;
-        if !give_up && asked.elapsed() >= EXPLAIN_EVERY {
-            asked = Instant::now();
+        let mut give_up = false;
+        if !poll.is_over() && poll.elapsed() >= explain_at {
+            let now = poll.elapsed();
+            explain_at = now + EXPLAIN_EVERY;
             let diagnosis = objects.explain(&snapshot, false).await;
-            give_up = diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.hopeless);
-            trouble = diagnosis.map(|diagnosis| match trouble.take() {
+            give_up = diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.permanent);
+            cause = diagnosis.map(|diagnosis| match cause.take() {
                 Some((what, since)) if what == diagnosis.what => (what, since),
-                _ => (diagnosis.what, asked),
+                _ => (diagnosis.what, now),
             });
-            let lasts = trouble.as_ref().map(|(_, since)| since.elapsed());
-            give_up |= lasts.is_some_and(|lasts| lasts >= TROUBLE_LASTS);
+            let lasts = cause.as_ref().map(|(_, since)| poll.elapsed() - *since);
+            give_up |= lasts.is_some_and(|lasts| lasts >= CAUSE_MAY_LAST);
         }
-        if give_up {
+        if give_up || !poll.again().await {
             let diagnosis = objects.explain(&snapshot, true).await;
             return Err(ClusterEngineError::NotReady {
-                after: Duration::from_secs(began.elapsed().as_secs()),
+                after: Duration::from_secs(poll.elapsed().as_secs()),
                 why: diagnosis.map_or(missing, |diagnosis| diagnosis.to_string()),
             });
         }
-        sleep(POLL).await;
     }
 }
 

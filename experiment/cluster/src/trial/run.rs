@@ -16,13 +16,14 @@ use crate::base::Manifests;
 use crate::client::PodError;
 use crate::client::pod_client::{PodClient, PodTarget, Port};
 use crate::error::ClusterEngineError;
+use crate::poll::Poll;
 use engine::windows::{window_ms, window_starts};
 use engine::{Observation, TrialProgress};
 use trials::outcome::NUMAFLOW_PREFIX;
 use trials::trial::TrialSettings;
 
-/// Between two looks at the generator's account.
-const POLL: Duration = Duration::from_secs(1);
+/// Between two reads of the generator's counters.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a pod may be out of client.
 const OUT_OF_REACH: Duration = Duration::from_secs(30);
@@ -144,7 +145,7 @@ impl TrialRun<'_> {
         let deadline = Instant::now() + to_t0 + self.settings.window * all + self.cut_off + CLOSING_DELAY;
         let mut reached = Instant::now();
         loop {
-            sleep(POLL).await;
+            sleep(CHECK_EVERY).await;
             meters.look(self.client).await;
             let stats = match self.stats(&generator).await {
                 Ok(stats) => stats,
@@ -167,21 +168,20 @@ impl TrialRun<'_> {
         }
     }
 
-    /// Lets the generator begin; its account once its first event has a time.
+    /// Starts the generator and returns its counters once its first event has a time.
     async fn release(&self, generator: &PodTarget) -> Result<GeneratorStats, ClusterEngineError> {
-        let within = BEGIN_WITHIN + self.settings.window;
-        let deadline = Instant::now() + within;
+        let poll = Poll::new(CHECK_EVERY / 2, BEGIN_WITHIN + self.settings.window);
         loop {
-            // Told again and again: the first answer may have been lost, and once is as good as twice.
+            // Posted until it has worked: an answer may have been lost, and a second start changes nothing.
             let stats = match self.client.post(generator, Port::Program, "/start").await {
                 Ok(()) => self.stats(generator).await,
                 Err(error) => Err(error),
             };
             match stats {
                 Ok(stats) if stats.t0_us.is_some() => return Ok(stats),
-                Ok(_) if Instant::now() >= deadline => return Err(ClusterEngineError::NoStart(within)),
-                Err(error) if Instant::now() >= deadline => return Err(error.into()),
-                _ => sleep(POLL / 2).await,
+                _ if poll.again().await => {}
+                Ok(_) => return Err(ClusterEngineError::NoStart(poll.within())),
+                Err(error) => return Err(error.into()),
             }
         }
     }
