@@ -83,15 +83,9 @@ fn zipf(count: u64, skew: f64) -> Vec<f64> {
     cumulative
 }
 
-/// A number in [0, 1) from seed and index: step `index` of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) with this
-/// seed, which needs no state.
+/// A number in [0, 1) from seed and index.
 fn uniform(seed: u64, index: u64) -> f64 {
-    const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut z = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^= z >> 31;
-    (z >> 11) as f64 / (1u64 << 53) as f64
+    (wire::splitmix64(seed, index) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]

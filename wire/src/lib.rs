@@ -7,6 +7,7 @@ mod duration;
 mod event;
 mod histogram;
 mod names;
+mod random;
 mod ranges;
 mod record;
 pub mod settings;
@@ -18,6 +19,7 @@ pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, 
 pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, idempotency_prefix, parse_idempotency_key};
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Outcome, StartRule, StrategyKind, UnknownName, Workload};
+pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
 pub use record::{OutcomeCounts, Settings, SinkLine, WindowRecord};
 pub use stats::{AnnouncedAddress, DelayStats, EndpointStats, GeneratorStats, SentWindow};

@@ -226,18 +226,8 @@ fn part(given: &Given) -> String {
 
 /// Fisher and Yates's shuffle. The remainder's bias is below 10⁻¹⁵ for as many trials as a plan may have.
 fn shuffle<T>(items: &mut [T], seed: u64) {
-    let mut state = seed;
-    for last in (1..items.len()).rev() {
-        let other = splitmix64(&mut state) % (last as u64 + 1);
+    for (index, last) in (0..).zip((1..items.len()).rev()) {
+        let other = wire::splitmix64(seed, index) % (last as u64 + 1);
         items.swap(last, other as usize);
     }
-}
-
-/// The next number of Steele, Lea and Flood's generator (2014): the order of a plan never changes with a library.
-fn splitmix64(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
 }
