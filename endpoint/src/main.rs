@@ -10,7 +10,7 @@ mod server;
 mod timer;
 
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ struct Args {
         long,
         env = "LISTEN",
         value_name = "ADDRESS:PORT",
-        default_value = "127.0.0.1:9888"
+        default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, wire::ENDPOINT_PORT))
     )]
     listen: SocketAddr,
     /// Delay of a call without ?delay=: 200us, uniform(LOW,HIGH), exponential(MEAN), percentiles(50=DELAY,…)

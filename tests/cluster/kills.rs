@@ -147,7 +147,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
         killed_ms,
         full_again_ms: again.start_ms,
         records,
-        generator: stats(release, &source, 9100)?,
+        generator: stats(release, &source, wire::METRICS_PORT)?,
         endpoint: idle_stats(release, &pod(release, &endpoint)?)?,
     })
 }
@@ -220,7 +220,7 @@ fn idle_stats(release: &Release<'_>, pod: &Value) -> Step<EndpointStats> {
         "no call is in flight at the endpoint",
         Duration::from_secs(30),
         || {
-            let stats: EndpointStats = stats(release, pod, 9888)?;
+            let stats: EndpointStats = stats(release, pod, wire::ENDPOINT_PORT)?;
             Ok((stats.in_flight == 0).then_some(stats))
         },
     )

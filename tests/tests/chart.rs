@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -54,6 +55,25 @@ fn the_manifests_are_what_kubernetes_and_numaflow_admit() {
 }
 
 #[test]
+fn the_chart_knows_the_programs_ports_numaflows_and_no_other() {
+    let mut found = BTreeSet::new();
+    for ending in [".tpl", ".yaml"] {
+        for file in files("helm/templates", ending) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+            let numbers = words.filter_map(|word| word.parse::<u16>().ok());
+            found.extend(numbers.filter(|number| *number >= 1_000));
+        }
+    }
+    // Numaflow's metrics, monitor and daemon, and JetStream.
+    let numaflows = [2469, 2470, 4327, 4222];
+    let ports = numaflows
+        .into_iter()
+        .chain([wire::METRICS_PORT, wire::ENDPOINT_PORT]);
+    assert_eq!(found, ports.collect());
+}
+
+#[test]
 fn every_strategy_has_its_pipeline_and_calls_the_shared_endpoint() {
     let shared = read(&root("manifests/shared/endpoint.yaml"));
     assert_eq!(
@@ -63,7 +83,10 @@ fn every_strategy_has_its_pipeline_and_calls_the_shared_endpoint() {
             "Deployment/async-reduce-endpoint"
         ]
     );
-    assert_eq!(shared[0].at("/spec/ports/http/port"), Some(&json!(9888)));
+    assert_eq!(
+        shared[0].at("/spec/ports/http/port"),
+        Some(&json!(wire::ENDPOINT_PORT))
+    );
     let isbsvc = read(&root("manifests/shared/isbsvc.yaml"));
     assert_eq!(ids(&isbsvc), ["InterStepBufferService/default"]);
     for strategy in STRATEGIES {
@@ -73,7 +96,10 @@ fn every_strategy_has_its_pipeline_and_calls_the_shared_endpoint() {
         assert_eq!(env("STRATEGY"), Some(&json!(strategy)));
         assert_eq!(
             env("ENDPOINT_URL"),
-            Some(&json!("http://async-reduce-endpoint:9888"))
+            Some(&json!(format!(
+                "http://async-reduce-endpoint:{}",
+                wire::ENDPOINT_PORT
+            )))
         );
         assert_eq!(
             objects[0].at("/spec/interStepBufferServiceName"),

@@ -67,7 +67,7 @@ pub struct Settings {
         long,
         env = "ENDPOINT_URL",
         hide_env_values = true,
-        default_value = "http://127.0.0.1:9888"
+        default_value_t = format!("http://127.0.0.1:{}", wire::ENDPOINT_PORT)
     )]
     pub endpoint_url: String,
     /// How the endpoint is called: by reqwest, or lean: over sockets of its own, for less processor time per

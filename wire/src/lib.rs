@@ -7,6 +7,7 @@ mod duration;
 mod event;
 mod histogram;
 mod names;
+mod ports;
 mod random;
 mod ranges;
 mod record;
@@ -19,6 +20,7 @@ pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, 
 pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, idempotency_prefix, parse_idempotency_key};
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Outcome, StartRule, StrategyKind, UnknownName, Workload};
+pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
 pub use record::{OutcomeCounts, Settings, SinkLine, WindowRecord};

@@ -185,7 +185,7 @@ fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<S
     let ports = container["ports"].as_array().into_iter().flatten();
     // Numaflow's own container has the ports `metrics` and `monitor` in the same pod.
     if ports
-        .filter(|port| port["name"] == "http-metrics" && port["containerPort"] == 9100)
+        .filter(|port| port["name"] == "http-metrics" && port["containerPort"] == wire::METRICS_PORT)
         .count()
         != 1
     {

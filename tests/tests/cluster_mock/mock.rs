@@ -101,7 +101,13 @@ async fn an_applied_pipeline_runs_and_a_deleted_one_goes() {
     assert!(record.ok() > 0 && record.failed() == 0, "{record:?}");
 
     let stats = api
-        .text("v1", "pods/async-reduce-generator-0-q7w4z:9100/proxy/stats")
+        .text(
+            "v1",
+            &format!(
+                "pods/async-reduce-generator-0-q7w4z:{}/proxy/stats",
+                wire::METRICS_PORT
+            ),
+        )
         .await;
     let stats: GeneratorStats = serde_json::from_str(&stats).unwrap();
     assert!(stats.sent >= record.ok());

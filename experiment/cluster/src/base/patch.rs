@@ -1,17 +1,11 @@
 //! A trial's objects out of the base. What the plan asks for is set; everything else stays as the user had it rendered.
 
 use serde_json::{Value, json};
-use wire::format_duration;
 use wire::settings::Program;
+use wire::{ENDPOINT_PORT, METRICS_PORT, format_duration};
 
 use super::{Base, CONTAINERS, ForTrial, Manifests, endpoint_name, set};
 use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
-
-/// Where the vertices' programs serve metrics, stats and start.
-const STATS_LISTEN: &str = "0.0.0.0:9100";
-
-/// The endpoint's port.
-const ENDPOINT_PORT: u16 = 9888;
 
 /// A container's environment as a trial needs it: names with values, or without where none may be set.
 type Environment = Vec<(&'static str, Option<String>)>;
@@ -98,7 +92,7 @@ impl Base {
 
 /// What the program of a vertex must be told.
 fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environment {
-    let mut environment: Environment = vec![("STATS_LISTEN", Some(STATS_LISTEN.to_owned()))];
+    let mut environment: Environment = vec![("STATS_LISTEN", Some(format!("0.0.0.0:{METRICS_PORT}")))];
     match vertex {
         "generator" => {
             environment.extend(set_by(of, Program::Generator));

@@ -77,8 +77,8 @@ struct Direct {
 impl Port {
     fn number(self) -> u16 {
         match self {
-            Self::Program => 9100,
-            Self::Endpoint => 9888,
+            Self::Program => wire::METRICS_PORT,
+            Self::Endpoint => wire::ENDPOINT_PORT,
             Self::Numaflow => 2469,
         }
     }
