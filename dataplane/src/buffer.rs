@@ -1,4 +1,4 @@
-//! The buffers between the vertices: what lies in them and how it is taken out.
+//! The buffers between the vertices: their items, and reading them in batches.
 
 pub(crate) mod pull;
 
@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// An event on its way from the source to a window.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// What the source read; opaque here.
+    /// The bytes that the source read, opaque to the data plane.
     pub payload: Vec<u8>,
     /// The keys given by the source.
     pub keys: Vec<String>,
@@ -16,13 +16,13 @@ pub struct Message {
     pub event_time: SystemTime,
     /// The headers given by the source.
     pub headers: HashMap<String, String>,
-    /// The watermark of the read that brought the message, in milliseconds since the epoch.
+    /// The watermark of the message's read batch, in milliseconds since the epoch.
     pub watermark_ms: u64,
     /// Whether the message was older than the watermark when it was read.
     pub late: bool,
 }
 
-/// What lies in the buffer between source and reduce.
+/// An item of the buffer between source and reduce.
 #[derive(Debug)]
 pub(crate) enum Item {
     /// An event.
@@ -31,7 +31,7 @@ pub(crate) enum Item {
     Watermark(u64),
 }
 
-/// What lies in the buffer between reduce and sink.
+/// An item of the buffer between reduce and sink: a result of a window.
 #[derive(Debug)]
 pub(crate) struct Emitted {
     /// Unique over the run.
@@ -54,7 +54,7 @@ pub(crate) fn epoch_ms(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, crate::config::millis)
 }
 
-/// A time on the wire.
+/// The protobuf form of a time in milliseconds since the epoch.
 pub(crate) fn timestamp(time_ms: u64) -> prost_types::Timestamp {
     (UNIX_EPOCH + Duration::from_millis(time_ms)).into()
 }

@@ -25,7 +25,7 @@ pub const REQUEST_CHANNEL: usize = 500;
 pub const GRPC_MAX_MESSAGE_SIZE_BYTES: usize = 64 * 1024 * 1024;
 /// Pause between two tries of a sink: the default of `sink.retryStrategy.backoff.interval`.
 pub const SINK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
-/// Tries of one read batch at the sink. Numaflow tries for ever; an experiment must end with an error instead of hanging.
+/// Tries of one read batch at the sink. Numaflow tries for ever; an experiment has to end with an error instead.
 pub const SINK_TRIES: u32 = 1_000;
 
 /// How a pipeline of source, reduce and sink is run.
@@ -39,7 +39,8 @@ pub struct Config {
     pub read_batch: usize,
     /// Messages that a buffer between two vertices takes before its writer waits.
     pub buffer: usize,
-    /// How long after its end a window stays open. It delays the close and admits nothing older than the watermark.
+    /// How long a window stays open after its end. This delays the close; messages older than the watermark are
+    /// dropped all the same.
     pub allowed_lateness: Duration,
     /// How the watermark moves while the source is quiet; without it the last windows never close.
     pub idle_source: Option<IdleSource>,
@@ -52,7 +53,7 @@ pub struct Config {
 pub struct IdleSource {
     /// Time without data after which the source counts as idle.
     pub threshold: Duration,
-    /// What the watermark gains at each step; it never passes the clock.
+    /// How far the watermark moves at each step, never beyond the clock.
     pub increment_by: Duration,
     /// Time between two steps.
     pub step_interval: Duration,
@@ -72,7 +73,7 @@ impl Config {
         }
     }
 
-    /// Refuses what cannot work.
+    /// Checks the bounds of each setting.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let whole_millis = |time: Duration| !time.is_zero() && time.subsec_nanos().is_multiple_of(1_000_000);
         let refuse = |setting, reason| Err(Error::Config { setting, reason });

@@ -1,4 +1,4 @@
-//! Meets the processes of the vertices as Numaflow does: server-info file, socket, `IsReady`, handshakes.
+//! Connects to the processes of the vertices as Numaflow does: server-info file, socket, `IsReady`, handshakes.
 
 #[cfg(test)]
 mod tests;
@@ -20,21 +20,21 @@ use tonic::{Status, Streaming};
 use crate::config::{GRPC_MAX_MESSAGE_SIZE_BYTES, READ_BATCH_SIZE};
 use crate::error::{Error, Vertex};
 
-/// The end of a complete server-info file.
+/// Last characters of a complete server-info file.
 const SERVER_INFO_END: &str = "U+005C__END__";
-/// Pause between two looks at something that is not there yet. Numaflow looks every second.
-const LOOK_INTERVAL: Duration = Duration::from_millis(10);
+/// Time between two polls of a server that is not ready. Numaflow polls every second.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Where the process of a vertex is met.
+/// Where the process of a vertex serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VertexSockets {
     /// The Unix socket that the process serves on.
     pub socket: PathBuf,
-    /// The file that the process writes when it serves.
+    /// The file that the process writes once it serves.
     pub server_info: PathBuf,
 }
 
-/// Where the processes of a pipeline are met.
+/// Where the processes of a pipeline serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Sockets {
     /// The user-defined source.
@@ -61,15 +61,15 @@ pub(crate) struct SinkCall {
     pub responses: Streaming<sink_proto::SinkResponse>,
 }
 
-/// How long there is to meet one vertex.
-struct Meeting<'a> {
+/// The handshake with one vertex, from the server-info file to the first answer, under one deadline.
+struct Handshake<'a> {
     vertex: Vertex,
     sockets: &'a VertexSockets,
     patience: Duration,
     deadline: Instant,
 }
 
-/// Meets the source.
+/// Connects to the source and opens its two calls.
 pub(crate) async fn source<C>(
     sockets: &VertexSockets,
     patience: Duration,
@@ -78,27 +78,27 @@ pub(crate) async fn source<C>(
 where
     C: Future<Output = Result<Channel, String>>,
 {
-    let meeting = Meeting::new(Vertex::Source, sockets, patience);
+    let handshake = Handshake::new(Vertex::Source, sockets, patience);
     let client = |channel| {
         SourceClient::new(channel)
             .max_decoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
             .max_encoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
     };
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
-    let mut client = client(meeting.ready(connect, ready).await?);
+    let mut client = client(handshake.ready(connect, ready).await?);
 
-    // The SDK awaits the handshake before it answers the call, so it has to be queued before the call.
+    // The SDK reads the handshake before it answers the call, so the handshake is queued before the call.
     let (reads, requests) = mpsc::channel(1);
     let sot = source_proto::Handshake { sot: true };
     let _ = reads.try_send(source_proto::ReadRequest {
         request: None,
         handshake: Some(sot),
     });
-    let mut read = meeting
+    let mut read = handshake
         .call(client.read_fn(ReceiverStream::new(requests)))
         .await?;
-    meeting
-        .shaken(read.message(), |response| {
+    handshake
+        .confirmed(read.message(), |response| {
             response.handshake.is_some_and(|shake| shake.sot)
         })
         .await?;
@@ -108,9 +108,11 @@ where
         request: None,
         handshake: Some(sot),
     });
-    let mut acked = meeting.call(client.ack_fn(ReceiverStream::new(requests))).await?;
-    meeting
-        .shaken(acked.message(), |response| {
+    let mut acked = handshake
+        .call(client.ack_fn(ReceiverStream::new(requests)))
+        .await?;
+    handshake
+        .confirmed(acked.message(), |response| {
             response.handshake.is_some_and(|shake| shake.sot)
         })
         .await?;
@@ -122,7 +124,7 @@ where
     })
 }
 
-/// Meets the reduce UDF. Its calls are opened window by window.
+/// Connects to the reduce UDF. Its calls are opened window by window.
 pub(crate) async fn reduce<C>(
     sockets: &VertexSockets,
     patience: Duration,
@@ -138,13 +140,13 @@ where
     };
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
     Ok(client(
-        Meeting::new(Vertex::Reduce, sockets, patience)
+        Handshake::new(Vertex::Reduce, sockets, patience)
             .ready(connect, ready)
             .await?,
     ))
 }
 
-/// Meets the sink.
+/// Connects to the sink and opens its call.
 pub(crate) async fn sink<C>(
     sockets: &VertexSockets,
     patience: Duration,
@@ -153,32 +155,33 @@ pub(crate) async fn sink<C>(
 where
     C: Future<Output = Result<Channel, String>>,
 {
-    let meeting = Meeting::new(Vertex::Sink, sockets, patience);
+    let handshake = Handshake::new(Vertex::Sink, sockets, patience);
     let client = |channel| {
         SinkClient::new(channel)
             .max_decoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
             .max_encoding_message_size(GRPC_MAX_MESSAGE_SIZE_BYTES)
     };
     let ready = |channel| async move { Ok(client(channel).is_ready(()).await?.into_inner().ready) };
-    let mut client = client(meeting.ready(connect, ready).await?);
+    let mut client = client(handshake.ready(connect, ready).await?);
 
     let (requests, queued) = mpsc::channel(READ_BATCH_SIZE);
-    let handshake = Some(sink_proto::Handshake { sot: true });
     let _ = requests.try_send(sink_proto::SinkRequest {
         request: None,
         status: None,
-        handshake,
+        handshake: Some(sink_proto::Handshake { sot: true }),
     });
-    let mut responses = meeting.call(client.sink_fn(ReceiverStream::new(queued))).await?;
-    meeting
-        .shaken(responses.message(), |response| {
+    let mut responses = handshake
+        .call(client.sink_fn(ReceiverStream::new(queued)))
+        .await?;
+    handshake
+        .confirmed(responses.message(), |response| {
             response.handshake.is_some_and(|shake| shake.sot)
         })
         .await?;
     Ok(SinkCall { requests, responses })
 }
 
-impl<'a> Meeting<'a> {
+impl<'a> Handshake<'a> {
     fn new(vertex: Vertex, sockets: &'a VertexSockets, patience: Duration) -> Self {
         Self {
             vertex,
@@ -188,15 +191,15 @@ impl<'a> Meeting<'a> {
         }
     }
 
-    /// Awaits the server-info file, connects and asks until the vertex says that it is ready.
-    async fn ready<C, Asked>(
+    /// Waits for the server-info file, then connects and calls `IsReady` until the vertex is ready.
+    async fn ready<C, Ready>(
         &self,
         connect: impl Fn(PathBuf) -> C,
-        ask: impl Fn(Channel) -> Asked,
+        is_ready: impl Fn(Channel) -> Ready,
     ) -> Result<Channel, Error>
     where
         C: Future<Output = Result<Channel, String>>,
-        Asked: Future<Output = Result<bool, Status>>,
+        Ready: Future<Output = Result<bool, Status>>,
     {
         timeout_at(self.deadline, server_info(&self.sockets.server_info))
             .await
@@ -206,45 +209,49 @@ impl<'a> Meeting<'a> {
                 patience: self.patience,
             })?;
         let mut last = "no answer".to_owned();
-        let asking = async {
+        let polling = async {
             loop {
                 last = match connect(self.sockets.socket.clone()).await {
                     Err(reason) => reason,
-                    Ok(channel) => match ask(channel.clone()).await {
+                    Ok(channel) => match is_ready(channel.clone()).await {
                         Ok(true) => return channel,
                         Ok(false) => "it says that it is not ready".to_owned(),
                         Err(status) => status.message().to_owned(),
                     },
                 };
-                sleep(LOOK_INTERVAL).await;
+                sleep(POLL_INTERVAL).await;
             }
         };
-        let asked = timeout_at(self.deadline, asking).await;
-        asked.map_err(|_| self.not_ready(last))
+        let ready = timeout_at(self.deadline, polling).await;
+        ready.map_err(|_| self.not_ready(last))
     }
 
-    /// Awaits the head of a call's response.
+    /// Waits for the head of a call's response.
     async fn call<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Result<T, Error> {
         let response = timeout_at(self.deadline, call).await;
         let response = response.map_err(|_| self.not_ready("no answer to the handshake".to_owned()))?;
-        Ok(response.map_err(self.vertex.failed("handshake"))?.into_inner())
+        Ok(response
+            .map_err(self.vertex.call_error("handshake"))?
+            .into_inner())
     }
 
-    /// Awaits the vertex' part of the handshake.
-    async fn shaken<T>(
+    /// Waits for the vertex's half of the handshake.
+    async fn confirmed<T>(
         &self,
         first: impl Future<Output = Result<Option<T>, Status>>,
         is_handshake: impl Fn(&T) -> bool,
     ) -> Result<(), Error> {
         let first = timeout_at(self.deadline, first).await;
         let first = first.map_err(|_| self.not_ready("no answer to the handshake".to_owned()))?;
-        match first.map_err(self.vertex.failed("handshake"))? {
+        match first.map_err(self.vertex.call_error("handshake"))? {
             Some(response) if is_handshake(&response) => Ok(()),
-            Some(_) => Err(self.vertex.broke("its first answer is no handshake")),
-            None => Err(self.vertex.broke("it ended the call instead of a handshake")),
+            Some(_) => Err(self.vertex.protocol_error("its first answer is no handshake")),
+            None => Err(self
+                .vertex
+                .protocol_error("it ended the call instead of a handshake")),
         }
     }
 
@@ -263,7 +270,7 @@ impl<'a> Meeting<'a> {
 pub(crate) async fn unix(socket: PathBuf) -> Result<Channel, String> {
     let address = [b"unix:", socket.as_os_str().as_encoded_bytes()].concat();
     let endpoint = Endpoint::from_shared(address).map_err(|error| error.to_string())?;
-    // As in Numaflow's requests; without it tonic would send an authority of its own.
+    // The authority that Numaflow sends; tonic would send another.
     let endpoint = endpoint.origin(Uri::from_static("http://[::]:50051"));
     let connected = endpoint.connect().await;
     connected.map_err(|error| {
@@ -274,13 +281,13 @@ pub(crate) async fn unix(socket: PathBuf) -> Result<Channel, String> {
 
 async fn server_info(path: &Path) {
     loop {
-        // Absent, unreadable and half-written files are all "not yet".
+        // A file that is absent, unreadable or incomplete means that the process does not serve yet.
         if let Ok(text) = tokio::fs::read_to_string(path).await
             && let Some(info) = text.trim_end().strip_suffix(SERVER_INFO_END)
         {
             tracing::debug!(info, path = %path.display(), "server info");
             return;
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -1,15 +1,15 @@
-//! What a run counts: written by the stages while they run, read once at the end.
+//! What a run counts: the tasks write while they run, the end of the run reads once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::windows::DropReason;
 
-/// What came of a run.
+/// The counts of a finished run.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Messages read from the source.
     pub read: u64,
-    /// Messages acknowledged to the source; those not yet in the buffer at the end are not.
+    /// Messages acknowledged to the source: only those that reached the buffer.
     pub acked: u64,
     /// Messages dropped as [`DropReason::LateMessage`].
     pub dropped_late: u64,
@@ -25,13 +25,13 @@ pub struct Counts {
     pub results: u64,
     /// Results that the sink has confirmed.
     pub sunk: u64,
-    /// Results sent to the sink again because it said that they failed.
+    /// Results sent to the sink again because it answered that they failed.
     pub sink_retries: u64,
-    /// Most messages that waited between source and reduce.
+    /// Largest number of messages in the buffer between source and reduce.
     pub max_buffer_depth: u64,
 }
 
-/// The same while they grow.
+/// The counters behind [`Counts`], shared by the tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub read: AtomicU64,
@@ -48,7 +48,7 @@ pub(crate) struct Counters {
 }
 
 impl Counts {
-    /// Messages dropped for whatever reason.
+    /// Messages dropped for any reason.
     pub fn dropped(&self) -> u64 {
         self.dropped_late + self.dropped_old
     }
@@ -80,7 +80,7 @@ impl Counters {
     }
 }
 
-/// Counts without ordering anything else: the counters are read after the stages have ended.
+/// Relaxed, because the counters are read only after the tasks have ended.
 pub(crate) fn add(counter: &AtomicU64, by: usize) {
     counter.fetch_add(by as u64, Ordering::Relaxed);
 }

@@ -1,4 +1,4 @@
-//! What can go wrong while a pipeline is driven, always with the vertex that it went wrong at.
+//! Errors of a run, each with the vertex at which it occurred.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -26,59 +26,59 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
-    /// The vertex' process has not said that it is up.
+    /// The server-info file of the vertex's process did not appear in time.
     #[error("{vertex}: server-info file `{}` was not complete within {patience:?}: is its process running?", path.display())]
     ServerInfo {
         /// The vertex.
         vertex: Vertex,
-        /// The file that was awaited.
+        /// The missing or incomplete file.
         path: PathBuf,
-        /// How long it was awaited.
+        /// How long the data plane waited for it.
         patience: Duration,
     },
-    /// The vertex does not answer on its socket, or does not say that it is ready.
+    /// The vertex does not answer on its socket, or answers that it is not ready.
     #[error("{vertex}: not ready on socket `{}` within {patience:?}: {reason}", socket.display())]
     NotReady {
         /// The vertex.
         vertex: Vertex,
         /// Its socket.
         socket: PathBuf,
-        /// How long it was tried.
+        /// How long the data plane tried.
         patience: Duration,
-        /// What the last try said.
+        /// Why the last try failed.
         reason: String,
     },
-    /// A call to the vertex failed, or its process is gone.
+    /// A call to the vertex failed, or its process has ended.
     #[error("{vertex}: {doing} failed: {} ({:?})", status.message(), status.code())]
     Call {
         /// The vertex.
         vertex: Vertex,
-        /// What was being done.
+        /// The operation that failed.
         doing: &'static str,
-        /// What gRPC said.
+        /// The status of the call.
         status: Box<tonic::Status>,
     },
-    /// The vertex answered what Numaflow's protocol does not allow.
+    /// The vertex sent what Numaflow's protocol does not allow.
     #[error("{vertex}: breaks the protocol: {reason}")]
     Protocol {
         /// The vertex.
         vertex: Vertex,
-        /// What it did.
+        /// What it sent or left out.
         reason: String,
     },
-    /// The sink went on failing.
+    /// The sink refused results in every try.
     #[error("sink: {failed} messages still failed after {tries} tries, the last said: {reason}")]
     SinkRetries {
-        /// Messages without success.
+        /// Messages that failed in the last try.
         failed: usize,
-        /// How often they were tried.
+        /// Number of tries.
         tries: u32,
-        /// The sink's words.
+        /// The sink's error message for one of them.
         reason: String,
     },
-    /// A part of the data plane broke down: a defect here.
+    /// A task of the data plane panicked: a defect in this crate.
     #[error("the data plane broke down: {0}")]
-    Stage(#[source] tokio::task::JoinError),
+    Task(#[source] tokio::task::JoinError),
 }
 
 impl fmt::Display for Vertex {
@@ -92,8 +92,8 @@ impl fmt::Display for Vertex {
 }
 
 impl Vertex {
-    /// An error of gRPC while `doing` something with this vertex.
-    pub(crate) fn failed(self, doing: &'static str) -> impl FnOnce(tonic::Status) -> Error {
+    /// Turns a status into the error of the operation `doing` at this vertex.
+    pub(crate) fn call_error(self, doing: &'static str) -> impl FnOnce(tonic::Status) -> Error {
         move |status| Error::Call {
             vertex: self,
             doing,
@@ -101,8 +101,8 @@ impl Vertex {
         }
     }
 
-    /// A breach of the protocol by this vertex.
-    pub(crate) fn broke(self, reason: impl Into<String>) -> Error {
+    /// A violation of the protocol by this vertex.
+    pub(crate) fn protocol_error(self, reason: impl Into<String>) -> Error {
         Error::Protocol {
             vertex: self,
             reason: reason.into(),

@@ -1,5 +1,17 @@
 //! Stands in for Numaflow on one machine: drives a source, a reduce UDF and a sink over the real gRPC on Unix
 //! sockets, with Numaflow's order of steps, sizes and waits. It carries opaque bytes.
+//!
+//! # Layout
+//!
+//! - [`config`]: window, read timeout and sizes, with Numaflow's values as constants.
+//! - `connect`: waits for the three servers, connects and does the handshakes.
+//! - `source`: reads batches, stamps the watermark, fills the buffer, acknowledges.
+//! - `buffer`: the queues between the vertices; `buffer::pull` takes read batches out of them.
+//! - `reduce`: one gRPC call for each window; closes windows one after another.
+//! - `windows`: which window an event belongs to and when it closes, without I/O.
+//! - `sink`: writes read batches of results and sends failed ones again.
+//! - `counts`: what a run counts.
+//! - `error`: errors, each with its vertex.
 
 mod buffer;
 pub mod config;
@@ -36,12 +48,12 @@ use crate::buffer::pull::{self, Pull};
 use crate::connect::{SinkCall, SourceCalls};
 use crate::counts::Counters;
 
-/// What a source may take longer than the read timeout to finish its last read.
+/// Time beyond the read timeout that the source's last read may take after a stop.
 const READ_GRACE: Duration = Duration::from_millis(500);
-/// How long the sink may take for the results that are there when a run is stopped.
+/// Time for the sink to write the results that are in its buffer at a stop.
 const SINK_GRACE: Duration = Duration::from_secs(1);
 
-/// Sees what happens while a pipeline runs. It is called in the stream of events and must not block.
+/// Callbacks of a running pipeline. They are called between two events and must not block.
 pub trait Observer: Send + Sync {
     /// A message was dropped by the reduce vertex.
     fn dropped(&self, message: &Message, reason: DropReason) {
@@ -54,7 +66,7 @@ pub trait Observer: Send + Sync {
     }
 }
 
-/// A pipeline whose three vertices are up and have shaken hands.
+/// A pipeline that is connected to its three vertices, handshakes done.
 #[derive(Debug)]
 pub struct DataPlane {
     config: Config,
@@ -63,9 +75,9 @@ pub struct DataPlane {
     sink: SinkCall,
 }
 
-/// The parts of the data plane that run side by side.
+/// The tasks of a running pipeline.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+enum Task {
     Source,
     Reader,
     Reduce,
@@ -73,10 +85,11 @@ enum Stage {
 }
 
 impl DataPlane {
-    /// Awaits the server-info files, connects, asks whether the vertices are ready and shakes hands; all three at once.
+    /// Waits for the three servers, connects and does the handshakes, all at once.
     ///
     /// # Errors
-    /// Where the configuration cannot work, or a vertex is not met within `patience`; the error names it.
+    /// Returns an error if the configuration cannot work, or if a vertex is not ready within `patience`. The error
+    /// names the setting or the vertex.
     pub async fn connect(config: Config, sockets: &Sockets, patience: Duration) -> Result<Self, Error> {
         config.check()?;
         let (source, reduce, sink) = tokio::try_join!(
@@ -92,11 +105,11 @@ impl DataPlane {
         })
     }
 
-    /// Runs the pipeline until `stop` resolves. Then no further read begins, open windows are cancelled, results that
-    /// are there go to the sink, and what was counted is returned, within the read timeout and two seconds.
+    /// Runs the pipeline until `stop` resolves. Then it begins no further read, cancels open windows, writes the results
+    /// it has to the sink and returns the counts, within the read timeout and two seconds.
     ///
     /// # Errors
-    /// Where a vertex fails, breaks the protocol or is gone.
+    /// Returns an error if a vertex fails, violates the protocol or ends.
     pub async fn run(
         self,
         observer: Arc<dyn Observer>,
@@ -114,61 +127,58 @@ impl DataPlane {
         let (to_reducer, queue) = mpsc::channel(reduce::REDUCER_QUEUE);
         let (to_sink, results) = mpsc::channel(config.buffer);
 
-        let mut stages = JoinSet::new();
+        let mut tasks = JoinSet::new();
         let source = source::Source::new(&config, source, to_reduce, Arc::clone(&counters));
         let stop_source = stop_reading.clone();
-        stages.spawn(async move { source.run(stop_source).await.map(|()| Stage::Source) });
+        tasks.spawn(async move { source.run(stop_source).await.map(|()| Task::Source) });
         let from = Pull::new(buffer, config.read_batch, config.read_timeout);
-        let reader = stages.spawn(async move {
+        let reader = tasks.spawn(async move {
             pull::carry(from, to_reducer).await;
-            Ok(Stage::Reader)
+            Ok(Task::Reader)
         });
         let sink = sink::Sink::new(sink, config.sink_tries, Arc::clone(&counters));
         let from = Pull::new(results, config.read_batch, config.read_timeout);
-        stages.spawn(async move { sink.run(from).await.map(|()| Stage::Sink) });
+        tasks.spawn(async move { sink.run(from).await.map(|()| Task::Sink) });
         let read_timeout = config.read_timeout;
         let reducing = reduce::run(config, reduce, queue, to_sink, Arc::clone(&counters), observer);
-        let reducer = stages.spawn(async move { reducing.await.map(|()| Stage::Reduce) });
+        let reducer = tasks.spawn(async move { reducing.await.map(|()| Task::Reduce) });
 
         tokio::select! {
             biased;
-            ended = until_ended(&mut stages, None) => ended?,
+            ended = until_ended(&mut tasks, None) => ended?,
             () = stop => {}
         }
         stop_reading.cancel();
-        // A source that takes longer is left behind: what it has read is not acknowledged.
+        // A source that takes longer is abandoned; its last batch is not acknowledged.
         if let Ok(ended) = timeout(
             read_timeout + READ_GRACE,
-            until_ended(&mut stages, Some(Stage::Source)),
+            until_ended(&mut tasks, Some(Task::Source)),
         )
         .await
         {
             ended?;
         }
-        // Without its senders the sink's buffer ends.
+        // These two hold the senders of the sink's buffer: without them the buffer ends.
         reader.abort();
         reducer.abort();
-        if let Ok(ended) = timeout(SINK_GRACE, until_ended(&mut stages, None)).await {
+        if let Ok(ended) = timeout(SINK_GRACE, until_ended(&mut tasks, None)).await {
             ended?;
         }
         Ok(counters.counts())
     }
 }
 
-/// Awaits the first failure, the end of one stage, or of all of them.
-async fn until_ended(
-    stages: &mut JoinSet<Result<Stage, Error>>,
-    awaited: Option<Stage>,
-) -> Result<(), Error> {
-    while let Some(ended) = stages.join_next().await {
+/// Waits for the first failure, for the end of task `awaited`, or for the end of all tasks.
+async fn until_ended(tasks: &mut JoinSet<Result<Task, Error>>, awaited: Option<Task>) -> Result<(), Error> {
+    while let Some(ended) = tasks.join_next().await {
         match ended {
-            Ok(stage) => {
-                if Some(stage?) == awaited {
+            Ok(task) => {
+                if Some(task?) == awaited {
                     return Ok(());
                 }
             }
             Err(error) if error.is_cancelled() => {}
-            Err(error) => return Err(Error::Stage(error)),
+            Err(error) => return Err(Error::Task(error)),
         }
     }
     Ok(())

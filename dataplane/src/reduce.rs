@@ -1,5 +1,5 @@
-//! The reduce vertex: one task for all windows. A window that closes is awaited to its end before any other message is
-//! touched, as in Numaflow, where this makes the close tail stall the whole pod.
+//! The reduce vertex: one task for all windows. While a window closes, no other message is handled until its results
+//! are complete. Numaflow does the same, which is why a long close tail stalls the whole pod.
 
 #[cfg(test)]
 mod tests;
@@ -22,37 +22,37 @@ use crate::counts::{Counters, add};
 use crate::error::{Error, Vertex};
 use crate::windows::{Span, Windows};
 
-/// Queue in front of the reducer. Numaflow has two channels with a task between them that only judges messages;
-/// judging here costs no queue of its own, so their sizes add up.
+/// Queue in front of the reducer. Numaflow has two channels with a task between them that only decides what to drop;
+/// here the reducer does that, so one queue has the size of both.
 pub(crate) const REDUCER_QUEUE: usize = PBQ_CHANNEL + ACTOR_CHANNEL;
-/// Queue of one window. Numaflow has two channels with a task between them that only converts.
+/// Queue of one window. Numaflow has two channels with a task between them that only converts messages.
 pub(crate) const WINDOW_QUEUE: usize = WINDOW_CHANNEL + REQUEST_CHANNEL;
 
-/// How long a call may go on after EOF.
-const READ_OUT_PATIENCE: Duration = Duration::from_secs(1);
-/// Numaflow's slot of every fixed window.
+/// How long a call is read after EOF before it is cancelled.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+/// The slot that Numaflow gives every fixed window.
 const SLOT: &str = "0";
-/// The tag of a message that is not forwarded.
+/// The tag of a result that is not forwarded.
 const DROP_TAG: &str = "U+005C__DROP__";
 
-/// A window whose book is closed and whose results are on their way to the sink.
+/// A closed window, with all of its results in the buffer before the sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WindowClosed {
     /// Start in milliseconds since the epoch.
     pub start_ms: u64,
     /// End in milliseconds since the epoch.
     pub end_ms: u64,
-    /// Messages given to the window.
+    /// Messages sent to the window.
     pub events: u64,
-    /// Results that came from it.
+    /// Results received from it.
     pub results: u64,
     /// When the stream's sending half was closed: close of book.
     pub half_close: Instant,
-    /// When the end of its results was seen here.
+    /// When the data plane received the end of its results.
     pub eof: Instant,
 }
 
-/// The reduce vertex at work.
+/// A running reduce vertex.
 pub(crate) struct Reducer {
     client: ReduceClient<Channel>,
     results: mpsc::Sender<Emitted>,
@@ -75,7 +75,7 @@ struct Ended {
     eof: Instant,
 }
 
-/// Runs the reduce vertex until its input ends; windows that are then still open are cancelled.
+/// Runs the reduce vertex until its input ends, then cancels the windows that are still open.
 pub(crate) async fn run(
     config: Config,
     client: ReduceClient<Channel>,
@@ -84,7 +84,7 @@ pub(crate) async fn run(
     counters: Arc<Counters>,
     observer: Arc<dyn Observer>,
 ) -> Result<(), Error> {
-    // One slot: the first failure ends the vertex.
+    // One place is enough: the first failure ends the vertex.
     let (failed, mut failure) = mpsc::channel(1);
     let windows = Windows::new(millis(config.window), config.allowed_lateness);
     let mut reducer = Reducer {
@@ -153,23 +153,23 @@ impl Reducer {
             window.events += 1;
             add(&self.counters.delivered, 1);
         } else {
-            // Where the stream failed its own error is there already and wins.
+            // If the stream failed, its own error is in the channel already and wins.
             let _ = self
                 .failed
-                .try_send(Vertex::Reduce.broke("it ended a window before its close of book"));
+                .try_send(Vertex::Reduce.protocol_error("it ended a window before its close of book"));
         }
     }
 
-    /// Closes what the watermark has passed, one after another.
+    /// Closes the windows that the watermark has passed, one after another.
     async fn close_due(&mut self) {
         while let Some((span, window)) = self.windows.take_due() {
             let half_close = Instant::now();
             drop(window.requests);
             let Ok(Some(ended)) = window.task.await else {
-                // The failure is on its way; or the task panicked, which must not pass for a closed window.
+                // Either the stream's error is in the channel already, or the task panicked and this one is the first.
                 let _ = self
                     .failed
-                    .try_send(Vertex::Reduce.broke("a window's task ended without a result"));
+                    .try_send(Vertex::Reduce.protocol_error("a window's task ended without a result"));
                 return;
             };
             add(&self.counters.windows_closed, 1);
@@ -194,21 +194,21 @@ struct WindowStream {
 }
 
 impl WindowStream {
-    /// Sends the window's requests and writes its results to the next buffer, until EOF or the end of the call.
+    /// Sends the window's requests and moves its results to the next buffer, until EOF or the end of the call.
     async fn run(mut self, requests: mpsc::Receiver<ReduceRequest>) -> Result<Ended, Error> {
         let call = self.client.reduce_fn(ReceiverStream::new(requests)).await;
         let mut responses = call
-            .map_err(Vertex::Reduce.failed("opening a window"))?
+            .map_err(Vertex::Reduce.call_error("opening a window"))?
             .into_inner();
         let (mut index, mut results) = (0, 0);
         loop {
             let response = responses
                 .message()
                 .await
-                .map_err(Vertex::Reduce.failed("reducing a window"))?;
+                .map_err(Vertex::Reduce.call_error("reducing a window"))?;
             let Some(response) = response.filter(|response| !response.eof) else {
                 let eof = Instant::now();
-                tokio::spawn(read_out(responses));
+                tokio::spawn(drain(responses));
                 return Ok(Ended { results, eof });
             };
             let result = response.result.unwrap_or_default();
@@ -216,7 +216,7 @@ impl WindowStream {
             if result.tags.iter().any(|tag| tag == DROP_TAG) {
                 continue;
             }
-            // A sink that has ended has an error of its own.
+            // Fails only after the sink has ended, whose error ends the run.
             let _ = self.results.send(self.emitted(result, index - 1)).await;
             results += 1;
             add(&self.counters.results, 1);
@@ -234,11 +234,11 @@ impl WindowStream {
     }
 }
 
-/// Reads a call to its end after EOF. Dropped at once it would be cancelled, which a UDF on pynumaflow that has not yet
-/// left its handler takes for an error of its own and exits. Nobody waits for it, and a call that does not end is cancelled.
-async fn read_out(mut responses: Streaming<ReduceResponse>) {
+/// Reads a call to its end after EOF, beside the run. To drop the call at once would cancel it; a UDF on pynumaflow that
+/// is still in its handler treats that as an error and exits. A call that does not end in time is cancelled.
+async fn drain(mut responses: Streaming<ReduceResponse>) {
     let to_the_end = async { while let Ok(Some(_)) = responses.message().await {} };
-    let _ = tokio::time::timeout(READ_OUT_PATIENCE, to_the_end).await;
+    let _ = tokio::time::timeout(DRAIN_TIMEOUT, to_the_end).await;
 }
 
 fn request(message: Message, span: Span, first: bool) -> ReduceRequest {

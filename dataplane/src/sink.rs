@@ -1,5 +1,5 @@
-//! The sink vertex: read batches of results go out, every one of them must be answered exactly once, and those that
-//! failed go out again.
+//! The sink vertex: writes read batches of results. The sink must answer each result exactly once; failed ones are sent
+//! again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use crate::connect::SinkCall;
 use crate::counts::{Counters, add};
 use crate::error::{Error, Vertex};
 
-/// The sink vertex at work.
+/// A running sink vertex.
 pub(crate) struct Sink {
     call: SinkCall,
     tries: u32,
     counters: Arc<Counters>,
 }
 
-/// The answers to one read batch: what is still unanswered by id, and what failed.
+/// The answers to one read batch: results without an answer by id, and failed ones.
 struct Answers {
     awaited: HashMap<String, Option<Emitted>>,
     failed: Vec<Emitted>,
@@ -37,17 +37,17 @@ impl Sink {
         }
     }
 
-    /// Empties the buffer until it is closed and nothing is left in it.
+    /// Writes the buffer's results until it is closed and empty.
     pub async fn run(mut self, mut from: Pull<Emitted>) -> Result<(), Error> {
         let mut batch = Vec::new();
         loop {
             let more = tokio::select! {
                 biased;
                 more = from.next(&mut batch) => more,
-                // Nothing is asked, so whatever comes is wrong; mostly the end of the process.
+                // No request is open, so any answer is an error; usually the process has ended.
                 unasked = self.call.responses.message() => {
-                    unasked.map_err(Vertex::Sink.failed("waiting for results"))?;
-                    return Err(Vertex::Sink.broke("it answered or ended without being asked"));
+                    unasked.map_err(Vertex::Sink.call_error("waiting for results"))?;
+                    return Err(Vertex::Sink.protocol_error("it answered or ended without being asked"));
                 }
             };
             if !more {
@@ -84,7 +84,7 @@ impl Sink {
 
     async fn try_once(&mut self, batch: Vec<Emitted>) -> Result<Answers, Error> {
         for emitted in &batch {
-            // A failed send means that the call has ended: its response says why.
+            // A send fails only if the call has ended; the response tells why.
             let _ = self.call.requests.send(request(emitted)).await;
         }
         let eot = Some(TransmissionStatus { eot: true });
@@ -104,8 +104,8 @@ impl Sink {
                 .responses
                 .message()
                 .await
-                .map_err(Vertex::Sink.failed("write"))?;
-            let response = response.ok_or_else(|| Vertex::Sink.broke("it ended the call"))?;
+                .map_err(Vertex::Sink.call_error("write"))?;
+            let response = response.ok_or_else(|| Vertex::Sink.protocol_error("it ended the call"))?;
             let ended = response.status.is_some_and(|status| status.eot);
             answers.take(response)?;
             if ended {
@@ -134,10 +134,10 @@ impl Answers {
         for result in response.results {
             let id = result.id;
             let Some(slot) = self.awaited.get_mut(&id) else {
-                return Err(Vertex::Sink.broke(format!("it answered the unknown id `{id}`")));
+                return Err(Vertex::Sink.protocol_error(format!("it answered the unknown id `{id}`")));
             };
             let Some(emitted) = slot.take() else {
-                return Err(Vertex::Sink.broke(format!("it answered the id `{id}` twice")));
+                return Err(Vertex::Sink.protocol_error(format!("it answered the id `{id}` twice")));
             };
             match Status::try_from(result.status) {
                 Ok(Status::Success) => {}
@@ -145,12 +145,11 @@ impl Answers {
                     self.failed.push(emitted);
                     self.reason = result.err_msg;
                 }
-                // Numaflow fails as well where no such sink is configured; here there never is.
+                // A fallback or on-success sink, which this pipeline does not have. Numaflow fails as well without one.
                 other => {
                     let status = other.map_or("of no known kind", |status| status.as_str_name());
-                    return Err(
-                        Vertex::Sink.broke(format!("its status {status} for `{id}` has no place to go"))
-                    );
+                    return Err(Vertex::Sink
+                        .protocol_error(format!("its status {status} for `{id}` has no place to go")));
                 }
             }
         }
@@ -159,7 +158,9 @@ impl Answers {
 
     fn complete(self) -> Result<Self, Error> {
         match self.awaited.iter().find(|(_, unanswered)| unanswered.is_some()) {
-            Some((id, _)) => Err(Vertex::Sink.broke(format!("it left the id `{id}` without an answer"))),
+            Some((id, _)) => {
+                Err(Vertex::Sink.protocol_error(format!("it left the id `{id}` without an answer")))
+            }
             None => Ok(self),
         }
     }

@@ -1,4 +1,4 @@
-//! The source vertex: read, stamp with the watermark, write to the buffer, acknowledge, and only then read again.
+//! The source vertex: read, stamp with the watermark, write to the buffer, acknowledge, only then read again.
 
 #[cfg(test)]
 mod tests;
@@ -19,7 +19,7 @@ use crate::counts::{Counters, add};
 use crate::error::{Error, Vertex};
 use crate::windows::Watermark;
 
-/// The source vertex at work.
+/// A running source vertex.
 pub(crate) struct Source {
     calls: SourceCalls,
     buffer: mpsc::Sender<Item>,
@@ -36,7 +36,7 @@ struct Idle {
     next: Instant,
 }
 
-/// One read batch; the offsets are kept apart for the acknowledgement.
+/// One read batch; the offsets are kept for the acknowledgement.
 #[derive(Default)]
 struct ReadBatch {
     messages: Vec<Message>,
@@ -64,7 +64,7 @@ impl Source {
         }
     }
 
-    /// Reads until it is stopped; a read that has begun is finished first.
+    /// Reads until `stop` is cancelled; a read that has begun is finished first.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), Error> {
         let mut batch = ReadBatch::default();
         while !stop.is_cancelled() {
@@ -93,10 +93,10 @@ impl Source {
             request: Some(request),
             handshake: None,
         };
-        // A failed send means that the call has ended: its response says why.
+        // A send fails only if the call has ended; the response tells why.
         let _ = self.calls.reads.send(request).await;
         loop {
-            // The watermark of a source that has just given data does not move by time.
+            // Once a batch has data, the watermark moves by event times, not by the clock.
             let idle = self
                 .idle
                 .as_ref()
@@ -110,8 +110,8 @@ impl Source {
                     continue;
                 }
             };
-            let response = response.map_err(Vertex::Source.failed("read"))?;
-            let response = response.ok_or_else(|| Vertex::Source.broke("it ended the read call"))?;
+            let response = response.map_err(Vertex::Source.call_error("read"))?;
+            let response = response.ok_or_else(|| Vertex::Source.protocol_error("it ended the read call"))?;
             if response.status.is_some_and(|status| status.eot) {
                 return Ok(());
             }
@@ -122,8 +122,8 @@ impl Source {
         }
     }
 
-    /// Numaflow measures idleness from the last data read; from the last acknowledgement it cannot hit data that
-    /// waited for a full buffer.
+    /// Moves the watermark of an idle source by one step. Numaflow counts idleness from the last data read. Here it counts
+    /// from the last acknowledgement, so that a wait for a full buffer does not count as idle.
     #[expect(
         clippy::disallowed_methods,
         reason = "event times are wall time, which an idle source's watermark may not pass"
@@ -134,7 +134,7 @@ impl Source {
         self.watermark
             .step(idle.config.increment_by, epoch_ms(SystemTime::now()));
         if let Some(watermark) = self.watermark.get() {
-            // A full buffer needs no idle watermark: data will bring a newer one.
+            // A full buffer needs no idle watermark: its data carries newer ones.
             let _ = self.buffer.try_send(Item::Watermark(watermark));
         }
     }
@@ -150,7 +150,7 @@ impl Source {
         }
     }
 
-    /// Writes to the buffer and waits while it is full. False where that wait was ended.
+    /// Writes to the buffer and waits while it is full. Returns `false` if a stop or the reducer's end cut the wait.
     async fn write(&mut self, messages: &mut Vec<Message>, stop: &CancellationToken) -> bool {
         for message in messages.drain(..) {
             let slot = match self.buffer.try_reserve() {
@@ -160,7 +160,7 @@ impl Source {
                     tokio::select! {
                         slot = self.buffer.reserve() => match slot {
                             Ok(slot) => slot,
-                            // The reducer has ended, with an error of its own.
+                            // The reducer has ended; its error ends the run.
                             Err(_) => return false,
                         },
                         () = stop.cancelled() => return false,
@@ -186,14 +186,14 @@ impl Source {
             request: Some(ack_request::Request { offsets }),
             handshake: None,
         };
-        // As above: the response says why.
+        // As above: the response tells why.
         let _ = self.calls.acks.send(request).await;
         let response = self
             .calls
             .acked
             .message()
             .await
-            .map_err(Vertex::Source.failed("ack"))?;
+            .map_err(Vertex::Source.call_error("ack"))?;
         match response
             .and_then(|response| response.result)
             .and_then(|result| result.success)
@@ -202,7 +202,7 @@ impl Source {
                 add(&self.counters.acked, count);
                 Ok(())
             }
-            None => Err(Vertex::Source.broke("it did not confirm an acknowledgement")),
+            None => Err(Vertex::Source.protocol_error("it did not confirm an acknowledgement")),
         }
     }
 }
@@ -211,11 +211,11 @@ impl ReadBatch {
     fn take(&mut self, result: read_response::Result) -> Result<(), Error> {
         let offset = result
             .offset
-            .ok_or_else(|| Vertex::Source.broke("a message has no offset"))?;
+            .ok_or_else(|| Vertex::Source.protocol_error("a message has no offset"))?;
         let event_time = result.event_time.and_then(|time| SystemTime::try_from(time).ok());
         let event_time = event_time.filter(|time| *time >= SystemTime::UNIX_EPOCH);
-        let event_time =
-            event_time.ok_or_else(|| Vertex::Source.broke("a message has no event time since 1970"))?;
+        let event_time = event_time
+            .ok_or_else(|| Vertex::Source.protocol_error("a message has no event time since 1970"))?;
         self.offsets.push(offset);
         self.messages.push(Message {
             payload: result.payload,

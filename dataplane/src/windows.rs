@@ -1,5 +1,5 @@
 //! Which window an event belongs to, when windows close and what is dropped: Numaflow's rules without any I/O.
-//! The order is the reducer's own: watermark, drop checks, closes, assignment.
+//! The caller keeps Numaflow's order: watermark, drop checks, closes, assignment.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ pub enum DropReason {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Watermark(Option<u64>);
 
-/// The open windows, each with what the caller keeps for it.
+/// The open windows, each with a value of the caller's.
 #[derive(Debug)]
 pub(crate) struct Windows<W> {
     length_ms: u64,
@@ -51,7 +51,7 @@ impl Watermark {
         self.0
     }
 
-    /// Moves on to `to_ms`, never back.
+    /// Moves to `to_ms`, never back.
     pub fn advance(&mut self, to_ms: u64) {
         self.0 = Some(self.0.map_or(to_ms, |now| now.max(to_ms)));
     }
@@ -65,7 +65,7 @@ impl Watermark {
 }
 
 impl<W> Windows<W> {
-    /// No window is open. `length_ms` must not be zero.
+    /// No open windows. `length_ms` must not be zero.
     pub fn new(length_ms: u64, lateness: Duration) -> Self {
         Self {
             length_ms,
@@ -75,7 +75,7 @@ impl<W> Windows<W> {
         }
     }
 
-    /// Takes a message's watermark, then says whether the message is to be dropped.
+    /// Advances the watermark to the message's, then returns why the message is to be dropped, if it is.
     pub fn judge(&mut self, event_ms: u64, watermark_ms: u64, late: bool) -> Option<DropReason> {
         self.advance(watermark_ms);
         let watermark = self.watermark.get()?;
@@ -85,7 +85,7 @@ impl<W> Windows<W> {
         (event_ms < watermark).then_some(DropReason::OldMessage)
     }
 
-    /// Takes a watermark that came without a message.
+    /// Advances to a watermark that came without a message.
     pub fn advance(&mut self, watermark_ms: u64) {
         self.watermark.advance(watermark_ms);
     }
@@ -93,7 +93,7 @@ impl<W> Windows<W> {
     /// Takes out the oldest window whose end has been reached by the watermark less the allowed lateness.
     pub fn take_due(&mut self) -> Option<(Span, W)> {
         let limit = self.watermark.get()?.checked_sub(self.lateness_ms)?;
-        // By its start: an end that is too large to be told is reached by no watermark.
+        // Compared by the start: an end beyond `u64` is saturated and no watermark may reach it.
         let latest_start_ms = limit.checked_sub(self.length_ms)?;
         let oldest = self.open.first_entry()?;
         (oldest.key().start_ms <= latest_start_ms).then(|| oldest.remove_entry())

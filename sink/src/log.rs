@@ -1,5 +1,5 @@
-//! The sink's output: whole lines with running numbers. A line that could be written only in part is
-//! finished before any other, so no half line is ever followed by something else.
+//! The sink's output: whole lines with running numbers. If a line could be written only in part, its rest is written
+//! before any other line.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use wire::{SinkLine, WindowRecord};
 use crate::metrics::Metrics;
 use crate::seen::Seen;
 
-/// A record on its way to its line.
+/// A record to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrived {
     /// The message's id.
@@ -23,7 +23,7 @@ pub struct Arrived {
     pub payload: Vec<u8>,
 }
 
-/// Writes lines to `output`, which should not buffer: a line counts as written when `output` has taken it.
+/// Writes lines to `output`. It must not buffer: a line counts as written once `output` has accepted it.
 #[derive(Debug)]
 pub struct Log<W> {
     output: W,
@@ -34,12 +34,12 @@ pub struct Log<W> {
     metrics: Metrics,
     /// The rest of a line whose beginning has been written.
     unfinished: Vec<u8>,
-    /// Whether the last write failed: the log tells of the change, not of every record.
+    /// Whether the last write failed, so that only changes are logged.
     failing: bool,
 }
 
 impl<W: Write> Log<W> {
-    /// A log without lines, of the process with this nonce; its lines are counted in `metrics`.
+    /// An empty log for the process with this nonce. Lines are counted in `metrics`.
     pub fn new(output: W, process: u64, metrics: Metrics) -> Self {
         Self {
             output,
@@ -52,8 +52,8 @@ impl<W: Write> Log<W> {
         }
     }
 
-    /// Writes a line for each record and answers each with its id, and why its line is not written whole. After
-    /// the first failure the rest is not tried.
+    /// Writes a line for each record. Returns for each its id, and the error if its line was not written whole. After the
+    /// first failure no further line is tried.
     pub fn write_all(&mut self, records: Vec<Arrived>) -> Vec<(String, Result<(), String>)> {
         let mut failure = self.finish().err();
         let answers = records
@@ -114,7 +114,7 @@ impl<W: Write> Log<W> {
         self.unfinished = bytes;
         let written = self.finish();
         if self.unfinished.len() == whole {
-            // Nothing of it is out: as if it had never been tried.
+            // No byte was written, so the line does not count as tried.
             self.unfinished.clear();
         } else {
             self.line += 1;
@@ -124,7 +124,7 @@ impl<W: Write> Log<W> {
         written
     }
 
-    /// Writes the rest of the unfinished line.
+    /// Writes the rest of the unfinished line and flushes.
     fn finish(&mut self) -> io::Result<()> {
         while !self.unfinished.is_empty() {
             match self.output.write(&self.unfinished) {

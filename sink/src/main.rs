@@ -1,4 +1,11 @@
-//! The sink: a Numaflow sink that remembers, one JSON line on stdout for each record it is given.
+//! The sink: a Numaflow sink that writes one JSON line to stdout for each record.
+//!
+//! # Layout
+//!
+//! - `sinker`: implements the SDK's `Sinker`, a call for each read batch.
+//! - `log`: writes the lines, never half a line.
+//! - `seen`: the windows and keys already written, to mark repetitions.
+//! - `metrics`: Prometheus metrics.
 
 mod log;
 mod metrics;
@@ -24,7 +31,7 @@ use crate::log::Log;
 use crate::metrics::Metrics;
 use crate::sinker::Recorder;
 
-/// How long a write that a reader of stdout holds up may delay the end of the process.
+/// How long a write to a stdout that is not read may delay the end of the process.
 const WRITE_GRACE: Duration = Duration::from_millis(200);
 
 const EXAMPLES: &str = "Examples:
@@ -64,7 +71,7 @@ fn start(args: &Args) -> anyhow::Result<()> {
 
 async fn run(args: &Args) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
-    // Past the standard library's buffer, which does not tell how much of a line has been written.
+    // Without the standard library's buffer, which hides how much of a line has been written.
     let stdout = io::stdout()
         .as_fd()
         .try_clone_to_owned()

@@ -1,4 +1,4 @@
-//! What the sink tells Prometheus: what came out of the pipeline, and how long after its window had ended.
+//! Prometheus metrics: records and events that came out of the pipeline, and their result lag.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl Metrics {
     pub fn new() -> Self {
         let events = Family::default();
         for outcome in Outcome::ALL {
-            // Told as 0 from the start, so that the first of its kind is seen as a rise.
+            // Exported as 0 from the start, so that the first of its kind is a rise.
             drop(events.get_or_create(&[("outcome", outcome.name())]));
         }
         Self {
@@ -35,8 +35,8 @@ impl Metrics {
         }
     }
 
-    /// Counts a record that has its line; `window_end_ms` is since the epoch. The events and the lag of a repetition
-    /// have been counted before.
+    /// Counts a record whose line is written; `window_end_ms` is since the epoch. The events and the lag of a repetition
+    /// are not counted again.
     pub fn written(&self, line: &SinkLine, window_end_ms: i64) {
         self.records.inc();
         if line.record.is_none() {
@@ -56,7 +56,7 @@ impl Metrics {
             .observe(Duration::from_micros(line.arrival_us.saturating_sub(end_us)));
     }
 
-    /// Puts all of them into a registry.
+    /// Registers all metrics.
     pub fn register(&self, registry: &mut Registry) {
         for (name, help, counter) in [
             ("records", "Lines written, repetitions included", &self.records),

@@ -1,4 +1,4 @@
-//! The user-defined sink: drains what Numaflow sends, writes it off the runtime's threads, answers every id.
+//! The user-defined sink: collects a call's records, writes them on a blocking thread, answers every id.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use wire::Clock;
 
 use crate::log::{Arrived, Log};
 
-/// The sink. Calls that overlap write one after another.
+/// The sink. Concurrent calls write one after another.
 #[derive(Debug)]
 pub struct Recorder<W> {
     clock: Clock,
@@ -28,7 +28,7 @@ impl<W> Recorder<W> {
 
 #[async_trait::async_trait]
 impl<W: Write + Send + 'static> Sinker for Recorder<W> {
-    /// A call's records wait in memory until the call's input ends: one read batch of the data plane.
+    /// Holds a call's records in memory until its input ends: one read batch of the data plane.
     async fn sink(&self, mut input: Receiver<SinkRequest>) -> Vec<Response> {
         let mut records = Vec::new();
         while let Some(request) = input.recv().await {
@@ -42,7 +42,7 @@ impl<W: Write + Send + 'static> Sinker for Recorder<W> {
         }
         let ids: Vec<String> = records.iter().map(|record| record.id.clone()).collect();
         let log = Arc::clone(&self.log);
-        // A reader that does not read blocks the write: not on a thread that signals and other calls need.
+        // The write blocks while stdout is not read, so it must not be on a thread that signals and other calls need.
         let written = tokio::task::spawn_blocking(move || {
             log.lock()
                 .unwrap_or_else(PoisonError::into_inner)

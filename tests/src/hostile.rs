@@ -70,11 +70,11 @@ struct Seen {
     open: AtomicU64,
 }
 
-/// What to answer to the call of the event with this index, and the how manyth call of it this is, from 1.
+/// Chooses the answer from the event's index and the attempt number (1-based).
 type Manner = Arc<dyn Fn(u64, usize) -> Answer + Send + Sync>;
 
 impl Hostile {
-    /// Answers on a free port of the loopback: `manner` gets the event's index and how often it has been called, from 1.
+    /// Answers on a free port of the loopback: `manner` gets the event's index and the attempt number (1-based).
     ///
     /// # Panics
     /// Where no port can be had.
@@ -136,7 +136,7 @@ impl Seen {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call: the event's index and how often it has been called.
+    /// Counts a call and returns the event's index and the attempt number (1-based).
     fn note(&self, key: String) -> (u64, usize) {
         let index = wire::parse_idempotency_key(&key).map_or(0, |(_, index)| index);
         let mut calls = self.calls();

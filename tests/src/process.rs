@@ -105,13 +105,13 @@ pub async fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
     status.expect("it ends in time").expect("it can be waited for")
 }
 
-/// Looks until it is so.
+/// Polls until `condition` holds.
 ///
 /// # Panics
-/// Where it is not so within `patience`.
-pub async fn until(what: &str, patience: Duration, mut so: impl FnMut() -> bool) {
+/// If it does not hold within `patience`.
+pub async fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
-    while !so() {
+    while !condition() {
         assert!(Instant::now() < deadline, "not within {patience:?}: {what}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

@@ -1,5 +1,5 @@
 //! Takes read batches out of a buffer as a JetStream pull does: a full batch at once, a partial one only when the
-//! time is up that began with the pull. That wait is a good part of Numaflow's latency, so it is kept.
+//! read timeout, which begins with the pull, is over. That wait is a good part of Numaflow's latency, so it is kept.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl<T> Pull<T> {
         }
     }
 
-    /// Fills `batch`, which may stay empty. False once the buffer is closed and nothing is left in it.
+    /// Fills `batch`, which may stay empty. Returns `false` once the buffer is closed and empty.
     pub async fn next(&mut self, batch: &mut Vec<T>) -> bool {
         let time_is_up = sleep_until(Instant::now() + self.timeout);
         tokio::pin!(time_is_up);
@@ -45,8 +45,8 @@ impl<T> Pull<T> {
     }
 }
 
-/// Carries read batches from the buffer to the reducer's queue, message by message; the next pull begins when the last
-/// message is through. Ends when either side is gone.
+/// Moves read batches from the buffer to the reducer's queue, message by message; the next pull begins when the last
+/// message is in the queue. Ends when either side is closed.
 pub(crate) async fn carry(mut from: Pull<Item>, to: mpsc::Sender<Item>) {
     let mut batch = Vec::with_capacity(from.size);
     while from.next(&mut batch).await {

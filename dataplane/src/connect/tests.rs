@@ -1,4 +1,4 @@
-//! Meeting a vertex: what is sent in which order, and what ends the wait.
+//! Connecting to a vertex: what is sent in which order, and what ends the wait.
 
 use std::io;
 
@@ -80,26 +80,26 @@ fn assert_took(start: Instant, expected: Duration) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_is_asked_whether_it_is_ready_then_reads_shake_hands_then_acks() {
+async fn a_source_is_asked_whether_it_is_ready_then_reads_then_acks_shake_hands() {
     let (place, scripted) = (Place::new(), ScriptedSource::new(ready));
     let (mut reads, mut acks) = (scripted.reads, scripted.acks);
     let serving = async {
         // As the SDK does: the head is answered after the handshake has come.
         let mut opened = reads.next().await;
-        let shaken = source_proto::ReadRequest {
+        let handshake = source_proto::ReadRequest {
             request: None,
             handshake: Some(SOT),
         };
-        assert_eq!(opened.request().await, Some(shaken));
+        assert_eq!(opened.request().await, Some(handshake));
         let read = opened.accept();
-        assert!(acks.is_empty(), "acks begin when reads have shaken hands");
+        assert!(acks.is_empty(), "acks begin after the handshake of the reads");
         read.answer(read_response(Some(SOT)));
         let mut opened = acks.next().await;
-        let shaken = source_proto::AckRequest {
+        let handshake = source_proto::AckRequest {
             request: None,
             handshake: Some(SOT),
         };
-        assert_eq!(opened.request().await, Some(shaken));
+        assert_eq!(opened.request().await, Some(handshake));
         let ack = opened.accept();
         ack.answer(source_proto::AckResponse {
             result: None,
@@ -108,8 +108,8 @@ async fn a_source_is_asked_whether_it_is_ready_then_reads_shake_hands_then_acks(
         (read, ack)
     };
     let server = &scripted.server;
-    let meeting = place.source(server);
-    let (calls, (mut read, mut ack)) = tokio::join!(meeting, serving);
+    let connecting = place.source(server);
+    let (calls, (mut read, mut ack)) = tokio::join!(connecting, serving);
     let mut calls = calls.unwrap();
     assert_eq!((server.connections(), server.readiness_calls()), (1, 1));
 
@@ -157,12 +157,12 @@ async fn a_sink_shakes_hands() {
     let serving = async {
         let mut opened = writes.next().await;
         let handshake = Some(sink_proto::Handshake { sot: true });
-        let shaken = sink_proto::SinkRequest {
+        let request = sink_proto::SinkRequest {
             request: None,
             status: None,
             handshake,
         };
-        assert_eq!(opened.request().await, Some(shaken));
+        assert_eq!(opened.request().await, Some(request));
         let call = opened.accept();
         call.answer(sink_proto::SinkResponse {
             results: vec![],
@@ -171,8 +171,8 @@ async fn a_sink_shakes_hands() {
         });
         call
     };
-    let meeting = place.sink(&scripted.server);
-    let (sink, mut call) = tokio::join!(meeting, serving);
+    let connecting = place.sink(&scripted.server);
+    let (sink, mut call) = tokio::join!(connecting, serving);
     let mut sink = sink.unwrap();
     drop(sink.requests);
     assert_eq!(call.request().await.unwrap(), None);
@@ -195,7 +195,7 @@ async fn a_vertex_that_is_never_ready_is_asked_again_until_the_time_is_up() {
         )
     );
     let asked = scripted.server.readiness_calls();
-    let intervals = (PATIENCE.as_millis() / LOOK_INTERVAL.as_millis()) as u32;
+    let intervals = (PATIENCE.as_millis() / POLL_INTERVAL.as_millis()) as u32;
     assert!((intervals - 10..=intervals + 1).contains(&asked), "{asked}");
     let connections = scripted.server.connections();
     // The deadline may fall between the last connection and its question.
@@ -214,7 +214,7 @@ async fn a_vertex_that_is_never_ready_is_asked_again_until_the_time_is_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vertex_that_becomes_ready_is_met() {
+async fn a_vertex_that_becomes_ready_is_connected() {
     let scripted = ScriptedReduce::new(|call| match call {
         1 => Err(Status::unavailable("not yet")),
         2 => Ok(false),
@@ -222,7 +222,7 @@ async fn a_vertex_that_becomes_ready_is_met() {
     });
     let start = Instant::now();
     Place::new().reduce(&scripted.server).await.unwrap();
-    assert_took(start, LOOK_INTERVAL * 2);
+    assert_took(start, POLL_INTERVAL * 2);
     assert_eq!(scripted.server.readiness_calls(), 3);
 }
 
@@ -255,8 +255,8 @@ async fn a_handshake_without_an_answer_is_given_up_when_the_time_is_up() {
     // No head; then a head and nothing more; then the second call of the source.
     let mut scripted = ScriptedSource::new(ready);
     let start = Instant::now();
-    let meeting = place.source(&scripted.server);
-    let (calls, _held) = tokio::join!(meeting, scripted.reads.next());
+    let connecting = place.source(&scripted.server);
+    let (calls, _held) = tokio::join!(connecting, scripted.reads.next());
     assert_took(start, PATIENCE);
     assert_eq!(
         not_ready(calls.unwrap_err(), &place),
@@ -266,8 +266,8 @@ async fn a_handshake_without_an_answer_is_given_up_when_the_time_is_up() {
     let mut scripted = ScriptedSink::new(ready);
     let start = Instant::now();
     let serving = async { scripted.writes.next().await.accept() };
-    let meeting = place.sink(&scripted.server);
-    let (call, _held) = tokio::join!(meeting, serving);
+    let connecting = place.sink(&scripted.server);
+    let (call, _held) = tokio::join!(connecting, serving);
     assert_took(start, PATIENCE);
     assert_eq!(
         not_ready(call.unwrap_err(), &place),
@@ -281,20 +281,20 @@ async fn a_handshake_without_an_answer_is_given_up_when_the_time_is_up() {
         (read, scripted.acks.next().await.accept())
     };
     let start = Instant::now();
-    let meeting = place.source(&scripted.server);
-    let (calls, _held) = tokio::join!(meeting, serving);
+    let connecting = place.source(&scripted.server);
+    let (calls, _held) = tokio::join!(connecting, serving);
     assert_took(start, PATIENCE);
     assert_eq!(not_ready(calls.unwrap_err(), &place), (Vertex::Source, expected));
 }
 
-/// Meets a source that does this with the read call.
+/// Connects to a source that does this with the read call.
 async fn with_read_call<T>(
     serve: impl FnOnce(Opened<source_proto::ReadRequest, source_proto::ReadResponse>) -> T,
 ) -> Error {
     let (place, mut scripted) = (Place::new(), ScriptedSource::new(ready));
     let serving = async { serve(scripted.reads.next().await) };
-    let meeting = place.source(&scripted.server);
-    let (calls, _held) = tokio::join!(meeting, serving);
+    let connecting = place.source(&scripted.server);
+    let (calls, _held) = tokio::join!(connecting, serving);
     assert!(scripted.acks.is_empty());
     calls.unwrap_err()
 }
@@ -378,7 +378,7 @@ async fn the_time_for_the_server_info_file_is_part_of_the_whole() {
     assert_took(start, PATIENCE);
     assert_eq!(not_ready(client.unwrap_err(), &place).0, Vertex::Reduce);
     let asked = scripted.server.readiness_calls();
-    let intervals = (PATIENCE.as_millis() / LOOK_INTERVAL.as_millis()) as u32 / 2;
+    let intervals = (PATIENCE.as_millis() / POLL_INTERVAL.as_millis()) as u32 / 2;
     assert!((intervals - 10..=intervals + 1).contains(&asked), "{asked}");
 }
 
