@@ -26,15 +26,15 @@ RUN set -e; \
     for crate in wire vertex launcher dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
     for crate in endpoint generator udf sink experiment/cli bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
-    cargo build --release --locked --workspace --exclude bench --bins; \
+    cargo build --profile dist --locked --workspace --exclude bench --bins; \
     rm -rf */src experiment/*/src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.
 RUN find . -name '*.rs' -exec touch {} + \
-    && cargo build --release --locked --workspace --exclude bench --bins \
+    && cargo build --profile dist --locked --workspace --exclude bench --bins \
     && mkdir -p /out/usr/local/bin \
-    && cd target/release && cp endpoint generator udf sink experiment /out/usr/local/bin/
+    && cd target/dist && cp endpoint generator udf sink experiment /out/usr/local/bin/
 # Cargo leaves the symbols in a program whose package has a profile of its own.
 RUN strip /out/usr/local/bin/*
 

@@ -43,9 +43,9 @@ verify: ## render the manifests again and fail on any difference (needs Helm)
 	@helm=$$(tests/chart/helm-path) && rm -rf target/manifests && manifests/render "$$helm" target/manifests
 	@diff -r --exclude=README.md --exclude=render target/manifests manifests || { echo "make: manifests/ is not what the chart renders: run 'make manifests' and commit the result" >&2; exit 1; }
 
-bench: build ## measure everything beside its peers, minutes long; BENCH='--only async' for parts (docs/benchmarks.md)
-	$(CARGO) build --release --locked --package bench
-	target/release/bench $(BENCH)
+bench: toolchain ## measure everything beside its peers, minutes long; BENCH='--only async' for parts (docs/benchmarks.md)
+	$(CARGO) build --profile dist --locked --workspace --bins
+	target/dist/bench $(BENCH)
 
 bench-peers: ## set up the benchmark's peers on pynumaflow and the Go SDK, as far as their toolchains are there
 	PYTHON=$(PYTHON) bench/peers/set-up

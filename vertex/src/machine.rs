@@ -37,14 +37,8 @@ pub fn facts() -> BTreeMap<String, String> {
         ("numaflow-sdk", Some(NUMAFLOW_SDK.to_owned())),
         (
             "build",
-            Some(
-                if cfg!(debug_assertions) {
-                    "debug"
-                } else {
-                    "release"
-                }
-                .to_owned(),
-            ),
+            // The profile's name: `dist` has link-time optimisation, `release` has not.
+            Some(env!("BUILD_PROFILE").to_owned()),
         ),
     ]
     .into_iter()
