@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use assert_cmd::Command as Cli;
 use rustix::process::Signal;
-use tests::process::{memory_bytes, signal};
+use tests::process::{memory_bytes, runs, signal, until};
 use tests::reduce::{PATIENCE, Udf};
 use tests::scrape::Scrape;
 use tests::{binary, endpoint};
@@ -183,6 +183,8 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     for id in tests::children_of(udf.id()) {
         resident -= memory_bytes(id).unwrap() as f64;
         signal(id, Signal::KILL);
+        // A child that still dies when its next call begins would fail that call.
+        until("the child is gone", PATIENCE, || !runs(id)).await;
     }
     assert!(resident > 1e6, "the rest is the UDF's own: {resident}");
     let records = udf.window(1, 1, 4).await;
