@@ -38,7 +38,7 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
 ];
 
 /// Large dependencies, and the only crates that may name them.
-pub const HEAVY: [(&str, &[&str]); 6] = [
+pub const HEAVY: [(&str, &[&str]); 5] = [
     ("k8s-openapi", &["cluster"]),
     ("kube", &["cluster"]),
     ("indicatif", &["experiment"]),
@@ -47,7 +47,6 @@ pub const HEAVY: [(&str, &[&str]); 6] = [
         "numaflow",
         &["bench", "dataplane", "generator", "sink", "tests", "udf"],
     ),
-    ("tower", &["bench", "cluster", "dataplane", "tests"]),
 ];
 
 /// The arrows between the crates of the workspace, tests' and builds' dependencies left out.
