@@ -1,5 +1,5 @@
-//! The base: the objects that every trial is made of, as the chart renders them. Read and checked here, and patched for
-//! a trial: names, owner, window, read timeout, and the containers' environment. No network here.
+//! The base: the manifests that every trial starts from, as the chart renders them. They are read and checked here, and
+//! patched for a trial: names, owner, window, read timeout, and the containers' environment. Pure.
 
 use std::path::Path;
 
@@ -9,17 +9,17 @@ use serde_json::{Value, json};
 
 mod patch;
 
-/// The base that the binary carries: the chart's own rendering.
+/// The base that is built in: the chart's own rendering.
 pub const EMBEDDED: &str = include_str!("../../../manifests/experiment/base.yaml");
 
-/// Where the vertices have their user containers (`API/*_types.go` of Numaflow), by the names that a base must use.
+/// The names that the vertices of a base must have, and the paths of their user containers (`API/*_types.go` of Numaflow).
 const CONTAINERS: [(&str, &str); 3] = [
     ("generator", "/source/udsource/container"),
     ("udf", "/udf/container"),
     ("sink", "/sink/udsink/container"),
 ];
 
-/// A base that trials can be made of.
+/// A checked base.
 #[derive(Debug, Clone)]
 pub struct Base {
     pipeline: Value,
@@ -32,86 +32,72 @@ struct Endpoint {
     service: Value,
 }
 
-/// Why a base cannot be used, with the file that holds it.
+/// Why a base cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("--base: `{file}` {defect}; `helm template` of the chart with experiment.enabled=true renders one")]
 pub struct BaseError {
-    /// The file.
+    /// The file, or `built in`.
     pub file: String,
-    /// What is wrong with it.
     #[source]
     pub defect: BaseDefect,
 }
 
-/// Why a text is no base; each in one line.
+/// What is wrong with the text of a base.
 #[derive(Debug, thiserror::Error)]
 pub enum BaseDefect {
-    /// It cannot be read.
     #[error("cannot be read: {0}")]
     Reading(#[from] std::io::Error),
-    /// It is not YAML.
     #[error("is not YAML: {0}")]
     Yaml(#[from] serde_yaml::Error),
-    /// The number of its Pipelines is wrong.
     #[error("must have exactly one Pipeline, not {0}")]
     Pipelines(usize),
-    /// A vertex is missing or of another sort.
+    /// A vertex is missing or of another kind.
     #[error("its Pipeline needs a vertex `{vertex}` with `{needs}`")]
     Vertex {
-        /// The vertex's name.
         vertex: &'static str,
-        /// What it must have.
         needs: &'static str,
     },
-    /// The endpoint is half there.
+    /// The endpoint is incomplete, or there is more than one.
     #[error(
         "must have one Deployment and one Service of the endpoint, or neither; it has {deployments} and {services}"
     )]
-    Endpoint {
-        /// Deployments found.
-        deployments: usize,
-        /// Services found.
-        services: usize,
-    },
-    /// Its Deployment has no container.
+    Endpoint { deployments: usize, services: usize },
     #[error("its Deployment has no container")]
     NoContainer,
-    /// It has something that is not needed for a trial.
+    /// It has an object that no trial needs.
     #[error("has a {0}: only a Pipeline and the endpoint's Deployment and Service are applied for a trial")]
     Kind(String),
 }
 
-/// What a trial's objects must have of their own.
+/// What differs between the objects of one trial and those of the base.
 #[derive(Debug, Clone)]
 pub(crate) struct ForTrial<'a> {
-    /// Name of the Pipeline; the other names derive from it.
+    /// Name of the Pipeline. The names of the other objects derive from it.
     pub pipeline: &'a str,
-    /// The run's id.
+    /// Id of the run.
     pub run: &'a str,
-    /// What the objects end with.
+    /// The owner, with which the objects are deleted.
     pub owner: Option<&'a OwnerReference>,
-    /// The release that the Pipeline belongs to, where it does not keep the base's.
+    /// The release that the Pipeline belongs to; the base's if `None`.
     pub instance: Option<&'a str>,
-    /// The trial.
     pub trial: &'a trials::trial::Trial,
     /// Events that the generator offers.
     pub count: u64,
-    /// The user's own endpoint instead of the base's.
+    /// The user's own endpoint in place of the base's.
     pub endpoint_url: Option<&'a str>,
-    /// The image of all our containers, where it is not the base's.
+    /// The image of all our containers; the base's if `None`.
     pub image: Option<&'a str>,
 }
 
-/// The objects of a trial, ready to be applied.
+/// The manifests of a trial, ready to be applied.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Manifests {
-    /// The Pipeline.
     pub pipeline: Value,
-    /// The endpoint's Deployment and Service; absent where calls go elsewhere.
+    /// The endpoint's Deployment and Service; absent if calls go elsewhere.
     pub endpoint: Option<(Value, Value)>,
 }
 
-/// The name of the endpoint's Deployment and Service in a trial.
+/// The name of a trial's endpoint: that of its Deployment and of its Service.
 pub(crate) fn endpoint_name(pipeline: &str) -> String {
     format!("{pipeline}-endpoint")
 }
@@ -134,10 +120,10 @@ impl Base {
         })
     }
 
-    /// Reads the documents of a base.
+    /// Reads the YAML documents of a base.
     ///
     /// # Errors
-    /// [`BaseDefect`], where a trial could not be made of it.
+    /// Returns an error if trials cannot be made of them.
     pub fn parse(text: &str) -> Result<Self, BaseDefect> {
         let (mut pipelines, mut deployments, mut services) = (Vec::new(), Vec::new(), Vec::new());
         for document in serde_yaml::Deserializer::from_str(text) {
@@ -197,13 +183,12 @@ impl Base {
         Ok(())
     }
 
-    /// The InterStepBufferService that its Pipeline uses; Numaflow's own default where it names none.
+    /// The InterStepBufferService that its Pipeline uses; Numaflow's default if it names none.
     pub fn isbsvc(&self) -> &str {
         let named = self.pipeline.pointer("/spec/interStepBufferServiceName");
         named.and_then(Value::as_str).unwrap_or("default")
     }
 
-    /// Whether it brings an endpoint.
     pub fn has_endpoint(&self) -> bool {
         self.endpoint.is_some()
     }
@@ -219,7 +204,7 @@ impl Base {
     }
 }
 
-/// Sets a value below a path of keys; what is no object on the way becomes one.
+/// Sets the value at a path of keys. Whatever is not an object on the way is replaced by one.
 fn set(value: &mut Value, path: &[&str], new: Value) {
     let mut place = value;
     for key in path {

@@ -25,7 +25,7 @@ use crate::ownership::{RENEW_EVERY, identity, lease_seconds, wall_clock};
 use crate::poll::Poll;
 
 pub use self::release::release;
-pub use self::wait_deleted::{CHECK_EVERY, Leftovers, wait_deleted};
+pub(crate) use self::wait_deleted::{CHECK_EVERY, Leftovers, wait_deleted};
 
 /// Default bound for deleted objects to disappear: the grace periods of Pipeline and pods, and Numaflow's clean-up Job.
 pub const PATIENCE: Duration = Duration::from_secs(110);

@@ -1,5 +1,5 @@
-//! Runs a trial in Kubernetes by the real Numaflow: the base is patched and applied under a name of its own, watched
-//! until it really runs, released, followed by the sink's log, and taken away again.
+//! The engine that runs trials in Kubernetes by the real Numaflow: each trial's objects are made from the base under a name
+//! of their own, applied, measured and removed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,52 +19,48 @@ use engine::{Engine, EngineError, Observation, TrialProgress};
 use trials::endpoint_url::{EndpointUrl, ask_only_for_delays};
 use trials::trial::{Trial, TrialSettings};
 
-/// What applying a trial, waiting until it runs, and waiting for the first window takes.
+/// Typical time to apply a trial, wait until it runs, and wait for the first window.
 const SET_UP: Duration = Duration::from_secs(35);
 
-/// What taking a trial away takes: Numaflow looks every 10 s whether a deleted pipeline is drained.
+/// Typical time to remove a trial: Numaflow checks every 10 s whether a deleted pipeline is drained.
 const CLEAN_UP: Duration = Duration::from_secs(25);
 
-/// How long events go on after the last window, so that the watermark passes its end: it trails by a read batch and by
-/// the interval at which vertices publish it. Without events it would wait for Numaflow's idle source (5 s and more).
+/// How long events continue after the last window, so that the watermark passes its end: it lags by a read batch and by
+/// the interval at which vertices publish it. Without events it would wait for Numaflow's idle source (5 s or more).
 const EVENTS_GO_ON: Duration = Duration::from_secs(5);
 
-/// What the engine must know besides the trial.
+/// The settings of the engine that are the same for all trials.
 #[derive(Debug, Clone)]
 pub struct ClusterConfig {
-    /// How long after the last window's end a trial is cut off, Numaflow's own delay apart.
+    /// Time from the last window's end to the cut-off, without Numaflow's own delay.
     pub cut_off: Duration,
-    /// How long a trial's pipeline may take to run.
+    /// How long a trial's pipeline may take until it runs.
     pub patience: Duration,
-    /// Given by mistake: the engine starts no command.
+    /// An option of the local engine, which is refused here.
     pub udf_command: Option<String>,
-    /// The user's own endpoint instead of ours.
+    /// The user's own endpoint in place of ours.
     pub endpoint_url: Option<EndpointUrl>,
-    /// What trials are made of.
     pub base: Base,
-    /// The image of all our containers, where it is not the base's.
+    /// The image of all our containers; the base's if `None`.
     pub image: Option<String>,
-    /// The Job that this run belongs to; without one it gets a Lease.
+    /// The Job that owns the run. Without one the run creates a Lease.
     pub job: Option<String>,
 }
 
-/// The engine `cluster`.
 pub struct ClusterEngine {
     cluster: Cluster,
     config: ClusterConfig,
     client: PodClient,
     owner: Option<Owner>,
-    /// Trials that have been started.
+    /// Number of trials that have been started.
     started: u32,
-    /// Where the trial that runs, or was abandoned, has its objects.
+    /// The objects of the current trial, or of one that could not be removed.
     objects: Option<TrialObjects>,
 }
 
 impl ClusterEngine {
-    /// For trials in this cluster.
-    ///
     /// # Errors
-    /// Where the client that reads from pods cannot be made.
+    /// Returns an error if the HTTP client for pods cannot be built.
     pub fn new(cluster: Cluster, config: ClusterConfig) -> Result<Self, EngineError> {
         let client = PodClient::new(cluster.clone(), cluster.inside).map_err(ClusterEngineError::from)?;
         Ok(Self {
@@ -77,13 +73,13 @@ impl ClusterEngine {
         })
     }
 
-    /// Whom the run's objects belong to; found or made, after what others left behind is removed, before the first trial.
-    async fn own(&mut self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterEngineError> {
+    /// Before the first trial: removes what earlier runs left behind, then finds or creates the owner of the run's objects.
+    async fn prepare(&mut self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterEngineError> {
         if self.owner.is_some() {
             return Ok(());
         }
         if let Err(error) = cleanup::clean(&self.cluster, cleanup::PATIENCE, note).await {
-            // It belongs to others, and this run can do without.
+            // This run does not depend on it.
             note(&format!(
                 "cannot remove what earlier runs left behind: {}",
                 vertex::one_line(&error)
@@ -102,7 +98,7 @@ impl ClusterEngine {
         progress: &dyn TrialProgress,
     ) -> Result<Observation, ClusterEngineError> {
         let note = |line: &str| progress.note(line);
-        self.own(&note).await?;
+        self.prepare(&note).await?;
         let Some(owner) = &self.owner else {
             return Err(ClusterEngineError::NoOwner);
         };
@@ -114,7 +110,7 @@ impl ClusterEngine {
             pipeline: &pipeline,
             run: &owner.run_id,
             owner: Some(&owner.reference),
-            // Inside, the release that the Job belongs to removes its Pipelines by this label.
+            // In a Job the base's label stays, by which the release finds the Pipelines when it is uninstalled.
             instance: self.config.job.is_none().then_some(run_name.as_str()),
             trial,
             count: count(&trial.settings),
@@ -207,7 +203,7 @@ impl Engine for ClusterEngine {
             Some(objects) => objects.remove(&|line: &str| progress.note(line)).await,
             None => Ok(()),
         };
-        // What could not be removed goes with its owner.
+        // Kubernetes deletes what is left together with its owner.
         let released = match self.owner.take() {
             Some(owner) => owner.release().await,
             None => Ok(()),
@@ -217,8 +213,8 @@ impl Engine for ClusterEngine {
     }
 }
 
-/// Events that the generator offers: those of all windows, of one more, whose first events close the last one, and
-/// where windows are short of a few more still.
+/// Events that the generator offers: those of all windows, and of as many more as last for [`EVENTS_GO_ON`], at least one,
+/// whose first events close the last window.
 fn count(settings: &TrialSettings) -> u64 {
     let windows = u64::from(settings.warmup) + u64::from(settings.windows);
     let more = EVENTS_GO_ON

@@ -1,56 +1,22 @@
-//! Why a pipeline does not run, or has failed: from what the cluster says of its parts to one sentence and what to do.
-//! Pure: whoever watches the cluster brings pods, events, statuses and the last lines of logs.
+//! Diagnoses why a pipeline does not run or has failed: one sentence, and what to do about it. Pure: the caller passes the
+//! pods, events, statuses and last lines of logs.
 
 mod numaflow;
 mod pod;
+mod scene;
+pub mod status;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-use std::fmt;
-
-use k8s_openapi::api::core::v1::{Event, Pod};
+use k8s_openapi::api::core::v1::Event;
 
 use crate::text::line;
 
-pub use self::numaflow::{Condition, NumaflowStatus};
-pub use self::pod::{Failing, failing, restarts};
+pub use self::pod::{failing, restarts};
+pub use self::scene::{Diagnosis, Logs, Scene};
+pub use self::status::NumaflowStatus;
 
-/// What explains a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Diagnosis {
-    /// One sentence: what is wrong and where.
-    pub what: String,
-    /// What to do.
-    pub advice: String,
-    /// Whether waiting cannot help: somebody has to change something.
-    pub permanent: bool,
-}
-
-/// In one line.
-impl fmt::Display for Diagnosis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.what, self.advice)
-    }
-}
-
-/// The last lines of containers' logs, by names of pod and container.
-pub type Logs = BTreeMap<(String, String), String>;
-
-/// What the cluster says of a pipeline and its parts. Only what belongs to it: who brings it selects.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Scene<'a> {
-    /// Pods of its vertices, daemon and Jobs, and of its endpoint.
-    pub pods: &'a [Pod],
-    /// Events of those pods and of what creates them (Vertex, ReplicaSet, Job, Pipeline).
-    pub events: &'a [Event],
-    /// Statuses of Pipeline, Vertices and the InterStepBufferService.
-    pub numaflow: &'a [NumaflowStatus],
-    /// Of the containers that [`failing`] names.
-    pub logs: Option<&'a Logs>,
-}
-
-/// The most telling explanation of why something does not run; nothing where all looks well or is only slow.
+/// The most specific cause that is known. `None` if nothing looks wrong, or the pipeline is only slow.
 pub fn explain(scene: &Scene<'_>) -> Option<Diagnosis> {
     numaflow::invalid(scene.numaflow)
         .or_else(|| numaflow::buffer_service(scene.numaflow))
@@ -59,7 +25,7 @@ pub fn explain(scene: &Scene<'_>) -> Option<Diagnosis> {
         .or_else(|| numaflow::failed(scene.numaflow))
 }
 
-/// What admission refused: quota, Pod Security Standards, or another rule. The newest event counts.
+/// A refusal by admission: quota, Pod Security Standards, or another rule. The newest event counts.
 fn refused(scene: &Scene<'_>) -> Option<Diagnosis> {
     const REASONS: [&str; 5] = [
         "FailedCreate",
@@ -81,9 +47,8 @@ fn refused(scene: &Scene<'_>) -> Option<Diagnosis> {
     from_events.chain(from_vertices).next()
 }
 
-/// The forms are those of the API server's admission plugins ResourceQuota, PodSecurity and LimitRanger.
+/// The texts are those of the API server's admission plugins ResourceQuota, PodSecurity and LimitRanger.
 fn refusal(subject: &str, message: &str) -> Option<Diagnosis> {
-    let told = line(message);
     let (what, advice) = if message.contains("exceeded quota") || message.contains("failed quota") {
         (
             "the namespace's quota",
@@ -103,13 +68,13 @@ fn refusal(subject: &str, message: &str) -> Option<Diagnosis> {
         return None;
     };
     Some(Diagnosis {
-        what: format!("{what} does not let {subject} create its pods: {told}"),
+        what: format!("{what} does not let {subject} create its pods: {}", line(message)),
         advice: advice.to_owned(),
         permanent: true,
     })
 }
 
-/// Whom an event is about.
+/// Kind and name of the object that an event is about.
 fn subject(event: &Event) -> String {
     let about = &event.involved_object;
     format!(

@@ -1,6 +1,5 @@
-//! The text form of Prometheus' metrics (and OpenMetrics'): its samples, one after another. Pure.
+//! Parses the text format of Prometheus and OpenMetrics into samples. Pure.
 
-/// One line of a metrics text.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Sample<'a> {
     pub name: &'a str,
@@ -9,14 +8,14 @@ pub(crate) struct Sample<'a> {
 }
 
 impl Sample<'_> {
-    /// The value of a label; empty where it has none of the name.
+    /// The value of a label; empty if there is no such label.
     pub fn label(&self, name: &str) -> &str {
         let found = self.labels.iter().find(|(label, _)| *label == name);
         found.map_or("", |(_, value)| value)
     }
 }
 
-/// The samples of a text; lines of another form are passed over.
+/// The samples of a text. Lines of another form are skipped.
 pub(crate) fn samples(text: &str) -> impl Iterator<Item = Sample<'_>> {
     text.lines()
         .filter(|line| !line.starts_with('#'))
@@ -34,7 +33,7 @@ fn sample(line: &str) -> Option<Sample<'_>> {
     Some(Sample { name, labels, value })
 }
 
-/// `name="value",…}` and what comes after it. In values `\\`, `\"` and `\n` stand for what they name.
+/// Parses `name="value",…}` and returns the rest. Values have the escapes `\\`, `\"` and `\n`.
 fn labels(mut rest: &str) -> Option<(Vec<(&str, String)>, &str)> {
     let mut labels = Vec::new();
     loop {

@@ -1,5 +1,5 @@
-//! An experiment inside a Job: nothing that it writes outlives its pod but its log and what it applies. So the journal goes
-//! to standard output between two marker lines, and the summary into a ConfigMap that belongs to the Job.
+//! An experiment in a Job: only its log and the objects that it applies outlive the pod. So the journal is written to
+//! standard output between two marker lines, and the summary into a ConfigMap that the Job owns.
 
 use std::io::{self, Write};
 
@@ -18,33 +18,33 @@ pub const BEGIN: &str = "-----BEGIN ASYNC-REDUCE JOURNAL-----";
 /// The line after the journal.
 pub const END: &str = "-----END ASYNC-REDUCE JOURNAL-----";
 
-/// What a journal may take: the kubelet rotates a container's log at 10 MiB (`containerLogMaxSize`), and what comes before
-/// the journal, and the runtime's own mark on every line, want room as well.
+/// The longest journal: the kubelet rotates a container's log at 10 MiB (`containerLogMaxSize`), which must also hold the
+/// lines before the journal and the runtime's prefix of every line.
 pub const MAX_JOURNAL_BYTES: u64 = 8 << 20;
 
-/// A ConfigMap may take 1 MiB with everything in it (Kubernetes' `core.MaxSecretSize`).
+/// A whole ConfigMap may take 1 MiB (Kubernetes' `core.MaxSecretSize`).
 const MAX_SUMMARY_BYTES: usize = 900 << 10;
 
-/// The line of the run, its plan's text apart: measured at most 0.7 KiB.
+/// The line of the run without the text of its plan: at most 0.7 KiB in measurements.
 const BYTES_PER_RUN: u64 = 4 << 10;
 
-/// Of the line of a trial with few events, its windows apart: measured at most 3.5 KiB on the local engine and 4.6 KiB in a
-/// cluster, with Numaflow's figures.
+/// The line of a trial with few events, without its windows: in measurements at most 3.5 KiB with the local engine, and
+/// 4.6 KiB in a cluster, with Numaflow's metrics.
 const BYTES_PER_TRIAL: u64 = 8 << 10;
 
-/// Of one window: measured at most 260 bytes.
+/// One window: at most 260 bytes in measurements.
 const BYTES_PER_WINDOW: u64 = 512;
 
-/// By which a trial's four histograms grow with the number of different durations in them: measured at most 2.4 bytes per
-/// event up to 1,600 events, and less beyond.
+/// Growth of a trial's four histograms with the number of different durations in them: in measurements at most 2.4 bytes
+/// per event up to 1,600 events, and less beyond.
 const BYTES_PER_EVENT: u64 = 4;
 
-/// Beyond so many bytes the histograms hardly grow: measured at most 15 KiB at 16,000 events.
+/// Size at which the histograms hardly grow any more: at most 15 KiB at 16,000 events in measurements.
 const MAX_HISTOGRAM_BYTES: u64 = 32 << 10;
 
-/// What the journal of these trials may take in bytes: twice to five times what journals took that were measured.
+/// Bytes that the journal of these trials may take: two to five times what measured journals took.
 pub fn expected_bytes(trials: &[Trial], plan_text: &str) -> u64 {
-    // A line of the plan is escaped as JSON: a line feed takes two bytes, hardly anything takes more.
+    // The plan's text is a JSON string: a line feed takes two bytes, and hardly any character more.
     let run = BYTES_PER_RUN.saturating_add(2 * plan_text.len() as u64);
     trials.iter().fold(run, |sum, trial| {
         let windows = u64::from(trial.settings.warmup).saturating_add(u64::from(trial.settings.windows));
@@ -55,10 +55,10 @@ pub fn expected_bytes(trials: &[Trial], plan_text: &str) -> u64 {
     })
 }
 
-/// Refuses trials whose journal might not fit into the log, before the first of them.
+/// Checks before the first trial that the journal fits into the log.
 ///
 /// # Errors
-/// [`ClusterError::JournalTooLong`].
+/// Returns [`ClusterError::JournalTooLong`] if it may not.
 pub fn check_length(trials: &[Trial], plan_text: &str) -> Result<(), ClusterError> {
     match expected_bytes(trials, plan_text) {
         expected_bytes if expected_bytes > MAX_JOURNAL_BYTES => Err(ClusterError::JournalTooLong {
@@ -70,13 +70,13 @@ pub fn check_length(trials: &[Trial], plan_text: &str) -> Result<(), ClusterErro
     }
 }
 
-/// Writes a journal between its markers. Nothing else may be written to either of the container's streams meanwhile: the
-/// runtime splits lines above 16 KiB, and another stream's line can come between the parts.
+/// Writes a journal between its markers. The caller must not write to either of the container's streams meanwhile: the
+/// runtime splits lines above 16 KiB, and a line of the other stream can come between the parts.
 ///
 /// # Errors
-/// Where `out` cannot be written to.
+/// Returns an error if `out` cannot be written to.
 pub fn write_journal(journal: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    // Of a line that was cut only the markers would tell; a reader takes it as absent.
+    // Without the last line if it is cut: readers of a journal ignore it anyway.
     let whole = journal
         .iter()
         .rposition(|byte| *byte == b'\n')
@@ -87,15 +87,15 @@ pub fn write_journal(journal: &[u8], out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Name of the ConfigMap with the summary of a Job's experiment.
+/// Name of the ConfigMap with the summary.
 pub fn summary_name(job: &str) -> String {
     format!("{job}-summary")
 }
 
-/// Applies the summary: Markdown under `summary.md`, CSV under `summary.csv`.
+/// Applies the ConfigMap with the summary: Markdown under `summary.md`, CSV under `summary.csv`.
 ///
 /// # Errors
-/// Where the API server refuses it.
+/// Returns an error if the API server refuses it.
 pub async fn write_summary(
     cluster: &Cluster,
     owner: &Owner,
@@ -117,7 +117,7 @@ pub async fn write_summary(
     apply(&cluster.api::<ConfigMap>(), "ConfigMap", &name, &summary).await
 }
 
-/// The two texts, cut at a line's end where a ConfigMap could not hold both.
+/// The two texts, cut at the end of a line if a ConfigMap cannot hold both.
 fn fitting(markdown: String, csv: String) -> [(String, String); 2] {
     let cut = |text: String, room: usize| {
         if text.len() <= room {
@@ -144,14 +144,14 @@ mod tests {
 
     const CLASSIC: &str = include_str!("../../../plans/classic.yaml");
 
-    /// What a kept journal took, with what would have been expected of its plan.
+    /// Bytes of a kept journal, and those expected for its plan.
     fn kept(journal: &str, plan: &str) -> (u64, u64) {
         let trials = Plan::parse(plan, "plan").unwrap().trials();
         (journal.len() as u64, expected_bytes(&trials, plan))
     }
 
     #[test]
-    fn what_is_expected_is_more_than_what_journals_take() {
+    fn journals_are_shorter_than_expected() {
         for (journal, plan) in [
             (
                 include_str!("../../../results/2026-11-23-classic/journal.jsonl"),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_would_be_cut_is_refused() {
+    fn a_journal_that_may_be_too_long_is_refused() {
         let trials = Plan::parse(CLASSIC, "plan").unwrap().trials();
         check_length(&trials, CLASSIC).unwrap();
         let many: Vec<Trial> = std::iter::repeat_n(trials, 20).flatten().collect();
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_stands_between_its_markers() {
+    fn a_journal_is_written_between_its_markers() {
         let mut out = Vec::new();
         write_journal(b"{\"a\":1}\n{\"b\":2}\n{\"cut", &mut out).unwrap();
         assert_eq!(

@@ -1,5 +1,24 @@
-//! A Kubernetes cluster as the experiment sees it: who talks to its API server and in which namespace. What is made
-//! there has an owner, is cleaned up by whoever comes next, and is explained where it fails.
+//! The experiment in a Kubernetes cluster, with the real Numaflow. Everything that a run creates has an owner; what a
+//! killed run leaves behind is removed by the next one; a failure is diagnosed from the state of the cluster.
+//!
+//! # Layout
+//!
+//! From the top down; a module uses only those below it.
+//!
+//! - [`ClusterEngine`] (`cluster_engine`): the engine that the run loop calls, and its settings.
+//! - `preflight`: checks before the first trial.
+//! - `trial`: one trial, from the manifests that are applied to the observation.
+//! - `error`: [`ClusterEngineError`], the errors of engine, preflight and trial.
+//! - [`collect`]: fetches the journal of an experiment that ran in a Job, from the log of its pod.
+//! - [`job`]: what an experiment in a Job writes out: its journal and its summary.
+//! - [`cleanup`]: removes what dead runs, or a release of the chart, leave behind.
+//! - [`verify`]: whether a pipeline gives results.
+//! - [`ownership`]: the Job or Lease that owns a run's objects.
+//! - [`base`]: the manifests that trials are made from.
+//! - `diagnosis`: the cause of a failure, from the state of pods and of Numaflow's objects.
+//! - `client`: the connection to the cluster, requests with their retries and errors, and requests to pods.
+//! - `poll`, `completion`, `exposition`, `labels`, `text`: bounded waiting, the end of Jobs and pods, Prometheus' text
+//!   format, names of labels, shortened texts.
 
 #![allow(
     missing_docs,
@@ -12,13 +31,13 @@ mod client;
 mod cluster_engine;
 pub mod collect;
 mod completion;
-pub mod diagnosis;
+mod diagnosis;
 mod error;
 mod exposition;
 pub mod job;
 mod labels;
 pub mod ownership;
-pub mod poll;
+mod poll;
 mod preflight;
 mod text;
 mod trial;

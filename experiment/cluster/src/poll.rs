@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 /// Paces the checks of one wait and ends it.
 #[derive(Debug, Clone, Copy)]
-pub struct Poll {
+pub(crate) struct Poll {
     began: Instant,
     every: Duration,
     within: Duration,

@@ -1,5 +1,5 @@
-//! What must be right before the first trial: Numaflow is there, what is done is permitted, the service for messages
-//! is healthy.
+//! Checks before the first trial: Numaflow is installed, every request of a trial is permitted, and the
+//! InterStepBufferService is healthy.
 
 use std::time::Duration;
 
@@ -14,11 +14,10 @@ use crate::diagnosis::NumaflowStatus;
 use crate::error::ClusterEngineError;
 use crate::poll::Poll;
 
-/// Numaflow's API group and version.
 const NUMAFLOW_API: &str = "numaflow.numaproj.io/v1alpha1";
 
-/// How long a Job waits for a service for messages that its release brings: Helm creates it after the Job.
-const COMES_WITHIN: Duration = Duration::from_secs(15);
+/// How long a Job waits for the InterStepBufferService of its own release: Helm creates it after the Job.
+const PRESENT_WITHIN: Duration = Duration::from_secs(15);
 
 /// Between two checks of the InterStepBufferService.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -26,7 +25,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// API group, resource with its subresource, verbs.
 type Permission = (&'static str, &'static str, &'static [&'static str]);
 
-/// What a trial does.
+/// What a trial needs.
 const TRIAL: [Permission; 8] = [
     (
         "numaflow.numaproj.io",
@@ -42,18 +41,23 @@ const TRIAL: [Permission; 8] = [
     ("batch", "jobs", &["list"]),
 ];
 
-/// What is done besides through the API server's proxy, outside the cluster.
+/// What it also needs outside the cluster, where requests to pods go through the API server.
 const PROXY: Permission = ("", "pods/proxy", &["get", "create"]);
 
-/// Who owns what is created, in a Job and elsewhere.
+/// What the owner needs in a Job.
 const JOB: Permission = ("batch", "jobs", &["get"]);
+
+/// What the owner needs elsewhere.
 const LEASE: Permission = (
     "coordination.k8s.io",
     "leases",
     &["get", "create", "update", "delete"],
 );
 
-/// Checks everything; the service for messages may become healthy for `patience`.
+/// Runs all checks. Waits for at most `patience` until the InterStepBufferService is healthy.
+///
+/// # Errors
+/// Returns an error if a check fails or the API server refuses a request.
 pub(crate) async fn check(
     cluster: &Cluster,
     in_job: bool,
@@ -63,12 +67,12 @@ pub(crate) async fn check(
 ) -> Result<(), ClusterEngineError> {
     installed(cluster).await?;
     permitted(cluster, in_job).await?;
-    let comes_within = if in_job {
-        COMES_WITHIN.min(patience)
+    let present_within = if in_job {
+        PRESENT_WITHIN.min(patience)
     } else {
         Duration::ZERO
     };
-    buffer_service(cluster, isbsvc, patience, comes_within, note).await
+    buffer_service(cluster, isbsvc, patience, present_within, note).await
 }
 
 async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
@@ -135,12 +139,12 @@ fn review(namespace: &str, group: &str, resource: &str, verb: &str) -> SelfSubje
     }
 }
 
-/// Waits until it is healthy: it may have been installed a moment ago.
+/// Waits until the InterStepBufferService is healthy: it may have been installed a moment ago.
 async fn buffer_service(
     cluster: &Cluster,
     name: &str,
     patience: Duration,
-    comes_within: Duration,
+    present_within: Duration,
     note: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterEngineError> {
     let unusable = |how: String| ClusterEngineError::BufferService {
@@ -150,7 +154,7 @@ async fn buffer_service(
     };
     let api = cluster.numaflow("InterStepBufferService");
     let healthy = Poll::new(CHECK_EVERY, patience);
-    let present = Poll::new(CHECK_EVERY, comes_within);
+    let present = Poll::new(CHECK_EVERY, present_within);
     let mut noted = false;
     loop {
         let Some(found) = get(&api, "InterStepBufferService", name).await? else {
@@ -177,7 +181,7 @@ async fn buffer_service(
     }
 }
 
-/// Why it is not healthy (`IsHealthy` in Numaflow's `isbsvc_types.go`); nothing where it is.
+/// Why an InterStepBufferService is not healthy (`IsHealthy` in Numaflow's `isbsvc_types.go`). `None` if it is.
 fn unhealthy(status: &NumaflowStatus) -> Option<String> {
     if status.phase != "Running" {
         return Some(match (status.phase.as_str(), status.message.as_str()) {
@@ -193,7 +197,7 @@ fn unhealthy(status: &NumaflowStatus) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::Condition;
+    use crate::diagnosis::status::Condition;
 
     #[test]
     fn a_service_is_healthy_when_it_runs_and_every_condition_holds() {
@@ -209,11 +213,11 @@ mod tests {
             ..NumaflowStatus::default()
         };
         assert_eq!(unhealthy(&status("Running", "True")), None);
-        let said = [("", "True"), ("Pending", "True"), ("Running", "False")]
+        let reasons = [("", "True"), ("Pending", "True"), ("Running", "False")]
             .map(|(phase, holds)| unhealthy(&status(phase, holds)).unwrap_or_default());
-        assert!(said[0].contains("controller"), "{said:?}");
+        assert!(reasons[0].contains("controller"), "{reasons:?}");
         assert_eq!(
-            said[1..],
+            reasons[1..],
             [
                 "its phase is Pending",
                 "its condition Deployed is False no replicas"
@@ -224,8 +228,8 @@ mod tests {
     #[test]
     fn a_review_names_resource_and_subresource() {
         let review = review("ns", "", "pods/log", "get");
-        let asked = review.spec.resource_attributes.unwrap();
-        assert_eq!(asked.resource.as_deref(), Some("pods"));
-        assert_eq!(asked.subresource.as_deref(), Some("log"));
+        let attributes = review.spec.resource_attributes.unwrap();
+        assert_eq!(attributes.resource.as_deref(), Some("pods"));
+        assert_eq!(attributes.subresource.as_deref(), Some("log"));
     }
 }

@@ -1,6 +1,6 @@
-//! Texts of the cluster, shortened for messages.
+//! Texts from the cluster, shortened for messages.
 
-/// A text of the cluster in one line of bounded length.
+/// The text in one line of at most 600 characters.
 pub(crate) fn line(text: &str) -> String {
     const MAX_CHARS: usize = 600;
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");

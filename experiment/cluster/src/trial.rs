@@ -1,4 +1,5 @@
-//! One trial in the cluster.
+//! One trial: its objects are applied, it is measured until its last window or the cut-off, and its records become an
+//! observation.
 
 mod baseline;
 mod metrics;
@@ -7,6 +8,7 @@ mod observation;
 mod ready;
 mod records;
 mod run;
+mod snapshot;
 
 pub(crate) use self::objects::TrialObjects;
 pub(crate) use self::run::TrialRun;

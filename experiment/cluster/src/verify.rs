@@ -1,4 +1,4 @@
-//! Proves that a pipeline gives results: its sink's count of records rises. A port that answers proves nothing.
+//! Verifies that a pipeline gives results: the sink's count of records rises. A port that answers would prove nothing.
 
 use std::time::Duration;
 
@@ -11,70 +11,60 @@ use crate::exposition::samples;
 /// The counter that must rise.
 pub const RECORDS: &str = "sink_records_total";
 
-/// Between two readings.
+/// Between two reads.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// How long one reading may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A sink's metrics have more to say than this only where something else answers.
+/// Far more than a sink's metrics take. A longer answer comes from something else.
 const MAX_ANSWER_BYTES: usize = 4 << 20;
 
-/// The rise that was seen.
+/// An observed rise of the counter.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Rise {
-    /// Records at the first reading.
     pub from: f64,
-    /// Records at the last one.
     pub to: f64,
-    /// Between the two.
+    /// Time between the two reads.
     pub took: Duration,
 }
 
-/// Why no rise was seen.
+/// Why no rise was observed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
-    /// The client cannot be made.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
-    /// The counter was read but stood still.
     #[error(
         "{RECORDS} at {url} stood at {records} for {}: no window gave a result; are the pipeline's pods ready, and is --within longer than a window?",
         format_duration(*within)
     )]
     StoodStill {
-        /// What was read.
         url: Url,
-        /// The last reading.
         records: f64,
-        /// How long was waited.
         within: Duration,
     },
-    /// Nothing could be read.
+    /// No read succeeded.
     #[error("no reading of {RECORDS} at {url} within {}: {what}; is the sink's pod ready, and does it have --stats-listen?", format_duration(*within))]
     Unreadable {
-        /// What was to be read.
         url: Url,
-        /// What was wrong the last time.
+        /// The last problem.
         what: String,
-        /// How long was tried.
         within: Duration,
     },
 }
 
-/// Waits until the sink's count of records has risen since the first reading. A count that falls is a sink that was
-/// started again, and counted from there. Whatever cannot be read is tried again.
+/// Waits until the sink's count of records has risen since the first read. A count that falls belongs to a restarted
+/// sink and becomes the new start. Failed reads are repeated.
 ///
 /// # Errors
-/// Where that has not happened `within` the time.
+/// Returns an error if the count has not risen `within` the time.
 pub async fn verify(url: &Url, within: Duration) -> Result<Rise, VerifyError> {
-    // Fails only where a provider has been chosen before.
+    // Fails only if a provider has been installed before.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().timeout(READ_TIMEOUT);
     let client = client.build().map_err(VerifyError::Client)?;
     let until = Instant::now() + within;
     let mut first: Option<(Instant, f64)> = None;
-    let mut trouble = "no answer".to_owned();
+    let mut problem = "no answer".to_owned();
     while let Ok(read) = timeout_at(until, read(&client, url)).await {
         match (read, first) {
             (Ok(to), Some((since, from))) if to > from => {
@@ -83,7 +73,7 @@ pub async fn verify(url: &Url, within: Duration) -> Result<Rise, VerifyError> {
             }
             (Ok(records), Some((_, from))) if records == from => {}
             (Ok(records), _) => first = Some((Instant::now(), records)),
-            (Err(what), _) => trouble = what,
+            (Err(what), _) => problem = what,
         }
         if timeout_at(until, sleep(EVERY)).await.is_err() {
             break;
@@ -94,20 +84,20 @@ pub async fn verify(url: &Url, within: Duration) -> Result<Rise, VerifyError> {
         Some((_, records)) => VerifyError::StoodStill { url, records, within },
         None => VerifyError::Unreadable {
             url,
-            what: trouble,
+            what: problem,
             within,
         },
     })
 }
 
 async fn read(client: &reqwest::Client, url: &Url) -> Result<f64, String> {
-    let said = |error: reqwest::Error| vertex::one_line(&error.without_url());
-    let mut answer = client.get(url.clone()).send().await.map_err(said)?;
+    let message = |error: reqwest::Error| vertex::one_line(&error.without_url());
+    let mut answer = client.get(url.clone()).send().await.map_err(message)?;
     if !answer.status().is_success() {
         return Err(format!("it answers {}", answer.status()));
     }
     let mut text = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(said)? {
+    while let Some(chunk) = answer.chunk().await.map_err(message)? {
         text.extend_from_slice(&chunk);
         if text.len() > MAX_ANSWER_BYTES {
             return Err(format!("its answer is longer than {MAX_ANSWER_BYTES} bytes"));
@@ -116,7 +106,7 @@ async fn read(client: &reqwest::Client, url: &Url) -> Result<f64, String> {
     counter(&String::from_utf8_lossy(&text), RECORDS).ok_or_else(|| format!("its answer has no {RECORDS}"))
 }
 
-/// The sum of a counter over its label sets, in OpenMetrics text (or Prometheus' older one); nothing where it is absent.
+/// The sum of a counter over its label sets. `None` if the text does not have it.
 pub fn counter(text: &str, name: &str) -> Option<f64> {
     samples(text)
         .filter(|sample| sample.name == name)

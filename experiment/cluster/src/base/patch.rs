@@ -1,4 +1,4 @@
-//! A trial's objects out of the base. What the plan asks for is set; everything else stays as the user had it rendered.
+//! Makes a trial's manifests from the base. The trial's settings are set; everything else stays as it was rendered.
 
 use serde_json::{Value, json};
 use wire::settings::Program;
@@ -11,7 +11,6 @@ use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
 type Environment = Vec<(&'static str, Option<String>)>;
 
 impl Base {
-    /// The objects of a trial.
     pub(crate) fn manifests(&self, of: &ForTrial<'_>) -> Manifests {
         let url = match (of.endpoint_url, &self.endpoint) {
             (Some(url), _) => Some(url.to_owned()),
@@ -67,7 +66,7 @@ impl Base {
             .pointer_mut("/spec/vertices")
             .and_then(Value::as_array_mut);
         for vertex in vertices.into_iter().flatten() {
-            // A vertex' own limit would stand before the Pipeline's.
+            // A vertex's own limit takes precedence over the Pipeline's.
             if let Some(own) = vertex.pointer_mut("/limits/readTimeout") {
                 *own = read_timeout.clone();
             }
@@ -75,7 +74,7 @@ impl Base {
                 let fixed = json!({"fixed": {"length": format_duration(settings.window)}});
                 set(vertex, &["udf", "groupBy", "window"], fixed);
             }
-            // Each would offer the full rate, and the log of one alone is read.
+            // Each generator pod offers the full rate, and the log of only one sink pod is read.
             if vertex["name"] == "generator" || vertex["name"] == "sink" {
                 set(vertex, &["scale"], json!({"min": 1, "max": 1}));
             }
@@ -128,7 +127,7 @@ fn patch_endpoint(deployment: &mut Value, service: &mut Value, of: &ForTrial<'_>
     let name = endpoint_name(of.pipeline);
     identify(deployment, &name, of);
     identify(service, &name, of);
-    // Told apart by the instance: the Service of a standing release must not find the pods of a trial, nor this one its.
+    // A trial's pods differ by the instance, so that no Service selects the pods of another trial or of a release.
     let instance = json!(of.pipeline);
     set(
         deployment,
@@ -157,7 +156,7 @@ fn patch_endpoint(deployment: &mut Value, service: &mut Value, of: &ForTrial<'_>
     }
 }
 
-/// Name, run, trial and owner; whatever a server has once added goes.
+/// Sets name, run, trial and owner, and removes what a server has added.
 fn identify(value: &mut Value, name: &str, of: &ForTrial<'_>) {
     let metadata = ["labels", "annotations"]
         .into_iter()
@@ -189,7 +188,8 @@ fn set_image(container: &mut Value, of: &ForTrial<'_>) {
     }
 }
 
-/// Sets variables by name: one that is there is replaced, be it by value or by reference, and one without value goes.
+/// Sets variables by name. An existing one is replaced, whether it has a value or a reference; one without a value is
+/// removed.
 fn set_environment(container: &mut Value, environment: Environment) {
     if !container["env"].is_array() {
         container["env"] = json!([]);

@@ -93,7 +93,7 @@ fn value(container: &Value, name: &str) -> Option<String> {
 }
 
 #[test]
-fn the_base_that_the_binary_carries_is_one() {
+fn the_built_in_base_is_valid() {
     let base = Base::parse(EMBEDDED).unwrap();
     assert!(base.has_endpoint());
     assert_eq!(base.isbsvc(), "default");
@@ -102,7 +102,7 @@ fn the_base_that_the_binary_carries_is_one() {
 }
 
 #[test]
-fn every_container_is_told_its_settings_once() {
+fn every_container_has_its_settings_once() {
     let objects = objects(EMBEDDED, |_| {});
     for (vertex, expected) in [
         (
@@ -146,7 +146,7 @@ fn every_container_is_told_its_settings_once() {
                 "{vertex} {name}"
             );
         }
-        // What the plan does not speak of stays.
+        // Other variables stay.
         assert_eq!(
             value(container, "LOG_FORMAT").as_deref(),
             Some("text"),
@@ -273,7 +273,7 @@ fn a_reference_in_the_environment_is_replaced_whole() {
 }
 
 #[test]
-fn what_trials_cannot_be_made_of_is_refused_in_one_line() {
+fn a_defective_base_is_refused_in_one_line() {
     let documents: Vec<&str> = EMBEDDED.split("---\n").collect();
     let (service, deployment, pipeline) = (documents[0], documents[1], documents[2]);
     let join = |parts: &[&str]| parts.join("\n---\n");

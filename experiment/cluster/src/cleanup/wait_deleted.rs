@@ -16,14 +16,14 @@ use crate::labels::{PIPELINE_NAME_LABEL, RUN_LABEL};
 use crate::poll::Poll;
 
 /// Between two checks.
-pub const CHECK_EVERY: Duration = Duration::from_secs(1);
+pub(crate) const CHECK_EVERY: Duration = Duration::from_secs(1);
 
 /// Between two lines that say what is waited for.
 const NOTE_EVERY: Duration = Duration::from_secs(15);
 
 /// What has been deleted and must disappear.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Leftovers {
+pub(crate) struct Leftovers {
     /// Names of Pipelines. Their pods and Numaflow's clean-up Jobs are waited for as well.
     pub pipelines: BTreeSet<String>,
     /// Ids of runs, for the pods of their endpoints.
@@ -35,7 +35,7 @@ pub struct Leftovers {
 ///
 /// # Errors
 /// Returns [`ClusterError::Remains`] with the names of what is left when the time of `poll` is up.
-pub async fn wait_deleted(
+pub(crate) async fn wait_deleted(
     cluster: &Cluster,
     leftovers: &Leftovers,
     poll: &Poll,

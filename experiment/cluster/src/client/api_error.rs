@@ -1,10 +1,10 @@
-//! What an error of the API server means for the user.
+//! Errors of the API server, in words for the user.
 
 use kube::core::Status;
 
 use crate::text::line;
 
-/// An error of the Kubernetes client in one line, with what to do where that is known.
+/// An error of the Kubernetes client in one line, with advice if there is any.
 pub fn describe_error(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => describe_status(status),
@@ -22,13 +22,13 @@ pub fn describe_error(error: &kube::Error) -> String {
 
 fn describe_status(status: &Status) -> String {
     let message = line(&status.message);
-    // The path itself is unknown where the kind's definition is absent; an absent object is named in the message.
+    // Without the kind's definition the path itself is unknown. A message about an absent object names it.
     let unknown_path = message.is_empty() || message.contains("could not find the requested resource");
     match status.code {
         401 => format!("the API server does not accept the credentials ({message}); log in to the cluster again"),
         403 if message.contains("exceeded quota") || message.contains("violates PodSecurity") => message,
         403 => format!("{message}; have a Role bound that permits it, or use another --context or --namespace"),
-        // Only `404 page not found` comes as no Status at all.
+        // `404 page not found` is the one answer that is not a Status.
         404 if unknown_path || message.contains("page not found") => {
             "Numaflow is not installed in this cluster (its API numaflow.numaproj.io/v1alpha1 is unknown); install Numaflow 1.8, \
              or use another --context"

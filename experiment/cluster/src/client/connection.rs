@@ -9,31 +9,30 @@ use kube::config::{Config, KubeConfigOptions};
 use super::error::ClusterError;
 use super::retry;
 
-/// How long connecting to the API server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long an answer may be silent. It ends a log that is followed and has no lines as well: whoever follows resumes.
+/// The longest silence within an answer. It also ends the stream of a followed log without new lines; readers reconnect.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Where the experiment's objects live.
+/// A namespace of a cluster, with a client for its API server.
 #[derive(Clone)]
 pub struct Cluster {
-    /// Talks to the API server.
     pub client: kube::Client,
-    /// The namespace of everything that is created.
+    /// Every object is created in this namespace.
     pub namespace: String,
-    /// Whether this runs in a pod of the cluster, by the pod's credentials.
+    /// Whether this process runs in a pod of the cluster and uses the credentials of its service account.
     pub inside: bool,
 }
 
 impl Cluster {
-    /// Connects by the kubeconfig (`KUBECONFIG`, `~/.kube/config`), with its context `context` where one is given, or by
-    /// the credentials of the pod that this runs in. `namespace` stands before the one of the context or pod.
+    /// Reads the kubeconfig (`KUBECONFIG`, `~/.kube/config`) with its current context or `context`, or in a pod the
+    /// credentials of the service account. `namespace` takes precedence over that of the context or pod. No request is
+    /// sent yet.
     ///
     /// # Errors
-    /// [`ClusterError::Configure`] where neither is usable; nothing is asked of the API server yet.
+    /// Returns [`ClusterError::Configure`] if neither can be used.
     pub async fn connect(context: Option<&str>, namespace: Option<&str>) -> Result<Self, ClusterError> {
-        // Fails only where a provider has been chosen before.
+        // Fails only if a provider has been installed before.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let inside = context.is_none() && inside();
         let mut config = configuration(context, inside).await?;
@@ -49,7 +48,7 @@ impl Cluster {
         })
     }
 
-    /// Objects of a kind that `k8s-openapi` knows, in the namespace.
+    /// The API of a kind that `k8s-openapi` has, in the namespace.
     pub fn api<K>(&self) -> Api<K>
     where
         K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope>,
@@ -58,14 +57,14 @@ impl Cluster {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Objects of one of Numaflow's kinds (`Pipeline`, `Vertex`, `InterStepBufferService`) in the namespace.
+    /// The API of one of Numaflow's kinds (`Pipeline`, `Vertex`, `InterStepBufferService`), in the namespace.
     pub fn numaflow(&self, kind: &str) -> Api<DynamicObject> {
         Api::namespaced_with(self.client.clone(), &self.namespace, &numaflow(kind))
     }
 }
 
-/// A kind of Numaflow's API. Its plurals are the regular ones (`config/base/crds`).
-pub fn numaflow(kind: &str) -> ApiResource {
+/// A kind of Numaflow's API, with the plural from its `config/base/crds`.
+fn numaflow(kind: &str) -> ApiResource {
     let kind = GroupVersionKind::gvk("numaflow.numaproj.io", "v1alpha1", kind);
     let plural = match kind.kind.to_lowercase() {
         vertex if vertex == "vertex" => "vertices".to_owned(),
@@ -74,7 +73,7 @@ pub fn numaflow(kind: &str) -> ApiResource {
     ApiResource::from_gvk_with_plural(&kind, &plural)
 }
 
-/// Whether this is a pod, and nothing points to another cluster.
+/// Whether this process runs in a pod, and no kubeconfig selects another cluster.
 fn inside() -> bool {
     env::var_os("KUBERNETES_SERVICE_HOST").is_some() && env::var_os("KUBECONFIG").is_none()
 }

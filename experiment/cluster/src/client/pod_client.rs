@@ -1,4 +1,4 @@
-//! How a pod's HTTP ports are reached: from outside through the API server's proxy, inside the cluster directly.
+//! HTTP requests to pods: outside the cluster through the API server's proxy, inside it directly.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use tokio::time::timeout;
 use super::api_error::describe_error;
 use super::connection::Cluster;
 
-/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a pod did not answer as expected.
@@ -40,37 +39,37 @@ pub enum PodError {
 /// One HTTP port of a pod.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Port {
-    /// Of the programs at the vertices: metrics, stats, start.
+    /// Metrics, stats and start of our programs in the vertices' pods.
     Program,
-    /// Of the endpoint.
+    /// The endpoint.
     Endpoint,
-    /// Of Numaflow's own container: HTTPS with a certificate signed by itself (`VertexMetricsPort`).
+    /// Metrics of Numaflow's own container: HTTPS with a self-signed certificate (`VertexMetricsPort`).
     Numaflow,
 }
 
-/// A pod to talk to.
+/// The pod that a request goes to.
 #[derive(Debug, Clone)]
 pub(crate) struct PodTarget {
-    /// Which part it is, for errors.
+    /// Vertex, or `endpoint`; for messages.
     pub part: &'static str,
-    /// Its name.
+    /// Name of the pod.
     pub pod: String,
-    /// Its address; empty where it has none yet.
+    /// Empty if the pod has no address yet.
     pub ip: String,
 }
 
-/// Talks to pods.
+/// Sends requests to pods.
 #[derive(Clone)]
 pub(crate) struct PodClient {
     cluster: Cluster,
-    /// Clients for the pod network, with certificates believed and not; absent outside the cluster.
+    /// Clients for the pod network; absent outside the cluster.
     direct: Option<Direct>,
 }
 
 #[derive(Debug, Clone)]
 struct Direct {
     plain: reqwest::Client,
-    /// For Numaflow's own port alone.
+    /// Does not verify certificates; for Numaflow's own port only.
     unverified: reqwest::Client,
 }
 
@@ -92,7 +91,6 @@ impl Port {
 }
 
 impl PodTarget {
-    /// Of a pod.
     pub fn of(part: &'static str, pod: &Pod) -> Self {
         let ip = pod.status.as_ref().and_then(|status| status.pod_ip.clone());
         Self {
@@ -104,7 +102,7 @@ impl PodTarget {
 }
 
 impl PodClient {
-    /// `inside` the cluster's network, or through the API server.
+    /// Sends requests directly if this process is `inside` the cluster's network, otherwise through the API server.
     pub fn new(cluster: Cluster, inside: bool) -> Result<Self, PodError> {
         let client = |unverified| {
             reqwest::Client::builder()
@@ -124,13 +122,11 @@ impl PodClient {
         Ok(Self { cluster, direct })
     }
 
-    /// The text at a path.
     pub async fn text(&self, target: &PodTarget, port: Port, path: &str) -> Result<String, PodError> {
-        let asked = self.ask(Method::GET, target, port, path).await;
-        asked.map_err(|said| trouble(target, format!("read {path}"), said))
+        let answer = self.send(Method::GET, target, port, path).await;
+        answer.map_err(|message| request_error(target, format!("read {path}"), message))
     }
 
-    /// The JSON at a path.
     pub async fn json<T: DeserializeOwned>(
         &self,
         target: &PodTarget,
@@ -145,15 +141,14 @@ impl PodClient {
         })
     }
 
-    /// Tells it to do something.
     pub async fn post(&self, target: &PodTarget, port: Port, path: &str) -> Result<(), PodError> {
-        let asked = self.ask(Method::POST, target, port, path).await;
-        asked
+        let answer = self.send(Method::POST, target, port, path).await;
+        answer
             .map(drop)
-            .map_err(|said| trouble(target, format!("post {path}"), said))
+            .map_err(|message| request_error(target, format!("post {path}"), message))
     }
 
-    async fn ask(
+    async fn send(
         &self,
         method: Method,
         target: &PodTarget,
@@ -161,12 +156,12 @@ impl PodClient {
         path: &str,
     ) -> Result<String, String> {
         match &self.direct {
-            Some(direct) => direct.ask(method, target, port, path).await,
-            None => self.ask_proxy(method, target, port, path).await,
+            Some(direct) => direct.send(method, target, port, path).await,
+            None => self.send_by_proxy(method, target, port, path).await,
         }
     }
 
-    async fn ask_proxy(
+    async fn send_by_proxy(
         &self,
         method: Method,
         target: &PodTarget,
@@ -193,7 +188,7 @@ impl PodClient {
 }
 
 impl Direct {
-    async fn ask(
+    async fn send(
         &self,
         method: Method,
         target: &PodTarget,
@@ -209,18 +204,18 @@ impl Direct {
             false => target.ip.clone(),
         };
         let url = format!("{}://{host}:{}{path}", port.scheme(), port.number());
-        let said = |error: reqwest::Error| vertex::one_line(&error);
-        let answer = client.request(method, url).send().await.map_err(said)?;
+        let message = |error: reqwest::Error| vertex::one_line(&error);
+        let answer = client.request(method, url).send().await.map_err(message)?;
         answer
             .error_for_status()
-            .map_err(said)?
+            .map_err(message)?
             .text()
             .await
-            .map_err(said)
+            .map_err(message)
     }
 }
 
-fn trouble(target: &PodTarget, action: String, message: String) -> PodError {
+fn request_error(target: &PodTarget, action: String, message: String) -> PodError {
     PodError::Request {
         action,
         part: target.part,

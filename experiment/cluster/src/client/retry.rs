@@ -1,5 +1,5 @@
-//! Asks again after a refusal of the API server's own: too much to do, away for a moment, or without a leader of etcd.
-//! kube's own retries are off: they do not know 500, may take an hour, and wait as long as `Retry-After` says.
+//! Retries requests that the API server could not serve for a moment: overload, a restart, an election of etcd's leader.
+//! kube's own retries are off: they leave out 500, may take an hour in all, and obey any `Retry-After`.
 
 use std::time::Duration;
 
@@ -11,40 +11,39 @@ use tower::BoxError;
 use tower::buffer::BufferLayer;
 use tower::retry::{Policy, RetryLayer};
 
-/// Requests that may wait for the one that is being sent; further ones wait outside.
+/// Requests in the queue before the client. Further callers wait until there is room.
 const WAITING_REQUESTS: usize = 64;
 
-/// How often a request is sent again.
 const RETRIES: u32 = 5;
 
-/// Before the second request; doubled before each further one: 6 s in all. `Retry-After` changes nothing of it: an API
-/// server that sheds load says 1 s, which the pauses exceed together, and one that says an hour is not worth it.
+/// Pause before the first retry, doubled before each further one: 6 s in all. `Retry-After` is ignored: an API server
+/// that sheds load asks for 1 s, which the pauses exceed together, and an hour would be too long to wait.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
-/// Sending again is safe with all that is asked: what is applied, patched or deleted is so once; a Lease that exists
-/// already gets another id.
+/// Every request here can be repeated: apply, patch and delete are idempotent, and a Lease that exists already gets
+/// another id.
 #[derive(Clone)]
-struct AskAgain {
+struct RetryTransient {
     left: u32,
     pause: Duration,
-    /// Knows how to copy a request.
+    /// Clones a request.
     kube: RetryPolicy,
 }
 
-/// A client that asks again as this module does, and not as kube's client would.
+/// A client with these retries instead of kube's.
 ///
 /// # Errors
-/// Where the configuration's certificates or credentials cannot be used.
+/// Returns an error if the configuration's certificates or credentials cannot be used.
 pub(super) fn client(mut config: Config) -> Result<Client, kube::Error> {
     config.default_retry = false;
     let builder = ClientBuilder::try_from(config)?;
     Ok(builder
         .with_layer(&BufferLayer::new(WAITING_REQUESTS))
-        .with_layer(&RetryLayer::new(AskAgain::new()))
+        .with_layer(&RetryLayer::new(RetryTransient::new()))
         .build())
 }
 
-impl AskAgain {
+impl RetryTransient {
     fn new() -> Self {
         Self {
             left: RETRIES,
@@ -54,8 +53,8 @@ impl AskAgain {
     }
 }
 
-/// What may pass within seconds. 410 is not of it: what is gone stays gone.
-fn may_pass(status: StatusCode) -> bool {
+/// Whether the cause may pass within seconds. 410 may not: what is gone stays gone.
+fn is_transient(status: StatusCode) -> bool {
     matches!(
         status,
         StatusCode::TOO_MANY_REQUESTS
@@ -65,7 +64,7 @@ fn may_pass(status: StatusCode) -> bool {
     )
 }
 
-impl<B> Policy<Request<Body>, Response<B>, BoxError> for AskAgain {
+impl<B> Policy<Request<Body>, Response<B>, BoxError> for RetryTransient {
     type Future = tokio::time::Sleep;
 
     fn retry(
@@ -74,7 +73,7 @@ impl<B> Policy<Request<Body>, Response<B>, BoxError> for AskAgain {
         result: &mut Result<Response<B>, BoxError>,
     ) -> Option<Self::Future> {
         let status = result.as_ref().map(Response::status).ok()?;
-        if !may_pass(status) || self.left == 0 {
+        if !is_transient(status) || self.left == 0 {
             return None;
         }
         self.left -= 1;
@@ -94,23 +93,23 @@ mod tests {
 
     use super::*;
 
-    /// The pauses before the requests that follow answers of this status, each of which asks to wait for an hour.
+    /// The pauses between requests that are all answered with this status and a `Retry-After` of an hour.
     fn pauses(status: u16) -> Vec<Duration> {
-        let mut again = AskAgain::new();
+        let mut policy = RetryTransient::new();
         let mut answer = Ok(Response::builder()
             .status(status)
             .header(http::header::RETRY_AFTER, "3600")
             .body(())
             .unwrap());
         let now = Instant::now();
-        let ask = || again.retry(&mut Request::new(Body::empty()), &mut answer);
-        std::iter::from_fn(ask)
+        let retry = || policy.retry(&mut Request::new(Body::empty()), &mut answer);
+        std::iter::from_fn(retry)
             .map(|pause| pause.deadline() - now)
             .collect()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn pauses_are_bounded_whatever_the_server_wishes() {
+    async fn pauses_are_bounded_whatever_retry_after_says() {
         for status in [429, 500, 503, 504] {
             let pauses = pauses(status);
             assert_eq!(

@@ -1,56 +1,49 @@
-//! The journal within a container's log. Lines of standard error stand between those of the journal wherever the runtime
-//! put them; a journal that has lost something is refused.
+//! Extracts the journal from a container's log. The runtime may have put lines of standard error between those of the
+//! journal; they are left out. A journal with a part missing is refused.
 
 use crate::job::{BEGIN, END};
 use trials::journal::JournalLine;
 
-/// How every line of a journal begins: its tag comes first.
+/// The beginning of every line of a journal: its tag comes first.
 const LINE: &str = r#"{"line":""#;
 
-/// What was found in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extract<'a> {
-    /// The lines of the journal.
     pub journal: String,
-    /// What comes after it.
+    /// The log after the journal.
     pub after: &'a str,
 }
 
-/// Why a log holds no whole journal.
+/// Why no whole journal was found.
 #[derive(Debug, thiserror::Error)]
 pub enum ExtractError {
-    /// There is none.
     #[error("it holds no journal: the experiment ended before its first trial, or was killed")]
     Absent,
-    /// Its beginning is gone.
     #[error("the journal's beginning is missing: the log was rotated away; run the plan in parts")]
     Rotated,
-    /// Its end is not there.
     #[error("the journal's end is missing: the pod was ended before it had written all of it")]
     Cut,
-    /// A line of it is broken.
     #[error("line {line} is a broken line of the journal: {source}")]
     Broken {
         /// Number of the line in the log, from 1.
         line: usize,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// Another line runs into one of the journal's.
+    /// Another stream's text and a line of the journal share a line.
     #[error("in line {line} something else runs into a line of the journal")]
     Mixed {
         /// Number of the line in the log, from 1.
         line: usize,
     },
-    /// It has no line that says what was run.
+    /// The first line is not that of a run.
     #[error("the journal does not begin with a run")]
     NoRun,
 }
 
-/// Takes the journal from a log.
+/// Extracts the journal from a log.
 ///
 /// # Errors
-/// Where it is not there or not whole.
+/// Returns an error if the log has no journal or only a part of it.
 pub fn extract(log: &str) -> Result<Extract<'_>, ExtractError> {
     let mut journal = String::new();
     let mut inside = false;
@@ -86,7 +79,7 @@ pub fn extract(log: &str) -> Result<Extract<'_>, ExtractError> {
     })
 }
 
-/// The line, if it is one of the journal.
+/// The text if it is a line of the journal; `None` if it is another line.
 fn journal_line(number: usize, text: &str, first: bool) -> Result<Option<&str>, ExtractError> {
     if !text.starts_with(LINE) {
         return match text.contains(LINE) {
@@ -120,7 +113,7 @@ mod tests {
         String::from_utf8(log).unwrap()
     }
 
-    /// Any text, or what has a meaning here.
+    /// Any text, or a line that has a meaning in a log.
     fn any_line() -> impl Strategy<Value = String> {
         let run = JOURNAL.lines().next().unwrap();
         prop_oneof![
@@ -132,7 +125,7 @@ mod tests {
         ]
     }
 
-    /// Whatever is found can be read as a journal, and begins with a run.
+    /// A journal that is found can be parsed, and its first line is that of a run.
     fn assert_whole_or_refused(log: &str) -> Result<(), TestCaseError> {
         let Ok(found) = extract(log) else { return Ok(()) };
         let lines = found.journal.lines().map(serde_json::from_str::<JournalLine>);
@@ -146,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_found() {
+    fn a_written_journal_is_found() {
         let log = log();
         let found = extract(&log).unwrap();
         assert_eq!(found.journal, JOURNAL);
@@ -186,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_not_whole_is_named() {
+    fn every_defect_has_its_message() {
         let log = log();
         let error = |log: &str| extract(log).unwrap_err().to_string();
         assert!(error("no\n").starts_with("it holds no journal"));

@@ -1,103 +1,10 @@
-//! What Numaflow says of its own objects.
+//! Causes that Numaflow's controller reports in the status of its objects.
 
-use kube::api::DynamicObject;
-use serde::Deserialize;
-
-use super::Diagnosis;
+use super::scene::Diagnosis;
+use super::status::NumaflowStatus;
 use crate::text::line;
 
-/// The part of a Numaflow object's status that all its kinds share (`Status` in its `v1alpha1/common.go`).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NumaflowStatus {
-    /// `Pipeline`, `Vertex` or `InterStepBufferService`.
-    pub kind: String,
-    /// Its name.
-    pub name: String,
-    /// `Running`, `Failed`, …; empty before it has been reconciled.
-    pub phase: String,
-    /// Why it is in that phase.
-    pub message: String,
-    /// Conditions.
-    pub conditions: Vec<Condition>,
-}
-
-/// One condition of a status.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
-pub struct Condition {
-    /// Such as `Configured`, `Deployed`, `VerticesHealthy`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// `True`, `False` or `Unknown`.
-    pub status: String,
-    /// Why, in one word.
-    #[serde(default)]
-    pub reason: Option<String>,
-    /// Why, in words.
-    #[serde(default)]
-    pub message: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Read {
-    phase: String,
-    message: String,
-    conditions: Vec<Condition>,
-}
-
-impl NumaflowStatus {
-    /// Of an object as the API server gave it; what is not of the known form is as absent.
-    pub fn of(kind: &str, object: &DynamicObject) -> Self {
-        let read = object.data.get("status").cloned().unwrap_or_default();
-        let Read {
-            phase,
-            message,
-            conditions,
-        } = serde_json::from_value(read).unwrap_or_default();
-        Self {
-            kind: kind.to_owned(),
-            name: object.metadata.name.clone().unwrap_or_default(),
-            phase,
-            message,
-            conditions,
-        }
-    }
-
-    /// The first condition that does not hold, in words that begin with `whose`, such as `its`; nothing where all hold.
-    pub fn unmet(&self, whose: &str) -> Option<String> {
-        let condition = self
-            .conditions
-            .iter()
-            .find(|condition| condition.status != "True")?;
-        let message = condition.message.as_deref().unwrap_or_default();
-        let told = format!(
-            "{whose} condition {} is {} {message}",
-            condition.kind, condition.status
-        );
-        Some(told.trim_end().to_owned())
-    }
-
-    pub(super) fn false_condition(&self, kind: &str) -> Option<&Condition> {
-        self.conditions
-            .iter()
-            .find(|condition| condition.kind == kind && condition.status == "False")
-    }
-
-    fn why(&self) -> String {
-        let condition = self
-            .conditions
-            .iter()
-            .find(|condition| condition.status == "False");
-        let told = condition.and_then(|condition| condition.message.as_deref());
-        line(if self.message.is_empty() {
-            told.unwrap_or_default()
-        } else {
-            &self.message
-        })
-    }
-}
-
-/// What its controller refuses (condition `Configured`).
+/// An object whose spec the controller refuses (condition `Configured`).
 pub(super) fn invalid(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
     statuses.iter().find_map(|status| {
         let condition = status.false_condition("Configured")?;
@@ -110,12 +17,12 @@ pub(super) fn invalid(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
     })
 }
 
-/// The forms are those of `reconcileFixedResources` in Numaflow's `pipeline/controller.go`.
+/// An InterStepBufferService that is absent or not ready. The texts are those of `reconcileFixedResources` in Numaflow's `pipeline/controller.go`.
 pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
     let pipelines = statuses
         .iter()
         .filter(|status| status.kind == "Pipeline" || status.kind == "Vertex");
-    let told = pipelines
+    let reported = pipelines
         .map(NumaflowStatus::why)
         .find(|why| why.contains("isbsvc"));
     let own = statuses
@@ -129,7 +36,7 @@ pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
             ),
         )
     };
-    let (what, advice) = match (told, own) {
+    let (what, advice) = match (reported, own) {
         (Some(why), _) if why.contains("not found") => {
             let words: Vec<&str> = why.split(' ').collect();
             let at = words.iter().position(|word| *word == "isbsvc")?;
@@ -140,7 +47,7 @@ pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
             "give InterStepBufferService and Pipeline the same annotation numaflow.numaproj.io/instance"
                 .to_owned(),
         ),
-        (told, Some(own)) => (
+        (reported, Some(own)) => (
             format!(
                 "the InterStepBufferService `{}` is not ready ({})",
                 own.name,
@@ -148,7 +55,9 @@ pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
             ),
             format!(
                 "{}`kubectl get pods -l app.kubernetes.io/component=isbsvc` shows its pods",
-                told.map(|_| "every pipeline waits for it: ").unwrap_or_default()
+                reported
+                    .map(|_| "every pipeline waits for it: ")
+                    .unwrap_or_default()
             ),
         ),
         (Some(_), None) => (
@@ -158,7 +67,7 @@ pub(super) fn buffer_service(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
         ),
         (None, None) => return None,
     };
-    // It is installed beside the pipeline as often as before it, and Numaflow tries again.
+    // It is often installed together with the pipeline, and Numaflow retries.
     let permanent = false;
     Some(Diagnosis {
         what,
@@ -179,7 +88,7 @@ fn phase(status: &NumaflowStatus) -> String {
     }
 }
 
-/// Whatever else is said of a failed object, and objects that no controller has looked at.
+/// Any other failed object, and objects that no controller has reconciled.
 pub(super) fn failed(statuses: &[NumaflowStatus]) -> Option<Diagnosis> {
     let failed = statuses.iter().find(|status| status.phase == "Failed");
     if let Some(failed) = failed {

@@ -1,23 +1,21 @@
-//! Why one pod does not run. Numaflow's user containers are native sidecars: their states are among those of the init
+//! Causes in one pod. Numaflow's user containers are native sidecars, so their states are among those of the init
 //! containers.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodCondition};
 
-use super::{Diagnosis, Scene};
+use super::scene::{Diagnosis, Scene};
 use crate::text::line;
 
-/// A container whose log tells why it ended.
+/// A container whose log may show why it ended.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Failing {
-    /// Its pod.
     pub pod: String,
-    /// Its name in the pod.
     pub container: String,
-    /// Whether the log is that of the container before the one that runs (or waits) now.
+    /// Whether the log is that of the previous instance of the container.
     pub previous: bool,
 }
 
-/// The containers whose logs [`super::explain`] wants, at most eight lines of each.
+/// The containers whose logs [`super::explain`] uses, at most eight lines of each.
 pub fn failing(pods: &[Pod]) -> Vec<Failing> {
     let of = |pod: &Pod| {
         let pod_name = name(pod);
@@ -34,7 +32,7 @@ pub fn failing(pods: &[Pod]) -> Vec<Failing> {
     pods.iter().flat_map(of).collect()
 }
 
-/// How often containers of the pod were started again, summed.
+/// Restarts, summed over the pod's containers.
 pub fn restarts(pod: &Pod) -> u64 {
     statuses(pod)
         .map(|status| u64::try_from(status.restart_count).unwrap_or(0))
@@ -42,8 +40,9 @@ pub fn restarts(pod: &Pod) -> u64 {
 }
 
 pub(super) fn explain(pod: &Pod, scene: &Scene<'_>) -> Option<Diagnosis> {
-    let told = statuses(pod).find_map(|status| waiting(pod, status));
-    told.or_else(|| statuses(pod).find_map(|status| ended(pod, status, scene)))
+    let not_started = statuses(pod).find_map(|status| waiting(pod, status));
+    not_started
+        .or_else(|| statuses(pod).find_map(|status| ended(pod, status, scene)))
         .or_else(|| unschedulable(pod, scene))
         .or_else(|| evicted(pod))
         .or_else(|| probed(pod, scene))
@@ -53,7 +52,7 @@ fn name(pod: &Pod) -> String {
     pod.metadata.name.clone().unwrap_or_default()
 }
 
-/// Of all its containers, sidecars first: the main container waits for them.
+/// Statuses of all its containers, sidecars first, as the main container waits for them.
 fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     let status = pod.status.as_ref();
     let init = status.and_then(|status| status.init_container_statuses.as_ref());
@@ -61,7 +60,7 @@ fn statuses(pod: &Pod) -> impl Iterator<Item = &ContainerStatus> {
     init.into_iter().chain(main).flatten()
 }
 
-/// What keeps a container from being started. The reasons are the kubelet's (`pkg/kubelet/images/types.go`,
+/// A container that is not started. The reasons are the kubelet's (`pkg/kubelet/images/types.go`,
 /// `kuberuntime_container.go`).
 fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Diagnosis> {
     let waiting = status.state.as_ref()?.waiting.as_ref()?;
@@ -100,14 +99,14 @@ fn waiting(pod: &Pod, status: &ContainerStatus) -> Option<Diagnosis> {
     })
 }
 
-/// The end of a container that failed, or was started again after it; and whether it is the one before the present.
+/// The end of a container that failed, and whether it is that of the previous instance.
 fn end(status: &ContainerStatus) -> Option<(&ContainerStateTerminated, bool)> {
-    let present = status.state.as_ref().and_then(|state| state.terminated.as_ref());
-    let before = status
+    let current = status.state.as_ref().and_then(|state| state.terminated.as_ref());
+    let previous = status
         .last_state
         .as_ref()
         .and_then(|state| state.terminated.as_ref());
-    match (present, before) {
+    match (current, previous) {
         (Some(end), _) if end.exit_code != 0 => Some((end, false)),
         (_, Some(end)) if status.restart_count > 0 => Some((end, true)),
         _ => None,
@@ -137,13 +136,13 @@ fn ended(pod: &Pod, status: &ContainerStatus, scene: &Scene<'_>) -> Option<Diagn
     };
     let key = (pod.clone(), container.clone());
     let log = scene.logs.and_then(|logs| logs.get(&key)).map(|log| line(log));
-    let said = match log.or_else(|| end.message.as_deref().map(line)) {
-        Some(said) if !said.is_empty() => format!("; it said: {said}"),
+    let output = match log.or_else(|| end.message.as_deref().map(line)) {
+        Some(output) if !output.is_empty() => format!("; it said: {output}"),
         _ => "; it said nothing".to_owned(),
     };
     Some(Diagnosis {
         what: format!(
-            "container {container} of pod {pod} ended with exit code {}{signal}{times}{said}",
+            "container {container} of pod {pod} ended with exit code {}{signal}{times}{output}",
             end.exit_code
         ),
         advice: format!("`kubectl logs {pod} -c {container} --previous` shows more"),
@@ -186,7 +185,7 @@ fn evicted(pod: &Pod) -> Option<Diagnosis> {
     })
 }
 
-/// A pod that runs but is not ready, with what the kubelet said of its probes or volumes.
+/// A pod that runs but is not ready, with the kubelet's message about its probes or volumes.
 fn probed(pod: &Pod, scene: &Scene<'_>) -> Option<Diagnosis> {
     let unready = statuses(pod).find(|status| !status.ready && running(status));
     let message = ["Unhealthy", "FailedMount", "FailedCreatePodSandBox"]
@@ -211,7 +210,7 @@ fn running(status: &ContainerStatus) -> bool {
     status.state.as_ref().is_some_and(|state| state.running.is_some())
 }
 
-/// The newest event of the pod with that reason (events come oldest first).
+/// The message of the pod's newest event with this reason (events are oldest first).
 fn event<'a>(pod: &Pod, scene: &Scene<'a>, reason: &str) -> Option<&'a str> {
     let of_pod = scene.events.iter().rev().filter(|event| {
         event.involved_object.kind.as_deref() == Some("Pod")

@@ -1,8 +1,10 @@
-//! Diagnoses of objects as a cluster gives them: each names the part, the cause and what to do.
+//! Diagnoses of objects as a cluster returns them: each names the part, the cause and what to do.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
+use super::pod::Failing;
 use super::*;
 
 fn pod(status: Value) -> Pod {
@@ -143,13 +145,13 @@ fn a_pod_that_no_node_takes() {
         format!("no node takes pod ar-abcdef-1-udf-0-x7k2p: {message}")
     );
     let pods = [pod(json!({"phase": "Pending"}))];
-    let told = [event(
+    let events = [event(
         "Pod",
         "ar-abcdef-1-udf-0-x7k2p",
         "FailedScheduling",
         message,
     )];
-    assert_eq!(of_events(&pods, &told), Some(found));
+    assert_eq!(of_events(&pods, &events), Some(found));
     let of_another = [event("Pod", "other", "FailedScheduling", message)];
     assert_eq!(of_events(&pods, &of_another), None);
 }
@@ -261,7 +263,7 @@ fn objects_that_no_controller_looks_at() {
 }
 
 #[test]
-fn nothing_is_said_where_all_is_well() {
+fn there_is_no_diagnosis_where_all_is_well() {
     let running = json!({"running": {"startedAt": "2026-11-23T10:00:00Z"}});
     let mut udf = container("udf", running, json!({}), 0);
     udf["ready"] = json!(true);

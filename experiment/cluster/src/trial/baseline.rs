@@ -1,15 +1,15 @@
-//! What is held against the pods as they were when a trial began: what the UDF's processes used, and which pods are no
-//! longer the same.
+//! Compares pods with their state at the start of a trial: the processor time that the UDF has used, and pods that were
+//! restarted or replaced.
 
 use std::time::Duration;
 
 use super::metrics;
-use super::objects::{Snapshot, VERTICES};
+use super::snapshot::{Snapshot, VERTICES};
 use crate::client::pod_client::{PodClient, PodTarget, Port};
 use crate::diagnosis::restarts;
 use vertex::cost::Usage;
 
-/// What the UDF's processes use, look by look; one for each pod.
+/// Meters of the UDF's processes, one for each pod.
 #[derive(Debug, Default)]
 pub(super) struct Meters(Vec<(PodTarget, Meter)>);
 
@@ -31,7 +31,6 @@ impl Meter {
 }
 
 impl Meters {
-    /// For the pods that are there.
     pub fn new(snapshot: &Snapshot) -> Self {
         let pods = snapshot.all_of_vertex("udf");
         Self(
@@ -40,8 +39,8 @@ impl Meters {
         )
     }
 
-    /// Looks once. A UDF that is not ours need not have metrics.
-    pub async fn look(&mut self, client: &PodClient) {
+    /// Reads all meters once. A UDF that is not ours need not have metrics.
+    pub async fn read(&mut self, client: &PodClient) {
         for (udf, meter) in &mut self.0 {
             if let Ok(text) = client.text(udf, Port::Program, "/metrics").await {
                 meter.take(&text);
@@ -49,7 +48,7 @@ impl Meters {
         }
     }
 
-    /// The sum; nothing where one of them does not tell.
+    /// The sum over the pods. `None` if one of them was never read.
     pub fn usage(&self) -> Option<Usage> {
         let (mut seconds, mut peak_memory_bytes) = (0.0, 0);
         for (_, meter) in &self.0 {
@@ -59,13 +58,13 @@ impl Meters {
         Some(Usage {
             cpu_us: Duration::from_secs_f64(seconds).as_micros() as u64,
             peak_memory_bytes,
-            // Not among the metrics.
+            // There is no metric of it.
             peak_threads: 0,
         })
     }
 }
 
-/// Which pods are not what they were: their counters began anew.
+/// The pods that were restarted, replaced or deleted: their counters started again.
 pub(super) fn voided(before: &Snapshot, after: &Snapshot) -> Vec<String> {
     let mut voided = Vec::new();
     for part in VERTICES.into_iter().chain(["endpoint"]) {
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pod_that_is_not_what_it_was_is_told() {
+    fn a_pod_that_was_restarted_or_replaced_is_reported() {
         let before = snapshot(Some(("9", 1)));
         assert_eq!(voided(&before, &before), Vec::<String>::new());
         for (after, how) in [
@@ -122,13 +121,16 @@ mod tests {
             (Some(("7", 0)), "the udf pod was replaced during"),
             (None, "the udf pod was deleted during"),
         ] {
-            let told = voided(&before, &snapshot(after));
-            assert!(told.len() == 1 && told[0].starts_with(how), "{told:?}");
+            let reported = voided(&before, &snapshot(after));
+            assert!(
+                reported.len() == 1 && reported[0].starts_with(how),
+                "{reported:?}"
+            );
         }
     }
 
     #[test]
-    fn processor_time_is_what_was_used_between_the_looks() {
+    fn processor_time_is_counted_from_the_first_read_to_the_last() {
         let text = |seconds: f64, bytes: u64| {
             format!("process_cpu_seconds_total {seconds}\nprocess_resident_memory_bytes {bytes}\n")
         };

@@ -1,5 +1,4 @@
-//! What Numaflow and our programs tell of themselves in the text form of Prometheus, and the few figures of it that a
-//! report shows. Pure.
+//! Reads the metrics of Numaflow and of our programs, and selects the few that a report shows. Pure.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +6,7 @@ use trials::outcome::NUMAFLOW_PREFIX;
 
 use crate::exposition::{Sample, samples};
 
-/// Counters that are shown of every vertex: ours and Numaflow's names (`CORE/metrics/mod.rs`).
+/// Counters of every vertex, by our names and by Numaflow's (`CORE/metrics/mod.rs`).
 const OF_EVERY_VERTEX: [(&str, &[&str]); 4] = [
     ("read", &["forwarder_data_read"]),
     ("written", &["forwarder_write"]),
@@ -25,7 +24,7 @@ const OF_EVERY_VERTEX: [(&str, &[&str]); 4] = [
     ),
 ];
 
-/// What is shown of a reduce vertex besides.
+/// Further metrics of a reduce vertex.
 const OF_REDUCE: [(&str, &[&str]); 3] = [
     ("windows_open", &["reduce_active_windows"]),
     // Closed, and their results not written yet.
@@ -33,19 +32,18 @@ const OF_REDUCE: [(&str, &[&str]); 3] = [
     ("watermark_lag_ms", &["reduce_watermark_lag"]),
 ];
 
-/// What is shown of the buffers that a vertex writes to or reads from; the highest of its partitions.
+/// Metrics of the buffers that a vertex writes to or reads from; the highest of its partitions.
 const OF_BUFFERS: [(&str, &str, f64); 3] = [
     ("buffer_pending", "isb_jetstream_buffer_pending", 1.0),
     ("buffer_ack_pending", "isb_jetstream_buffer_ack_pending", 1.0),
-    // A share of its length.
+    // A fraction of its length.
     ("buffer_use_permille", "isb_jetstream_buffer_soft_usage", 1_000.0),
 ];
 
 /// Numaflow's counter of dropped messages.
 const DROPS: &str = "forwarder_drop";
 
-/// The figures of a vertex by clear names, from the metrics of its pod, and how many messages it has dropped, for any
-/// reason.
+/// The metrics of a vertex by our names, from the text of one pod, and how many messages it has dropped for any reason.
 pub(super) fn of_vertex(vertex: &str, text: &str) -> (BTreeMap<String, u64>, u64) {
     let samples: Vec<Sample<'_>> = samples(text).collect();
     let mut metrics = BTreeMap::new();
@@ -80,20 +78,20 @@ pub(super) fn of_vertex(vertex: &str, text: &str) -> (BTreeMap<String, u64>, u64
     (metrics, whole(sum(&samples, DROPS).unwrap_or(0.0)))
 }
 
-/// Adds the figures of another pod of the same vertex; of delays and shares the highest counts.
+/// Adds the metrics of another pod of the same vertex. Of delays and fractions the highest is kept.
 pub(super) fn merge(all: &mut BTreeMap<String, u64>, other: BTreeMap<String, u64>) {
-    for (name, figure) in other {
+    for (name, value) in other {
         let highest = ["_ms", "_permille"].iter().any(|unit| name.ends_with(unit));
         let entry = all.entry(name).or_default();
         *entry = if highest {
-            figure.max(*entry)
+            value.max(*entry)
         } else {
-            *entry + figure
+            *entry + value
         };
     }
 }
 
-/// What a process of ours used so far: processor seconds, and resident bytes.
+/// What a process of ours has used: processor seconds, and resident bytes.
 pub(super) fn process(text: &str) -> Option<(f64, u64)> {
     let samples: Vec<Sample<'_>> = samples(text).collect();
     let seconds = sum(&samples, "process_cpu_seconds")?;
@@ -101,7 +99,7 @@ pub(super) fn process(text: &str) -> Option<(f64, u64)> {
     Some((seconds, whole(bytes)))
 }
 
-/// For names: letters and digits as they are.
+/// A character of a metric's name: letters and digits stay, in lower case.
 fn plain(letter: char) -> char {
     match letter.to_ascii_lowercase() {
         letter if letter.is_ascii_alphanumeric() => letter,
@@ -109,14 +107,14 @@ fn plain(letter: char) -> char {
     }
 }
 
-/// The lowest watermark (ms) of the partitions in the answer of `/runtime/watermark`: `{"0":1795425376396}`; none
-/// where a partition has none (−1).
+/// The lowest watermark (ms) of the partitions in the answer of `/runtime/watermark`, such as `{"0":1795425376396}`.
+/// `None` if a partition has none (−1).
 pub(super) fn watermark_ms(text: &str) -> Option<u64> {
     let partitions: BTreeMap<String, i64> = serde_json::from_str(text).ok()?;
     u64::try_from(*partitions.values().min()?).ok()
 }
 
-/// The samples of a metric, be it written with the ending of counters or without.
+/// The samples of a metric, with or without the suffix of counters.
 fn of<'s, 'a>(samples: &'s [Sample<'a>], metric: &'s str) -> impl Iterator<Item = &'s Sample<'a>> {
     samples
         .iter()
@@ -129,7 +127,7 @@ fn sum(samples: &[Sample<'_>], metric: &str) -> Option<f64> {
         .reduce(|a, b| a + b)
 }
 
-/// Counts are whole; what is negative or no number is nothing.
+/// A count. Negative values and NaN become 0.
 fn whole(value: f64) -> u64 {
     value.max(0.0).round() as u64
 }

@@ -1,11 +1,12 @@
-//! The objects of one trial in the cluster: applied, looked at, taken away again.
+//! The Kubernetes objects of one trial: applied, read, diagnosed and deleted.
 
 use std::time::Duration;
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Event, Pod, Service};
-use kube::api::{Api, DynamicObject, LogParams};
+use kube::api::{Api, LogParams};
 
+use super::snapshot::{Snapshot, VERTICES, live};
 use crate::base::{Manifests, endpoint_name};
 use crate::cleanup::{CHECK_EVERY, Leftovers, wait_deleted};
 use crate::client::requests::{apply, delete_if_present, get, list};
@@ -14,84 +15,26 @@ use crate::diagnosis::{self, Diagnosis, Logs, NumaflowStatus, Scene};
 use crate::labels::{INSTANCE_LABEL, PIPELINE_NAME_LABEL, VERTEX_NAME_LABEL};
 use crate::poll::Poll;
 
-/// The vertices of a base.
-pub(super) const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
-
-/// How long a trial's objects may take to be gone.
+/// How long a trial's objects may take to disappear.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// Lines of a failed container's log that an error repeats.
+/// Lines of a failed container's log in an error.
 const LOG_LINES: i64 = 8;
 
-/// The place of one trial.
+/// The Kubernetes objects of one trial.
 #[derive(Clone)]
 pub(crate) struct TrialObjects {
     cluster: Cluster,
     /// Name of the Pipeline.
     pub pipeline: String,
-    /// The run's id.
+    /// Id of the run.
     run: String,
     isbsvc: String,
-    /// Whether the trial has an endpoint of its own.
+    /// Whether the endpoint is one of them.
     pub own_endpoint: bool,
 }
 
-/// What is there of a trial at one moment.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Snapshot {
-    /// The Pipeline.
-    pub pipeline: Option<DynamicObject>,
-    /// Its vertices, by [`VERTICES`].
-    pub vertices: Vec<Option<DynamicObject>>,
-    /// Pods of vertices, daemon and Jobs.
-    pub pods: Vec<Pod>,
-    /// The endpoint's Deployment.
-    pub deployment: Option<Deployment>,
-    /// The endpoint's pods.
-    pub endpoints: Vec<Pod>,
-}
-
-impl Snapshot {
-    /// The pod of a vertex that serves, or is about to; the newest where there are several.
-    pub fn of_vertex(&self, vertex: &str) -> Option<&Pod> {
-        live(self.all_of_vertex(vertex))
-    }
-
-    /// All pods of a vertex: a reduce vertex has one for each partition.
-    pub fn all_of_vertex(&self, vertex: &str) -> impl Iterator<Item = &Pod> {
-        self.pods.iter().filter(move |pod| {
-            let labels = pod.metadata.labels.as_ref();
-            labels
-                .and_then(|labels| labels.get(VERTEX_NAME_LABEL))
-                .is_some_and(|name| name == vertex)
-        })
-    }
-
-    /// Those of a vertex, or of the endpoint.
-    pub fn all_of(&self, part: &str) -> Vec<&Pod> {
-        match part {
-            "endpoint" => self.endpoints.iter().collect(),
-            vertex => self.all_of_vertex(vertex).collect(),
-        }
-    }
-
-    /// The endpoint's pod.
-    pub fn endpoint(&self) -> Option<&Pod> {
-        live(self.endpoints.iter())
-    }
-}
-
-/// The newest pod that is not being deleted; a deleted one where there is no other.
-fn live<'a>(pods: impl Iterator<Item = &'a Pod>) -> Option<&'a Pod> {
-    pods.max_by_key(|pod| {
-        let metadata = &pod.metadata;
-        let created = metadata.creation_timestamp.as_ref().map(|time| time.0);
-        (metadata.deletion_timestamp.is_none(), created)
-    })
-}
-
 impl TrialObjects {
-    /// For a Pipeline of that name.
     pub fn new(cluster: &Cluster, pipeline: String, run: &str, isbsvc: &str, own_endpoint: bool) -> Self {
         Self {
             cluster: cluster.clone(),
@@ -102,7 +45,7 @@ impl TrialObjects {
         }
     }
 
-    /// Applies everything; the endpoint first, as the pipeline calls it.
+    /// Applies the manifests, the endpoint first, as the pipeline calls it.
     pub async fn apply(&self, manifests: &Manifests) -> Result<(), ClusterError> {
         if let Some((deployment, service)) = &manifests.endpoint {
             let name = endpoint_name(&self.pipeline);
@@ -113,20 +56,19 @@ impl TrialObjects {
         apply(&pipelines, "Pipeline", &self.pipeline, &manifests.pipeline).await
     }
 
-    /// The pod of a vertex that serves, or is about to.
+    /// The pod of a vertex that serves or is about to.
     pub async fn pod_of(&self, vertex: &str) -> Result<Option<Pod>, ClusterError> {
         let labels = format!("{},{VERTEX_NAME_LABEL}={vertex}", self.of_pipeline());
         let pods = self.pods(&labels).await?;
         Ok(live(pods.iter()).cloned())
     }
 
-    /// For logs.
     pub fn pod_api(&self) -> Api<Pod> {
         self.cluster.api()
     }
 
-    /// Everything that is there.
-    pub async fn look(&self) -> Result<Snapshot, ClusterError> {
+    /// Reads all objects.
+    pub async fn snapshot(&self) -> Result<Snapshot, ClusterError> {
         let pipeline = get(&self.cluster.numaflow("Pipeline"), "Pipeline", &self.pipeline).await?;
         let mut vertices = Vec::new();
         for vertex in VERTICES {
@@ -150,10 +92,10 @@ impl TrialObjects {
         })
     }
 
-    /// Why it does not run, as far as the cluster tells; `logs` are worth a few more questions.
+    /// Why the pipeline does not run, as far as it is known. `with_logs` costs a request for each failed container.
     pub async fn explain(&self, snapshot: &Snapshot, with_logs: bool) -> Option<Diagnosis> {
         let pods: Vec<Pod> = snapshot.pods.iter().chain(&snapshot.endpoints).cloned().collect();
-        // An explanation is an extra: without the permission for events there is less of it.
+        // Without the permission to list events the diagnosis is less precise, which is no reason to fail.
         let events = list(&self.cluster.api::<Event>(), None, "events").await;
         let ours = |event: &Event| {
             let name = event.involved_object.name.as_deref().unwrap_or_default();
@@ -180,7 +122,7 @@ impl TrialObjects {
             numaflow.push(NumaflowStatus::of("InterStepBufferService", &object));
         }
         let logs = match with_logs {
-            true => Some(self.last_words(&pods).await),
+            true => Some(self.last_lines(&pods).await),
             false => None,
         };
         diagnosis::explain(&Scene {
@@ -191,7 +133,7 @@ impl TrialObjects {
         })
     }
 
-    async fn last_words(&self, pods: &[Pod]) -> Logs {
+    async fn last_lines(&self, pods: &[Pod]) -> Logs {
         let mut logs = Logs::new();
         for failing in diagnosis::failing(pods) {
             let params = LogParams {
@@ -207,10 +149,10 @@ impl TrialObjects {
         logs
     }
 
-    /// Deletes everything and waits until it is gone, Numaflow's clean-up of its streams included.
+    /// Deletes all objects and waits until they are gone and Numaflow has removed the pipeline's streams.
     ///
     /// # Errors
-    /// Where something is left after two minutes, or the API server refuses.
+    /// Returns an error if an object is left after two minutes or the API server refuses a request.
     pub async fn remove(&self, note: &(dyn Fn(&str) + Sync)) -> Result<(), ClusterError> {
         delete_if_present(
             &self.cluster.numaflow("Pipeline"),

@@ -1,4 +1,4 @@
-//! From what was seen of a trial in the cluster to what is kept of it. No clock and no network here.
+//! Turns the evidence of a trial in the cluster into an observation. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,30 +13,29 @@ use trials::outcome::WindowResult;
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
 
-/// What a trial left behind.
+/// Everything that was read during a trial.
 pub(super) struct Evidence {
     /// When event 0 was due, milliseconds since the epoch: the start of the first window.
     pub t0_ms: u64,
-    /// What has arrived at the sink.
+    /// Records that have arrived at the sink.
     pub arrivals: ByWindow,
     /// The starts of the windows that have a record of every key.
     pub complete: BTreeSet<u64>,
-    /// The generator's account.
     pub generator: GeneratorStats,
-    /// The endpoint's account; absent where the calls went elsewhere.
+    /// Absent if the calls went elsewhere.
     pub endpoint: Option<EndpointStats>,
     /// Events that Numaflow dropped.
     pub dropped: u64,
     /// Numaflow's own metrics, by name.
     pub metrics: BTreeMap<String, u64>,
-    /// What the UDF used; absent where it does not tell.
+    /// What the UDF used; absent if it has no metrics.
     pub usage: Option<Usage>,
-    /// What happened that makes counters untrue, in words.
+    /// Events that make counters incomplete, in words.
     pub voided: Vec<String>,
 }
 
-/// Draws everything up.
-pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observation {
+/// Makes the observation.
+pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observation {
     let Evidence {
         t0_ms,
         arrivals,
@@ -82,8 +81,8 @@ pub(super) fn assemble(settings: &TrialSettings, evidence: Evidence) -> Observat
     }
 }
 
-/// The windows that can give no more records: those that are complete, and those before one that has a record, because
-/// Numaflow closes windows one after another.
+/// The windows that can give no more records: complete ones, and those before a window that has a record, because Numaflow
+/// closes windows in order.
 fn closed(arrivals: &ByWindow, complete: &BTreeSet<u64>, generator: &GeneratorStats) -> BTreeSet<u64> {
     let last = arrivals.keys().next_back().copied().unwrap_or(0);
     let sent = generator.windows.iter().map(|window| window.window_start_ms);

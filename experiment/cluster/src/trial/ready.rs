@@ -1,5 +1,5 @@
-//! Whether a trial's pipeline really runs. The Pipeline's phase says so before any pod is there, so everything below it
-//! is looked at as well.
+//! Waits until a trial's pipeline runs. The Pipeline's phase is `Running` before there is any pod, so everything below it
+//! is checked as well.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::objects::{Snapshot, TrialObjects, VERTICES};
+use super::objects::TrialObjects;
+use super::snapshot::{Snapshot, VERTICES};
 use crate::diagnosis::NumaflowStatus;
 use crate::error::ClusterEngineError;
 use crate::poll::Poll;
@@ -35,7 +36,7 @@ pub(super) async fn ready(
     // The cause that was found last, and since when it has been the same.
     let mut cause: Option<(String, Duration)> = None;
     loop {
-        let snapshot = objects.look().await?;
+        let snapshot = objects.snapshot().await?;
         let Some(missing) = missing(&snapshot, objects.own_endpoint) else {
             return Ok(snapshot);
         };
@@ -62,7 +63,7 @@ pub(super) async fn ready(
     }
 }
 
-/// What is not ready yet, in words; nothing where everything runs.
+/// The first part that is not ready, in words. `None` if everything runs.
 fn missing(snapshot: &Snapshot, own_endpoint: bool) -> Option<String> {
     let Some(pipeline) = &snapshot.pipeline else {
         return Some("the Pipeline is not there".to_owned());

@@ -1,5 +1,5 @@
-//! The sink's lines, followed in its pod's log while the trial runs. A stream that breaks is taken up again from the
-//! log's beginning: the lines' running numbers tell which are new, and that none is missing.
+//! Follows the sink's lines in its pod's log while the trial runs. A broken stream is read again from the beginning of the
+//! log: the lines are numbered, which shows the new ones and any gap.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,13 +23,13 @@ use engine::windows::{self, ByWindow};
 /// The sink's container in its pod.
 const CONTAINER: &str = "udsink";
 
-/// Before a stream that has ended is taken up again.
+/// Pause before a stream that has ended is opened again.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// How long the log may be out of reach.
+/// How long the log may be unreadable.
 const OUT_OF_REACH: Duration = Duration::from_secs(60);
 
-/// What has come from the sink; shared by whoever reads the log and the engine.
+/// What has arrived from the sink; shared by the reader of the log and the run of the trial.
 #[derive(Debug, Clone)]
 pub(super) struct Records {
     window_ms: u64,
@@ -43,7 +43,6 @@ struct Seen {
 }
 
 impl Records {
-    /// None yet, for windows of so many milliseconds.
     pub fn new(window_ms: u64) -> Self {
         Self {
             window_ms,
@@ -51,12 +50,11 @@ impl Records {
         }
     }
 
-    /// What has arrived.
     pub fn arrivals(&self) -> ByWindow {
         self.lock().arrivals.clone()
     }
 
-    /// Of these windows (by their starts), those with a record of every key that was sent in them.
+    /// Those of the windows with these starts that have a record of every key that was sent in them.
     pub fn complete(&self, starts: &[u64], generator: &GeneratorStats) -> BTreeSet<u64> {
         let seen = self.lock();
         starts
@@ -66,14 +64,14 @@ impl Records {
             .collect()
     }
 
-    /// Takes a line of the log. What is no line of a sink's is what its process logs of itself.
+    /// Takes a line of the log. Any text that is not a line of the sink's output is a log message of its process.
     fn take(&self, text: &str) -> Result<(), ClusterEngineError> {
         let Ok(line) = serde_json::from_str::<SinkLine>(text) else {
             return Ok(());
         };
         let mut seen = self.lock();
         match seen.sequence.take(line.process, line.line) {
-            // Nothing could be measured by it: its data plane is out of sight here.
+            // Without its record the window cannot be measured, as the data plane is not observed here.
             Ok(Taken::New) if line.record.is_none() => return Err(ClusterEngineError::NoRecord),
             Ok(Taken::New) => windows::arrive(&mut seen.arrivals, line, self.window_ms),
             Ok(Taken::Repeated) => {}
@@ -86,34 +84,34 @@ impl Records {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Follows the log for as long as it can be read.
+    /// Follows the log until it cannot be read any more. Returns the reason.
     pub async fn follow(&self, objects: &TrialObjects) -> ClusterEngineError {
-        let mut reached = Instant::now();
+        let mut readable = Instant::now();
         loop {
-            let said = match self.follow_once(objects).await {
+            let message = match self.follow_once(objects).await {
                 Ok(true) => {
-                    reached = Instant::now();
+                    readable = Instant::now();
                     "it ends at once".to_owned()
                 }
                 Ok(false) => "it ends at once".to_owned(),
-                Err(Trouble::Fatal(error)) => return error,
-                Err(Trouble::Passing(said)) => said,
+                Err(ReadError::Fatal(error)) => return error,
+                Err(ReadError::Transient(message)) => message,
             };
-            if reached.elapsed() >= OUT_OF_REACH {
+            if readable.elapsed() >= OUT_OF_REACH {
                 return ClusterEngineError::Log {
                     pod: format!("{}-sink", objects.pipeline),
-                    said,
+                    message,
                 };
             }
             sleep(PAUSE).await;
         }
     }
 
-    /// Reads to the end of one stream; whether anything came, or it was at least silent for long.
-    async fn follow_once(&self, objects: &TrialObjects) -> Result<bool, Trouble> {
+    /// Reads one stream to its end. Returns whether it had any line, or at least stayed open for a while.
+    async fn follow_once(&self, objects: &TrialObjects) -> Result<bool, ReadError> {
         let began = Instant::now();
-        let pod = objects.pod_of("sink").await.map_err(cluster_trouble)?;
-        let pod = pod.ok_or_else(|| Trouble::Passing("there is no sink pod".to_owned()))?;
+        let pod = objects.pod_of("sink").await.map_err(transient)?;
+        let pod = pod.ok_or_else(|| ReadError::Transient("there is no sink pod".to_owned()))?;
         let name = pod.metadata.name.clone().unwrap_or_default();
         let api = objects.pod_api();
         if restarts(&pod) > 0 {
@@ -125,34 +123,34 @@ impl Records {
             ..LogParams::default()
         };
         let stream = api.log_stream(&name, &params).await;
-        let stream = stream.map_err(|error| Trouble::Passing(describe_error(&error)))?;
+        let stream = stream.map_err(|error| ReadError::Transient(describe_error(&error)))?;
         let lines = self.read(stream).await?;
         Ok(lines > 0 || began.elapsed() > PAUSE * 10)
     }
 
-    /// A container that was started again has left lines that may not have been read.
-    async fn take_previous(&self, api: &kube::Api<Pod>, pod: &str) -> Result<(), Trouble> {
+    /// Takes the lines of the previous instance of the container: some may not have been read before its restart.
+    async fn take_previous(&self, api: &kube::Api<Pod>, pod: &str) -> Result<(), ReadError> {
         let params = LogParams {
             container: Some(CONTAINER.to_owned()),
             previous: true,
             ..LogParams::default()
         };
-        // Another container of the pod may be the one that was started again.
+        // There is no such log if another container of the pod was restarted.
         if let Ok(text) = api.logs(pod, &params).await {
             for line in text.lines() {
-                self.take(line).map_err(Trouble::Fatal)?;
+                self.take(line).map_err(ReadError::Fatal)?;
             }
         }
         Ok(())
     }
 
-    async fn read(&self, stream: impl AsyncBufRead) -> Result<u64, Trouble> {
+    async fn read(&self, stream: impl AsyncBufRead) -> Result<u64, ReadError> {
         let mut count = 0;
         let lines = stream.lines();
         futures_util::pin_mut!(lines);
-        // A broken stream is one that has ended.
+        // A broken stream counts as ended.
         while let Some(Ok(line)) = lines.next().await {
-            self.take(&line).map_err(Trouble::Fatal)?;
+            self.take(&line).map_err(ReadError::Fatal)?;
             count += 1;
         }
         Ok(count)
@@ -160,15 +158,13 @@ impl Records {
 }
 
 /// Why a stream could not be read.
-enum Trouble {
-    /// It may be better in a moment.
-    Passing(String),
-    /// It cannot be.
+enum ReadError {
+    Transient(String),
     Fatal(ClusterEngineError),
 }
 
-fn cluster_trouble(error: ClusterError) -> Trouble {
-    Trouble::Passing(error.to_string())
+fn transient(error: ClusterError) -> ReadError {
+    ReadError::Transient(error.to_string())
 }
 
 fn complete(arrivals: &ByWindow, start_ms: u64, generator: &GeneratorStats) -> bool {

@@ -1,4 +1,5 @@
-//! The course of one trial: applied, ready, released, followed to its last window or the cut-off, metrics read.
+//! Runs one trial: applies it, waits until it runs, starts the generator, follows the records until the last window or
+//! the cut-off, and reads the metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,10 +9,11 @@ use wire::GeneratorStats;
 
 use super::baseline::{Meters, voided};
 use super::metrics;
-use super::objects::{Snapshot, TrialObjects, VERTICES};
-use super::observation::{Evidence, assemble};
+use super::objects::TrialObjects;
+use super::observation::{Evidence, observe};
 use super::ready::ready;
 use super::records::Records;
+use super::snapshot::{Snapshot, VERTICES};
 use crate::base::Manifests;
 use crate::client::PodError;
 use crate::client::pod_client::{PodClient, PodTarget, Port};
@@ -25,31 +27,28 @@ use trials::trial::TrialSettings;
 /// Between two reads of the generator's counters.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
-/// How long a pod may be out of client.
+/// How long the generator may fail to answer.
 const OUT_OF_REACH: Duration = Duration::from_secs(30);
 
-/// How long the generator may take to begin once it is released; it waits for a window's boundary besides.
+/// How long the generator may take to start, in addition to its wait for the next window boundary.
 const BEGIN_WITHIN: Duration = Duration::from_secs(30);
 
-/// What Numaflow may take to close a window after its end, added to the cut-off: the watermark trails by a read batch,
+/// How long Numaflow may take to close a window after its end, added to the cut-off: the watermark lags by a read batch,
 /// by the interval at which it is published (1 s at each hop in the chart's base), and by steps of the idle source.
 const CLOSING_DELAY: Duration = Duration::from_secs(10);
 
-/// One trial under way.
+/// One trial and the means to run it.
 pub(crate) struct TrialRun<'a> {
-    /// Its objects.
     pub objects: &'a TrialObjects,
-    /// How its pods are reached.
     pub client: &'a PodClient,
-    /// What is asked.
     pub settings: &'a TrialSettings,
-    /// How long its pipeline may take to run.
+    /// How long the pipeline may take until it runs.
     pub patience: Duration,
-    /// How long after the last window's end it is cut off, [`CLOSING_DELAY`] apart.
+    /// Time from the last window's end to the cut-off, without [`CLOSING_DELAY`].
     pub cut_off: Duration,
 }
 
-/// What was seen when the last look was taken.
+/// The state at the last check.
 struct Ended {
     t0_ms: u64,
     complete: BTreeSet<u64>,
@@ -57,7 +56,6 @@ struct Ended {
 }
 
 impl TrialRun<'_> {
-    /// Runs it.
     pub async fn run(
         &self,
         manifests: &Manifests,
@@ -71,9 +69,9 @@ impl TrialRun<'_> {
         }
     }
 
-    /// The error, with what the cluster tells of the pods.
+    /// Adds the cause that the state of the pods shows.
     async fn explained(&self, error: ClusterEngineError) -> ClusterEngineError {
-        let Ok(snapshot) = self.objects.look().await else {
+        let Ok(snapshot) = self.objects.snapshot().await else {
             return error;
         };
         match self.objects.explain(&snapshot, true).await {
@@ -96,10 +94,10 @@ impl TrialRun<'_> {
             ended = self.watch(before, &records, &mut meters, progress) => ended?,
             error = records.follow(self.objects) => return Err(error),
         };
-        let after = self.objects.look().await?;
+        let after = self.objects.snapshot().await?;
         let mut voided = voided(before, &after);
         let (metrics, dropped) = self.metrics(&after, ended.generator.now_us, &mut voided).await;
-        // What has been dropped by now was sent before: an older account would not have all of it.
+        // Read again: the counters must include every event that has been dropped by now.
         let generator = match self.stats(&target(before, "generator")?).await {
             Ok(stats) if stats.generator == ended.generator.generator => stats,
             _ => ended.generator,
@@ -123,10 +121,10 @@ impl TrialRun<'_> {
             usage: meters.usage(),
             voided,
         };
-        Ok(assemble(self.settings, evidence))
+        Ok(observe(self.settings, evidence))
     }
 
-    /// Releases the generator and looks until all windows are complete or the time is up.
+    /// Starts the generator and checks until all windows are complete or the time is up.
     async fn watch(
         &self,
         before: &Snapshot,
@@ -135,24 +133,24 @@ impl TrialRun<'_> {
         progress: &dyn TrialProgress,
     ) -> Result<Ended, ClusterEngineError> {
         let generator = target(before, "generator")?;
-        meters.look(self.client).await;
+        meters.read(self.client).await;
         let first = self.release(&generator).await?;
         let t0_us = first.t0_us.unwrap_or(first.now_us);
         let all = self.settings.warmup + self.settings.windows;
         let starts = window_starts(self.settings, t0_us / 1_000);
-        // By the generator's clock, which need not be this machine's.
+        // In the generator's clock, which may differ from this machine's.
         let to_t0 = Duration::from_micros(t0_us.saturating_sub(first.now_us));
         let deadline = Instant::now() + to_t0 + self.settings.window * all + self.cut_off + CLOSING_DELAY;
-        let mut reached = Instant::now();
+        let mut answered = Instant::now();
         loop {
             sleep(CHECK_EVERY).await;
-            meters.look(self.client).await;
+            meters.read(self.client).await;
             let stats = match self.stats(&generator).await {
                 Ok(stats) => stats,
-                Err(error) if reached.elapsed() >= OUT_OF_REACH => return Err(error.into()),
+                Err(error) if answered.elapsed() >= OUT_OF_REACH => return Err(error.into()),
                 Err(_) => continue,
             };
-            reached = Instant::now();
+            answered = Instant::now();
             if stats.generator != first.generator {
                 return Err(ClusterEngineError::GeneratorRestarted);
             }
@@ -190,8 +188,8 @@ impl TrialRun<'_> {
         self.client.json(generator, Port::Program, "/stats").await
     }
 
-    /// Numaflow's own metrics, and how many events it dropped. A pod that does not tell is on record in `voided`: what
-    /// else is known of the trial is worth keeping.
+    /// Numaflow's own metrics, and how many events it dropped. A pod that does not answer is recorded in `voided`: the rest
+    /// of the trial is worth keeping.
     async fn metrics(
         &self,
         after: &Snapshot,
@@ -208,7 +206,7 @@ impl TrialRun<'_> {
                     Ok(text) => {
                         let (metrics, dropped) = metrics::of_vertex(vertex, &text);
                         metrics::merge(&mut all, metrics);
-                        // What a sink drops are records, not events.
+                        // A sink drops records, not events.
                         events_dropped += dropped * u64::from(vertex != "sink");
                     }
                     Err(error) => voided.push(error.to_string()),
@@ -219,7 +217,7 @@ impl TrialRun<'_> {
         (all, events_dropped)
     }
 
-    /// How far a vertex' watermark is behind the generator's clock; a sink has none, nor one that has read nothing.
+    /// How far a vertex's watermark is behind the generator's clock. A sink has none, nor has a vertex that has read nothing.
     async fn watermark(&self, target: &PodTarget, now_us: u64) -> BTreeMap<String, u64> {
         let text = self
             .client

@@ -21,7 +21,7 @@ isb_jetstream_write_error_total{reason="say \"no\", }"} 2
 "#;
 
 #[test]
-fn the_figures_of_a_reduce_vertex_have_clear_names() {
+fn the_metrics_of_a_reduce_vertex_have_clear_names() {
     let expected = [
         ("numaflow_udf_buffer_use_permille", 500),
         ("numaflow_udf_dropped_dropped_upstream", 0),
@@ -52,7 +52,7 @@ fn the_pods_of_a_vertex_are_added() {
 }
 
 #[test]
-fn a_process_tells_of_both_or_is_not_measured() {
+fn a_process_with_one_metric_only_is_not_measured() {
     let both = "process_cpu_seconds_total 1.5\nprocess_resident_memory_bytes 1048576\n";
     assert_eq!(process(both), Some((1.5, 1_048_576)));
     assert_eq!(process("process_cpu_seconds_total 1.5\n"), None);

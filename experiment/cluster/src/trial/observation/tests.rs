@@ -38,7 +38,7 @@ fn settings() -> TrialSettings {
     }
 }
 
-/// A key's ten events of window `index`, without the first `missing`; done 30 ms after their close.
+/// The record of a key's ten events of window `index` without the first `missing`; its result comes 30 ms after the close.
 fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
     let start_ms = T0_MS + index * 1_000;
     WindowRecord {
@@ -73,7 +73,7 @@ fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
     }
 }
 
-/// Four windows of two keys were sent; these records have arrived.
+/// Four windows of two keys were sent, and these records have arrived.
 fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidence {
     let sent = |index: u64| SentWindow {
         window_start_ms: T0_MS + index * 1_000,
@@ -135,7 +135,7 @@ fn all(windows: u64) -> Vec<WindowRecord> {
 
 #[test]
 fn a_trial_with_every_record_is_completed() {
-    let observation = assemble(&settings(), evidence(&all(3), &[0, 1, 2], 0));
+    let observation = observe(&settings(), evidence(&all(3), &[0, 1, 2], 0));
     assert_eq!(observation.end, TrialEnd::Completed);
     assert_eq!(places(&observation), [80, 0, 60, 20, 0]);
     let measured = observation.windows[1].measured.clone().unwrap();
@@ -151,7 +151,7 @@ fn a_trial_with_every_record_is_completed() {
 fn what_is_in_no_record_is_late_as_far_as_numaflow_dropped_it_and_lost_beyond() {
     let mut records = all(3);
     records[0] = record("a", 0, 4);
-    let observation = assemble(&settings(), evidence(&records, &[0, 1, 2], 3));
+    let observation = observe(&settings(), evidence(&records, &[0, 1, 2], 3));
     assert_eq!(places(&observation), [80, 3, 56, 20, 1]);
 }
 
@@ -159,19 +159,19 @@ fn what_is_in_no_record_is_late_as_far_as_numaflow_dropped_it_and_lost_beyond() 
 fn a_window_with_half_of_its_records_is_open_until_a_later_one_has_some() {
     let mut records = all(2);
     records.push(record("a", 2, 0));
-    let observation = assemble(&settings(), evidence(&records, &[0, 1], 0));
+    let observation = observe(&settings(), evidence(&records, &[0, 1], 0));
     assert_eq!(observation.end, TrialEnd::CutOff);
     assert_eq!(observation.windows[2].measured, None);
     assert_eq!(places(&observation), [80, 0, 50, 30, 0]);
     records.push(record("a", 3, 0));
-    let observation = assemble(&settings(), evidence(&records, &[0, 1], 0));
+    let observation = observe(&settings(), evidence(&records, &[0, 1], 0));
     assert_eq!(places(&observation), [80, 0, 60, 10, 10]);
 }
 
 #[test]
 fn a_restarted_pod_is_on_record() {
     let voided = vec!["the udf pod restarted".to_owned()];
-    let observation = assemble(
+    let observation = observe(
         &settings(),
         Evidence {
             voided: voided.clone(),

@@ -55,7 +55,7 @@ fn running() -> Snapshot {
 }
 
 #[test]
-fn what_runs_misses_nothing() {
+fn nothing_is_missing_where_everything_runs() {
     assert_eq!(missing(&running(), true), None);
     let elsewhere = Snapshot {
         deployment: None,
@@ -66,13 +66,13 @@ fn what_runs_misses_nothing() {
 }
 
 #[test]
-fn whatever_does_not_run_is_told() {
+fn every_part_that_does_not_run_is_named() {
     let of = |change: fn(&mut Snapshot)| {
         let mut snapshot = running();
         change(&mut snapshot);
         missing(&snapshot, true).unwrap_or_default()
     };
-    let told = [
+    let messages = [
         (of(|s| s.pipeline = None), "the Pipeline is not there"),
         (
             of(|s| s.pipeline = Some(pipeline(3, "Running", "True"))),
@@ -103,7 +103,7 @@ fn whatever_does_not_run_is_told() {
         ),
         (of(|s| s.deployment = Some(deployment(0))), "the endpoint's pod"),
     ];
-    for (told, word) in told {
-        assert!(told.contains(word), "`{told}` should tell: {word}");
+    for (message, word) in messages {
+        assert!(message.contains(word), "`{message}` should contain: {word}");
     }
 }

@@ -71,8 +71,11 @@ fn a_result_that_is_no_record_is_refused() {
     let mut line: SinkLine = serde_json::from_str(&text).unwrap();
     (line.record, line.text) = (None, Some("done".to_owned()));
     let refused = Records::new(1_000).take(&serde_json::to_string(&line).unwrap());
-    let said = refused.unwrap_err().to_string();
-    assert!(said.starts_with("a result of the UDF is no record"), "{said}");
+    let message = refused.unwrap_err().to_string();
+    assert!(
+        message.starts_with("a result of the UDF is no record"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -85,7 +88,7 @@ fn a_window_is_complete_with_a_record_of_every_key() {
 }
 
 proptest! {
-    /// What is no line of a sink's is somebody's log, whatever it says.
+    /// Any text that is not a line of the sink's output is ignored.
     #[test]
     fn no_line_panics(text in "\\PC{0,200}") {
         let records = Records::new(1_000);
