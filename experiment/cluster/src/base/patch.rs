@@ -7,7 +7,7 @@ use wire::{ENDPOINT_PORT, METRICS_PORT, format_duration};
 use super::{Base, CONTAINERS, ForTrial, Manifests, endpoint_name, set};
 use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
 
-/// A container's environment as a trial needs it: names with values, or without where none may be set.
+/// Variables that a trial sets in a container. Those without a value are removed.
 type Environment = Vec<(&'static str, Option<String>)>;
 
 impl Base {
@@ -89,7 +89,7 @@ impl Base {
     }
 }
 
-/// What the program of a vertex must be told.
+/// The variables of a vertex's container.
 fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environment {
     let mut environment: Environment = vec![("STATS_LISTEN", Some(format!("0.0.0.0:{METRICS_PORT}")))];
     match vertex {
@@ -104,7 +104,7 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
         }
         "udf" => {
             environment.extend(set_by(of, Program::Udf));
-            // Without an endpoint of the trial's own the base's address stays.
+            // If the trial has no endpoint, the base's address stays.
             environment.extend(url.map(|url| ("ENDPOINT_URL", Some(url.to_owned()))));
             environment.push(("RESULT_FORMAT", Some("record".to_owned())));
             environment.push(("EXEC_TYPE", None));
@@ -114,7 +114,7 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
     environment
 }
 
-/// Every setting that a program takes.
+/// The settings that a program takes.
 fn set_by<'a>(
     of: &'a ForTrial<'_>,
     program: Program,

@@ -1,4 +1,4 @@
-//! Finds the Job that is meant and its pod, and says how the Job has ended.
+//! Finds a Job by its name or the beginning of it, finds its pod, and describes how the Job has ended.
 
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::Pod;
