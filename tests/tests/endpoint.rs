@@ -10,7 +10,9 @@ use std::process::{ExitStatus, Output};
 use std::time::{Duration, Instant};
 
 use launcher::Child;
+use rustix::process::Signal;
 use tests::binary;
+use tests::process::signal;
 use tests::scrape::Scrape;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -465,14 +467,7 @@ async fn a_signal_ends_it_while_stdin_is_open_and_calls_would_take_hours() {
         .await
         .stats_where(|stats| stats.in_flight == 1)
         .await;
-    let pid = running.id().unwrap().to_string();
-    assert!(
-        std::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal(running.id().unwrap(), Signal::TERM);
     assert_eq!(ended(&mut running).await.code(), Some(0));
     assert!(client.read().await.is_err());
 }

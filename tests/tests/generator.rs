@@ -11,6 +11,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use launcher::{Child, Place};
 use numaflow::proto::source as proto;
 use numaflow::proto::source::source_client::SourceClient;
+use rustix::process::Signal;
+use tests::process::signal;
 use tests::scrape::Scrape;
 use tests::{address, binary, connect, spawn};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -216,17 +218,6 @@ impl Source {
 
     async fn stats(&self) -> GeneratorStats {
         serde_json::from_str(&self.get("/stats").await).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().unwrap().to_string();
-        assert!(
-            std::process::Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
     }
 
     async fn exit_code(&mut self) -> Option<i32> {
@@ -597,19 +588,19 @@ async fn health_and_metrics_are_told() {
 
 #[tokio::test]
 async fn signals_and_the_end_of_stdin_end_it_cleanly() {
-    for end in ["-TERM", "-INT", "stdin"] {
+    for end in [Some(Signal::TERM), Some(Signal::INT), None] {
         let mut source = Source::start(&["--rpu", "1"]).await;
         assert_eq!(indices(&source.read(1, 1_000).await), [0]);
         // A read that would last for an hour is under way.
         source.ask(5_000, 3_600_000).await;
         match end {
-            "stdin" => source.process.close_stdin(),
-            signal => source.signal(signal),
+            None => source.process.close_stdin(),
+            Some(name) => signal(source.process.id().unwrap(), name),
         }
-        assert_eq!(source.exit_code().await, Some(0), "{end}");
+        assert_eq!(source.exit_code().await, Some(0), "{end:?}");
         assert!(
             !source.folder.path().join("source.sock").exists(),
-            "{end} leaves no socket"
+            "{end:?} leaves no socket"
         );
     }
 }

@@ -12,6 +12,8 @@ use launcher::{Child, Place};
 use numaflow::proto::sink as proto;
 use numaflow::proto::sink::sink_client::SinkClient;
 use prost_types::Timestamp;
+use rustix::process::Signal;
+use tests::process::signal;
 use tests::scrape::Scrape;
 use tests::{binary, connect, spawn, spawn_telling};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
@@ -136,17 +138,6 @@ impl Sink {
             .await
             .expect("a line in time");
         serde_json::from_str(&line.unwrap().expect("an open stdout")).unwrap()
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().unwrap().to_string();
-        assert!(
-            std::process::Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
     }
 
     async fn exit_code(&mut self) -> Option<i32> {
@@ -410,24 +401,24 @@ async fn refuses_and_serves_on(mut sink: Sink, words: &str) {
         );
     }
     assert!(sink.client.is_ready(()).await.unwrap().into_inner().ready);
-    sink.signal("-TERM");
+    signal(sink.child.id().unwrap(), Signal::TERM);
     assert_eq!(sink.exit_code().await, Some(0));
 }
 
 #[tokio::test]
 async fn signals_and_the_end_of_stdin_end_it_cleanly() {
-    for end in ["-TERM", "-INT", "stdin"] {
+    for end in [Some(Signal::TERM), Some(Signal::INT), None] {
         let mut sink = Sink::start().await;
         sink.write(&[message("a", "k", 9_999, b"x")]).await;
         match end {
-            "stdin" => sink.child.close_stdin(),
-            signal => sink.signal(signal),
+            None => sink.child.close_stdin(),
+            Some(name) => signal(sink.child.id().unwrap(), name),
         }
-        assert_eq!(sink.exit_code().await, Some(0), "{end}");
+        assert_eq!(sink.exit_code().await, Some(0), "{end:?}");
         assert_eq!(sink.line().await.id, "a");
         assert!(
             !sink.folder.path().join("sink.sock").exists(),
-            "{end} leaves no socket"
+            "{end:?} leaves no socket"
         );
     }
 }
@@ -443,18 +434,18 @@ async fn a_reader_of_stdout_that_does_not_read_cannot_hold_up_the_end() {
         !begun.expect("output in time").unwrap().is_empty(),
         "the write has begun and cannot end"
     );
-    sink.signal("-TERM");
+    signal(sink.child.id().unwrap(), Signal::TERM);
     assert_eq!(sink.exit_code().await, Some(0));
 }
 
 #[tokio::test]
 async fn a_data_plane_that_stays_connected_holds_up_the_end_for_the_stops_grace_at_most() {
     let mut sink = Sink::start_with(&["--stop-grace", "0"]).await;
-    sink.signal("-TERM");
+    signal(sink.child.id().unwrap(), Signal::TERM);
     assert_eq!(sink.exit_code().await, Some(0), "at once, with open streams");
 
     let mut sink = Sink::start_with(&["--stop-grace", "1h"]).await;
-    sink.signal("-TERM");
+    signal(sink.child.id().unwrap(), Signal::TERM);
     let early = timeout(Duration::from_millis(1_500), sink.child.wait()).await;
     assert!(early.is_err(), "it ended within the default grace: {early:?}");
     drop((sink.requests, sink.responses, sink.client));
