@@ -126,7 +126,7 @@ impl Setting {
     pub fn help(&self) -> String {
         match self.form {
             Form::Count { most: u64::MAX, .. } | Form::Duration | Form::Switch => self.meaning.to_owned(),
-            form => format!("{}: {}", self.meaning, form.words().replace('`', "")),
+            form => format!("{} [{}]", self.meaning, form.words().replace('`', "")),
         }
     }
 

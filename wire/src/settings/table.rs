@@ -95,7 +95,7 @@ settings! {
         label: "strategy",
         ..MAIN
     };
-    /// When a call may begin: at the arrival of its event, or at the close of its window
+    /// When a call may begin: when its event arrives, or when its window closes
     START_RULE start_rule: StartRule = Setting {
         form: Form::Name { set: "start rule", names: StartRule::NAMES },
         default: "at-arrival",
