@@ -1,4 +1,4 @@
-//! Tells the crate by which profile it is built: cargo names it to build scripts only as `debug` or `release`.
+//! Passes the name of the build profile to the crate: cargo gives build scripts only `debug` or `release`.
 
 use std::path::Path;
 

@@ -113,7 +113,9 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
     let stopping = CancellationToken::new();
     let generator = build(args, stopping.clone());
-    let stats_server = args.vertex.tell(stats::routes(&socket, generator.clone()))?;
+    let stats_server = args
+        .vertex
+        .serve_metrics(stats::routes(&socket, generator.clone()))?;
     stats_server.as_ref().map(announce).transpose()?;
     let served = vertex::serve(&socket, &args.vertex, |stop| {
         Server::new(generator)

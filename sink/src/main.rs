@@ -82,7 +82,7 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     });
     let registry = Arc::new(registry);
     let routes = vertex::routes(&socket, move || vertex::metrics::text(&registry));
-    let _told = args.vertex.tell(routes)?;
+    let _stats_server = args.vertex.serve_metrics(routes)?;
     let log = Log::new(File::from(stdout), rand::random(), metrics);
     let recorder = Recorder::new(log, Clock::start());
     vertex::serve(&socket, &args.vertex, |stop| {

@@ -109,7 +109,9 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         worker: worker_command()?,
         metrics: Arc::clone(&metrics),
     })?;
-    let _stats_server = cli.vertex.tell(routes(&socket, settings.strategy, &metrics))?;
+    let _stats_server = cli
+        .vertex
+        .serve_metrics(routes(&socket, settings.strategy, &metrics))?;
     tracing::info!(
         strategy = %settings.strategy,
         start_rule = %settings.start_rule,

@@ -1,5 +1,14 @@
-//! How the process of a vertex starts, waits, serves and stops: the same for source, UDF and sink.
-//! The SDK's server takes whatever socket path it is given and says `Ok` after internal errors; this part does not.
+//! What source, UDF and sink share as processes: arguments, start, serving, stop, log, metrics. The SDK's server
+//! accepts any socket path and returns `Ok` after internal errors; this crate reports both.
+//!
+//! # Layout
+//!
+//! - [`cost`]: processor time, memory and threads of a process and its descendants.
+//! - [`machine`]: facts of the machine and its limits.
+//! - [`metrics`]: metrics that every program has, as OpenMetrics text.
+//! - `pace`: waiting for a due time more exactly than tokio's timer.
+//! - [`proc`]: the reader of `/proc`.
+//! - `stats`: the HTTP server of `/metrics` and `/healthz`.
 
 pub mod cost;
 pub mod machine;
@@ -22,44 +31,44 @@ use tokio::sync::oneshot;
 pub use pace::Pace;
 pub use stats::{StatsServer, routes};
 
-/// How long a server that has stopped by itself is given to be explained by a signal.
+/// Grace period for a signal to arrive after the server stops on its own.
 const SIGNAL_GRACE: Duration = Duration::from_millis(200);
 
-/// Where a vertex' process meets its data plane, and when it stops.
+/// Where a vertex's process serves, and when it stops.
 #[derive(Debug, Clone, clap::Args)]
 pub struct VertexArgs {
     /// Unix socket to serve on [default: Numaflow's]
     #[arg(long, env = "SOCKET", value_name = "PATH")]
     pub socket: Option<PathBuf>,
-    /// File that tells the data plane that the server is up [default: Numaflow's]
+    /// File that the server writes once it serves [default: Numaflow's]
     #[arg(long, env = "SERVER_INFO", value_name = "PATH")]
     pub server_info: Option<PathBuf>,
-    /// Address for GET /metrics (Prometheus) and /healthz [default: none]; the log tells the port chosen for port 0
+    /// Address of GET /metrics (Prometheus) and /healthz [default: none]; with port 0 the port is in the log
     #[arg(long, env = "STATS_LISTEN", value_name = "ADDRESS:PORT")]
     pub stats_listen: Option<SocketAddr>,
-    /// How long a data plane that stays connected may hold up the end after a stop
+    /// How long to wait, after a stop, for a data plane that stays connected
     #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "1s", value_parser = wire::parse_duration, allow_hyphen_values = true)]
     pub stop_grace: Duration,
-    /// Stop when standard input ends, so that no process outlives the one that started it
+    /// Stop when standard input closes, so that this process does not outlive its parent
     #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
     pub stop_on_stdin_close: bool,
 }
 
-/// Why a vertex' process cannot serve.
+/// Why a vertex's process cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum VertexError {
-    /// The path does not fit into a socket address.
+    /// The path is longer than a socket address allows.
     #[error("socket: `{}` ({} bytes) is too long for a Unix socket: choose a shorter path", .0.display(), .0.as_os_str().len())]
     PathTooLong(PathBuf),
-    /// Somebody answers there.
+    /// Another process serves there.
     #[error("socket: `{}` is held by a running process: stop it or choose another path", .0.display())]
     Held(PathBuf),
-    /// The folder is missing or cannot be written to.
+    /// The folder is missing or not writable.
     #[error("socket: cannot use `{}`: {source}: create its folder or choose another path", path.display())]
     Unusable {
         /// The socket's path.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The SDK's server could not start.
@@ -67,30 +76,30 @@ pub enum VertexError {
     Start {
         /// The socket's path.
         path: PathBuf,
-        /// What the SDK said.
+        /// The SDK's error.
         reason: String,
     },
-    /// The SDK's server stopped though nobody had asked for it.
+    /// The SDK's server stopped without having been asked to.
     #[error("the server stopped after an internal error: see the log above")]
     Internal,
-    /// Nothing can be told at the address that was given for it.
+    /// The address for metrics cannot be used.
     #[error("stats-listen: cannot listen on {address}: {source}: choose another address")]
     Stats {
-        /// The address as it was given.
+        /// The address that was given.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// Signals cannot be listened to.
+    /// Handlers for signals cannot be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(#[source] io::Error),
 }
 
 impl VertexArgs {
-    /// The socket and the server-info file, with Numaflow's paths where none were given; the socket is checked.
+    /// The socket and the server-info file, by default Numaflow's paths; checks the socket.
     ///
     /// # Errors
-    /// Where the socket's path is too long, its folder missing, or a running process answers on it.
+    /// Returns an error if the socket's path is too long, its folder is missing, or a running process serves on it.
     pub fn paths(&self, socket: &str, server_info: &str) -> Result<(PathBuf, PathBuf), VertexError> {
         let socket = self.socket.clone().unwrap_or_else(|| socket.into());
         let server_info = self.server_info.clone().unwrap_or_else(|| server_info.into());
@@ -98,11 +107,11 @@ impl VertexArgs {
         Ok((socket, server_info))
     }
 
-    /// Serves `routes` where an address was given for it.
+    /// Serves `routes` at `--stats-listen`, if it was given.
     ///
     /// # Errors
-    /// [`VertexError::Stats`] where it cannot listen there.
-    pub fn tell(&self, routes: Router) -> Result<Option<StatsServer>, VertexError> {
+    /// Returns an error if the server cannot listen there.
+    pub fn serve_metrics(&self, routes: Router) -> Result<Option<StatsServer>, VertexError> {
         self.stats_listen
             .map(|address| StatsServer::start(address, routes))
             .transpose()
@@ -130,11 +139,12 @@ fn check_socket(path: &Path) -> Result<(), VertexError> {
     }
 }
 
-/// Runs an SDK server until it is told to stop: `start` gets the receiver that stops it. The SDK then cancels what is
-/// under way and waits for its client to leave, and a client that does not must not keep the process alive.
+/// Runs an SDK server until a stop is requested; `start` gets the receiver that stops the server. The SDK then
+/// cancels open work and waits for its client to disconnect, for at most `--stop-grace`: a client that stays must not
+/// keep the process alive.
 ///
 /// # Errors
-/// [`VertexError::Start`] where the server cannot start, [`VertexError::Internal`] where it stops unasked.
+/// Returns an error if the server cannot start, or if it stops without a request.
 pub async fn serve<F, Running>(socket: &Path, args: &VertexArgs, start: F) -> Result<(), VertexError>
 where
     F: FnOnce(oneshot::Receiver<()>) -> Running,
@@ -152,7 +162,7 @@ where
     tokio::select! {
         ended = &mut server => {
             ended.map_err(failed)?;
-            // The SDK handles signals itself and may be faster than we are.
+            // The SDK handles signals itself and may be faster than this process.
             tokio::time::timeout(SIGNAL_GRACE, stop).await.map_err(|_| VertexError::Internal)
         }
         () = &mut stop => {
@@ -162,10 +172,10 @@ where
     }
 }
 
-/// A future that ends with SIGINT, SIGTERM or, if wanted, the end of standard input.
+/// A future that ends with SIGINT, SIGTERM or, if `on_stdin_close`, the end of standard input.
 ///
 /// # Errors
-/// Where the signals' handlers cannot be installed.
+/// Returns an error if the handlers of the signals cannot be installed.
 pub fn stop_requested(on_stdin_close: bool) -> io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -178,7 +188,7 @@ pub fn stop_requested(on_stdin_close: bool) -> io::Result<impl Future<Output = (
     })
 }
 
-/// Reads on a thread of its own: a read that waits would keep a runtime from ending after a signal.
+/// Reads on its own thread: a blocking read would keep the runtime from shutting down after a signal.
 async fn stdin_closed() {
     let (closed, on_close) = oneshot::channel();
     let reader = std::thread::Builder::new()
@@ -196,7 +206,7 @@ async fn stdin_closed() {
     }
 }
 
-/// An error and its causes in one line, without the causes that the text before tells already.
+/// An error and its causes in one line; leaves out a cause that the text already contains.
 pub fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
@@ -210,8 +220,8 @@ pub fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     line.replace('\n', " ")
 }
 
-/// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`,
-/// without colours with `NO_COLOR`.
+/// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`, without
+/// colours with `NO_COLOR`.
 pub fn init_logging() {
     use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
@@ -269,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_written_once() {
         let source = io::Error::other("no room");
         let error = VertexError::Unusable {
             path: "/s".into(),

@@ -1,12 +1,12 @@
-//! Waiting for a due time more exactly than tokio's timer, which is a millisecond coarse, without burning a core:
-//! on Linux by a timer that the runtime waits for along with its sockets, which changes no thread.
+//! Waits for a due time more exactly than tokio's timer, whose ticks are milliseconds, without spinning. On Linux by
+//! a timer descriptor that the runtime polls with its sockets, so that no other thread is needed.
 
 use std::time::{Duration, Instant};
 
-/// The rest that a thread sleeps where there is no such timer: tokio's may be up to two milliseconds late.
+/// The last part of a wait, slept by a thread if there is no such timer: tokio's may be up to two milliseconds late.
 const REST: Duration = Duration::from_millis(3);
 
-/// The timer of one task; it takes a file descriptor with its first wait.
+/// The timer of one task; takes a file descriptor at its first wait.
 #[derive(Debug, Default)]
 pub struct Pace {
     #[cfg(target_os = "linux")]
@@ -14,7 +14,8 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Sleeps until an instant, typically not more than 0.1 ms longer, never shorter. A wait that is dropped is over.
+    /// Sleeps until an instant: never shorter, and typically not more than 0.1 ms longer. Dropping the future cancels
+    /// the wait.
     pub async fn sleep_until(&mut self, at: Instant) {
         #[cfg(target_os = "linux")]
         if let Ok(()) = self.by_timer(at).await {
@@ -33,8 +34,8 @@ impl Pace {
     }
 }
 
-/// For other systems, or where no descriptor is left: tokio's timer for the long way, a sleeping thread of the
-/// blocking pool for the rest.
+/// For other systems, or if no descriptor is left: tokio's timer for all but the last part, then a thread of the
+/// blocking pool that sleeps.
 async fn by_thread(at: Instant) {
     if let Some(early) = at.checked_sub(REST)
         && early > Instant::now()
@@ -42,7 +43,7 @@ async fn by_thread(at: Instant) {
         tokio::time::sleep_until(early.into()).await;
     }
     let rest = at.saturating_duration_since(Instant::now());
-    // The task cannot fail; where the runtime is stopping, waiting is over as well.
+    // The task cannot fail; if the runtime is shutting down, the wait is over as well.
     let _ = tokio::task::spawn_blocking(move || std::thread::sleep(rest)).await;
 }
 
@@ -59,10 +60,10 @@ mod linux {
     use tokio::io::Interest;
     use tokio::io::unix::AsyncFd;
 
-    /// The longest wait at once: any that the system takes will do, as waits are repeated until they are over.
+    /// The longest single wait; longer ones are repeated. Any value that the system accepts would do.
     const LONGEST: Duration = Duration::from_secs(3_600);
 
-    /// A timer of timerfd_create(2), by the clock of [`Instant`].
+    /// A timer of timerfd_create(2) on the clock of [`Instant`].
     #[derive(Debug)]
     pub struct Timer(AsyncFd<OwnedFd>);
 
@@ -92,8 +93,8 @@ mod linux {
                     it_value: rest.try_into().map_err(|_| io::ErrorKind::InvalidInput)?,
                 };
                 timerfd_settime(self.0.get_ref(), TimerfdTimerFlags::empty(), &once)?;
-                // Not read: setting it anew forgets what it has counted. A wait that was dropped may have left its
-                // end here, and then this one is set once more.
+                // Not read: setting the timer again resets its count. A cancelled wait may have left the descriptor
+                // readable; the loop then sets the timer once more.
                 self.0.readable().await?.clear_ready();
             }
         }
@@ -122,7 +123,7 @@ mod tests {
         for micros in MICROS {
             let dropped = Instant::now() + Duration::from_micros(micros);
             let waited = tokio::time::timeout(Duration::from_millis(1), pace.sleep_until(dropped)).await;
-            // Whether its end falls before or into the next wait.
+            // So that its end falls before the next wait, or during it.
             std::thread::sleep(Duration::from_micros(micros / 2));
             let at = Instant::now() + Duration::from_millis(2);
             pace.sleep_until(at).await;

@@ -1,4 +1,4 @@
-//! What `/proc` says of a process. The one reader of its files; on a system without them nothing is known.
+//! Reads `/proc`. The only reader of its files; on systems without them it returns nothing.
 
 use std::fs;
 use std::time::Duration;
@@ -6,22 +6,22 @@ use std::time::Duration;
 /// A reading of `/proc/PID/stat` (proc_pid_stat(5)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// Whether it has ended and is still to be waited for.
+    /// Whether it has ended but has not been waited for.
     pub is_zombie: bool,
     /// Process id of its parent.
     pub parent: u32,
-    /// Processor time, user and system; the kernel counts it in ticks of 10 ms.
+    /// Processor time, user and system, in ticks of 10 ms.
     pub cpu: Duration,
-    /// The same of children that have ended and been waited for.
+    /// The same of children that have ended and have been waited for.
     pub ended_children_cpu: Duration,
-    /// Its threads.
+    /// Number of threads.
     pub threads: u64,
     /// Resident memory in bytes.
     pub resident_bytes: u64,
 }
 
 impl Stat {
-    /// Of the process `pid`; `None` if there is no such process.
+    /// Reads it of the process `pid`; `None` if there is no such process.
     pub fn read(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let page_bytes = u64::try_from(rustix::param::page_size()).ok()?;
@@ -32,7 +32,7 @@ impl Stat {
         // The second field is the name in parentheses, which may itself contain spaces and parentheses.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // Numbered from 1 as in the manual; `rest` begins with field 3.
+        // Fields are numbered from 1, as in the manual; `rest` starts with field 3.
         let field = |number: usize| -> Option<u64> { fields.get(number - 3)?.parse().ok() };
         let time = |user: u64, system: u64| {
             Duration::from_micros((user + system).saturating_mul(1_000_000) / ticks_per_second.max(1))
@@ -48,7 +48,7 @@ impl Stat {
     }
 }
 
-/// The highest resident memory that a process has had, in bytes (`VmHWM` of proc_pid_status(5)).
+/// Peak resident memory of a process in bytes (`VmHWM` of proc_pid_status(5)).
 pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
@@ -56,7 +56,7 @@ pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// The children that all threads of a process have started (proc_pid_task_tid_children(5)).
+/// The children that the threads of a process have started (proc_pid_task_tid_children(5)).
 pub fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"));
     let lists = tasks.into_iter().flatten().flatten();

@@ -1,5 +1,5 @@
-//! What a vertex' process tells over HTTP beside its socket. On a thread of its own: calls that burn processor time
-//! may hold all threads of the runtime, and that is when somebody looks.
+//! The HTTP server of a vertex's metrics and health. It has its own thread: calls that burn processor time may block
+//! all threads of the runtime, which is when its metrics are needed most.
 
 use std::fmt;
 use std::future::IntoFuture;
@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::{VertexError, metrics};
 
-/// How long the vertex' own socket may take to accept until it counts as not serving.
+/// How long the vertex's own socket may take to accept a connection before the vertex counts as unhealthy.
 const ACCEPT_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The server at `--stats-listen`; it stops when this is dropped.
@@ -29,10 +29,10 @@ pub struct StatsServer {
 }
 
 impl StatsServer {
-    /// Serves `routes` at `address`, and tells on the log where.
+    /// Serves `routes` at `address`, and logs the address.
     ///
     /// # Errors
-    /// [`VertexError::Stats`] where it cannot listen there or has no thread.
+    /// Returns an error if it cannot listen there or cannot start its thread.
     pub fn start(address: SocketAddr, routes: Router) -> Result<Self, VertexError> {
         Self::spawn(address, routes).map_err(|source| VertexError::Stats { address, source })
     }
@@ -63,13 +63,14 @@ impl StatsServer {
         Ok(Self { address, _stop: stop })
     }
 
-    /// Where it listens, with the port that the system chose for port 0.
+    /// The address it listens on, with the port that the system chose for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 }
 
-/// `/metrics` with the OpenMetrics text that `text` gives, and `/healthz`: ok while `socket` accepts connections.
+/// `/metrics`, with the OpenMetrics text that `text` returns, and `/healthz`, which is ok while `socket` accepts
+/// connections.
 pub fn routes<T>(socket: &Path, text: T) -> Router
 where
     T: Fn() -> Result<String, fmt::Error> + Clone + Send + Sync + 'static,
@@ -131,10 +132,10 @@ mod tests {
         drop(listener);
         assert!(get(server.address(), "/healthz").starts_with("HTTP/1.1 503"));
 
-        let told = get(server.address(), "/metrics");
+        let page = get(server.address(), "/metrics");
         assert!(
-            told.contains(metrics::CONTENT_TYPE) && told.ends_with("\r\n\r\n# EOF\n"),
-            "{told}"
+            page.contains(metrics::CONTENT_TYPE) && page.ends_with("\r\n\r\n# EOF\n"),
+            "{page}"
         );
     }
 

@@ -1,5 +1,6 @@
-//! A process's clock: wall time at its start, monotonic from there on, so that a stamp can be compared
-//! with other processes' and the difference of two stamps is a true duration even if the wall clock is set.
+//! A process's clock. It reads the wall clock once at its start and is monotonic from there on: stamps of different
+//! processes can be compared, and the difference of two stamps of one process is a true duration even if the wall
+//! clock is set.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,7 +22,7 @@ impl Clock {
         Self::anchored(wall_at_start, Instant::now())
     }
 
-    /// A clock that showed `wall_at_start` since the epoch at `start`.
+    /// A clock that read `wall_at_start` since the epoch at `start`.
     pub fn anchored(wall_at_start: Duration, start: Instant) -> Self {
         Self {
             wall_at_start_ns: whole_nanos(wall_at_start),
@@ -29,7 +30,7 @@ impl Clock {
         }
     }
 
-    /// Now, in microseconds since the Unix epoch.
+    /// The current time in microseconds since the Unix epoch.
     pub fn now_us(&self) -> u64 {
         self.stamp_us(Instant::now())
     }
@@ -52,7 +53,8 @@ impl Clock {
         self.instant_ns(stamp_us.saturating_mul(1_000))
     }
 
-    /// The instant of a stamp in nanoseconds; the clock's start where the stamp lies before all that is representable.
+    /// The instant of a stamp in nanoseconds; the clock's start if the stamp is earlier than the system can
+    /// represent.
     pub fn instant_ns(&self, stamp_ns: u64) -> Instant {
         match stamp_ns.checked_sub(self.wall_at_start_ns) {
             Some(after) => self.start + Duration::from_nanos(after),
@@ -64,7 +66,7 @@ impl Clock {
     }
 }
 
-/// Nanoseconds of a duration, at most those of 584 years.
+/// Nanoseconds of a duration, saturating at `u64::MAX` (584 years).
 pub fn whole_nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -76,8 +78,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// What a wall clock shows when a process starts is whatever it has been set to. From there on it is not
-        /// looked at again, so only the anchors of two processes can differ, never a duration within one.
+        /// The wall clock may have been set to anything before the process started. It is read only once, so only the
+        /// anchors of two processes can differ, never a duration within one.
         #[test]
         fn durations_do_not_depend_on_the_wall_clock(wall_us in 0u64..1 << 53, step_us in 0u64..1 << 40, a in 0u64..1 << 40, b in 0u64..1 << 40) {
             let start = Instant::now();

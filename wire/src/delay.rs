@@ -1,4 +1,4 @@
-//! The delay of an endpoint as a value: a fixed time or a distribution, with one text for both.
+//! The delay of an endpoint as a value: a fixed time or a distribution, both with the same text form.
 
 use std::fmt;
 use std::str::FromStr;
@@ -28,7 +28,7 @@ pub enum Delay {
 /// Why a text is not a delay.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DelayError {
-    /// A duration inside the text is wrong.
+    /// A duration inside the text is malformed or out of range.
     #[error(transparent)]
     Duration(#[from] DurationError),
     /// The name before the parenthesis is unknown, or a part is missing.
@@ -36,7 +36,7 @@ pub enum DelayError {
         "`{0}` is not a delay: expected a duration like 200us, uniform(LOW,HIGH), exponential(MEAN) or percentiles(50=DELAY,99=DELAY)"
     )]
     Malformed(String),
-    /// Points that do not rise.
+    /// The points do not rise.
     #[error("`{0}`: percents must rise within (0, 100] and delays must not fall")]
     NotRising(String),
 }
@@ -45,15 +45,15 @@ impl Delay {
     /// No delay.
     pub const ZERO: Self = Self::Fixed(Duration::ZERO);
 
-    /// The delay below which the share `share` (0 to 1) of answers lies: the inverse of the cumulative
-    /// distribution, so a uniform random number in [0, 1) gives a random delay.
-    pub fn quantile(&self, share: f64) -> Duration {
-        let share = share.clamp(0.0, 1.0 - f64::EPSILON);
+    /// The delay that a `fraction` (0 to 1) of the answers does not exceed: the inverse of the cumulative
+    /// distribution, so that a uniform random number in [0, 1) gives a random delay.
+    pub fn quantile(&self, fraction: f64) -> Duration {
+        let fraction = fraction.clamp(0.0, 1.0 - f64::EPSILON);
         match self {
             Self::Fixed(delay) => *delay,
-            Self::Uniform(low, high) => *low + high.saturating_sub(*low).mul_f64(share),
-            Self::Exponential(mean) => mean.mul_f64(-(1.0 - share).ln()),
-            Self::Percentiles(points) => percentile(points, share * 100.0),
+            Self::Uniform(low, high) => *low + high.saturating_sub(*low).mul_f64(fraction),
+            Self::Exponential(mean) => mean.mul_f64(-(1.0 - fraction).ln()),
+            Self::Percentiles(points) => percentile(points, fraction * 100.0),
         }
     }
 

@@ -2,18 +2,18 @@
 
 use std::time::Duration;
 
-/// The longest duration that is accepted anywhere as text: one day.
+/// The longest duration that any text may give: one day.
 pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why a text is not a duration.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DurationError {
-    /// Not of the form number and unit.
+    /// Not a number followed by a unit.
     #[error(
         "`{0}` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us or 1.5s"
     )]
     Malformed(String),
-    /// Below a nanosecond's resolution or above [`MAX_DURATION`].
+    /// Finer than a nanosecond or above [`MAX_DURATION`].
     #[error("`{0}` is out of range: expected a duration from 0 to 24h in whole nanoseconds")]
     OutOfRange(String),
 }
@@ -27,10 +27,10 @@ const UNITS: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration; exact, no floating point is involved.
+/// Reads a duration exactly, without floating point.
 ///
 /// # Errors
-/// [`DurationError`] where the text is malformed, negative, above a day or finer than a nanosecond.
+/// Returns an error if the text is malformed, negative, above a day or finer than a nanosecond.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let malformed = || DurationError::Malformed(text.to_owned());
     let out_of_range = || DurationError::OutOfRange(text.to_owned());
@@ -106,7 +106,7 @@ pub mod duration_text {
     /// Writes the text of a duration.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// Returns the serializer's error.
     pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format_duration(*duration))
     }
@@ -114,14 +114,14 @@ pub mod duration_text {
     /// Reads a duration from text, or from a bare `0`.
     ///
     /// # Errors
-    /// What [`parse_duration`] refuses.
+    /// Returns an error if [`parse_duration`] refuses the text.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
         let text = super::text_or_number(deserializer)?;
         parse_duration(&text).map_err(serde::de::Error::custom)
     }
 }
 
-/// YAML writes a zero delay as the number 0: accept a number where its text is a valid duration.
+/// YAML reads a zero delay as the number 0: accept a number if its text is a valid duration.
 pub(crate) fn text_or_number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     struct Text;
     impl serde::de::Visitor<'_> for Text {

@@ -1,5 +1,5 @@
-//! An event: what the generator puts into a message and the UDF reads out of it. JSON, so that a UDF
-//! in any language can read it.
+//! An event: what the generator puts into a message and the UDF reads from it. JSON, so that a UDF in any language
+//! can read it.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ pub struct Event {
     pub index: u64,
     /// Number of the event among those of its key, from 0.
     pub number: u64,
-    /// Fills the payload to the size that was asked for.
+    /// Fills the payload up to the configured size.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub padding: String,
 }
@@ -25,7 +25,7 @@ impl Event {
     /// The bytes of the message.
     ///
     /// # Errors
-    /// Those of the JSON writer; none for values of this type.
+    /// Returns the error of the JSON writer; values of this type cause none.
     pub fn encode(&self) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(self)
     }
@@ -33,7 +33,7 @@ impl Event {
     /// Reads the bytes of a message.
     ///
     /// # Errors
-    /// Where the bytes are not the JSON of an event.
+    /// Returns an error if the bytes are not the JSON of an event.
     pub fn decode(bytes: &[u8]) -> serde_json::Result<Self> {
         serde_json::from_slice(bytes)
     }
@@ -44,12 +44,12 @@ pub fn idempotency_key(generator: u64, index: u64) -> String {
     format!("{generator}-{index}")
 }
 
-/// What all values of the header [`IDEMPOTENCY_KEY`] of one generator begin with; the index follows in decimal.
+/// What all values of the header [`IDEMPOTENCY_KEY`] of one generator start with; the index follows in decimal.
 pub fn idempotency_prefix(generator: u64) -> String {
     format!("{generator}-")
 }
 
-/// Reads generator and index out of the header's value; nothing where it was not written by us.
+/// Reads generator and index from the header's value; `None` if the value has another form.
 pub fn parse_idempotency_key(text: &str) -> Option<(u64, u64)> {
     let (generator, index) = text.split_once('-')?;
     Some((generator.parse().ok()?, index.parse().ok()?))

@@ -14,7 +14,7 @@ const SIGNIFICANT_DIGITS: u8 = 3;
 /// Bytes before the counts in HdrHistogram's V2 format.
 const HEADER: usize = 40;
 
-/// How it begins in that format, where it is not compressed.
+/// The first four bytes of an uncompressed histogram in that format.
 const COOKIE: u32 = 0x1c84_9313;
 
 /// A mergeable histogram of durations with microsecond resolution.
@@ -29,7 +29,7 @@ pub enum LatenciesError {
     /// Not base64.
     #[error("a histogram is not base64")]
     Base64(#[from] base64::DecodeError),
-    /// Not one that was written here.
+    /// Not a histogram that this crate wrote.
     #[error(
         "a histogram's header is not that of whole microseconds with three digits, uncompressed and complete"
     )]
@@ -46,7 +46,7 @@ impl Default for Latencies {
 }
 
 impl Latencies {
-    /// An empty histogram; it grows with the values it sees.
+    /// An empty histogram, which grows with the values recorded.
     pub fn new() -> Self {
         match Histogram::new(SIGNIFICANT_DIGITS) {
             Ok(micros) => Self { micros },
@@ -57,7 +57,7 @@ impl Latencies {
     /// Counts one duration, rounded to microseconds.
     pub fn record(&mut self, duration: Duration) {
         let micros = u64::try_from((duration.as_nanos() + 500) / 1_000).unwrap_or(u64::MAX);
-        // Growing fails only where memory could not be addressed; `saturating_record` alone would never grow.
+        // Growing fails only for counts beyond the address space; `saturating_record` alone would never grow.
         if self.micros.record(micros).is_err() {
             self.micros.saturating_record(micros);
         }
@@ -65,26 +65,26 @@ impl Latencies {
 
     /// Adds all of another histogram's counts.
     pub fn merge(&mut self, other: &Self) {
-        // An auto-resizing histogram takes any other, so the error cannot occur.
+        // An auto-resizing histogram accepts any other, so the error cannot occur.
         let _ = self.micros.add(&other.micros);
     }
 
-    /// How many durations were counted.
+    /// Number of durations recorded.
     pub fn count(&self) -> u64 {
         self.micros.len()
     }
 
-    /// The duration at or below which the share `share` (0 to 1) lies; nothing where nothing was counted.
-    pub fn quantile(&self, share: f64) -> Option<Duration> {
-        (!self.micros.is_empty()).then(|| Duration::from_micros(self.micros.value_at_quantile(share)))
+    /// The duration that a `fraction` (0 to 1) of those recorded does not exceed; `None` if nothing was recorded.
+    pub fn quantile(&self, fraction: f64) -> Option<Duration> {
+        (!self.micros.is_empty()).then(|| Duration::from_micros(self.micros.value_at_quantile(fraction)))
     }
 
-    /// The longest duration; nothing where nothing was counted.
+    /// The longest duration; `None` if nothing was recorded.
     pub fn max(&self) -> Option<Duration> {
         (!self.micros.is_empty()).then(|| Duration::from_micros(self.micros.max()))
     }
 
-    /// The mean; nothing where nothing was counted.
+    /// The mean; `None` if nothing was recorded.
     pub fn mean(&self) -> Option<Duration> {
         (!self.micros.is_empty()).then(|| Duration::from_nanos((self.micros.mean() * 1_000.0) as u64))
     }
@@ -100,7 +100,8 @@ impl Latencies {
     /// Reads what [`Latencies::encode`] wrote.
     ///
     /// # Errors
-    /// Where the text is not base64 of HdrHistogram's V2 format, or the histogram of another form than ours.
+    /// Returns an error if the text is not base64 of HdrHistogram's V2 format, or if the histogram has other
+    /// parameters than [`Latencies::encode`] writes.
     pub fn decode(text: &str) -> Result<Self, LatenciesError> {
         let bytes = BASE64.decode(text)?;
         if !header_is_ours(&bytes) {
@@ -114,8 +115,8 @@ impl Latencies {
     }
 }
 
-/// Whether the header is one that [`Latencies::encode`] writes. The library takes any at its word: it would unpack what is
-/// compressed, and make room for as many counts as there are said to be, which may be gigabytes.
+/// Whether the header is one that [`Latencies::encode`] writes. The library trusts any header: it would decompress
+/// the data and allocate as many counts as the header announces, which may be gigabytes.
 fn header_is_ours(bytes: &[u8]) -> bool {
     let word = |at: usize| {
         let word = bytes.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -197,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Counts of a histogram for every number of microseconds: 1,024 for each power of two above 1,024.
+    /// Counts of a histogram covering all microseconds of a `u64`: 1,024 for each power of two above 1,024.
     const COUNTS_OF_ALL: usize = 55 * 1_024;
 
     #[test]
@@ -214,7 +215,7 @@ mod tests {
             assert!(matches!(read, Err(LatenciesError::Header)), "{read:?}");
         }
         assert!(with(12, 3).is_ok());
-        // Room for all numbers of microseconds there are is no more than what a long one takes.
+        // Covering all microseconds takes no more room than one long duration.
         assert!(with(24, u32::MAX).unwrap().micros.distinct_values() <= COUNTS_OF_ALL);
     }
 

@@ -1,5 +1,20 @@
-//! What the processes of the pipeline agree on: names and bytes that cross a process boundary.
-//! Each has one spelling here, and every spelling is tested to survive its round trip.
+//! Names and bytes that cross a process boundary: the one definition that the programs of the pipeline and the
+//! experiment share. Every text and byte form is tested to survive its round trip.
+//!
+//! # Layout
+//!
+//! - `clock`: a process's clock, from which all stamps are taken.
+//! - `delay`: an endpoint's delay: a fixed time or a distribution.
+//! - `duration`: durations as text.
+//! - `event`: the payload of a message, and the idempotency key of its calls.
+//! - `histogram`: latencies as a mergeable histogram.
+//! - `names`: closed sets of names: strategies, start rules, workloads, outcomes.
+//! - `ports`: default ports.
+//! - `random`: random numbers that depend on a seed alone.
+//! - `ranges`: sets of event numbers.
+//! - `record`: the record of a closed window, and the sink's line.
+//! - [`settings`]: the table of settings.
+//! - `stats`: what generator and endpoint report at `/stats`.
 
 mod clock;
 mod delay;

@@ -1,5 +1,5 @@
-//! The closed sets of the experiment's axes and outcomes, spelled the same in flags, environment,
-//! chart values, file names, records and legends.
+//! Closed sets of names: axes and outcomes of the experiment, spelled the same in flags, environment, chart values,
+//! file names, records and legends.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 use crate::settings::Value;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A name that is in none of the closed sets.
+/// A name that does not belong to its closed set.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("unknown {set} `{given}`: expected one of {expected}")]
 pub struct UnknownName {
-    /// What was being named, e.g. `strategy`.
+    /// The set that the name should belong to, e.g. `strategy`.
     pub set: &'static str,
-    /// The text as it was given.
+    /// The text that was given.
     pub given: String,
     /// The accepted names, separated by commas.
     pub expected: String,
@@ -98,13 +98,13 @@ macro_rules! closed_set {
 closed_set! {
     /// How the calls of one window are scheduled.
     StrategyKind, "strategy", {
-        /// One call, then the next.
+        /// One call after another.
         Sequential = "sequential",
-        /// Many calls in flight in tasks.
+        /// Many calls in flight in async tasks.
         Async = "async",
-        /// A blocking function on threads.
+        /// Blocking calls on threads.
         ThreadPool = "thread-pool",
-        /// The same blocking function in child processes.
+        /// Blocking calls in child processes.
         ProcessPool = "process-pool",
     }
 }
@@ -124,7 +124,7 @@ closed_set! {
     Workload, "workload", {
         /// A request to the endpoint.
         Http = "http",
-        /// A chosen processor time of real work.
+        /// A chosen amount of processor time.
         Cpu = "cpu",
     }
 }
@@ -132,9 +132,9 @@ closed_set! {
 closed_set! {
     /// How the call of an event ended; every event ends as exactly one of these.
     Outcome, "outcome", {
-        /// The answer came and was good.
+        /// The answer arrived and was good.
         Ok = "ok",
-        /// No answer within the timeout of an attempt.
+        /// No answer within the timeout of the last attempt.
         Timeout = "timeout",
         /// The connection was refused, reset or could not be made.
         Refused = "refused",
@@ -144,7 +144,7 @@ closed_set! {
         BadBody = "bad-body",
         /// The call panicked.
         Panic = "panic",
-        /// The pool's worker died while it worked on the call.
+        /// The pool's worker died during the call.
         WorkerDied = "worker-died",
     }
 }

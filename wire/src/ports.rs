@@ -1,4 +1,4 @@
-//! The ports that the programs' defaults, the cluster engine and the chart agree on; a test holds the chart against them.
+//! Ports that the programs' defaults, the cluster engine and the chart share; a test compares the chart with them.
 
 /// Where a vertex serves `/metrics` and `/healthz` in a cluster.
 pub const METRICS_PORT: u16 = 9100;

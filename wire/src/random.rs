@@ -1,7 +1,8 @@
-//! Numbers that a seed decides. The keys of events and the order of a plan follow from them, so they must never change
-//! with a library.
+//! Random numbers that depend on a seed alone. The keys of events and the order of a plan follow from them, so an
+//! update of a library must not change them.
 
-/// The number at `index` of SplitMix64 (Steele, Lea and Flood, OOPSLA 2014) started at `seed`, computed without a state.
+/// The number at `index` of the SplitMix64 sequence (Steele, Lea and Flood, OOPSLA 2014) with this seed, computed
+/// without state.
 pub fn splitmix64(seed: u64, index: u64) -> u64 {
     const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut mixed = seed.wrapping_add(index.wrapping_add(1).wrapping_mul(GOLDEN_GAMMA));

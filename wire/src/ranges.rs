@@ -1,5 +1,5 @@
-//! A set of numbers as ranges: how events are counted by number, so that what is lost and what is
-//! repeated is found, not inferred.
+//! A set of numbers as ranges. Events are recorded by number, so that lost and repeated events are found by name
+//! rather than inferred from counts.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub struct Ranges {
 pub struct RangesError(String);
 
 impl Ranges {
-    /// The numbers from `first` to `last`, both included; empty where `last < first`.
+    /// The numbers from `first` to `last`, both included; empty if `last < first`.
     pub fn span(first: u64, last: u64) -> Self {
         Self {
             parts: if first <= last {
@@ -30,7 +30,7 @@ impl Ranges {
         }
     }
 
-    /// Adds a number; false where it was there already. Appending in order takes constant time.
+    /// Adds a number; returns `false` if it was there already. Appending in order takes constant time.
     pub fn insert(&mut self, number: u64) -> bool {
         let after = match self.parts.last() {
             Some((_, end)) if *end < number => self.parts.len(),
@@ -65,7 +65,7 @@ impl Ranges {
         after > 0 && number <= self.parts[after - 1].1
     }
 
-    /// How many numbers are in the set; all of them are one more than can be told, and told as the largest.
+    /// Number of elements, saturating at `u64::MAX`.
     pub fn len(&self) -> u64 {
         let lengths = self
             .parts
@@ -74,7 +74,7 @@ impl Ranges {
         lengths.fold(0, u64::saturating_add)
     }
 
-    /// Whether the set has no number.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.parts.is_empty()
     }

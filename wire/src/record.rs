@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Delay, Latencies, Outcome, Ranges, StartRule, StrategyKind, Workload};
 
-/// How many calls ended in which way; outcomes that did not occur are absent.
+/// Number of calls by outcome; outcomes that did not occur are absent.
 pub type OutcomeCounts = BTreeMap<Outcome, u64>;
 
-/// The settings a UDF ran with: a record repeats its question.
+/// The settings that a UDF ran with, repeated in each record.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// How the calls were scheduled.
@@ -32,7 +32,8 @@ pub struct Settings {
     pub cpu_offload: bool,
 }
 
-/// One closed window of one key. What a UDF in another language does not measure it may leave out. Stamps are microseconds since the Unix epoch by the UDF's clock.
+/// One closed window of one key. A UDF in another language may leave out what it does not measure. Stamps are
+/// microseconds since the Unix epoch by the UDF's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowRecord {
     /// Nonce of the UDF's process.
@@ -43,7 +44,7 @@ pub struct WindowRecord {
     pub window_end_ms: u64,
     /// The key of the window.
     pub keys: Vec<String>,
-    /// The settings it ran with.
+    /// The settings that the UDF ran with.
     pub settings: Settings,
     /// Events received; the sum of `outcomes`.
     pub events: u64,
@@ -60,25 +61,25 @@ pub struct WindowRecord {
     /// Events whose payload could not be decoded (they count as `bad-body`).
     #[serde(default)]
     pub undecoded: u64,
-    /// Time of every called event's last attempt, from its slot to its end.
+    /// Duration of each called event's last attempt, from getting its slot to its end.
     #[serde(default)]
     pub latency: Latencies,
-    /// Time of every event from when its call might begin to its first slot.
+    /// For each event, the time from when its call could begin to its first slot.
     #[serde(default)]
     pub slot_wait: Latencies,
-    /// Highest number of this window's and key's calls in flight at once.
+    /// Highest number of calls of this window and key in flight at once.
     #[serde(default)]
     pub peak_in_flight: u64,
-    /// How often reading stopped because `max_waiting` events waited in the process.
+    /// How often reading stopped because `max_waiting` events were waiting in the process.
     #[serde(default)]
     pub reading_stopped: u64,
     /// When the first event arrived.
     pub first_arrival_us: u64,
     /// When the last event arrived.
     pub last_arrival_us: u64,
-    /// Close of book: when this key's input ended.
+    /// Close of book: when the input of this key ended.
     pub close_us: u64,
-    /// When this record was made, all its calls having ended.
+    /// When this record was made, after the end of all its calls.
     pub result_us: u64,
 }
 
@@ -88,7 +89,7 @@ impl WindowRecord {
         self.outcomes.get(&Outcome::Ok).copied().unwrap_or(0)
     }
 
-    /// Events that ended as anything else.
+    /// Events that ended with any other outcome.
     pub fn failed(&self) -> u64 {
         let failed = self
             .outcomes
@@ -103,7 +104,7 @@ impl WindowRecord {
 pub struct SinkLine {
     /// Nonce of the sink's process.
     pub process: u64,
-    /// Running number within the process, from 0: a reader of the log sees a gap.
+    /// Running number within the process, from 0; it shows gaps to a reader of the log.
     pub line: u64,
     /// When the record arrived, microseconds since the epoch by the sink's clock.
     pub arrival_us: u64,
@@ -113,12 +114,12 @@ pub struct SinkLine {
     pub keys: Vec<String>,
     /// The message's event time, milliseconds since the epoch (end of its window − 1).
     pub event_time_ms: i64,
-    /// Whether this process has written a line for this window and key before.
+    /// Whether this process has already written a line for this window and key.
     pub duplicate: bool,
-    /// The record, where the payload was one.
+    /// The record, if the payload was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<WindowRecord>,
-    /// The payload as text, where it was no record.
+    /// The payload as text, if it was no record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What generator and endpoint tell of themselves at `/stats`, and how a server tells where it listens.
+//! What generator and endpoint report at `/stats`, and the line in which a server announces its address.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Latencies, Ranges};
 
-/// The one line that a server with an address writes to stdout when it accepts connections, so that
-/// whoever started it with port 0 learns the port.
+/// The one line that a server writes to stdout once it accepts connections. The process that started it with port 0
+/// reads the port from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AnnouncedAddress {
-    /// Where it listens.
+    /// The address it listens on.
     pub listening: SocketAddr,
 }
 
@@ -20,23 +20,23 @@ pub struct AnnouncedAddress {
 pub struct GeneratorStats {
     /// Nonce of the process; part of every event and offset.
     pub generator: u64,
-    /// When event 0 is due; nothing before the first read. Event *i* is due at `t0 + i/rpu`.
+    /// When event 0 is due; `None` before the first read. Event *i* is due at `t0 + i/rpu`.
     pub t0_us: Option<u64>,
-    /// Now, by the same clock.
+    /// The current time by the same clock.
     pub now_us: u64,
     /// Events due by schedule up to now (at most `count`).
     pub offered: u64,
-    /// Events handed to the reader at least once: always those with index 0 to `sent` − 1.
+    /// Events handed to the reader at least once: exactly those with index 0 to `sent` − 1.
     pub sent: u64,
     /// Events acknowledged.
     pub acked: u64,
-    /// Events that were put back by `nack`.
+    /// Events returned by `nack`.
     pub nacked: u64,
-    /// Events that were sent later than one millisecond after they were due.
+    /// Events sent more than one millisecond after they were due.
     pub overdue: u64,
-    /// How late events were sent against their due time.
+    /// How long after its due time each event was sent.
     pub lateness: Latencies,
-    /// Events sent by window of their event time, oldest first.
+    /// Events sent, grouped by the window of their event time, oldest first.
     pub windows: Vec<SentWindow>,
 }
 
@@ -45,36 +45,36 @@ pub struct GeneratorStats {
 pub struct SentWindow {
     /// Start of the window, milliseconds since the epoch.
     pub window_start_ms: u64,
-    /// By key (joined by `:`), the numbers sent.
+    /// The numbers sent, by key (keys joined by `:`).
     pub numbers: BTreeMap<String, Ranges>,
 }
 
 /// What an endpoint has done so far.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EndpointStats {
-    /// Calls answered, failures on purpose included.
+    /// Calls answered, including failures on purpose.
     pub served: u64,
-    /// Calls that have been received and not yet answered.
+    /// Calls received and not yet answered.
     pub in_flight: u64,
     /// Highest number in flight at once.
     pub peak_in_flight: u64,
-    /// Calls that were made to fail on purpose, by kind (`status`, `reset`, `hang`, `body`).
+    /// Calls failed on purpose, by kind (`status`, `reset`, `hang`, `body`).
     pub failures: BTreeMap<String, u64>,
     /// Calls whose idempotency key had been seen before, by generator.
     pub repeats: BTreeMap<u64, u64>,
-    /// Indices of events called, by generator.
+    /// Indices of the events called, by generator.
     pub called: BTreeMap<u64, Ranges>,
-    /// Delays asked for and given.
+    /// Delays requested and given.
     pub delay: DelayStats,
 }
 
 /// Delays of an endpoint's calls.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DelayStats {
-    /// What was asked for.
+    /// Delays requested.
     pub asked: Latencies,
-    /// From the arrival of a call to the start of its answer, waiting for capacity included.
+    /// From the arrival of a call to the start of its answer, including the wait for capacity.
     pub given: Latencies,
-    /// Given − waiting for capacity − asked: how inexact the endpoint was; never negative.
+    /// Given − wait for capacity − requested: the endpoint's inaccuracy; never negative.
     pub excess: Latencies,
 }

@@ -1,5 +1,5 @@
-//! A histogram of durations in which a count is two atomic additions: the client library's own takes a lock, which
-//! calls on many threads would wait for.
+//! A histogram of durations that counts with two atomic additions. The client library's own takes a lock, for which
+//! calls on many threads would wait.
 
 use std::array;
 use std::fmt;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-/// Upper bounds of the buckets; a longer duration is in the last one, which has none.
+/// Upper bounds of the buckets; longer durations count in a last bucket without a bound.
 pub const BOUNDS: [Duration; 18] = [
     Duration::from_micros(100),
     Duration::from_micros(200),
@@ -38,7 +38,7 @@ pub struct DurationHistogram(Arc<Counts>);
 
 #[derive(Debug)]
 struct Counts {
-    /// One for each bound, and one without.
+    /// One for each bound, and one for longer durations.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
 }
@@ -53,7 +53,7 @@ impl Default for Counts {
 }
 
 impl DurationHistogram {
-    /// Counts one duration; the sum takes it rounded to microseconds.
+    /// Counts one duration, rounded to microseconds in the sum.
     pub fn observe(&self, duration: Duration) {
         let bucket = BOUNDS.partition_point(|bound| *bound < duration);
         self.0.buckets[bucket].fetch_add(1, Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl EncodeMetric for DurationHistogram {
         let bounds = BOUNDS.iter().map(Duration::as_secs_f64).chain([f64::INFINITY]);
         let counts = self.0.buckets.iter().map(|count| count.load(Ordering::Relaxed));
         let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
-        // From the buckets, so that it equals the last one's running sum whatever is counted meanwhile.
+        // Summed over the buckets, so that it equals the last running sum even if calls are counted meanwhile.
         let count = buckets.iter().map(|(_, count)| count).sum();
         let sum = Duration::from_micros(self.0.sum_us.load(Ordering::Relaxed)).as_secs_f64();
         encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)

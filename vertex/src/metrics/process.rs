@@ -1,4 +1,4 @@
-//! The process' own figures under the names that Prometheus' client libraries agree on
+//! Metrics of the process under the names that Prometheus's client libraries share
 //! (<https://prometheus.io/docs/instrumenting/writing_clientlibs/#process-metrics>), read anew for each scrape.
 
 use std::fmt;
@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::proc::{Stat, children};
 
-/// This process, and its child processes where they do a part of its work.
+/// This process, including its child processes if they do part of its work.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
     started: SystemTime,
@@ -25,7 +25,7 @@ impl Process {
     /// This process alone, started now.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the start is told in wall time, and nothing is measured by it"
+        reason = "the start is reported as wall time; no duration is measured by it"
     )]
     pub fn alone() -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Process {
         }
     }
 
-    /// This process, started now, together with its children; those that have ended keep their processor time.
+    /// This process, started now, with its children; the processor time of ended children counts too.
     pub fn with_children() -> Self {
         Self {
             children: true,
@@ -42,7 +42,7 @@ impl Process {
         }
     }
 
-    /// A registry with the process' figures and the program's version, and what `fill` registers under the program's
+    /// A registry with the process's metrics, the program's version, and what `fill` registers under the program's
     /// name.
     pub fn registry(
         &self,
@@ -54,18 +54,18 @@ impl Process {
         registry
             .sub_registry_with_prefix("process")
             .register_collector(Box::new(*self));
-        let own = registry.sub_registry_with_prefix(program);
-        own.register(
+        let program_registry = registry.sub_registry_with_prefix(program);
+        program_registry.register(
             "build",
             "Version of the program",
             Info::new([("version", version)]),
         );
-        fill(own);
+        fill(program_registry);
         registry
     }
 
-    /// Processor time, user and system, and resident memory in bytes where the system has `/proc`.
-    fn figures(&self) -> (Duration, Option<u64>) {
+    /// Processor time, user and system, and, on systems with `/proc`, resident memory in bytes.
+    fn usage(&self) -> (Duration, Option<u64>) {
         let now = clock_gettime(ClockId::ProcessCPUTime);
         let mut cpu = Duration::try_from(now).unwrap_or_default();
         let pid = std::process::id();
@@ -86,7 +86,7 @@ impl Process {
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let (cpu, resident_bytes) = self.figures();
+        let (cpu, resident_bytes) = self.usage();
         one(
             &mut encoder,
             "cpu",
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_figures_are_told_with_their_units() {
+    fn metrics_are_written_with_their_units() {
         let registry = Process::alone().registry("program", "1.2.3", |_| {});
         let text = crate::metrics::text(&registry).unwrap();
         for part in [
