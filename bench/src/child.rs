@@ -33,6 +33,6 @@ pub fn spawn(name: &str, command: Command) -> Result<Child, BenchError> {
 
 /// The address that our servers announce on their first line.
 pub async fn address(server: &mut Child) -> Result<SocketAddr, BenchError> {
-    let announced: wire::AnnouncedAddress = server.says("its address", PATIENCE).await?;
+    let announced: wire::AnnouncedAddress = server.read_json("its address", PATIENCE).await?;
     Ok(announced.listening)
 }

@@ -1,4 +1,4 @@
-//! The bodies that the endpoint sends, a broken one among them, and the replies made of them.
+//! Response bodies, including one that breaks off, and the responses built from them.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -9,32 +9,27 @@ use hyper::body::{Body, Bytes, Frame, SizeHint};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 
-/// What a broken body announces.
+/// The length that a broken body announces.
 const BROKEN_LENGTH: u64 = 64;
-/// What a broken body sends of it.
+/// The bytes that a broken body sends.
 const BROKEN_START: &[u8] = b"pong, bu";
 
-/// A whole body or one that ends before its announced length.
+/// A complete body, or one that ends before its announced length.
 #[derive(Debug)]
 pub enum Answer {
-    /// Sent whole.
     Whole(Full<Bytes>),
-    /// Ends early.
     Broken(Break),
 }
 
-/// How far a broken body is.
+/// Progress of a broken body.
 #[derive(Debug, Clone, Copy)]
 pub enum Break {
-    /// Nothing is sent.
     Start,
-    /// Its first bytes are written, but not yet sent.
+    /// Its first bytes are written but not yet flushed.
     Written,
-    /// Its first bytes are sent.
     Sent,
 }
 
-/// The body ends here, on purpose.
 #[derive(Debug, thiserror::Error)]
 #[error("the body ends before its announced length, on purpose")]
 pub struct BrokenOff;
@@ -56,7 +51,8 @@ impl Body for Answer {
                     *at = Break::Written;
                     Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(BROKEN_START)))))
                 }
-                // The server sends what it has while it waits for more; an error at once would lose it.
+                // The server flushes what it has while a body is pending; returning the error at once would lose the
+                // first bytes.
                 Break::Written => {
                     *at = Break::Sent;
                     context.waker().wake_by_ref();
@@ -82,12 +78,12 @@ impl Body for Answer {
     }
 }
 
-/// A reply of plain text.
+/// A plain-text response.
 pub fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Answer> {
     typed(status, "text/plain; charset=utf-8", body)
 }
 
-/// A reply of the given content type.
+/// A response with the given content type.
 pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Answer> {
     let mut response = Response::new(Answer::Whole(Full::new(body.into())));
     *response.status_mut() = status;
@@ -97,7 +93,7 @@ pub fn typed(status: StatusCode, content_type: &'static str, body: impl Into<Byt
     response
 }
 
-/// A reply whose body ends before its announced length.
+/// A response whose body ends before its announced length.
 pub fn broken() -> Response<Answer> {
     Response::new(Answer::Broken(Break::Start))
 }

@@ -1,5 +1,5 @@
-//! Failures on purpose: which call fails how, drawn from a seed, so that the same calls in the same
-//! order meet the same failures and the same random delays.
+//! Deliberate failures: which call fails and how, drawn from a seed, so that the same calls in the same order get the
+//! same failures and the same random delays.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,13 +12,11 @@ use rand::{RngExt, SeedableRng};
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Share(f64);
 
-/// Why shares cannot be used.
+/// Why a share is refused.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub enum ShareError {
-    /// Not a number from 0 to 1.
     #[error("`{0}` is not a share: expected a number from 0 to 1, like 0.05, or a percentage, like 5%")]
     Malformed(String),
-    /// More failures than calls.
     #[error(
         "the shares of --fail-status, --fail-reset, --fail-hang and --fail-body add up to {0}: at most 1 is possible"
     )]
@@ -28,35 +26,33 @@ pub enum ShareError {
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
-    /// An answer with an error's status.
+    /// An answer with an error status.
     Status,
-    /// The connection is reset instead of an answer.
+    /// A connection reset instead of an answer.
     Reset,
-    /// No answer for as long as the client holds on.
+    /// No answer until the client disconnects.
     Hang,
-    /// An answer whose body ends before its announced length.
+    /// A response body that ends before its announced length.
     Body,
 }
 
-/// The share of each failure; together at most 1.
+/// The share of each failure; at most 1 in total.
 #[derive(Debug, Clone, Copy)]
 pub struct Failures {
     shares: [(Failure, f64); 4],
 }
 
-/// The random numbers of the calls, in order of arrival.
+/// Random numbers for the calls, in order of arrival.
 #[derive(Debug)]
 pub struct Dice {
     rng: Mutex<StdRng>,
 }
 
-/// The random numbers of one call, in [0, 1). Both are drawn for every call, so that
-/// failures do not change the delays of the calls after them.
+/// The random numbers of one call, in [0, 1). Both are drawn for every call, so that failures do not change the
+/// delays of later calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Roll {
-    /// Decides on failure.
     pub failure: f64,
-    /// Decides on the delay.
     pub delay: f64,
 }
 
@@ -83,10 +79,9 @@ impl fmt::Display for Share {
 }
 
 impl Failure {
-    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Status, Self::Reset, Self::Hang, Self::Body];
 
-    /// Its name in figures.
+    /// Its name in `/stats` and `/metrics`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Status => "status",
@@ -98,13 +93,9 @@ impl Failure {
 }
 
 impl Failures {
-    /// Takes the share of each kind.
-    ///
-    /// # Errors
-    /// [`ShareError::MoreThanAll`] where they add up to more than 1.
     pub fn new(status: Share, reset: Share, hang: Share, body: Share) -> Result<Self, ShareError> {
         let sum = status.0 + reset.0 + hang.0 + body.0;
-        // Decimal shares that add up to 1 may miss it by a rounding.
+        // Decimal shares that add up to 1 may exceed it by a rounding error.
         if sum > 1.0 + 1e-9 {
             return Err(ShareError::MoreThanAll(sum));
         }
@@ -131,14 +122,12 @@ impl Failures {
 }
 
 impl Dice {
-    /// The same seed gives the same numbers.
     pub fn seeded(seed: u64) -> Self {
         Self {
             rng: Mutex::new(StdRng::seed_from_u64(seed)),
         }
     }
 
-    /// The numbers of the next call.
     pub fn roll(&self) -> Roll {
         let mut rng = self.rng.lock().unwrap_or_else(PoisonError::into_inner);
         Roll {

@@ -1,9 +1,24 @@
-//! An HTTP service that is slow on purpose: `GET /ping` answers after an exact, chosen delay, with a
-//! chosen capacity and chosen failures. It stands for the service that a reduce UDF calls for each event.
+//! An HTTP service that is slow on purpose: `GET /ping` answers after an exact, configured delay, with limited
+//! capacity and deliberate failures. It stands for the service that a reduce UDF calls for each event.
+//!
+//! # Layout
+//!
+//! - `answer`: bodies and responses, including one that breaks off.
+//! - `calls`: counts, latencies and idempotency keys of the calls.
+//! - `failure`: which call fails how.
+//! - `metrics`: the counts as OpenMetrics text.
+//! - `ping`: the routes; `/ping` with its delay, capacity and failures.
+//! - `server`: connections, their bound, and the stop.
+//! - `timer`: waiting with microsecond accuracy.
+
+#![allow(
+    missing_docs,
+    reason = "used by this workspace alone: docs that only repeat a name are left out"
+)]
 
 mod answer;
+mod calls;
 mod failure;
-mod figures;
 mod metrics;
 mod ping;
 mod server;
@@ -45,7 +60,7 @@ GET /healthz  `ok`";
 #[derive(Debug, Parser)]
 #[command(name = "endpoint", version, after_help = EXAMPLES)]
 struct Args {
-    /// Address to listen on; with port 0 the system chooses, and the line on stdout tells
+    /// Address to listen on; with port 0 the system chooses a port, which the line on stdout contains
     #[arg(
         long,
         env = "LISTEN",
@@ -58,34 +73,34 @@ struct Args {
     io_delay: Delay,
     #[arg(long, env, value_name = "N", help = CAPACITY.help(), default_value = CAPACITY.default, value_parser = |text: &str| CAPACITY.read(text).map(Limit))]
     capacity: Limit,
-    /// Connections held at once; further ones wait in the system's queue of 4096, then unanswered
+    /// Connections held at once; up to 4096 more wait in the system's queue, the rest get no answer
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384")]
     max_connections: NonZeroU32,
     #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default)]
     fail_status: Share,
-    /// Status of those answers
+    /// Status code of the answers that --fail-status fails
     #[arg(long, env = "FAIL_STATUS_CODE", value_name = "STATUS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(400..600))]
     fail_status_code: u16,
     /// Share of calls whose connection is reset after their delay
     #[arg(long, env = "FAIL_RESET", value_name = "SHARE", default_value = "0")]
     fail_reset: Share,
-    /// Share of calls never answered while the client holds on; each keeps its place in --capacity
+    /// Share of calls that are never answered; each holds its slot of --capacity until the client disconnects
     #[arg(long, env = "FAIL_HANG", value_name = "SHARE", default_value = "0")]
     fail_hang: Share,
-    /// Share of calls whose answer's body breaks off before its announced length
+    /// Share of calls whose response body ends before its announced length
     #[arg(long, env = "FAIL_BODY", value_name = "SHARE", default_value = "0")]
     fail_body: Share,
     #[arg(long, env, value_name = "N", help = SEED.help(), default_value = SEED.default, value_parser = |text: &str| SEED.read(text))]
     seed: u64,
-    /// How long calls in flight may go on after a stop; then they are dropped
+    /// How long calls in flight may continue after a stop; then they are dropped
     #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     stop_grace: Duration,
-    /// Stop when standard input ends, so that no process outlives the one that started it
+    /// Stop when standard input closes, so that this process does not outlive its parent
     #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
     stop_on_stdin_close: bool,
 }
 
-/// Calls at once; no limit where absent. A type of its own, as clap takes an `Option` for a flag that may be left out.
+/// Calls served at once; `None` is no limit. A newtype, because clap reads `Option` as an optional flag.
 #[derive(Debug, Clone, Copy)]
 struct Limit(Option<NonZeroU64>);
 

@@ -1,5 +1,5 @@
-//! The figures as Prometheus reads them, made anew from a snapshot for each scrape, so that a call
-//! pays for one count only.
+//! The counts as OpenMetrics text, built from a snapshot for each scrape, so that a call updates one set of counts
+//! only.
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
@@ -11,16 +11,13 @@ use prometheus_client::registry::{Registry, Unit};
 use vertex::metrics::Process;
 use wire::EndpointStats;
 
+use crate::calls::CallCounts;
 use crate::failure::Failure;
-use crate::figures::Counted;
 
 const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999)];
 
 /// The text of `/metrics`.
-///
-/// # Errors
-/// None but those of writing to memory.
-pub fn text(counted: &Counted, process: &Process) -> Result<String, fmt::Error> {
+pub fn text(counted: &CallCounts, process: &Process) -> Result<String, fmt::Error> {
     vertex::metrics::text(
         &process.registry("endpoint", env!("CARGO_PKG_VERSION"), |registry| {
             let stats = counted.stats();
@@ -30,7 +27,7 @@ pub fn text(counted: &Counted, process: &Process) -> Result<String, fmt::Error> 
     )
 }
 
-fn counts(counted: &Counted, stats: &EndpointStats, registry: &mut Registry) {
+fn counts(counted: &CallCounts, stats: &EndpointStats, registry: &mut Registry) {
     for (name, help, value) in [
         (
             "calls_served",
@@ -39,12 +36,12 @@ fn counts(counted: &Counted, stats: &EndpointStats, registry: &mut Registry) {
         ),
         (
             "calls_abandoned",
-            "Calls whose caller left before the answer",
+            "Calls whose client disconnected before the answer",
             counted.abandoned,
         ),
         (
             "calls_refused",
-            "Calls refused because their request cannot be read",
+            "Calls refused because their query is invalid",
             counted.refused,
         ),
         (
@@ -127,16 +124,16 @@ fn delays(stats: &EndpointStats, registry: &mut Registry) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::figures::Figures;
+    use crate::calls::Calls;
     use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     #[test]
-    fn the_text_tells_counts_and_quantiles() {
-        let figures = Arc::new(Figures::default());
-        let call = figures.arrived(Instant::now(), Some((1, 1)), true);
+    fn the_text_has_counts_and_quantiles() {
+        let calls = Arc::new(Calls::default());
+        let call = calls.arrived(Instant::now(), Some((1, 1)), true);
         call.answered(Duration::from_millis(2), Some(Failure::Body));
-        let text = text(&figures.snapshot(), &Process::alone()).unwrap();
+        let text = text(&calls.snapshot(), &Process::alone()).unwrap();
         for line in [
             "endpoint_calls_served_total 1",
             "endpoint_calls_in_flight 0",

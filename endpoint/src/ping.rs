@@ -1,4 +1,4 @@
-//! What each request gets: the slow `/ping` and the pages about it.
+//! The routes: the slow `/ping`, and `/stats`, `/metrics` and `/healthz`.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,42 +12,38 @@ use vertex::metrics::{CONTENT_TYPE, Process};
 use wire::{Delay, DelayError};
 
 use crate::answer::{self, Answer};
+use crate::calls::Calls;
 use crate::failure::{Dice, Failure, Failures};
-use crate::figures::Figures;
 use crate::metrics;
 use crate::timer::Timer;
 
-/// How calls are served.
 #[derive(Debug)]
 pub struct Behaviour {
-    /// The delay of a call that asks for none.
+    /// The delay of a call that requests none.
     pub delay: Delay,
-    /// Calls served at once; the others wait in the order of their arrival. Unset, there is no limit.
+    /// Calls served at once; others wait in order of arrival. `None` is no limit.
     pub capacity: Option<Semaphore>,
-    /// Which calls fail on purpose.
     pub failures: Failures,
-    /// The status of [`Failure::Status`].
+    /// The status code of [`Failure::Status`].
     pub failure_status: StatusCode,
-    /// What decides on failures and random delays.
+    /// Random numbers for failures and delays.
     pub dice: Dice,
 }
 
-/// The endpoint, shared by its connections.
 #[derive(Debug)]
 pub struct Endpoint {
     behaviour: Behaviour,
     timer: Timer,
-    figures: Arc<Figures>,
+    calls: Arc<Calls>,
     process: Process,
     stop: CancellationToken,
 }
 
-/// Instead of an answer the connection is to be reset.
+/// The connection is to be reset instead of answered.
 #[derive(Debug, thiserror::Error)]
 #[error("the connection is reset on purpose")]
 pub struct Reset;
 
-/// Why a query is refused.
 #[derive(Debug, thiserror::Error)]
 enum QueryError {
     #[error("delay: {0}")]
@@ -59,26 +55,25 @@ enum QueryError {
 }
 
 impl Endpoint {
-    /// An endpoint that has served nothing yet; calls that hang end with `stop`.
+    /// Hanging calls end when `stop` is cancelled.
     pub fn new(behaviour: Behaviour, timer: Timer, stop: CancellationToken) -> Self {
         Self {
             behaviour,
             timer,
-            figures: Arc::default(),
+            calls: Arc::default(),
             process: Process::alone(),
             stop,
         }
     }
 
-    /// What it has done so far.
-    pub fn figures(&self) -> &Figures {
-        &self.figures
+    pub fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     /// Answers one request.
     ///
     /// # Errors
-    /// [`Reset`] where the connection is to be reset instead.
+    /// Returns [`Reset`] if the connection is to be reset instead.
     pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Reset> {
         let known = matches!(request.uri().path(), "/ping" | "/stats" | "/metrics" | "/healthz");
         if known && request.method() != Method::GET {
@@ -90,8 +85,8 @@ impl Endpoint {
         }
         Ok(match request.uri().path() {
             "/ping" => return self.ping(&request).await,
-            "/stats" => json(serde_json::to_vec(&self.figures.snapshot().stats())),
-            "/metrics" => match metrics::text(&self.figures.snapshot(), &self.process) {
+            "/stats" => json(serde_json::to_vec(&self.calls.snapshot().stats())),
+            "/metrics" => match metrics::text(&self.calls.snapshot(), &self.process) {
                 Ok(text) => answer::typed(StatusCode::OK, CONTENT_TYPE, text),
                 Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
@@ -106,7 +101,7 @@ impl Endpoint {
         let delay = match delay_of(request.uri().query()) {
             Ok(delay) => delay,
             Err(error) => {
-                self.figures.refused();
+                self.calls.refused();
                 return Ok(answer::text(StatusCode::BAD_REQUEST, format!("{error}\n")));
             }
         };
@@ -114,13 +109,13 @@ impl Endpoint {
         let asked = delay.as_ref().unwrap_or(&behaviour.delay).quantile(roll.delay);
         let failure = behaviour.failures.pick(roll.failure);
         let mut call = self
-            .figures
+            .calls
             .arrived(arrived, idempotency_key(request), behaviour.capacity.is_none());
         let mut start = arrived;
-        // The slot is given back when the call ends, whichever way.
+        // The permit is released when the call ends, however it ends.
         let _slot = match &behaviour.capacity {
             Some(capacity) => {
-                // Never closed, so the slot is always there in the end.
+                // Never closed, so a permit is always acquired eventually.
                 let slot = capacity.acquire().await.ok();
                 start = Instant::now();
                 call.served_from(start);
@@ -130,7 +125,7 @@ impl Endpoint {
         };
         if failure == Some(Failure::Hang) {
             call.hangs();
-            // The connection drops this future when its client leaves.
+            // The connection drops this future when its client disconnects.
             self.stop.cancelled().await;
             return Err(Reset);
         }
@@ -160,7 +155,7 @@ fn idempotency_key(request: &Request<Incoming>) -> Option<(u64, u64)> {
 
 fn delay_of(query: Option<&str>) -> Result<Option<Delay>, QueryError> {
     let Some(query) = query else { return Ok(None) };
-    // As nearly every call asks; decoding would be a tenth of what a call costs here.
+    // A shortcut for nearly every call: decoding would take a tenth of the time that a call costs here.
     if let Some(plain) = query.strip_prefix("delay=")
         && !plain.contains(['&', '%', '+'])
     {

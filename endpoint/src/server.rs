@@ -1,5 +1,5 @@
-//! The connections: accepted up to a bound, served one request at a time, reset or broken off where a
-//! call asks for it, and brought to an end within a bound.
+//! The connections: accepted up to a bound, served one request at a time, reset or broken off if a call is to fail
+//! so, and closed within a bound after a stop.
 
 use std::error::Error;
 use std::future::{Future, poll_fn};
@@ -22,42 +22,32 @@ use tokio_util::task::TaskTracker;
 
 use crate::ping::{Endpoint, Reset};
 
-/// Connections that the system holds until they are accepted; a further one is not answered.
+/// Length of the system's accept queue; further connections get no answer.
 const BACKLOG: u32 = 4_096;
-/// Open files that are no connections: standard streams, listener, the runtime's own.
+/// Open files that are not connections: standard streams, the listener, the runtime's own.
 const OTHER_FILES: u64 = 64;
-/// The wait after the system refused to accept, out of files or memory.
+/// Pause after a failed accept, such as for lack of descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// Why the endpoint cannot serve.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Somebody listens there.
+    /// Another process listens there.
     #[error("listen: {0} is taken by another process: stop it or choose another address with --listen")]
     Taken(SocketAddr),
-    /// The address is not one of this machine, or needs rights.
+    /// The address is not one of this machine, or needs privileges.
     #[error("listen: cannot listen on {address}: {source}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    Listen { address: SocketAddr, source: io::Error },
 }
 
-/// How much is held at once and how long an end may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections served at once; each has one call at a time. Further ones wait to be accepted.
+    /// Connections served at once, each with one call at a time. Further ones wait to be accepted.
     pub connections: usize,
-    /// How long calls in flight may go on after the stop; what is left then is dropped.
+    /// How long calls in flight may continue after the stop; then they are dropped.
     pub stop_grace: Duration,
 }
 
-/// Listens; to be called within a runtime.
-///
-/// # Errors
-/// Where the address is taken or cannot be used.
+/// Starts listening; must be called within a runtime.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     let bound = || {
         let socket = if address.is_ipv4() {
@@ -65,7 +55,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
         } else {
             TcpSocket::new_v6()?
         };
-        // Connections of an ended process must not keep its successor from the port.
+        // A restarted endpoint must not wait for connections of its predecessor in TIME_WAIT.
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)
@@ -76,8 +66,8 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, ServeError> {
     })
 }
 
-/// Raises the number of files that may be open to what the system allows, and says how many of `wanted`
-/// connections that is enough for.
+/// Raises the limit of open files as far as the system allows, and returns how many of `wanted` connections it
+/// allows.
 pub fn allowed_connections(wanted: usize) -> usize {
     let files = vertex::machine::raise_descriptor_limit(u64::MAX);
     let room = usize::try_from(files.saturating_sub(OTHER_FILES))
@@ -93,7 +83,7 @@ pub fn allowed_connections(wanted: usize) -> usize {
     wanted.min(room)
 }
 
-/// Serves until `stop`, then lets the calls in flight end.
+/// Serves until `stop`, then lets the calls in flight end, up to `stop_grace`.
 pub async fn serve(
     listener: TcpListener,
     endpoint: Arc<Endpoint>,
@@ -106,7 +96,7 @@ pub async fn serve(
     let room = Arc::new(Semaphore::new(bounds.connections));
     loop {
         let next = async {
-            // Never closed, so there is always a permit in the end.
+            // Never closed, so a permit is always acquired eventually.
             let permit = Arc::clone(&room).acquire_owned().await.ok();
             listener.accept().await.map(|(stream, _)| (stream, permit))
         };
@@ -115,8 +105,8 @@ pub async fn serve(
             () = &mut stop => break,
             accepted = next => match accepted {
                 Ok((stream, permit)) => {
-                    // A token of its own, as it is looked at with every step of the connection: one lock for
-                    // all connections would be what they wait for.
+                    // A child token for each connection: the token is polled at every step of a connection, and
+                    // connections would contend for the lock of a shared one.
                     let (endpoint, stopped) = (Arc::clone(&endpoint), stopped.child_token());
                     connections.spawn(async move {
                         connection(stream, endpoint, stopped).await;
@@ -134,7 +124,7 @@ pub async fn serve(
     stopped.cancel();
     connections.close();
     if timeout(bounds.stop_grace, connections.wait()).await.is_err() {
-        let dropped = endpoint.figures().snapshot().in_flight;
+        let dropped = endpoint.calls().snapshot().in_flight;
         tracing::warn!(
             dropped,
             "calls were still in flight at the end of the stop's grace"
@@ -147,14 +137,14 @@ async fn connection(stream: TcpStream, endpoint: Arc<Endpoint>, stopped: Cancell
     let answer =
         service_fn(move |request: Request<Incoming>| Box::pin(Arc::clone(&endpoint).answer(request)));
     let mut connection = http1::Builder::new()
-        // A head and a few bytes are cheaper copied together than gathered by the system.
+        // Copying a head and a few bytes into one buffer is cheaper than writev(2).
         .writev(false)
         .serve_connection(TokioIo::new(stream), answer);
     let mut stopping = pin!(stopped.cancelled());
-    let mut told = false;
+    let mut shutting_down = false;
     let ended = poll_fn(|context| {
-        if !told && stopping.as_mut().poll(context).is_ready() {
-            told = true;
+        if !shutting_down && stopping.as_mut().poll(context).is_ready() {
+            shutting_down = true;
             Pin::new(&mut connection).graceful_shutdown();
         }
         connection.poll_without_shutdown(context)

@@ -1,6 +1,6 @@
-//! Waiting to the microsecond, which tokio's timer with its wheel of milliseconds cannot: one task sleeps until just
-//! before the earliest due time and wakes the call's task, which spins for the rest, never longer than [`LEAD`].
-//! With nothing due the task sleeps without end and nobody spins.
+//! Waits with microsecond accuracy; the ticks of tokio's timer are milliseconds. One task sleeps until just before
+//! the earliest due time and wakes the call's task, which spins for the rest, at most [`LEAD`]. While nothing is due,
+//! the task sleeps and nothing spins.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -13,18 +13,18 @@ use tokio::sync::Notify;
 use tokio_util::task::AbortOnDropHandle;
 use vertex::Pace;
 
-/// How much earlier than due a task is woken: about what it takes from the system's timer to the task where both
-/// processors are busy.
+/// How long before its due time a task is woken: about the delay from the system's timer to the task on two busy
+/// cores.
 const LEAD: Duration = Duration::from_micros(70);
 
-/// The task that wakes; dropping it ends the task. Sleeps that are left over are never woken.
+/// The waking task; dropping this ends it. Sleeps that are still pending are then never woken.
 #[derive(Debug)]
 pub struct Timer {
     shared: Arc<Shared>,
     _task: AbortOnDropHandle<()>,
 }
 
-/// A future that ends at its due time, never earlier; dropping it forgets it.
+/// A future that ends at its due time, never earlier. Dropping it removes it from the queue.
 #[derive(Debug)]
 pub struct Sleep {
     shared: Arc<Shared>,
@@ -38,7 +38,7 @@ struct Shared {
     changed: Notify,
 }
 
-/// Who waits, by due time. Its size is bounded by the calls in flight: each holds at most one entry.
+/// Wakers by due time. The queue is bounded by the calls in flight: each holds at most one entry.
 #[derive(Debug, Default)]
 struct Queue {
     waiting: BTreeMap<(Instant, u64), Waker>,
@@ -46,7 +46,7 @@ struct Queue {
 }
 
 impl Timer {
-    /// Starts the task; to be called within a runtime.
+    /// Starts the task; must be called within a runtime.
     pub fn start() -> Self {
         let shared = Arc::new(Shared::default());
         let of_task = Arc::clone(&shared);
@@ -56,7 +56,6 @@ impl Timer {
         }
     }
 
-    /// Sleeps until `due`.
     pub fn until(&self, due: Instant) -> Sleep {
         Sleep {
             shared: Arc::clone(&self.shared),
@@ -89,7 +88,7 @@ impl Shared {
         }
     }
 
-    /// Who is to be woken now, and the due time of the next.
+    /// The wakers that are due now, and the due time of the next.
     fn look(&self) -> (Vec<Waker>, Option<Instant>) {
         let mut queue = self.lock();
         (queue.take_due(Instant::now() + LEAD), queue.next())
@@ -97,7 +96,7 @@ impl Shared {
 }
 
 impl Queue {
-    /// Adds an entry; says whether it is now the earliest.
+    /// Adds an entry; returns whether it is now the earliest.
     fn insert(&mut self, due: Instant, waker: Waker) -> (u64, bool) {
         let id = self.next_id;
         self.next_id += 1;
@@ -199,7 +198,7 @@ mod tests {
     #[tokio::test]
     async fn no_sleep_ends_early_and_none_is_forgotten() {
         let timer = Timer::start();
-        // Falling due times: each new one must cut the thread's sleep short.
+        // Falling due times: each new one must shorten the thread's sleep.
         let sleeps: Vec<_> = (0..500u64)
             .rev()
             .map(|i| {

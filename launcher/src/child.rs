@@ -1,5 +1,5 @@
-//! A child process in a group of its own. Its standard input stays open as its life line: a program started with
-//! `--stop-on-stdin-close` ends when this process does, however that ends. Dropped, it is killed with its group.
+//! A child process in a process group of its own. Its standard input stays open as a life line: a program started
+//! with `--stop-on-stdin-close` ends when this process does, even by a kill. Dropping it kills it with its group.
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,30 +16,29 @@ use tokio::time::timeout;
 
 use crate::LaunchError;
 
-/// Lines of standard error that an error repeats.
+/// Number of lines of standard error that an error includes.
 const TAIL_LINES: usize = 20;
 
 /// Bytes of standard error that are kept; older ones are discarded.
 const TAIL_BYTES: usize = 8 * 1024;
 
-/// How long the standard error of a process that has ended is read: a descendant may hold it open.
+/// How long to read the standard error of a process that has ended: a descendant may hold it open.
 const TAIL_GRACE: Duration = Duration::from_millis(200);
 
-/// How long a killed process is waited for.
+/// How long to wait for the end of a killed process.
 const KILL_GRACE: Duration = Duration::from_secs(5);
 
 /// Where the standard error of a child goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stderr {
-    /// Where the command sends it, such as a file; by default to this process' own.
+    /// To the command's own destination, such as a file; by default that of this process.
     Inherit,
-    /// Its last lines are kept for the error that the child's death becomes.
+    /// Its last lines are kept for the error that reports its death.
     Tail,
-    /// Read line by line by the caller, who takes it with [`Child::take_stderr`].
+    /// To the caller, line by line, through [`Child::take_stderr`].
     Lines,
 }
 
-/// A running child.
 #[derive(Debug)]
 pub struct Child {
     name: String,
@@ -53,7 +52,7 @@ pub struct Child {
 }
 
 impl Child {
-    /// Starts the command as the process `name`, which errors repeat.
+    /// Starts the command; `name` is its name in errors.
     ///
     /// # Errors
     /// Returns an error if the system does not start the program.
@@ -64,8 +63,8 @@ impl Child {
         let mut process = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // A Ctrl-C on a terminal reaches every process of the foreground group; whether the child ends is the
-            // caller's decision.
+            // Ctrl-C in a terminal reaches every process of the foreground group; the caller decides whether the
+            // child ends.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -93,38 +92,37 @@ impl Child {
         })
     }
 
-    /// Its process id; `None` once it has ended and has been waited for.
     pub fn id(&self) -> Option<u32> {
         self.process.id()
     }
 
-    /// Its standard output; `None` once it has been taken.
+    /// Its standard output; `None` if it was taken before.
     pub fn take_stdout(&mut self) -> Option<Lines<BufReader<ChildStdout>>> {
         self.stdout.take()
     }
 
-    /// Its standard error with [`Stderr::Lines`]; `None` once it has been taken.
+    /// Its standard error with [`Stderr::Lines`]; `None` if it was taken before.
     pub fn take_stderr(&mut self) -> Option<Lines<BufReader<ChildStderr>>> {
         self.stderr.take()
     }
 
-    /// The last lines of its standard error so far, in one; empty unless they are kept.
+    /// The last lines of its standard error so far, joined; empty unless [`Stderr::Tail`] keeps them.
     pub fn tail(&self) -> String {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = tail.iter().copied().collect();
         one_line(&String::from_utf8_lossy(&bytes))
     }
 
-    /// The next line of its standard output as JSON, such as the address that a server announces.
+    /// Reads the next line of its standard output as JSON, such as the address that a server announces.
     ///
     /// # Errors
-    /// Returns an error if the output ends before, the line has another form, or none comes within `patience`.
-    pub async fn says<T: DeserializeOwned>(
+    /// Returns an error if the output ends, the line has another form, or no line arrives within `patience`.
+    pub async fn read_json<T: DeserializeOwned>(
         &mut self,
         awaited: &'static str,
         patience: Duration,
     ) -> Result<T, LaunchError> {
-        let said = async {
+        let value = async {
             let line = match &mut self.stdout {
                 Some(stdout) => stdout.next_line().await,
                 None => Ok(None),
@@ -139,8 +137,8 @@ impl Child {
                 source,
             })
         };
-        let said = timeout(patience, said).await;
-        said.unwrap_or_else(|_| Err(self.not_ready(patience)))
+        let value = timeout(patience, value).await;
+        value.unwrap_or_else(|_| Err(self.not_ready(patience)))
     }
 
     /// Closes its standard input: a program started with `--stop-on-stdin-close` ends.
@@ -153,7 +151,7 @@ impl Child {
         self.signal_group(Signal::TERM);
     }
 
-    /// Waits for its end; standard input stays open, and what it has started runs on.
+    /// Waits for its end. Standard input stays open, and processes that it has started keep running.
     ///
     /// # Errors
     /// Returns an error if the system does not report its end.
@@ -161,7 +159,7 @@ impl Child {
         self.process.wait().await
     }
 
-    /// How it ended; `None` while it runs.
+    /// Its exit status; `None` while it runs.
     ///
     /// # Errors
     /// Returns an error if the system does not report its end.
@@ -169,7 +167,7 @@ impl Child {
         self.process.try_wait()
     }
 
-    /// Waits until it ends by itself, kills what is left of its group, and makes an error of it.
+    /// Waits until it ends by itself, kills the rest of its group, and returns its end as an error.
     pub async fn death(&mut self) -> LaunchError {
         let ended = self.process.wait().await;
         self.kill_group();
@@ -181,14 +179,14 @@ impl Child {
         }
     }
 
-    /// Closes its standard input, waits `grace` for its end and kills what is left of it and its group.
+    /// Closes its standard input, waits up to `grace` for its end, then kills it and the rest of its group.
     pub async fn stop(mut self, grace: Duration) {
         self.close_stdin();
         let _ = timeout(grace, self.process.wait()).await;
         self.kill().await;
     }
 
-    /// Kills it and its group and waits for its end, five seconds at most.
+    /// Kills it and its group, and waits up to five seconds for its end.
     pub async fn kill(mut self) {
         self.kill_group();
         let _ = timeout(KILL_GRACE, self.process.wait()).await;
@@ -203,14 +201,14 @@ impl Child {
 
     fn signal_group(&self, signal: Signal) {
         if let Some(group) = self.group {
-            // Fails only where no process of the group is left.
+            // Fails only if no process of the group is left.
             let _ = kill_process_group(group, signal);
         }
     }
 
     fn kill_group(&mut self) {
         self.signal_group(Signal::KILL);
-        // Another process may get the id once the group is empty.
+        // Once the group is empty, its id may belong to another process.
         self.group = None;
     }
 }
@@ -234,7 +232,7 @@ async fn keep_tail(mut stderr: ChildStderr, tail: Arc<Mutex<VecDeque<u8>>>) {
     }
 }
 
-/// The last lines of a text in one.
+/// The last lines of a text, joined into one.
 fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
@@ -248,11 +246,11 @@ fn one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Longer than anything here takes, however busy the machine.
+    /// Longer than any step here takes, even on a busy machine.
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Two shells that heed neither the end of their input nor SIGTERM. Both keep standard output open until they
-    /// are gone, so its end shows that no process of the group is left.
+    /// Two shells that ignore the end of their input and SIGTERM. Both hold standard output open while they run, so
+    /// its end shows that no process of the group is left.
     const STUBBORN: &str = "trap '' TERM; (echo up; while :; do sleep 60; done) & while :; do sleep 60; done";
 
     fn shell(script: &str) -> Child {
@@ -261,7 +259,7 @@ mod tests {
         Child::spawn("shell", command, Stderr::Tail).unwrap()
     }
 
-    /// A script that runs once it has written a line, and its output.
+    /// A script that has written the line `up`, and its output.
     async fn up(script: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
         let mut child = shell(script);
         let mut stdout = child.take_stdout().unwrap();
@@ -290,11 +288,13 @@ mod tests {
     #[tokio::test]
     async fn a_line_is_read_or_its_absence_explained() {
         let mut child = shell("echo 7; read line");
-        assert_eq!(child.says::<u64>("a number", PATIENCE).await.unwrap(), 7);
-        let late = child.says::<u64>("a number", Duration::from_millis(20)).await;
+        assert_eq!(child.read_json::<u64>("a number", PATIENCE).await.unwrap(), 7);
+        let late = child
+            .read_json::<u64>("a number", Duration::from_millis(20))
+            .await;
         assert_eq!(late.unwrap_err().to_string(), "shell was not ready after 20ms");
         let wrong = shell("echo nonsense; read line")
-            .says::<u64>("a number", PATIENCE)
+            .read_json::<u64>("a number", PATIENCE)
             .await
             .unwrap_err()
             .to_string();
@@ -303,7 +303,7 @@ mod tests {
             "{wrong}"
         );
         let died = shell("echo 'port taken' >&2; exit 2")
-            .says::<u64>("a number", PATIENCE)
+            .read_json::<u64>("a number", PATIENCE)
             .await;
         assert_eq!(
             died.unwrap_err().to_string(),

@@ -1,53 +1,43 @@
-//! Why a program cannot be started or does not become ready.
+//! Why a program cannot be started, ended or is not ready.
 
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Why a program could not be started, or what went wrong with it.
 #[derive(Debug, thiserror::Error)]
 pub enum LaunchError {
-    /// The system does not start the program.
+    /// The system cannot start the program.
     #[error("cannot start {process} (`{program}`): {source}")]
     Spawn {
-        /// Name of the process.
         process: String,
-        /// The program as the command has it.
+        /// The program as the command names it.
         program: String,
-        /// What the system said.
         source: io::Error,
     },
-    /// The process ended though it should not have.
+    /// The process ended although it should run.
     #[error("{process} ended unexpectedly ({status}){}{stderr}", if stderr.is_empty() { "" } else { ": " })]
     Died {
-        /// Name of the process.
         process: String,
-        /// How it ended.
+        /// Its exit status or signal.
         status: String,
-        /// The last lines of its standard error, in one; empty where they are not kept.
+        /// The last lines of its standard error, joined; empty if they are not kept.
         stderr: String,
     },
-    /// The process was not ready in time.
     #[error("{process} was not ready after {patience:?}")]
     NotReady {
-        /// Name of the process.
         process: String,
-        /// How long was waited.
+        /// How long the caller waited.
         patience: Duration,
     },
-    /// A line of standard output is not what was awaited.
+    /// A line of standard output does not have the expected form.
     #[error("{process} wrote `{line}` in place of {awaited}: {source}")]
     Line {
-        /// Name of the process.
         process: String,
-        /// What was awaited.
+        /// What was expected.
         awaited: &'static str,
-        /// The line.
         line: String,
-        /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The path of a socket is longer than the system allows.
     #[error("`{}` ({} bytes) is too long for a Unix socket: choose a shorter folder", .0.display(), .0.as_os_str().len())]
     PathTooLong(PathBuf),
 }

@@ -1,4 +1,5 @@
-//! Where a vertex serves. Names are short, because the path of a Unix socket has room for about a hundred bytes.
+//! Where a vertex serves. File names are short, because the path of a Unix socket is limited to about a hundred
+//! bytes.
 
 use std::os::unix::net::{SocketAddr, UnixStream};
 use std::path::{Path, PathBuf};
@@ -8,10 +9,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::{Child, LaunchError};
 
-/// The end of a complete server-info file.
+/// Marks the end of a complete server-info file.
 const SERVER_INFO_END: &str = "U+005C__END__";
 
-/// Between two looks whether a vertex serves.
+/// Pause between two checks for readiness.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Socket and server-info file of a vertex.
@@ -19,7 +20,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 pub struct Place {
     /// The Unix socket.
     pub socket: PathBuf,
-    /// The file that the process writes when it serves.
+    /// The file that the process writes once it serves.
     pub server_info: PathBuf,
 }
 
@@ -39,7 +40,7 @@ impl Place {
         })
     }
 
-    /// The environment variables by which a vertex learns where to serve.
+    /// The environment variables that give a vertex its socket and server-info file.
     pub fn variables(&self) -> [(&'static str, &Path); 2] {
         [("SOCKET", &self.socket), ("SERVER_INFO", &self.server_info)]
     }
@@ -53,7 +54,7 @@ impl Place {
     /// Waits until `child` serves here.
     ///
     /// # Errors
-    /// Returns an error if the child ends before, or is not ready within `patience`.
+    /// Returns an error if the child ends before it is ready, or is not ready within `patience`.
     pub async fn ready(&self, child: &mut Child, patience: Duration) -> Result<(), LaunchError> {
         let ready = async {
             while !self.is_ready() {

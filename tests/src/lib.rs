@@ -100,7 +100,7 @@ pub async fn endpoint(args: &[&str]) -> (Child, String) {
 /// # Panics
 /// Where it announces none in time.
 pub async fn address(server: &mut Child) -> SocketAddr {
-    let announced = server.says::<wire::AnnouncedAddress>("its address", PATIENCE);
+    let announced = server.read_json::<wire::AnnouncedAddress>("its address", PATIENCE);
     announced.await.expect("a server").listening
 }
 

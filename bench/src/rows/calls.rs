@@ -205,7 +205,7 @@ pub async fn bare_calls(
         .args(["--seconds", &time.as_secs_f64().to_string()]);
     let before = cost::of(&server)?;
     let mut client = spawn("client", client)?;
-    let said: Said = client.says("its calls", time + PATIENCE).await?;
+    let said: Said = client.read_json("its calls", time + PATIENCE).await?;
     let server_us = cost::of(&server)?.since(before).time.as_secs_f64() * 1e6;
     client.kill().await;
     server.kill().await;

@@ -110,7 +110,7 @@ async fn bare_burst_ms(bench: &Bench, calls: u64) -> Result<Vec<f64>, BenchError
         .args(["--connections", &calls.to_string()])
         .args(["--bursts", &bursts.to_string()]);
     let mut client = spawn("client", client)?;
-    let said: SaidOfBursts = client.says("its bursts", Duration::from_secs(30)).await?;
+    let said: SaidOfBursts = client.read_json("its bursts", Duration::from_secs(30)).await?;
     client.kill().await;
     server.kill().await;
     Ok(said.tails_ms)

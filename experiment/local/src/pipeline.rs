@@ -254,7 +254,7 @@ pub(super) fn places(folder: &Path) -> Result<[Place; 3], LaunchError> {
 
 /// The address that a server announces.
 async fn address(server: &mut Child, patience: Duration) -> Result<SocketAddr, LaunchError> {
-    let announced: wire::AnnouncedAddress = server.says("its address", patience).await?;
+    let announced: wire::AnnouncedAddress = server.read_json("its address", patience).await?;
     Ok(announced.listening)
 }
 

@@ -1,5 +1,5 @@
-//! What the endpoint knows about its calls. One short lock per change; memory is bounded however long
-//! it runs and whoever calls.
+//! Counts, latencies and idempotency keys of the endpoint's calls. Each change takes one short lock; memory is
+//! bounded for any number of callers and any running time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,38 +9,36 @@ use wire::{DelayStats, EndpointStats, Latencies, Ranges};
 
 use crate::failure::Failure;
 
-/// Generators whose idempotency keys are remembered; for one more, the one that has been silent longest is forgotten.
+/// Generators whose idempotency keys are remembered; one more replaces the generator that has been silent longest.
 pub const MAX_GENERATORS: usize = 64;
 
-/// Ranges remembered of one generator (16 bytes each); beyond it a new number that no range holds is not remembered.
+/// Ranges remembered per generator (16 bytes each); beyond them, a number that extends no range is not remembered.
 pub const MAX_RANGES: usize = 65_536;
 
-/// The figures of one endpoint.
 #[derive(Debug, Default)]
-pub struct Figures {
-    counted: Mutex<Counted>,
+pub struct Calls {
+    counted: Mutex<CallCounts>,
 }
 
-/// Everything that is counted, beyond what [`EndpointStats`] tells.
+/// All counts; more than [`EndpointStats`] reports.
 #[derive(Debug, Clone, Default)]
-pub struct Counted {
-    /// Calls answered, failures on purpose included; a hanging call is none of them.
+pub struct CallCounts {
+    /// Calls answered, including failures on purpose but not hanging calls.
     pub served: u64,
-    /// Received and not yet answered, waiting for capacity included.
+    /// Calls received and not yet answered, including those waiting for capacity.
     pub in_flight: u64,
     /// Highest number in flight at once.
     pub peak_in_flight: u64,
-    /// Past the wait for capacity and not yet answered.
+    /// Calls past the wait for capacity and not yet answered.
     pub in_service: u64,
-    /// Highest number in service at once: never above the capacity.
+    /// Highest number in service at once; never above the capacity.
     pub peak_in_service: u64,
-    /// Callers that left before their answer.
+    /// Calls whose client disconnected before the answer.
     pub abandoned: u64,
-    /// Calls refused because they asked for something that cannot be read.
+    /// Calls refused because their query is invalid.
     pub refused: u64,
-    /// Idempotency keys that were not remembered for lack of room.
+    /// Idempotency keys that were not remembered because the bounds were reached.
     pub forgotten: u64,
-    /// Failures on purpose.
     pub failures: BTreeMap<Failure, u64>,
     asked: Latencies,
     given: Latencies,
@@ -49,31 +47,31 @@ pub struct Counted {
     keys_seen: u64,
 }
 
-/// What one generator has called.
+/// Calls of one generator.
 #[derive(Debug, Clone, Default)]
 struct Called {
     indices: Ranges,
     repeats: u64,
-    /// [`Counted::keys_seen`] at its latest call.
+    /// [`CallCounts::keys_seen`] at its latest call.
     latest: u64,
 }
 
-/// A call in flight; dropped before it is answered, it counts as abandoned.
+/// A call in flight. Dropped before it is answered, it counts as abandoned.
 #[derive(Debug)]
 pub struct Call {
-    figures: Arc<Figures>,
+    calls: Arc<Calls>,
     arrived: Instant,
     served_from: Option<Instant>,
     answered: bool,
 }
 
-impl Figures {
-    fn lock(&self) -> MutexGuard<'_, Counted> {
+impl Calls {
+    fn lock(&self) -> MutexGuard<'_, CallCounts> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A call has arrived; `key` is generator and index out of its idempotency key. It is in service at
-    /// once, or later by [`Call::served_from`].
+    /// Counts the arrival of a call. `key` is generator and index from its idempotency key. The call is in service
+    /// immediately if `at_once`, else from [`Call::served_from`] on.
     pub fn arrived(self: &Arc<Self>, arrived: Instant, key: Option<(u64, u64)>, at_once: bool) -> Call {
         let mut counted = self.lock();
         counted.in_flight += 1;
@@ -86,42 +84,40 @@ impl Figures {
         }
         let served_from = at_once.then_some(arrived);
         Call {
-            figures: Arc::clone(self),
+            calls: Arc::clone(self),
             arrived,
             served_from,
             answered: false,
         }
     }
 
-    /// A call was refused.
     pub fn refused(&self) {
         self.lock().refused += 1;
     }
 
-    /// Everything as it is now.
-    pub fn snapshot(&self) -> Counted {
+    pub fn snapshot(&self) -> CallCounts {
         self.lock().clone()
     }
 }
 
 impl Call {
-    /// The call's service begins: from here on its delay runs.
+    /// The call's service, and with it its delay, begins.
     pub fn served_from(&mut self, start: Instant) {
         self.served_from = Some(start);
-        self.figures.lock().enter_service();
+        self.calls.lock().enter_service();
     }
 
     /// The call will never be answered.
     pub fn hangs(&self) {
-        *self.figures.lock().failures.entry(Failure::Hang).or_default() += 1;
+        *self.calls.lock().failures.entry(Failure::Hang).or_default() += 1;
     }
 
-    /// The call is answered now, after the delay that it asked for.
+    /// The call is answered now, after the delay that it requested.
     pub fn answered(mut self, asked: Duration, failure: Option<Failure>) {
         let now = Instant::now();
         let service = now.duration_since(self.served_from.unwrap_or(self.arrived));
         self.answered = true;
-        let mut counted = self.figures.lock();
+        let mut counted = self.calls.lock();
         counted.leave(self.served_from.is_some());
         counted.served += 1;
         if let Some(failure) = failure {
@@ -136,14 +132,14 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if !self.answered {
-            let mut counted = self.figures.lock();
+            let mut counted = self.calls.lock();
             counted.leave(self.served_from.is_some());
             counted.abandoned += 1;
         }
     }
 }
 
-impl Counted {
+impl CallCounts {
     fn enter_service(&mut self) {
         self.in_service += 1;
         self.peak_in_service = self.peak_in_service.max(self.in_service);
@@ -176,7 +172,7 @@ impl Counted {
         }
     }
 
-    /// What `/stats` tells.
+    /// The counts as `/stats` reports them.
     pub fn stats(&self) -> EndpointStats {
         let count = |kind: &Failure| self.failures.get(kind).copied().unwrap_or_default();
         EndpointStats {
@@ -212,16 +208,16 @@ mod tests {
 
     #[test]
     fn a_call_is_in_flight_until_it_is_answered_or_dropped() {
-        let figures = Arc::new(Figures::default());
+        let calls = Arc::new(Calls::default());
         let now = Instant::now();
-        let mut first = figures.arrived(now, None, false);
-        let second = figures.arrived(now, None, false);
+        let mut first = calls.arrived(now, None, false);
+        let second = calls.arrived(now, None, false);
         first.served_from(now);
-        let counted = figures.snapshot();
+        let counted = calls.snapshot();
         assert_eq!((counted.in_flight, counted.in_service), (2, 1));
         first.answered(Duration::ZERO, Some(Failure::Status));
         drop(second);
-        let counted = figures.snapshot();
+        let counted = calls.snapshot();
         assert_eq!(
             (
                 counted.in_flight,
@@ -238,7 +234,7 @@ mod tests {
 
     #[test]
     fn repeats_are_counted_by_generator_and_the_silent_one_is_forgotten() {
-        let mut counted = Counted::default();
+        let mut counted = CallCounts::default();
         for (generator, index) in [(1, 0), (1, 1), (1, 1), (2, 1), (1, 0)] {
             counted.remember(generator, index);
         }
@@ -255,7 +251,7 @@ mod tests {
 
     #[test]
     fn numbers_full_of_holes_do_not_fill_the_memory() {
-        let mut counted = Counted::default();
+        let mut counted = CallCounts::default();
         (0..MAX_RANGES as u64 + 10).for_each(|i| counted.remember(1, i * 2));
         counted.remember(1, 0);
         assert_eq!(counted.generators[&1].indices.parts().len(), MAX_RANGES);
