@@ -1,4 +1,4 @@
-//! Programs that do nothing but the part that cannot be left out: what they reach is the ceiling of what ours could.
+//! Minimal programs that do only what cannot be left out: upper bounds for ours.
 
 pub mod client;
 pub mod counter;
@@ -7,15 +7,14 @@ pub mod source;
 
 use clap::Subcommand;
 
-/// What went wrong, for the user.
 pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-/// The bare programs.
+/// Minimal programs.
 #[derive(Debug, Subcommand)]
 pub enum Bare {
-    /// A reducer on the Rust SDK that counts
+    /// A reducer on the Rust SDK that only counts
     Counter(counter::Args),
-    /// A source on the Rust SDK that hands out the same small message
+    /// A source on the Rust SDK that sends the same small message again and again
     Source(source::Args),
     /// Connections of hyper that send one request after another
     Client(client::Args),
@@ -24,9 +23,6 @@ pub enum Bare {
 }
 
 /// Runs one of them until it ends or is killed.
-///
-/// # Errors
-/// What it said.
 pub async fn run(bare: Bare) -> Result<(), Failed> {
     match bare {
         Bare::Counter(args) => counter::run(args).await,

@@ -1,5 +1,5 @@
-//! What a process and its children have cost so far, from `/proc`. The kernel counts processor time in ticks of 10 ms, so a
-//! figure needs a second of work to be good to a hundredth.
+//! Processor time and memory of a process and its children from `/proc`. The kernel counts processor time in ticks of
+//! 10 ms, so a figure needs a second of work to be accurate to a hundredth.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ use launcher::Child;
 
 use crate::error::BenchError;
 
-/// What a process and its children have cost so far.
+/// Processor time and memory of a process and its children.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Cpu {
     /// Processor time, user and system.
     pub time: Duration,
-    /// Resident memory now, bytes.
+    /// Current resident memory in bytes.
     pub memory_bytes: u64,
 }
 
@@ -26,7 +26,7 @@ pub fn of(child: &Child) -> Result<Cpu, BenchError> {
     })
 }
 
-/// Of this process alone: the data plane, as children are measured by themselves.
+/// Of this process alone, which is the data plane's; children are measured by themselves.
 pub fn own() -> Result<Cpu, BenchError> {
     let pid = std::process::id();
     let usage = vertex::cost::sample_alone(pid).ok_or(BenchError::Proc(pid))?;
@@ -36,14 +36,14 @@ pub fn own() -> Result<Cpu, BenchError> {
     })
 }
 
-/// What the machine's processors have done so far, in ticks.
+/// Processor time of the machine so far, in ticks.
 #[derive(Debug, Clone, Copy)]
 pub struct Machine {
     worked: u64,
     stolen: u64,
 }
 
-/// By `/proc/stat` (proc(5)): nothing where there is none.
+/// From `/proc/stat` (proc(5)); `None` without it.
 pub fn machine() -> Option<Machine> {
     let text = std::fs::read_to_string("/proc/stat").ok()?;
     machine_of(text.lines().next()?)
@@ -65,8 +65,7 @@ fn machine_of(line: &str) -> Option<Machine> {
 }
 
 impl Machine {
-    /// Of the time that processors were wanted since `before`, the share that another machine had on the same
-    /// hardware.
+    /// Of the processor time wanted since `before`, the fraction that the host gave to other machines.
     pub fn stolen_since(self, before: Self) -> f64 {
         let stolen = self.stolen.saturating_sub(before.stolen) as f64;
         let worked = self.worked.saturating_sub(before.worked) as f64;
@@ -75,7 +74,7 @@ impl Machine {
 }
 
 impl Cpu {
-    /// The processor time since `before`, with the memory of now.
+    /// The processor time since `before`, and the current memory.
     pub fn since(self, before: Self) -> Self {
         Self {
             time: self.time.saturating_sub(before.time),

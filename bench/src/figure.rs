@@ -1,44 +1,36 @@
-//! One figure from several rounds: the median, with what the rounds spread over, and how it is written.
+//! One measured value from several rounds: the median and the spread of the rounds, and its text.
 
 use serde::Serialize;
 
-/// What a figure counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Unit {
-    /// Events, calls or messages a second.
+    /// Events, calls or messages per second.
     PerSecond,
-    /// Microseconds.
     Micros,
-    /// Milliseconds.
     Millis,
-    /// Bytes.
     Bytes,
-    /// Millions of bytes.
+    /// Megabytes.
     Megabytes,
-    /// A share or a ratio.
+    /// A fraction or a ratio.
     Share,
-    /// A number of things.
     Count,
 }
 
-/// A figure from several rounds.
+/// A value from several rounds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Figure {
-    /// The middle one; the mean of the middle two.
+    /// The median; with an even number of rounds, the mean of the middle two.
     pub median: f64,
-    /// The lowest.
     pub low: f64,
-    /// The highest.
     pub high: f64,
-    /// Rounds.
+    /// Number of rounds.
     pub rounds: usize,
-    /// What it counts.
     pub unit: Unit,
 }
 
 impl Figure {
-    /// From the rounds' figures; nothing without any.
+    /// From the values of the rounds; `None` without any.
     pub fn of(unit: Unit, rounds: &[f64]) -> Option<Self> {
         let mut sorted = rounds.to_vec();
         sorted.sort_by(f64::total_cmp);
@@ -58,7 +50,7 @@ impl Figure {
         })
     }
 
-    /// As in the table: the median, and the spread where there was more than one round.
+    /// The text for the table: the median, and the spread if there was more than one round.
     pub fn text(&self) -> String {
         let median = written(self.median, self.unit);
         if self.rounds < 2 {
@@ -69,13 +61,12 @@ impl Figure {
     }
 }
 
-/// The value below which this share of the sorted ones lies; nothing without any.
-pub fn quantile<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
-    let index = ((sorted.len() as f64 * share) as usize).min(sorted.len().checked_sub(1)?);
+/// The value that this fraction of the sorted values does not exceed; `None` without any.
+pub fn quantile<T: Copy>(sorted: &[T], fraction: f64) -> Option<T> {
+    let index = ((sorted.len() as f64 * fraction) as usize).min(sorted.len().checked_sub(1)?);
     sorted.get(index).copied()
 }
 
-/// A value with its unit.
 pub fn written(value: f64, unit: Unit) -> String {
     let name = match unit {
         Unit::PerSecond => "/s",
@@ -88,7 +79,7 @@ pub fn written(value: f64, unit: Unit) -> String {
     format!("{}{name}", number(value, unit))
 }
 
-/// Three significant digits, whole numbers with commas.
+/// Three significant digits; whole numbers with thousands separators.
 fn number(value: f64, unit: Unit) -> String {
     if value.abs() >= 100.0 || unit == Unit::Count {
         return grouped(value);

@@ -4,72 +4,64 @@ use serde::Serialize;
 
 use crate::figure::{Figure, Unit, written};
 
-/// What a line is to reach.
+/// The goal of a line.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Goal {
-    /// At least so many times the peer's figure.
+    /// At least this multiple of the peer's figure.
     AtLeastTimes(f64),
-    /// At most so many times the peer's figure.
+    /// At most this multiple of the peer's figure.
     AtMostTimes(f64),
     /// At least this value, in the figure's unit.
     AtLeast(f64),
     /// At most this value, in the figure's unit.
     AtMost(f64),
-    /// None: the line is there to be seen beside others.
+    /// No goal: the line is there for comparison.
     Seen,
 }
 
-/// Whether it was reached.
+/// Whether the goal was met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// The goal is reached.
     Met,
-    /// The goal is not reached.
     Missed,
-    /// The peer's toolchain is not on this machine.
+    /// The peer is not installed on this machine.
     Absent,
-    /// It could not be measured.
     Failed,
-    /// There is no goal.
     Seen,
 }
 
-/// What stands beside our figure.
+/// What our figure is compared with.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Beside {
     /// The peer, or where a bound comes from.
     pub name: String,
-    /// Its figure; nothing where it is absent.
+    /// Its figure; `None` if the peer is absent.
     pub figure: Option<Figure>,
 }
 
-/// One line of the table.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Line {
-    /// The row that it belongs to.
     pub row: String,
     /// What was measured.
     pub what: String,
-    /// Our figure; nothing where it could not be measured.
+    /// Our figure; `None` if it could not be measured.
     pub measured: Option<Figure>,
-    /// What it is compared with.
     pub beside: Option<Beside>,
     /// Our median ÷ the peer's.
     pub ratio: Option<f64>,
-    /// The goal, in words.
+    /// The goal in words.
     pub goal: String,
-    /// Whether it was reached.
     pub verdict: Verdict,
-    /// What must be known besides.
+    /// A note for the reader.
     pub note: Option<String>,
-    /// Of the processors' time that was wanted while the row was measured, the share that others on the same hardware
-    /// had; nothing where the system does not tell.
+    /// Of the processor time wanted while the row was measured, the fraction that the host gave to other machines;
+    /// `None` if the system does not report it.
     pub stolen: Option<f64>,
 }
 
 impl Line {
-    /// A figure with a goal of its own.
+    /// A figure with an absolute goal.
     pub fn alone(row: &str, what: impl Into<String>, measured: Option<Figure>, goal: Goal) -> Self {
         Self::build(row, what.into(), measured, None, goal)
     }
@@ -96,7 +88,7 @@ impl Line {
         }
     }
 
-    /// The same with a note.
+    /// The same line with a note.
     pub fn noted(mut self, note: impl Into<String>) -> Self {
         self.note = Some(note.into());
         self
@@ -161,7 +153,7 @@ impl Goal {
 }
 
 impl Verdict {
-    /// As in the table.
+    /// Its line in the Markdown table.
     pub fn text(self) -> &'static str {
         match self {
             Self::Met => "met",

@@ -1,5 +1,21 @@
-//! The benchmark: what the parts reach and cost, beside peers, in one run on one machine. It judges ratios, because absolute
-//! figures drift; it is no test.
+//! The benchmark: throughput and cost of each part beside its peers, in one run on one machine. Goals are mostly
+//! ratios, because absolute figures drift; a missed goal is reported and is no failure.
+//!
+//! # Layout
+//!
+//! - `rows`: the rows of the table, one file for each group.
+//! - `pipeline`: the processes and the data plane of a measurement; `child`, `programs`: their commands.
+//! - `watch`: windows and results of a pipeline; `reader`: reads a source without a pipeline.
+//! - `paced`: HTTP calls at a steady rate.
+//! - `bare`: minimal programs as upper bounds.
+//! - `cost`: processor time and memory from `/proc`.
+//! - `figure`, `line`, `table`: measured values, lines with goals, and the table.
+//! - `error`: why a row cannot be measured.
+
+#![allow(
+    missing_docs,
+    reason = "used by this workspace alone: docs that only repeat a name are left out"
+)]
 
 mod bare;
 mod child;
@@ -26,7 +42,7 @@ use crate::programs::Programs;
 use crate::rows::{Bench, Row};
 use crate::table::Table;
 
-/// A share of stolen time with which a row is measured once more; the less disturbed measurement is kept.
+/// Fraction of stolen time above which a row is measured once more; the less disturbed measurement is kept.
 const CALM: f64 = 0.01;
 
 const EXAMPLES: &str = "Examples:
@@ -43,10 +59,10 @@ struct Args {
     /// Measure these rows only [default: all]
     #[arg(long, value_name = "ROW", value_delimiter = ',', num_args = 1..)]
     only: Vec<Row>,
-    /// Tell the rows and end
+    /// List the rows and exit
     #[arg(long)]
     list: bool,
-    /// A short look: one round of a third of the time
+    /// A rough measurement: one round of a third of the time
     #[arg(long)]
     quick: bool,
     /// Rounds of each comparison
@@ -55,14 +71,14 @@ struct Args {
     /// Folder for the table
     #[arg(long, value_name = "FOLDER", default_value = "results/bench")]
     out: PathBuf,
-    /// Print the table only
+    /// Only print the table
     #[arg(long)]
     print_only: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Be one of the bare programs that ours are measured beside
+    /// Run one of the minimal programs that serve as upper bounds
     #[command(subcommand, hide = true)]
     Bare(bare::Bare),
 }
@@ -102,7 +118,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Dropped by Ctrl-C, so that no process of a measurement stays.
+/// Ctrl-C drops the measurement, and with it all its processes.
 async fn interruptible(args: Args) -> Result<(), bare::Failed> {
     tokio::select! {
         done = measure(args) => Ok(done?),
@@ -110,7 +126,7 @@ async fn interruptible(args: Args) -> Result<(), bare::Failed> {
     }
 }
 
-/// The lines of a row, and the share that was stolen meanwhile.
+/// The lines of a row, and the fraction of processor time stolen meanwhile.
 async fn measured(row: Row, bench: &Bench) -> (Vec<Line>, Option<f64>) {
     let before = cost::machine();
     let lines = row.run(bench).await.unwrap_or_else(|error| {

@@ -1,32 +1,31 @@
-//! Calls of an HTTP server at a steady rate from threads that block, so that a latency is that of the call and not of a
-//! runtime's timers.
+//! HTTP calls at a steady rate from blocking threads, so that a latency is that of the call and not of a runtime's
+//! timer.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Calls that are made before they are measured.
+/// Calls made before the measurement starts.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is called, and how often.
+/// Target and rate of the calls.
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
-    /// The server.
     pub address: SocketAddr,
     /// Path and query.
     pub path: &'static str,
-    /// Threads, each with one connection and one call at a time.
+    /// Number of threads, each with one connection and one call at a time.
     pub threads: u32,
-    /// Calls a second, over all threads.
+    /// Calls per second over all threads.
     pub per_second: u32,
-    /// How long it is measured.
+    /// Length of the measurement.
     pub time: Duration,
 }
 
-/// The time that each call took, sorted. Blocks.
+/// The sorted durations of the calls. Blocks.
 pub fn latencies(pace: Pace) -> io::Result<Vec<Duration>> {
     let start = Instant::now() + Duration::from_millis(20);
     let mut all = Vec::new();
@@ -66,7 +65,7 @@ fn one_thread(pace: Pace, thread: u32, start: Instant) -> io::Result<Vec<Duratio
     Ok(latencies)
 }
 
-/// A connection that is used for one call after another.
+/// A connection that is kept for many calls.
 struct Connection {
     address: SocketAddr,
     stream: TcpStream,
@@ -80,7 +79,7 @@ impl Connection {
         Ok(Self { address, stream })
     }
 
-    /// The body of the answer, which must be of status 200 and known length.
+    /// Returns the body of the answer, which must have status 200 and a known length.
     fn get(&mut self, path: &str) -> io::Result<Vec<u8>> {
         let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", self.address);
         self.stream.write_all(request.as_bytes())?;
@@ -99,7 +98,7 @@ impl Connection {
     }
 }
 
-/// The body once all of it is there.
+/// The body, once it is complete.
 fn body(answer: &[u8]) -> io::Result<Option<&[u8]>> {
     let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else {
         return Ok(None);
@@ -117,7 +116,7 @@ fn body(answer: &[u8]) -> io::Result<Option<&[u8]>> {
     Ok(answer.get(end + 4..end + 4 + length))
 }
 
-/// One call by itself.
+/// A single call on its own connection.
 pub fn get(address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     Connection::open(address)?.get(path)
 }

@@ -1,5 +1,5 @@
-//! The common setting-up of the rows: endpoint, generator, UDF and sink as processes, driven by the workspace's own data
-//! plane within this one. Dropped, all of them end.
+//! The pipeline of most rows: endpoint, generator, UDF and sink as processes, and the embedded data plane in this
+//! one. Dropping it ends all of them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,58 +19,51 @@ use crate::error::BenchError;
 use crate::programs::Programs;
 use crate::watch::{Closed, Watch};
 
-/// The read timeout: short, so that a source with little to give does not hide what is measured.
+/// The read timeout: short, so that a source with few events does not dominate what is measured.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// What a UDF is asked to do, told to it by environment variables.
+/// The work of a UDF, passed to it in environment variables.
 #[derive(Debug, Clone)]
 pub struct Work {
-    /// How the calls are scheduled.
     pub strategy: StrategyKind,
-    /// When they may begin.
     pub start_rule: StartRule,
-    /// What they do.
     pub workload: Workload,
-    /// Calls in flight at once.
     pub max_workers: u64,
-    /// Delay asked of the endpoint, or processor time.
+    /// Delay requested of the endpoint, or processor time per event.
     pub delay: Duration,
-    /// Further variables.
+    /// Further environment variables.
     pub more: Vec<(&'static str, String)>,
 }
 
-/// Which events there are.
+/// The events of a pipeline.
 #[derive(Debug, Clone)]
 pub struct Load {
-    /// Events a second; far more than can be read keeps the source overdue, so that windows come back to back.
+    /// Events per second. A rate far above what can be read keeps the source overdue, so that windows follow back to
+    /// back.
     pub rpu: u64,
-    /// Length of a window: whole milliseconds.
+    /// Length of a window; whole milliseconds.
     pub window: Duration,
-    /// Number of keys.
     pub keys: u64,
-    /// Number of events; 0 for no end.
+    /// Number of events; 0 for unlimited.
     pub count: u64,
-    /// Bytes of an event's payload; 0 for the smallest.
+    /// Bytes of an event's payload; 0 for the minimum.
     pub payload_bytes: u64,
 }
 
 /// Highest rate of the generator.
 pub const OVERDUE_RPU: u64 = 1_000_000;
 
-/// What runs.
+/// A running pipeline.
 #[derive(Debug)]
 pub struct Pipeline {
-    /// What is seen of it.
+    /// Windows and results so far.
     pub watch: Arc<Watch>,
-    /// The UDF.
     pub udf: Child,
-    /// The source.
     pub source: Child,
-    /// The sink.
     pub sink: Child,
-    /// The endpoint, where there is one.
+    /// The endpoint; `None` for work that does not call it.
     pub endpoint: Option<Child>,
-    /// Where the UDF serves.
+    /// Socket and server-info file of the UDF.
     pub udf_place: Place,
     plane: JoinHandle<Result<dataplane::Counts, dataplane::Error>>,
     reader: JoinHandle<()>,
@@ -78,30 +71,29 @@ pub struct Pipeline {
     _folder: TempDir,
 }
 
-/// What every part has cost until a moment.
+/// Processor time and memory of every part up to a moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Costs {
     /// The UDF with its children.
     pub udf: Cpu,
-    /// The source.
     pub source: Cpu,
-    /// The data plane: this process.
+    /// The data plane, which runs in this process.
     pub plane: Cpu,
 }
 
-/// Some windows that followed one another.
+/// Consecutive windows.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The windows, in the order of their close.
+    /// The windows in order of closing.
     pub windows: Vec<Closed>,
-    /// From the close before the first of them to the last one's.
+    /// From the close before the first window to the close of the last.
     pub wall: Duration,
-    /// What the parts cost in that time.
+    /// Costs of the parts during that time.
     pub costs: Costs,
 }
 
 impl Work {
-    /// Calls without delay that may begin at arrival.
+    /// Calls without delay that start at arrival.
     pub fn http(strategy: StrategyKind, max_workers: u64) -> Self {
         Self {
             strategy,
@@ -113,7 +105,7 @@ impl Work {
         }
     }
 
-    /// Processor time of `delay` for each event, beginning at close.
+    /// Processor time of `delay` for each event, starting at the close.
     pub fn cpu(strategy: StrategyKind, max_workers: u64, delay: Duration) -> Self {
         Self {
             workload: Workload::Cpu,
@@ -123,7 +115,7 @@ impl Work {
         }
     }
 
-    fn tell(&self, command: &mut Command, endpoint_url: &str) {
+    fn set_variables(&self, command: &mut Command, endpoint_url: &str) {
         command
             .env("STRATEGY", self.strategy.to_string())
             .env("START_RULE", self.start_rule.to_string())
@@ -136,12 +128,12 @@ impl Work {
 }
 
 impl Load {
-    /// Back-to-back windows of so many thousand events with one key.
+    /// Back-to-back windows of `thousands` × 1,000 events with one key.
     pub fn windows_of_thousands(thousands: u64) -> Self {
         Self::scheduled(OVERDUE_RPU, Duration::from_millis(thousands))
     }
 
-    /// Windows with one key by the clock.
+    /// Windows by the clock, with one key.
     pub fn scheduled(rpu: u64, window: Duration) -> Self {
         Self {
             rpu,
@@ -164,24 +156,23 @@ impl Costs {
 }
 
 impl Span {
-    /// Events of the windows.
     pub fn events(&self) -> u64 {
         self.windows.iter().map(|window| window.events).sum()
     }
 
-    /// Events a second.
+    /// Events per second.
     pub fn rate(&self) -> f64 {
         self.events() as f64 / self.wall.as_secs_f64()
     }
 
-    /// Microseconds of processor time for each event.
+    /// Processor time per event, in microseconds.
     pub fn per_event_us(&self, time: Duration) -> f64 {
         time.as_secs_f64() * 1e6 / self.events() as f64
     }
 }
 
 impl Pipeline {
-    /// Starts the parts and lets events flow. `source` and `udf` are commands without their sockets.
+    /// Starts the parts and the flow of events. `source` and `udf` are commands without their sockets.
     pub async fn start(
         programs: &Programs,
         load: &Load,
@@ -203,7 +194,7 @@ impl Pipeline {
         let mut sink = programs.ours("sink");
         sink.envs(sink_place.variables());
         let mut sink = spawn("sink", sink)?;
-        work.tell(&mut udf, &url);
+        work.set_variables(&mut udf, &url);
         udf.envs(udf_place.variables());
         let udf = spawn("udf", udf)?;
 
@@ -270,7 +261,7 @@ impl Pipeline {
         })
     }
 
-    /// Waits until at least `count` windows are closed; says how many are.
+    /// Waits until at least `count` windows are closed; returns how many are.
     async fn closed(
         &mut self,
         count: usize,
@@ -302,7 +293,7 @@ impl Pipeline {
         }
     }
 
-    /// What the parts have cost by now.
+    /// The costs of the parts so far.
     pub fn costs(&self) -> Result<Costs, BenchError> {
         Ok(Costs {
             udf: cost::of(&self.udf)?,
@@ -311,7 +302,7 @@ impl Pipeline {
         })
     }
 
-    /// Measures the first window from the start of the pipeline.
+    /// Measures the first window, from the start of the pipeline.
     pub async fn measure_first(&mut self, patience: Duration) -> Result<Span, BenchError> {
         let (begun, before) = (Instant::now(), self.costs()?);
         self.closed(1, begun + patience, patience).await?;
@@ -323,14 +314,14 @@ impl Pipeline {
         })
     }
 
-    /// Looks whether the results told of every event and ends everything.
+    /// Checks that the results report every event, and ends everything.
     pub async fn end(self) -> Result<(), BenchError> {
-        let told = self.watch.told_all().await;
+        let result = self.watch.await_results().await;
         self.drop_all().await;
-        told
+        result
     }
 
-    /// Ends everything without a look at the results.
+    /// Ends everything without checking the results.
     pub async fn drop_all(self) {
         self.plane.abort();
         self.reader.abort();
@@ -341,7 +332,6 @@ impl Pipeline {
     }
 }
 
-/// The generator's command.
 pub fn generator(programs: &Programs, load: &Load) -> Command {
     let mut command = programs.ours("generator");
     command
@@ -353,14 +343,13 @@ pub fn generator(programs: &Programs, load: &Load) -> Command {
     command
 }
 
-/// The endpoint's command.
 pub fn endpoint_command(programs: &Programs) -> Command {
     let mut command = programs.ours("endpoint");
     command.args(["--listen", "127.0.0.1:0", "--max-connections", "150000"]);
     command
 }
 
-/// A folder for sockets; gone when dropped.
+/// A folder for sockets; removed when dropped.
 pub fn folder() -> Result<TempDir, BenchError> {
     tempfile::Builder::new()
         .prefix("ar-bench-")

@@ -8,7 +8,7 @@ use crate::child::command;
 use crate::error::BenchError;
 use crate::line::Goal;
 
-/// Where `peers/set-up` puts what it gets.
+/// Where `peers/set-up` installs the peers.
 pub const CACHE: &str = ".cache/bench";
 
 /// The UDF on pynumaflow.
@@ -39,7 +39,7 @@ pub enum Udf {
 }
 
 impl Udf {
-    /// As in the table.
+    /// Its name in the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
@@ -61,10 +61,7 @@ impl Udf {
 }
 
 impl Programs {
-    /// Looks for our programs beside this one.
-    ///
-    /// # Errors
-    /// Where one is missing.
+    /// Finds our programs beside this one.
     pub fn find() -> Result<Self, BenchError> {
         let own = std::env::current_exe().map_err(|source| BenchError::File {
             doing: "finding",
@@ -81,26 +78,25 @@ impl Programs {
         Ok(Self { own, folder })
     }
 
-    /// The path of one of our programs.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// One of our programs.
+    /// A command for one of our programs.
     pub fn ours(&self, name: &str) -> Command {
         let mut command = command(&self.path(name));
         command.env("STOP_ON_STDIN_CLOSE", "true");
         command
     }
 
-    /// One of the bare programs, which are parts of this one.
+    /// A command for one of the minimal programs, which are subcommands of this one.
     pub fn bare(&self, name: &str) -> Command {
         let mut command = command(&self.own);
         command.args(["bare", name]);
         command
     }
 
-    /// A UDF; nothing where it is not on this machine.
+    /// A command for a UDF; `None` if it is not installed.
     pub fn udf(&self, udf: Udf) -> Option<Command> {
         let cached = |name: &str| Some(Path::new(CACHE).join(name)).filter(|path| path.exists());
         Some(match udf {

@@ -1,4 +1,4 @@
-//! Reads a source as the data plane does, 500 messages and their acknowledgement at a time, and does nothing with them.
+//! Reads a source as the data plane does, 500 messages at a time with their acknowledgement, and discards them.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,31 +19,29 @@ use crate::cost;
 use crate::error::BenchError;
 use crate::pipeline::READ_TIMEOUT;
 
-/// Messages of a read.
+/// Messages per read.
 const READ: u64 = 500;
 
-/// Between two questions to a UDF's server.
-const BETWEEN_QUESTIONS: Duration = Duration::from_millis(10);
+/// Pause between two requests to a UDF's server.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Read before it is measured.
+/// How long to read before the measurement starts.
 const WARM_UP: Duration = Duration::from_millis(500);
 
-/// What was read.
+/// Result of a measurement.
 #[derive(Debug)]
 pub struct Reading {
-    /// Messages, each acknowledged.
+    /// Messages read, each acknowledged.
     pub messages: u64,
-    /// In this time.
+    /// Length of the measurement.
     pub wall: Duration,
-    /// Processor time of the source.
     pub cpu: Duration,
-    /// From the event time of each message to its arrival here.
+    /// For each message, from its event time to its arrival here.
     pub lateness: Latencies,
     /// Messages that arrived before their event time.
     pub early: u64,
 }
 
-/// The open calls.
 struct Calls {
     reads: mpsc::Sender<ReadRequest>,
     read: Streaming<ReadResponse>,
@@ -52,12 +50,12 @@ struct Calls {
 }
 
 impl Reading {
-    /// Messages a second.
+    /// Messages per second.
     pub fn rate(&self) -> f64 {
         self.messages as f64 / self.wall.as_secs_f64()
     }
 
-    /// Microseconds of the source's processor time for each message.
+    /// Processor time of the source per message, in microseconds.
     pub fn per_message_us(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.messages as f64
     }
@@ -102,7 +100,7 @@ impl Calls {
     async fn open(place: &Place) -> Result<Self, String> {
         let mut client = SourceClient::new(connect(place).await?);
         let sot = Handshake { sot: true };
-        // The SDK awaits the handshake before it answers the call.
+        // The SDK waits for the handshake before it answers the call.
         let (reads, requests) = mpsc::channel(1);
         let _ = reads.try_send(ReadRequest {
             request: None,
@@ -134,7 +132,7 @@ impl Calls {
             num_records: READ,
             timeout_in_ms: u32::try_from(READ_TIMEOUT.as_millis()).unwrap_or(u32::MAX),
         };
-        // A failed send means that the call has ended: its response says why.
+        // A failed send means that the call has ended; its response has the reason.
         let _ = self
             .reads
             .send(ReadRequest {
@@ -177,9 +175,9 @@ impl Calls {
     }
 }
 
-/// Asks a UDF's server again and again whether it is ready, and tells how long each answer took; ends only with why it
-/// cannot.
-pub async fn ask_ready(place: &Place, answered: impl Fn(Duration)) -> String {
+/// Calls `is_ready` of a UDF's server again and again and passes the duration of each answer to `answered`. Ends only
+/// on an error, with its text.
+pub async fn poll_ready(place: &Place, answered: impl Fn(Duration)) -> String {
     let mut client = match connect(place).await {
         Ok(channel) => ReduceClient::new(channel),
         Err(reason) => return reason,
@@ -190,11 +188,10 @@ pub async fn ask_ready(place: &Place, answered: impl Fn(Duration)) -> String {
             return status.to_string();
         }
         answered(asked.elapsed());
-        tokio::time::sleep(BETWEEN_QUESTIONS).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// A channel to a vertex that is ready.
 async fn connect(place: &Place) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(format!("unix:{}", place.socket.display()));
     let channel = endpoint.map_err(|error| error.to_string())?.connect().await;

@@ -1,4 +1,4 @@
-//! The rows of the table: each a small function over the common setting-up.
+//! The rows of the table: small functions over the common pipeline.
 
 mod calls;
 mod cpu;
@@ -17,72 +17,70 @@ use crate::line::Line;
 use crate::programs::Programs;
 use clap::ValueEnum;
 
-/// Which row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Row {
-    /// `async` calls without delay: events a second, processor time of an event
+    /// `async` calls without delay: events per second, processor time per event
     Async,
-    /// `thread-pool` of 100, calls without delay: events a second
+    /// `thread-pool` of 100, calls without delay: events per second
     ThreadPool,
-    /// `process-pool`, calls without delay: events a second
+    /// `process-pool`, calls without delay: events per second
     ProcessPool,
-    /// 1 ms of processor time for each event: the cores' capacity, and the close tail under each strategy
+    /// 1 ms of processor time per event: use of the cores' capacity, and the close tail of each strategy
     Cpu,
-    /// At close, windows of 10,000 calls of 1 s, as many at once
+    /// At close, windows of 10,000 calls of 1 s, 10,000 at once
     #[value(name = "close-10k")]
     Close10k,
     /// At close, windows of 100,000 calls of 1 s, 10,000 at once
     #[value(name = "close-100k")]
     Close100k,
-    /// At arrival, calls of 1 s at 100, 1,000 and 10,000 events a second
+    /// At arrival, calls of 1 s at 100, 1,000 and 10,000 events per second
     Arrival,
     /// The same events with more keys
     Keys,
-    /// Windows of 1,000 to 1,000,000 events: processor time of an event
+    /// Windows of 1,000 to 1,000,000 events: processor time per event
     WindowSize,
-    /// Memory of an event that waits
+    /// Memory of a waiting event
     Memory,
     /// The generator's highest rate, and how exactly it keeps a schedule
     Generator,
-    /// Generator and data plane alone: processor time of an event
+    /// Generator and data plane alone: processor time per event
     Instruments,
-    /// The endpoint's delay beside what was asked, and what it costs idle
+    /// The endpoint's delay beside the requested one, and its idle cost
     EndpointDelay,
-    /// The endpoint's replies a second
+    /// The endpoint's answers per second
     EndpointRate,
-    /// From the start of a UDF to ready, and its size
+    /// Time from the start of a UDF until it is ready, and its size
     Start,
     /// The report of a journal with 100,000 windows
     Report,
-    /// The data plane's own share in a close tail
+    /// The data plane's part of a close tail
     DataPlane,
 }
 
 /// What every row needs.
 #[derive(Debug)]
 pub struct Bench {
-    /// The programs.
     pub programs: Programs,
     /// Rounds of each comparison.
     pub rounds: usize,
-    /// Whether it is to be a short look.
+    /// Whether to measure roughly, in a third of the time.
     pub quick: bool,
 }
 
 impl Bench {
-    /// How long a round measures, from what it would in a full run.
+    /// The length of a round, given that of a full run.
     pub fn time(&self, seconds: f64) -> Duration {
         Duration::from_secs_f64(if self.quick { seconds / 3.0 } else { seconds })
     }
 
-    /// A number of windows or rounds, from what it would be in a full run.
+    /// A number of windows or rounds, given that of a full run.
     pub fn number(&self, full: usize) -> usize {
         if self.quick { full.div_ceil(3) } else { full }
     }
 }
 
 impl Row {
-    /// As it is chosen.
+    /// Its name for `--only`.
     pub fn name(self) -> String {
         self.to_possible_value()
             .map_or(String::new(), |value| value.get_name().to_owned())
@@ -95,10 +93,6 @@ impl Row {
         help.map_or(String::new(), ToString::to_string)
     }
 
-    /// Measures it.
-    ///
-    /// # Errors
-    /// Where it cannot be measured.
     pub async fn run(self, bench: &Bench) -> Result<Vec<Line>, BenchError> {
         match self {
             Self::Async => calls::in_tasks(bench).await,

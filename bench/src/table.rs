@@ -10,28 +10,27 @@ use crate::error::BenchError;
 use crate::line::{Line, Verdict};
 use crate::programs::CACHE;
 
-/// Everything that is written.
+/// The content of both files.
 #[derive(Debug, Serialize)]
 pub struct Table {
-    /// When it was begun.
+    /// When the run started.
     pub started: String,
-    /// What must be known to compare it with another.
+    /// Facts needed to compare it with another run.
     pub facts: BTreeMap<String, String>,
-    /// How it was called.
+    /// The command line.
     pub arguments: Vec<String>,
-    /// The lines.
     pub lines: Vec<Line>,
 }
 
-/// Facts of the machine, the versions and the commit; what cannot be told is absent.
+/// Facts of the machine, the versions and the commit; facts that cannot be found are left out.
 pub fn facts() -> BTreeMap<String, String> {
-    let said = |program: &str, arguments: &[&str]| {
+    let output_of = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().ok()?;
         let text = String::from_utf8(output.stdout).ok()?;
         output.status.success().then(|| text.trim().to_owned())
     };
-    let commit = said("git", &["rev-parse", "--short", "HEAD"]).map(|commit| {
-        let changed = said("git", &["status", "--porcelain", "--untracked-files=no"]);
+    let commit = output_of("git", &["rev-parse", "--short", "HEAD"]).map(|commit| {
+        let changed = output_of("git", &["status", "--porcelain", "--untracked-files=no"]);
         match changed {
             Some(changed) if !changed.is_empty() => format!("{commit}, with changes"),
             _ => commit,
@@ -44,7 +43,7 @@ pub fn facts() -> BTreeMap<String, String> {
     let mut facts = vertex::machine::facts();
     let more = [
         ("commit", commit),
-        ("rustc", said("rustc", &["--version"])),
+        ("rustc", output_of("rustc", &["--version"])),
         ("peer on pynumaflow", version("python.version")),
         ("peer on the Go SDK", version("go.version")),
     ];
@@ -94,10 +93,7 @@ impl Table {
         out
     }
 
-    /// Writes both files into `folder`; says which.
-    ///
-    /// # Errors
-    /// Where they cannot be written.
+    /// Writes both files into `folder`; returns their paths.
     pub fn write(&self, folder: &Path, name: &str) -> Result<[PathBuf; 2], BenchError> {
         let write = |path: PathBuf, text: &[u8]| {
             std::fs::write(&path, text)

@@ -1,4 +1,4 @@
-//! What is seen of a pipeline: windows that closed, and what their results tell.
+//! Windows and results of a pipeline while it runs.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,23 +11,21 @@ use tokio::time::timeout;
 
 use crate::error::BenchError;
 
-/// How long a result may be on its way from the data plane to the sink.
-const ON_ITS_WAY: Duration = Duration::from_secs(3);
+/// How long a result may take from the data plane to the sink.
+const RESULT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A window that closed.
+/// A closed window.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed {
-    /// Its events.
     pub events: u64,
-    /// Its results.
     pub results: u64,
     /// From the end of its input to the end of its results, by the data plane's clock.
     pub tail: Duration,
-    /// The end of its results.
+    /// When its results ended.
     pub eof: Instant,
 }
 
-/// What is seen so far.
+/// Windows and results so far.
 #[derive(Debug, Default)]
 pub struct Watch {
     seen: Mutex<Seen>,
@@ -37,13 +35,13 @@ pub struct Watch {
 #[derive(Debug, Default)]
 struct Seen {
     closed: Vec<Closed>,
-    /// By the results: lines, events, and those that ended well.
+    /// From the results: lines, events, and events that succeeded.
     lines: u64,
-    told: u64,
+    reported: u64,
     ok: u64,
 }
 
-/// What every UDF's result has, ours as a record and the peers' as text.
+/// What every UDF's result contains: ours as a record, the peers' as text.
 #[derive(Debug, serde::Deserialize)]
 struct PeerResult {
     events: u64,
@@ -51,17 +49,17 @@ struct PeerResult {
 }
 
 impl Watch {
-    /// Windows closed so far.
+    /// Number of windows closed so far.
     pub fn count(&self) -> usize {
         self.lock().closed.len()
     }
 
-    /// Windows from `first` to before `last`, by their order of closing.
+    /// The windows from `first` to before `last`, in order of closing.
     pub fn closed(&self, first: usize, last: usize) -> Vec<Closed> {
         self.lock().closed.get(first..last).unwrap_or_default().to_vec()
     }
 
-    /// When the window of that number had closed.
+    /// When the results of this window ended, by its order of closing.
     pub fn eof(&self, number: usize) -> Instant {
         self.lock()
             .closed
@@ -69,7 +67,7 @@ impl Watch {
             .map_or_else(Instant::now, |closed| closed.eof)
     }
 
-    /// Waits until at least `count` windows have closed; says how many have.
+    /// Waits until at least `count` windows have closed; returns how many have.
     pub async fn until(&self, count: usize) -> usize {
         loop {
             let changed = self.changed.notified();
@@ -81,11 +79,8 @@ impl Watch {
         }
     }
 
-    /// Waits until the results of all windows closed by now have come, and compares them with what was sent.
-    ///
-    /// # Errors
-    /// Where they do not come, or do not tell of every event as ended well.
-    pub async fn told_all(&self) -> Result<(), BenchError> {
+    /// Waits for the results of all windows closed so far, and compares them with what was sent.
+    pub async fn await_results(&self) -> Result<(), BenchError> {
         let (results, windows) = {
             let seen = self.lock();
             (
@@ -102,23 +97,24 @@ impl Watch {
                 changed.await;
             }
         };
-        let _ = timeout(ON_ITS_WAY, arrived).await;
+        let _ = timeout(RESULT_TIMEOUT, arrived).await;
         let seen = self.lock();
-        // Windows that close meanwhile may be told already, one of them before it is seen here; those above must be.
+        // Windows may close meanwhile, and their results may arrive, one of them even before its close is seen here;
+        // the results of those counted above must be there.
         let at_least: u64 = seen.closed[..windows].iter().map(|closed| closed.events).sum();
         let largest = seen.closed.iter().map(|closed| closed.events).max();
         let at_most = seen.closed.iter().map(|closed| closed.events).sum::<u64>() + largest.unwrap_or(0);
-        if !(at_least..=at_most).contains(&seen.told) || seen.ok != seen.told {
+        if !(at_least..=at_most).contains(&seen.reported) || seen.ok != seen.reported {
             return Err(BenchError::Counts {
                 sent: at_least,
-                told: seen.told,
+                reported: seen.reported,
                 ok: seen.ok,
             });
         }
         Ok(())
     }
 
-    /// Reads what the sink writes until it ends.
+    /// Reads the sink's lines until its output ends.
     pub async fn read(&self, stdout: Option<Lines<BufReader<ChildStdout>>>) {
         let Some(mut lines) = stdout else { return };
         while let Ok(Some(line)) = lines.next_line().await {
@@ -136,7 +132,7 @@ impl Watch {
             };
             let mut seen = self.lock();
             seen.lines += 1;
-            seen.told += result.events;
+            seen.reported += result.events;
             seen.ok += result.ok;
             drop(seen);
             self.changed.notify_waiters();

@@ -78,7 +78,7 @@ struct Args {
     max_connections: NonZeroU32,
     #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default)]
     fail_status: Share,
-    /// Status code of the answers that --fail-status fails
+    /// Status code of the calls that --fail-status fails
     #[arg(long, env = "FAIL_STATUS_CODE", value_name = "STATUS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(400..600))]
     fail_status_code: u16,
     /// Share of calls whose connection is reset after their delay

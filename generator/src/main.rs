@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Examples:
   generator --saturate --payload-size 1000
   generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start
 
-With --stats-listen, where it listens is printed as one line of JSON, and there are also
+With --stats-listen it prints its address as one line of JSON, and also serves
 GET /stats    what was offered, sent and acknowledged, as JSON
 POST /start   ends --hold";
 

@@ -144,7 +144,7 @@ async fn call(
     calls: Rc<Cell<u64>>,
 ) -> Result<(), Failed> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let asking = async {
+    let polling = async {
         loop {
             ask(&mut sender, &uri, &host).await?;
             calls.set(calls.get() + 1);
@@ -152,7 +152,7 @@ async fn call(
     };
     // In the same task: nothing is handed from one to another.
     tokio::select! {
-        ended = asking => ended,
+        ended = polling => ended,
         ended = connection => Ok(ended?),
     }
 }

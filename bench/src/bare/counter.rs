@@ -1,4 +1,4 @@
-//! A reducer on the Rust SDK that counts: the ceiling of any reduce UDF on it.
+//! A reducer on the Rust SDK that only counts: an upper bound for any reduce UDF on it.
 
 use std::path::PathBuf;
 
@@ -9,13 +9,12 @@ use tokio::sync::mpsc::Receiver;
 
 use super::Failed;
 
-/// Where it serves.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Unix socket to serve on
     #[arg(long, env = "SOCKET")]
     socket: PathBuf,
-    /// File that tells that the server is up
+    /// File that the program writes once it serves
     #[arg(long, env = "SERVER_INFO")]
     server_info: PathBuf,
 }
@@ -47,10 +46,6 @@ impl ReducerCreator for Counter {
     }
 }
 
-/// Serves.
-///
-/// # Errors
-/// Those of the SDK.
 pub async fn run(args: Args) -> Result<(), Failed> {
     Server::new(Counter)
         .with_server_info_file(args.server_info)

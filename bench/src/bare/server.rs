@@ -1,4 +1,4 @@
-//! A server of hyper that answers at once, without looking at the request: the ceiling of any server on it.
+//! A server of hyper that answers at once without reading the request: an upper bound for any server on hyper.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 
 use super::Failed;
 
-/// Where it listens.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Address to listen on
@@ -22,9 +21,6 @@ pub struct Args {
 }
 
 /// Serves until it is killed.
-///
-/// # Errors
-/// Where it cannot listen or accept.
 pub async fn run(args: Args) -> Result<(), Failed> {
     let listener = TcpListener::bind(args.listen).await?;
     let announced = wire::AnnouncedAddress {
@@ -38,7 +34,7 @@ pub async fn run(args: Args) -> Result<(), Failed> {
             let answer = service_fn(|_| async {
                 Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"pong\n"))))
             });
-            // A client that has gone is no error here.
+            // A client that disconnects is no error here.
             let _ = http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
                 .await;

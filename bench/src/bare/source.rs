@@ -1,5 +1,5 @@
-//! A source on the Rust SDK that hands out the same small message as fast as it is asked, the ceiling of any source, or on a
-//! schedule with nothing but a sleeping thread, the ceiling of its exactness.
+//! A source on the Rust SDK that sends the same small message again and again: as fast as it is read, an upper bound
+//! for the rate of any source, or on a schedule kept by a sleeping thread, an upper bound for its accuracy.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -14,36 +14,35 @@ use tokio::sync::mpsc::Sender;
 
 use super::Failed;
 
-/// Between two sleeps on a schedule, as in the generator: a thread that wakes for each event would be another burden.
+/// Pause between sleeps on a schedule, as in the generator: waking a thread for each event would be an extra load.
 const STEP: Duration = Duration::from_micros(150);
 
-/// Where it serves and what it gives.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Unix socket to serve on
     #[arg(long, env = "SOCKET")]
     socket: PathBuf,
-    /// File that tells that the server is up
+    /// File that the program writes once it serves
     #[arg(long, env = "SERVER_INFO")]
     server_info: PathBuf,
-    /// Messages for each millisecond of event time
+    /// Messages per millisecond of event time
     #[arg(long, default_value_t = 1_000)]
     per_milli: u64,
-    /// Hand out each message when its event time has come, not before
+    /// Send each message at its event time, not earlier
     #[arg(long)]
     on_schedule: bool,
 }
 
 struct Source {
     start: DateTime<Utc>,
-    /// The same on the monotonic clock; nothing without a schedule.
+    /// The same on the monotonic clock; `None` without a schedule.
     schedule: Option<Instant>,
     nanos_each: u64,
     next: AtomicU64,
 }
 
 impl Source {
-    /// Sleeps until the next message is due; false where that is not before `deadline`.
+    /// Sleeps until the next message is due; returns `false` if that is not before `deadline`.
     fn wait_for_next(&self, start: Instant, deadline: Instant) -> bool {
         let next = self.next.load(Ordering::Relaxed);
         let due = start + Duration::from_nanos(next * self.nanos_each);
@@ -69,7 +68,7 @@ impl Sourcer for Source {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let after = i64::try_from(index * self.nanos_each).unwrap_or(i64::MAX);
             let message = Message {
-                // As long as the smallest event of the generator.
+                // The size of the generator's smallest event.
                 value: br#"{"generator":12345678901234567890,"index":1000000,"number":1000000}"#.to_vec(),
                 offset: Offset {
                     offset: index.to_le_bytes().to_vec(),
@@ -95,16 +94,12 @@ impl Sourcer for Source {
     }
 }
 
-/// Serves.
-///
-/// # Errors
-/// Those of the SDK.
 pub async fn run(args: Args) -> Result<(), Failed> {
-    // On a whole second, where any window begins.
+    // Starts on a whole second, at which any window begins.
     #[expect(clippy::disallowed_methods, reason = "event times are wall time")]
     let now = Utc::now();
     let start = DateTime::from_timestamp(now.timestamp(), 0).unwrap_or(now);
-    // A schedule begins with the next whole second, so that no message is overdue at once.
+    // A schedule starts with the next whole second, so that no message is overdue at the start.
     let start = if args.on_schedule {
         start + chrono::TimeDelta::seconds(1)
     } else {

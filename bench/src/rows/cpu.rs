@@ -1,5 +1,5 @@
-//! A millisecond of processor time for each event: how much of the cores' capacity comes through, and how long windows take
-//! to close.
+//! A millisecond of processor time per event: how much of the cores' capacity the calls get, and how long windows
+//! take to close.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,23 +9,23 @@ use udf::{Call, CpuCall, Event, EventId};
 use wire::{Delay, StartRule, StrategyKind};
 
 use super::Bench;
-use super::tails::{Ask, close_tails_ms};
+use super::tails::{TailSetup, close_tails_ms};
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
 use crate::pipeline::{Load, Pipeline, Work, generator};
 use crate::programs::Udf;
-use crate::reader::ask_ready;
+use crate::reader::poll_ready;
 
 const ROW: &str = "cpu";
 
-/// Processor time of an event.
+/// Processor time per event.
 const EACH: Duration = Duration::from_millis(1);
 
-/// For windows of a second and more.
+/// How long windows of a second and more may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The cores' capacity, then the close tail of every strategy.
+/// Use of the cores' capacity, then the close tail of every strategy.
 pub async fn burnt(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut lines = vec![capacity(bench).await?];
     for strategy in [
@@ -49,7 +49,7 @@ pub async fn burnt(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// The slowest answer of the UDF's server while calls hold the cores: whether the SDK's streams go on.
+/// The slowest answer of the UDF's server while calls occupy the cores: whether the SDK's streams make progress.
 async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, BenchError> {
     let Some(udf) = bench.programs.udf(Udf::Ours) else {
         return Ok(None);
@@ -61,12 +61,12 @@ async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, Benc
     let mut pipeline = Pipeline::start(&bench.programs, &load, source, udf, &work).await?;
     let slowest_us = AtomicU64::new(0);
     let place = pipeline.udf_place.clone();
-    let asking = ask_ready(&place, |answer| {
+    let polling = poll_ready(&place, |answer| {
         let us = u64::try_from(answer.as_micros()).unwrap_or(u64::MAX);
         slowest_us.fetch_max(us, Ordering::Relaxed);
     });
     let measured = tokio::select! {
-        reason = asking => return Err(BenchError::DataPlane { reason, tail: pipeline.udf.tail() }),
+        reason = polling => return Err(BenchError::DataPlane { reason, tail: pipeline.udf.tail() }),
         measured = pipeline.measure(1, 1, bench.time(1.5), PATIENCE) => measured,
     };
     measured?;
@@ -75,8 +75,8 @@ async fn answers_ms(bench: &Bench, offload: bool) -> Result<Option<Figure>, Benc
     Ok(Figure::of(Unit::Millis, &[slowest_ms]))
 }
 
-/// Events per second that as many threads reach which do nothing but burn: the clocks of the system's own work and of
-/// others on the same hardware run on too, so that it is less than arithmetic would have it.
+/// Events per second of as many threads that only compute. It is less than arithmetic gives, because the system and
+/// other machines on the same hardware use processor time too.
 fn bare_rate(threads: usize, time: Duration) -> Result<f64, BenchError> {
     let call = CpuCall::new(Delay::Fixed(EACH), None).map_err(|source| BenchError::File {
         doing: "starting the threads of",
@@ -143,7 +143,7 @@ async fn tail(bench: &Bench, strategy: StrategyKind) -> Result<Line, BenchError>
     let cores = vertex::machine::cores().get();
     let (at_once, workers) = match strategy {
         StrategyKind::Sequential => (1, 1),
-        // More calls than cores, as there would be with any workload.
+        // More calls than cores, as any workload would have.
         StrategyKind::Async => (cores, 1_000),
         StrategyKind::ThreadPool | StrategyKind::ProcessPool => (cores, cores as u64),
     };
@@ -151,7 +151,7 @@ async fn tail(bench: &Bench, strategy: StrategyKind) -> Result<Line, BenchError>
     if strategy == StrategyKind::Async {
         work.more.push(("CPU_OFFLOAD", "true".to_owned()));
     }
-    let ask = Ask {
+    let setup = TailSetup {
         udf: Udf::Ours,
         load: Load::windows_of_thousands(1),
         work,
@@ -159,7 +159,7 @@ async fn tail(bench: &Bench, strategy: StrategyKind) -> Result<Line, BenchError>
         windows: bench.number(3),
         patience: PATIENCE,
     };
-    let tails = close_tails_ms(bench, &ask).await?;
+    let tails = close_tails_ms(bench, &setup).await?;
     let bound_ms = 1_000.0 * 1e3 / bare_rate(at_once, bench.time(1.0))?;
     let moved = if strategy == StrategyKind::Async {
         ", offloaded"

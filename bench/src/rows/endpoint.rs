@@ -1,4 +1,4 @@
-//! The endpoint beside what it was asked for, and beside a server that does nothing.
+//! The endpoint's delay beside the requested one, and its rate beside a minimal server.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,29 +22,29 @@ use crate::pipeline::endpoint_command;
 const DELAY_ROW: &str = "endpoint-delay";
 const RATE_ROW: &str = "endpoint-rate";
 
-/// Calls that wait beside those that are measured, a second each.
+/// Calls of a second that wait while others are measured.
 const WAITING: u32 = 1_000;
 
-/// How long each of those takes.
+/// Delay of those calls.
 const LONG: Duration = Duration::from_secs(1);
 
-/// What is asked of the endpoint.
+/// Requested delay of the measured calls.
 const ASKED: Duration = Duration::from_micros(200);
 
-/// One round: the endpoint's own account, and what callers and a sleeping thread saw, both sorted.
+/// One round: the endpoint's own statistics, and the sorted latencies of callers and of a sleeping thread.
 struct Delays {
     stats: EndpointStats,
     latencies: Vec<Duration>,
     waits: Vec<Duration>,
 }
 
-/// 10,000 calls a second that ask for 200 µs, beside 1,000 that wait; then nothing.
+/// 10,000 calls per second with a delay of 200 µs, beside 1,000 waiting calls; then an idle endpoint.
 pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let (mut rounds, mut idle_share) = (Vec::new(), Vec::new());
     for _ in 0..bench.rounds {
         let mut endpoint = spawn("endpoint", endpoint_command(&bench.programs))?;
         rounds.push(delays(address(&mut endpoint).await?, bench.time(2.0)).await?);
-        // The connections that have just been broken are no idling.
+        // Closing the connections takes time too; it does not count as idle.
         tokio::time::sleep(Duration::from_millis(300)).await;
         let (before, idle) = (cost::of(&endpoint)?, bench.time(2.0));
         tokio::time::sleep(idle).await;
@@ -55,21 +55,21 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         let of_rounds = rounds.iter().filter_map(of);
         of_rounds.map(|time| time.as_secs_f64() * 1e6).collect()
     };
-    let beyond = |share: f64| -> Vec<f64> {
-        let latencies = us(&|round| quantile(&round.latencies, share));
+    let beyond = |fraction: f64| -> Vec<f64> {
+        let latencies = us(&|round| quantile(&round.latencies, fraction));
         let asked_us = ASKED.as_secs_f64() * 1e6;
         latencies.iter().map(|latency| latency - asked_us).collect()
     };
-    let by_its_account = |name: &str, share: f64, goal| {
+    let by_its_statistics = |name: &str, fraction: f64, goal| {
         Line::beside(
             DELAY_ROW,
             format!("beyond 200 µs by its own account, {name}"),
             Figure::of(
                 Unit::Micros,
-                &us(&|round| round.stats.delay.excess.quantile(share)),
+                &us(&|round| round.stats.delay.excess.quantile(fraction)),
             ),
             "bare thread that sleeps 200 µs meanwhile",
-            Figure::of(Unit::Micros, &us(&|round| quantile(&round.waits, share))),
+            Figure::of(Unit::Micros, &us(&|round| quantile(&round.waits, fraction))),
             goal,
         )
     };
@@ -80,8 +80,8 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let least = beyond(0.0).into_iter().reduce(f64::min);
     let share = Figure::of(Unit::Share, &idle_share);
     Ok(vec![
-        by_its_account("p50", 0.5, Goal::AtMost(50.0)),
-        by_its_account("p99", 0.99, Goal::AtMost(500.0)),
+        by_its_statistics("p50", 0.5, Goal::AtMost(50.0)),
+        by_its_statistics("p99", 0.99, Goal::AtMost(500.0)),
         at_the_caller("least", least.as_slice(), Goal::AtLeast(0.0)),
         at_the_caller("p50", &beyond(0.5), Goal::Seen),
         at_the_caller("p99", &beyond(0.99), Goal::Seen),
@@ -89,11 +89,11 @@ pub async fn delay(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// Measures one endpoint for so long.
+/// Measures one endpoint for `time`.
 async fn delays(address: SocketAddr, time: Duration) -> Result<Delays, BenchError> {
     let mut waiting = JoinSet::new();
     for waiter in 0..WAITING {
-        // Spread over their second: all at once they would be what the others wait for, not calls that wait.
+        // Spread over a second: started together, they would compete with the measured calls instead of waiting.
         let begin = LONG * waiter / WAITING;
         waiting.spawn(async move {
             tokio::time::sleep(begin).await;
@@ -111,7 +111,7 @@ async fn delays(address: SocketAddr, time: Duration) -> Result<Delays, BenchErro
     let (latencies, waits) = blocking(address, move || beside_waits(pace)).await?;
     let stats = blocking(address, move || paced::get(address, "/stats")).await?;
     waiting.shutdown().await;
-    let stats = serde_json::from_slice(&stats).map_err(|error| BenchError::Ask {
+    let stats = serde_json::from_slice(&stats).map_err(|error| BenchError::Request {
         url: format!("http://{address}/stats"),
         reason: error.to_string(),
     })?;
@@ -122,8 +122,8 @@ async fn delays(address: SocketAddr, time: Duration) -> Result<Delays, BenchErro
     })
 }
 
-/// The latencies of the calls, and by how much a thread overslept that did nothing but sleep as long as they ask for,
-/// both sorted: what the system's timer and scheduler give to anybody meanwhile.
+/// The sorted latencies of the calls, and by how much a thread overslept that only sleeps for the same delay: the
+/// inaccuracy of the system's timer and scheduler at that time.
 fn beside_waits(pace: Pace) -> std::io::Result<(Vec<Duration>, Vec<Duration>)> {
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -146,14 +146,14 @@ fn beside_waits(pace: Pace) -> std::io::Result<(Vec<Duration>, Vec<Duration>)> {
     })
 }
 
-/// One call of a second after another, until it is aborted.
+/// One call of a second after another, until the task is aborted.
 async fn wait(address: SocketAddr) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET /ping?delay=1s HTTP/1.1\r\nhost: {address}\r\n\r\n");
     let mut answer = [0; 4096];
     loop {
         stream.write_all(request.as_bytes()).await?;
-        // An answer is far shorter than a packet.
+        // An answer is far smaller than a packet.
         if stream.read(&mut answer).await? == 0 {
             return Ok(());
         }
@@ -164,7 +164,7 @@ async fn blocking<T: Send + 'static>(
     address: SocketAddr,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, BenchError> {
-    let failed = |reason: String| BenchError::Ask {
+    let failed = |reason: String| BenchError::Request {
         url: format!("http://{address}"),
         reason,
     };
@@ -173,10 +173,11 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| failed(error.to_string()))
 }
 
-/// Replies a second to the same client.
+/// Answers per second to the same client.
 pub async fn rate(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let (mut ours, mut bare, mut ours_us, mut bare_us) = (vec![], vec![], vec![], vec![]);
-    // Many short rounds: what is compared differs by less than the machine does from second to second.
+    // Many short rounds: the difference between the servers is smaller than the machine's variation from second to
+    // second.
     for _ in 0..5 * bench.rounds {
         for (server, rates, costs_us) in [
             (endpoint_command(&bench.programs), &mut ours, &mut ours_us),

@@ -1,11 +1,11 @@
-//! The same events with more keys: the SDK closes keys one after another, so what a key costs adds up.
+//! The same events with more keys: the SDK closes keys one after another, so the cost of each key adds up.
 
 use std::time::Duration;
 
 use wire::{StartRule, StrategyKind};
 
 use super::Bench;
-use super::tails::{Ask, close_tails_ms};
+use super::tails::{TailSetup, close_tails_ms};
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
@@ -16,7 +16,7 @@ const ROW: &str = "keys";
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Close tails with 1, 5 and 100 keys, and what a key costs where every event has its own.
+/// Close tails with 1, 5 and 100 keys, and the cost of a key if every event has its own.
 pub async fn more(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut lines = Vec::new();
     let one = tails(bench, 1).await?;
@@ -49,7 +49,7 @@ pub async fn more(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 }
 
 async fn tails(bench: &Bench, keys: u64) -> Result<Option<Figure>, BenchError> {
-    let ask = Ask {
+    let setup = TailSetup {
         udf: Udf::Ours,
         load: Load {
             keys,
@@ -64,10 +64,10 @@ async fn tails(bench: &Bench, keys: u64) -> Result<Option<Figure>, BenchError> {
         windows: bench.number(4),
         patience: PATIENCE,
     };
-    Ok(Figure::of(Unit::Millis, &close_tails_ms(bench, &ask).await?))
+    Ok(Figure::of(Unit::Millis, &close_tails_ms(bench, &setup).await?))
 }
 
-/// Processor time of the UDF for an event in windows of 10,000.
+/// Processor time of the UDF per event, in windows of 10,000.
 async fn per_event_us(bench: &Bench, keys: u64) -> Result<f64, BenchError> {
     let load = Load {
         keys,

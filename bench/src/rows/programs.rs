@@ -1,4 +1,4 @@
-//! What a UDF costs before it has done anything: the time until it is ready, and its size.
+//! The cost of a UDF before any work: the time until it is ready, and its size.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,16 +15,16 @@ use crate::programs::{CACHE, Udf};
 
 const ROW: &str = "start";
 
-/// Between two looks whether it is ready.
+/// Pause between two checks for readiness.
 const LOOK: Duration = Duration::from_micros(200);
 
-/// Starts a second and bytes.
+/// Starts per second, and bytes.
 pub async fn start(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let contenders = [Udf::Ours, Udf::Go, Udf::Python];
     let mut times_ms = [const { Vec::new() }; 3];
     for _ in 0..bench.number(9) {
         for (udf, times_ms) in contenders.into_iter().zip(&mut times_ms) {
-            // Python's seconds would only be waited for.
+            // More rounds would only wait for Python, which takes seconds to start.
             if udf != Udf::Python || times_ms.is_empty() {
                 times_ms.extend(ready_ms(bench, udf).await?);
             }
@@ -54,7 +54,7 @@ pub async fn start(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// Milliseconds until the server-info file is whole and the socket accepts; nothing where the UDF is absent.
+/// Milliseconds until the server-info file is complete and the socket accepts; `None` if the UDF is absent.
 async fn ready_ms(bench: &Bench, udf: Udf) -> Result<Option<f64>, BenchError> {
     let Some(mut command) = bench.programs.udf(udf) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The report of a journal with 100,000 windows: of a run that never happened, as the report's own tests write it.
+//! The report of a journal with 100,000 windows, generated as the report's own tests generate it.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -29,7 +29,7 @@ mod synthetic;
 /// How long the report may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Between two looks at its memory.
+/// Pause between two readings of its memory.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// Time and memory of `experiment report`.
@@ -61,10 +61,10 @@ pub async fn drawn(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// Awaits its end, which must be a success; the highest resident memory seen, bytes.
+/// Waits for its end, which must be a success; returns its peak resident memory in bytes.
 async fn peak_until_end(mut report: Child) -> Result<u64, BenchError> {
     let mut peak = 0;
-    // What it prints must not hold it up.
+    // Its output must not block it.
     let printed = report.take_stdout();
     let printed = tokio::spawn(async move {
         if let Some(printed) = printed {

@@ -1,4 +1,4 @@
-//! The generator by itself, then with the data plane and a UDF that does nothing.
+//! The generator alone, then with the data plane and a UDF that only counts.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::reader::{self, Reading};
 
 const ROW: &str = "generator";
 
-/// The rate of the schedule that is looked at.
+/// Rate of the measured schedule.
 const RPU: u64 = 10_000;
 
-/// The highest rate beside a source that does nothing, and how late events come at 10,000 a second.
+/// The highest rate beside a minimal source, and how late events arrive at 10,000 per second.
 pub async fn generator(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let (mut ours, mut bare, mut ours_us, mut bare_us) = (vec![], vec![], vec![], vec![]);
     for _ in 0..bench.rounds {
@@ -57,11 +57,11 @@ pub async fn generator(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// How late and how early events of a schedule are received, beside a source that only sleeps and sends.
+/// How late and how early scheduled events arrive, beside a source that only sleeps and sends.
 async fn schedule(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let load = Load::scheduled(RPU, Duration::from_secs(1));
     let (mut ours, mut bare, mut early) = (Lateness::default(), Lateness::default(), 0);
-    // Many short rounds, as what disturbs the machine comes in pieces of some milliseconds.
+    // Many short rounds, because disturbances of the machine last some milliseconds.
     for _ in 0..3 * bench.rounds {
         let reading = read(scheduled(&bench.programs, &load), bench.time(1.0)).await?;
         ours.add(&reading);
@@ -70,10 +70,10 @@ async fn schedule(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         source.args(["--per-milli", &(RPU / 1_000).to_string(), "--on-schedule"]);
         bare.add(&read(source, bench.time(1.0)).await?);
     }
-    let line = |share, ours: &[f64], bare: &[f64], goal| {
+    let line = |label, ours: &[f64], bare: &[f64], goal| {
         Line::beside(
             ROW,
-            format!("received after due at 10,000/s, {share}"),
+            format!("received after due at 10,000/s, {label}"),
             Figure::of(Unit::Millis, ours),
             "bare source that sleeps",
             Figure::of(Unit::Millis, bare),
@@ -92,7 +92,7 @@ async fn schedule(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// How long after due events of each round were received, milliseconds.
+/// How long after their due time the events of a round arrived, in milliseconds.
 #[derive(Debug, Default)]
 struct Lateness {
     middle_ms: Vec<f64>,
@@ -101,7 +101,7 @@ struct Lateness {
 
 impl Lateness {
     fn add(&mut self, reading: &Reading) {
-        let ms = |share| Some(reading.lateness.quantile(share)?.as_secs_f64() * 1e3);
+        let ms = |fraction| Some(reading.lateness.quantile(fraction)?.as_secs_f64() * 1e3);
         self.middle_ms.extend(ms(0.5));
         self.late_ms.extend(ms(0.99));
     }
@@ -117,7 +117,7 @@ async fn read(mut source: Command, time: Duration) -> Result<Reading, BenchError
     Ok(reading)
 }
 
-/// What generator and data plane cost for an event, with a UDF that only counts.
+/// Cost of generator and data plane per event, with a UDF that only counts.
 pub async fn instruments(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let load = Load::windows_of_thousands(10);
     let work = Work::cpu(StrategyKind::Async, 1, Duration::ZERO);

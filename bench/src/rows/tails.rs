@@ -1,5 +1,5 @@
-//! How long windows take to close, from the end of their input to the end of their results by the data plane's clock: the
-//! UDF's own close tail and the way there and back.
+//! How long windows take to close, from the end of their input to the end of their results by the data plane's clock:
+//! the UDF's own close tail and the way there and back.
 
 use std::num::NonZeroU64;
 use std::sync::{Mutex, PoisonError};
@@ -17,44 +17,40 @@ use crate::figure::{Figure, Unit, quantile};
 use crate::line::{Goal, Line};
 use crate::pipeline::{Load, Pipeline, READ_TIMEOUT, Work, endpoint_command, generator};
 use crate::programs::Udf;
-use crate::reader::ask_ready;
+use crate::reader::poll_ready;
 
-/// The pipeline's own windows. At high rates the close of a shorter one stalls so much of the next that its events come
-/// in one burst.
+/// The pipeline's usual windows. At high rates, the close of a shorter window delays so much of the next one that its
+/// events arrive in one burst.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Windows of which there are more in the same time, where the rate is low.
+/// Shorter windows for low rates, so that more of them fit into the same time.
 const SHORT: Duration = Duration::from_secs(2);
 
-/// Delay of the calls.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// What is asked of a UDF.
+/// What to measure.
 #[derive(Debug, Clone)]
-pub struct Ask {
-    /// Which UDF.
+pub struct TailSetup {
     pub udf: Udf,
-    /// The events.
     pub load: Load,
-    /// What is done with them.
     pub work: Work,
-    /// Windows that are not measured.
+    /// Windows for warming up.
     pub warm_up: usize,
-    /// Windows that are.
+    /// Windows to measure.
     pub windows: usize,
-    /// How long all of them may take.
+    /// How long all windows may take.
     pub patience: Duration,
 }
 
-/// The close tails of the windows after the warm-up, milliseconds.
-pub async fn close_tails_ms(bench: &Bench, ask: &Ask) -> Result<Vec<f64>, BenchError> {
-    let Some(udf) = bench.programs.udf(ask.udf) else {
+/// Close tails of the windows after the warm-up, in milliseconds.
+pub async fn close_tails_ms(bench: &Bench, setup: &TailSetup) -> Result<Vec<f64>, BenchError> {
+    let Some(udf) = bench.programs.udf(setup.udf) else {
         return Ok(Vec::new());
     };
-    let source = generator(&bench.programs, &ask.load);
-    let mut pipeline = Pipeline::start(&bench.programs, &ask.load, source, udf, &ask.work).await?;
+    let source = generator(&bench.programs, &setup.load);
+    let mut pipeline = Pipeline::start(&bench.programs, &setup.load, source, udf, &setup.work).await?;
     let span = pipeline
-        .measure(ask.warm_up, ask.windows, Duration::ZERO, ask.patience)
+        .measure(setup.warm_up, setup.windows, Duration::ZERO, setup.patience)
         .await?;
     pipeline.end().await?;
     Ok(span
@@ -72,21 +68,21 @@ fn at_close(max_workers: u64, delay: Duration) -> Work {
     }
 }
 
-/// Windows of 10,000 calls, as many at once.
+/// Windows of 10,000 calls, all at once.
 pub async fn close_10k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut lines = Vec::new();
     let bare = Figure::of(Unit::Millis, &bare_burst_ms(bench, 10_000).await?);
     for udf in [Udf::Ours, Udf::Lean] {
-        let ask = Ask {
+        let setup = TailSetup {
             udf,
-            // By the clock: the connections are idle for a while, as they are in windows of 10 s.
+            // By the clock: connections are idle between windows, as they are with windows of 10 s.
             load: Load::scheduled(5_000, Duration::from_secs(2)),
             work: at_close(10_000, SECOND),
             warm_up: 1,
             windows: bench.number(3),
             patience: Duration::from_secs(30),
         };
-        let tails = close_tails_ms(bench, &ask).await?;
+        let tails = close_tails_ms(bench, &setup).await?;
         lines.push(Line::beside(
             "close-10k",
             format!("close tail, {}", udf.name()),
@@ -99,7 +95,7 @@ pub async fn close_10k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// From the first of as many requests of bare connections at once to the last answer, milliseconds.
+/// From the first of a burst of requests on bare connections to the last answer, in milliseconds.
 async fn bare_burst_ms(bench: &Bench, calls: u64) -> Result<Vec<f64>, BenchError> {
     let mut server = spawn("server", endpoint_command(&bench.programs))?;
     let listening = address(&mut server).await?;
@@ -121,7 +117,7 @@ pub async fn close_100k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let thousands = if bench.quick { 20 } else { 100 };
     let mut lines = Vec::new();
     for udf in [Udf::Ours, Udf::Lean] {
-        let ask = Ask {
+        let setup = TailSetup {
             udf,
             load: Load::windows_of_thousands(thousands),
             work: at_close(10_000, SECOND),
@@ -129,7 +125,7 @@ pub async fn close_100k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             windows: 1,
             patience: Duration::from_secs(60),
         };
-        let tails = close_tails_ms(bench, &ask).await?;
+        let tails = close_tails_ms(bench, &setup).await?;
         let waves = thousands / 10;
         lines.push(Line::beside(
             "close-100k",
@@ -143,7 +139,7 @@ pub async fn close_100k(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// At arrival nearly all calls have ended at the close: what is left is predicted.
+/// At arrival, nearly all calls have ended at the close; the prediction says what remains.
 pub async fn arrival(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut lines = Vec::new();
     for (rpu, window, spare_ms, udf) in [
@@ -152,7 +148,7 @@ pub async fn arrival(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         (10_000, WINDOW, 50.0, Udf::Ours),
         (10_000, WINDOW, 50.0, Udf::Lean),
     ] {
-        let ask = Ask {
+        let setup = TailSetup {
             udf,
             load: Load::scheduled(rpu, window),
             work: Work {
@@ -163,8 +159,8 @@ pub async fn arrival(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             windows: bench.number(if window == SHORT { 5 } else { 2 }),
             patience: WINDOW * 6,
         };
-        let tails = close_tails_ms(bench, &ask).await?;
-        let predicted_ms = predicted_ms(&ask);
+        let tails = close_tails_ms(bench, &setup).await?;
+        let predicted_ms = predicted_ms(&setup);
         lines.push(Line::beside(
             "arrival",
             format!(
@@ -181,25 +177,25 @@ pub async fn arrival(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// What `experiment predict` says of it.
-fn predicted_ms(ask: &Ask) -> Option<f64> {
+/// The prediction of `experiment predict`.
+fn predicted_ms(setup: &TailSetup) -> Option<f64> {
     let settings = TrialSettings {
-        rpu: NonZeroU64::new(ask.load.rpu)?,
-        keys: NonZeroU64::new(ask.load.keys)?,
+        rpu: NonZeroU64::new(setup.load.rpu)?,
+        keys: NonZeroU64::new(setup.load.keys)?,
         key_skew: 0.0,
         payload_size: 0,
-        io_delay: Delay::Fixed(ask.work.delay),
-        strategy: ask.work.strategy,
-        start_rule: ask.work.start_rule,
-        workload: ask.work.workload,
-        max_workers: NonZeroU64::new(ask.work.max_workers)?,
+        io_delay: Delay::Fixed(setup.work.delay),
+        strategy: setup.work.strategy,
+        start_rule: setup.work.start_rule,
+        workload: setup.work.workload,
+        max_workers: NonZeroU64::new(setup.work.max_workers)?,
         timeout: Duration::from_secs(30),
         retries: 0,
         cpu_offload: false,
         max_waiting: NonZeroU64::new(1_000_000)?,
         capacity: None,
         fail_status: 0.0,
-        window: ask.load.window,
+        window: setup.load.window,
         read_timeout: READ_TIMEOUT,
         warmup: 0,
         windows: 1,
@@ -209,8 +205,8 @@ fn predicted_ms(ask: &Ask) -> Option<f64> {
     Some(tail.as_secs_f64() * 1e3)
 }
 
-/// With a UDF that does nothing all of the close tail is the data plane's and the SDK's. How long the same server takes
-/// to answer an empty question meanwhile is what no close can be below.
+/// With a UDF that only counts, the close tail is the time of the data plane and the SDK alone. The duration of an
+/// empty request to the same server is its lower bound.
 pub async fn data_plane(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut lines = Vec::new();
     for rpu in [1_000, 10_000] {
@@ -222,7 +218,7 @@ pub async fn data_plane(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             answers.extend(quantile(&answered, 0.99));
         }
         let [middle, late, answers] = [middle, late, answers].map(|ms| Figure::of(Unit::Millis, &ms));
-        let what = |share| format!("share in a close tail at {rpu} events/s, {share}");
+        let what = |label| format!("share in a close tail at {rpu} events/s, {label}");
         lines.extend([
             Line::alone("data-plane", what("p50"), middle, Goal::Seen),
             Line::beside(
@@ -238,7 +234,8 @@ pub async fn data_plane(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// Close tails of windows of 50 ms, and the answers of the UDF's server meanwhile; milliseconds, sorted.
+/// Close tails of windows of 50 ms, and durations of the requests to the UDF's server meanwhile; in milliseconds,
+/// sorted.
 async fn shares_ms(bench: &Bench, rpu: u64) -> Result<(Vec<f64>, Vec<f64>), BenchError> {
     let load = Load::scheduled(rpu, Duration::from_millis(50));
     let work = Work::cpu(StrategyKind::Async, 1, Duration::ZERO);
@@ -247,12 +244,12 @@ async fn shares_ms(bench: &Bench, rpu: u64) -> Result<(Vec<f64>, Vec<f64>), Benc
     let mut pipeline = Pipeline::start(&bench.programs, &load, source, counter, &work).await?;
     let place = pipeline.udf_place.clone();
     let answers = Mutex::new(Vec::new());
-    let asking = ask_ready(&place, |answer| {
+    let polling = poll_ready(&place, |answer| {
         let mut answers = answers.lock().unwrap_or_else(PoisonError::into_inner);
         answers.push(answer.as_secs_f64() * 1e3);
     });
     let span = tokio::select! {
-        reason = asking => return Err(BenchError::DataPlane { reason, tail: pipeline.udf.tail() }),
+        reason = polling => return Err(BenchError::DataPlane { reason, tail: pipeline.udf.tail() }),
         measured = pipeline.measure(10, bench.number(200), Duration::ZERO, WINDOW * 4) => measured?,
     };
     pipeline.end().await?;

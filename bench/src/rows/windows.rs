@@ -1,4 +1,4 @@
-//! Larger windows: an event must not cost more processor time in them, and little memory while it waits.
+//! Larger windows: they must not cost more processor time per event, and a waiting event must need little memory.
 
 use std::time::{Duration, Instant};
 
@@ -15,19 +15,19 @@ use crate::programs::Udf;
 /// A million calls without delay.
 const PATIENCE: Duration = Duration::from_secs(100);
 
-/// Events of the window whose memory is looked at.
+/// Events of the window whose memory is measured.
 const WAITING: u64 = 1_000_000;
 
-/// Bytes of the payload of each.
+/// Bytes of the payload of each event.
 const PAYLOAD_BYTES: u64 = 100;
 
-/// Between two looks at the memory.
+/// Pause between two readings of the memory.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Looks in a row that must be alike.
+/// Number of equal readings in a row after which the memory counts as stable.
 const ALIKE: usize = 4;
 
-/// Processor time of an event in windows of 1,000 to 1,000,000 events.
+/// Processor time per event, in windows of 1,000 to 1,000,000 events.
 pub async fn sizes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let sizes = [1, 10, 100];
     let mut costs_us = [const { Vec::new() }; 3];
@@ -68,7 +68,7 @@ async fn cost(bench: &Bench, thousands: u64) -> Result<f64, BenchError> {
     let span: Span = if thousands < 1_000 {
         pipeline.measure(2, 1, bench.time(2.0), PATIENCE).await?
     } else {
-        // No warm-up weighs anything beside a million calls.
+        // A warm-up is negligible beside a million calls.
         pipeline.measure_first(PATIENCE).await?
     };
     pipeline.end().await?;
@@ -97,7 +97,7 @@ pub async fn memory(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// Bytes for each of a million events that wait, beside their payload.
+/// Bytes per event of a million waiting events, beside their payload.
 async fn waiting_bytes(bench: &Bench, start_rule: StartRule) -> Result<f64, BenchError> {
     let Some(udf) = bench.programs.udf(Udf::Ours) else {
         return Ok(f64::NAN);
@@ -107,7 +107,7 @@ async fn waiting_bytes(bench: &Bench, start_rule: StartRule) -> Result<f64, Benc
         payload_bytes: PAYLOAD_BYTES,
         ..Load::windows_of_thousands(WAITING / 1_000)
     };
-    // One call that takes longer than is looked: all others wait.
+    // One call that outlasts the measurement: all others wait.
     let work = Work {
         start_rule,
         delay: Duration::from_secs(25),
@@ -118,7 +118,7 @@ async fn waiting_bytes(bench: &Bench, start_rule: StartRule) -> Result<f64, Benc
     let empty = cost::of(&pipeline.udf)?.memory_bytes;
     let mut last = vec![empty];
     let begun = Instant::now();
-    // Until the memory has grown and grows no more.
+    // Until the memory stops growing.
     while begun.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(LOOK).await;
         last.push(cost::of(&pipeline.udf)?.memory_bytes);
