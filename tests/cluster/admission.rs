@@ -1,8 +1,8 @@
-//! Whether the API server takes what the chart renders, in a namespace that enforces `restricted`.
+//! The API server accepts what the chart renders, in a namespace that enforces `restricted`.
 
 use crate::lab::{Lab, Step, path};
 
-/// Kind, name and text of what the files under helm/ci take for granted; made for the test where it is not there.
+/// Kind, name and YAML of objects that the files under helm/ci expect; created for the test if missing.
 const STUBS: [(&str, &str, &str); 2] = [
     ("crd", "podmonitors.monitoring.coreos.com", POD_MONITORS),
     (
@@ -12,7 +12,7 @@ const STUBS: [(&str, &str, &str); 2] = [
     ),
 ];
 
-/// Stands for the Prometheus operator's.
+/// A stand-in for the Prometheus operator's.
 const POD_MONITORS: &str = "
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -65,7 +65,7 @@ fn chart(lab: &Lab) -> Step {
                 "template",
                 "dry-run",
                 &path("helm"),
-                // A helm that was built from source takes an old version for granted.
+                // A helm built from source assumes an old version of Kubernetes.
                 "--kube-version",
                 "1.33",
                 "-f",
@@ -74,7 +74,7 @@ fn chart(lab: &Lab) -> Step {
         )?;
         let dry_run = ["-n", &lab.namespace, "apply", "--dry-run=server", "-f", "-"];
         lab.apply(&dry_run, &rendered)
-            .map_err(|said| format!("{}: {said}", file.display()))?;
+            .map_err(|message| format!("{}: {message}", file.display()))?;
         count += 1;
     }
     match count {
@@ -105,8 +105,8 @@ pub fn wrong_value(lab: &Lab) -> Step {
         ];
         match lab.helm(&lab.namespace, &install) {
             Ok(_) => return Err(format!("{value} was taken")),
-            Err(said) if said.contains(named) => {}
-            Err(said) => return Err(format!("{value} was refused without naming {named}: {said}")),
+            Err(message) if message.contains(named) => {}
+            Err(message) => return Err(format!("{value} was refused without naming {named}: {message}")),
         }
     }
     Ok(())

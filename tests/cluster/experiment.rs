@@ -1,4 +1,4 @@
-//! The experiment in the cluster: as a Job by the chart, and driven from outside.
+//! The experiment in the cluster: as a Job of the chart, and run from outside.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::lab::{Lab, Step, run, wait};
 use crate::release::Release;
 
-/// One trial with two windows of 5 s, far below what any machine sustains.
+/// One trial with two windows of 5 s, far below the capacity of any machine.
 const PLAN: &str = "
 name: tiny
 window: 5s
@@ -25,7 +25,7 @@ const EVENTS: u64 = 200;
 /// Set-up, two windows and clean-up of one trial.
 const JOB_WITHIN: Duration = Duration::from_secs(240);
 
-/// What the experiment must not be allowed to do, beside what its Role names.
+/// Permissions that the experiment must not have, beside those that its Role names.
 const DENIED: [(&str, &str); 12] = [
     ("get", "secrets"),
     ("list", "secrets"),
@@ -41,7 +41,7 @@ const DENIED: [(&str, &str); 12] = [
     ("delete", "interstepbufferservices.numaflow.numaproj.io"),
 ];
 
-/// What it may do in its own namespace and must not in another.
+/// Permissions that it has in its own namespace and must not have in another.
 const DENIED_ELSEWHERE: [(&str, &str); 4] = [
     ("create", "pipelines.numaflow.numaproj.io"),
     ("create", "deployments.apps"),
@@ -72,9 +72,9 @@ pub fn as_a_job(lab: &Lab) -> Step {
     release.uninstall()
 }
 
-/// Installs the chart with the plan; the name of its Job.
+/// Installs the chart with the plan; returns the name of its Job.
 fn install<'a>(lab: &'a Lab, folder: &Path) -> Step<(Release<'a>, String)> {
-    // --set would take commas and braces for its own.
+    // --set would interpret commas and braces.
     let values = folder.join("values.yaml");
     let value = serde_json::json!({"experiment": {"enabled": true, "plan": PLAN}});
     std::fs::write(&values, value.to_string()).map_err(|error| error.to_string())?;
@@ -87,7 +87,7 @@ fn install<'a>(lab: &'a Lab, folder: &Path) -> Step<(Release<'a>, String)> {
     Ok((release, job))
 }
 
-/// Its service account may do nothing that the engine does not need.
+/// Its service account has no permission that the engine does not need.
 fn rights(release: &Release<'_>) -> Step {
     let account = format!(
         "--as=system:serviceaccount:{}:{}-experiment",
@@ -103,11 +103,11 @@ fn rights(release: &Release<'_>) -> Step {
     release.lab.kubectl(&allowed).map(drop)
 }
 
-/// The answer must be no, not an error of another kind.
+/// The answer must be "no" and not another error.
 fn denied(lab: &Lab, namespace: &str, verb: &str, resource: &str, account: &str) -> Step {
     match lab.kubectl_in(namespace, &["auth", "can-i", verb, resource, account]) {
-        Err(said) if said.trim_end().ends_with("no") => Ok(()),
-        Err(said) => Err(said),
+        Err(message) if message.trim_end().ends_with("no") => Ok(()),
+        Err(message) => Err(message),
         Ok(_) => Err(format!("the experiment may {verb} {resource} in {namespace}")),
     }
 }
@@ -139,7 +139,7 @@ pub fn uninstalled_midway(lab: &Lab) -> Step {
     release.uninstall()
 }
 
-/// The journal tells one trial whose events were all found, none of them late, failed or lost.
+/// The journal contains one trial whose events were all found, none of them late, failed or lost.
 fn balanced(out: &Path) -> Step {
     use trials::journal::{self, JournalLine};
     let lines = journal::read(out).map_err(|error| error.to_string())?;

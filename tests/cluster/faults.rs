@@ -1,4 +1,4 @@
-//! What breaks in a running pipeline, and that it goes on: later windows are full again.
+//! Faults in a running pipeline: it recovers, and later windows are full again.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use crate::release::Release;
 
 /// Events of a window: 50 per second, 10 s.
 const FULL: u64 = 500;
-/// Windows that the endpoint is away for: 30 s.
+/// Number of windows during which the endpoint is away: 30 s.
 const AWAY: usize = 3;
 /// From a fault's end to a full window on record.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 
-/// One installation for all of them: each fault begins with full windows.
+/// One installation for all faults: each starts with full windows.
 pub fn all(lab: &Lab) -> Step {
     let values = ["generator.rpu=50", "udf.timeout=2s"];
     let release = Release::install(lab, &lab.namespace, "faults", &values)?;
@@ -25,7 +25,7 @@ pub fn all(lab: &Lab) -> Step {
     tested.and(removed)
 }
 
-/// With no_store the open window's events are lost, as the values say; the windows after it are full.
+/// With `no_store`, the open window's events are lost, as the values document; the windows after it are full.
 fn udf_killed(release: &Release<'_>) -> Step {
     await_middle_of_window();
     let killed = now_ms();
@@ -42,7 +42,7 @@ fn udf_killed(release: &Release<'_>) -> Step {
     recovered(release, killed, "the udf's pod was killed")
 }
 
-/// For 30 s: the windows of that time complete, all of their events in them, with failures on record. With the endpoint
+/// The windows of those 30 s complete with all of their events and with failures on record. Once the endpoint is
 /// back, windows are full again.
 fn endpoint_gone(release: &Release<'_>) -> Step {
     await_middle_of_window();
@@ -56,7 +56,7 @@ fn endpoint_gone(release: &Release<'_>) -> Step {
     };
     scale("0")?;
     let failed = |window: &&Window| window.start_ms + WINDOW_MS > broken && window.failed > 0;
-    let told = wait(
+    let seen = wait(
         "windows with failed calls are on record, and whole",
         RECOVERED_WITHIN,
         || {
@@ -69,11 +69,11 @@ fn endpoint_gone(release: &Release<'_>) -> Step {
         },
     );
     scale("1")?;
-    told?;
+    seen?;
     recovered(release, now_ms(), "the endpoint was gone")
 }
 
-/// The server's process is ended; its pod keeps the streams, as a claim would.
+/// Ends the server's process; its pod keeps the streams, as a claim would.
 fn jetstream_killed(release: &Release<'_>) -> Step {
     let pod = "isbsvc-default-js-0";
     let command = [
@@ -106,8 +106,8 @@ fn jetstream_killed(release: &Release<'_>) -> Step {
 
 fn recovered(release: &Release<'_>, since_ms: u64, what: &str) -> Step {
     let full = await_full(release.lab, release.place(), since_ms, FULL, RECOVERED_WITHIN);
-    let first = full.map_err(|said| format!("after {what}: {said}"))?;
-    // One could be chance: the one after it is full as well.
+    let first = full.map_err(|message| format!("after {what}: {message}"))?;
+    // One full window could be chance: the next one is full as well.
     let next = await_full(
         release.lab,
         release.place(),
@@ -116,5 +116,5 @@ fn recovered(release: &Release<'_>, since_ms: u64, what: &str) -> Step {
         RECOVERED_WITHIN,
     );
     next.map(drop)
-        .map_err(|said| format!("after {what}, once more: {said}"))
+        .map_err(|message| format!("after {what}, once more: {message}"))
 }

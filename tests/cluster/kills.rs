@@ -1,5 +1,5 @@
-//! What is killed in the middle of a window, and the account of every event afterwards: which are in a record, which are
-//! lost, and which calls were made twice.
+//! Processes that are killed in the middle of a window, and the account of every event afterwards: which are in a
+//! record, which are lost, and which calls were made twice.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -19,16 +19,16 @@ use crate::release::Release;
 const FULL: u64 = 500;
 /// From the install to a full window.
 const FULL_WITHIN: Duration = Duration::from_secs(90);
-/// From a kill to a full window. With a volume Numaflow waits up to 300 s for the mark of the process before to go.
+/// From a kill to a full window. With a volume, Numaflow waits up to 300 s for the previous process's mark to expire.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(420);
 
-/// Where the UDF's open windows are kept.
+/// The folder of the UDF's open windows.
 const NO_STORE: &str = "udf.storage.type=no_store";
 const EMPTY_DIR: &str = "udf.storage.type=emptyDir";
 
-/// What is known once windows are full again.
+/// The state once windows are full again.
 struct Account {
-    /// When it was killed, milliseconds since the epoch.
+    /// Time of the kill, milliseconds since the epoch.
     killed_ms: u64,
     /// Start of the first full window that began after it.
     full_again_ms: u64,
@@ -53,8 +53,8 @@ pub fn container_with_empty_dir(lab: &Lab) -> Step {
     udf(lab, "box-dir", EMPTY_DIR, kill_container)
 }
 
-/// Every event that was sent is in a record, or lost by its number, and lost are only those of windows that were open
-/// between the kill and the new process; a call that was made twice is one of an event that was read twice.
+/// Every sent event is in a record or lost by its number. Only events of windows that were open between the kill and
+/// the new process are lost, and only calls of events that were read twice are made twice.
 fn udf(lab: &Lab, name: &str, storage: &str, kill: fn(&Release<'_>, &str) -> Step) -> Step {
     killed(lab, name, storage, "udf", kill, |account| {
         let ledger = account.ledger();
@@ -79,7 +79,7 @@ fn udf(lab: &Lab, name: &str, storage: &str, kill: fn(&Release<'_>, &str) -> Ste
     })
 }
 
-/// The next process begins anew under another name; no offset and no call is repeated.
+/// The new process starts under another name; no offset and no call is repeated.
 pub fn generator(lab: &Lab) -> Step {
     killed(lab, "source", NO_STORE, "generator", kill_pod, |account| {
         let ledger = account.ledger();
@@ -91,7 +91,7 @@ pub fn generator(lab: &Lab) -> Step {
                 "{generators} generators, {repeats} repeated calls: {ledger:?}"
             ));
         }
-        // The events of the one before are known as such, and nothing else is wrong.
+        // The ledger recognises the events of the previous process, and nothing else is wrong.
         match ledger
             .errors
             .iter()
@@ -103,7 +103,8 @@ pub fn generator(lab: &Lab) -> Step {
     })
 }
 
-/// Installs, kills a vertex' process in the middle of a window, waits for full windows, and looks.
+/// Installs the chart, kills a vertex's process in the middle of a window, waits for full windows, and returns the
+/// state.
 fn killed(
     lab: &Lab,
     name: &str,
@@ -112,7 +113,7 @@ fn killed(
     kill: fn(&Release<'_>, &str) -> Step,
     look: impl FnOnce(&Account) -> Step,
 ) -> Step {
-    // With one key an event's number, which records tell, is its index, which the endpoint is called with.
+    // With one key, an event's number in the records equals its index in the endpoint's calls.
     let values = ["generator.rpu=50", "generator.keys=1", storage];
     let release = Release::install(lab, &lab.namespace, name, &values)?;
     let tested = await_full(lab, release.place(), 0, FULL, FULL_WITHIN)
@@ -128,7 +129,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
     kill(release, vertex)?;
     let place = release.place();
     let again = await_full(release.lab, place, killed_ms, FULL, RECOVERED_WITHIN)?;
-    // One could be chance, and what is read late would come now.
+    // One full window could be chance, and events that are read late would arrive now.
     await_full(
         release.lab,
         place,
@@ -136,7 +137,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
         FULL,
         RECOVERED_WITHIN,
     )?;
-    // In this order: nothing in a record was sent, or called, after the statistics.
+    // In this order: no event in a record was sent or called after the statistics were read.
     let records = records(release.lab, &release.namespace, &release.name)?;
     let source = pod(release, &vertex_pods(&release.name, "generator"))?;
     let endpoint = format!(
@@ -152,7 +153,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
     })
 }
 
-/// The pod, without any grace.
+/// Deletes the pod without grace.
 fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
     let pod = pod(release, &vertex_pods(&release.name, vertex))?;
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
@@ -167,7 +168,7 @@ fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
     release.lab.kubectl_in(&release.namespace, &args).map(drop)
 }
 
-/// Our container by a signal that only its node can send, and waits until another one runs.
+/// Kills our container by a signal that only its node can send, and waits until another one runs.
 fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
     let command = std::env::var("KILL_CONTAINER").unwrap_or_default();
     let mut words = command.split_whitespace();
@@ -194,7 +195,7 @@ fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
     })
 }
 
-/// The one pod of a label that is not being deleted.
+/// The only pod of a label that is not being deleted.
 fn pod(release: &Release<'_>, label: &str) -> Step<Value> {
     let text = release
         .lab
@@ -206,15 +207,15 @@ fn pod(release: &Release<'_>, label: &str) -> Step<Value> {
         .ok_or_else(|| format!("no pod with the label {label}"))
 }
 
-/// What a pod tells at `/stats`.
+/// A pod's `/stats`.
 fn stats<T: DeserializeOwned>(release: &Release<'_>, pod: &Value, port: u16) -> Step<T> {
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     release
         .lab
-        .told_by_pod(&release.namespace, &format!("{name}:{port}"), "stats")
+        .pod_json(&release.namespace, &format!("{name}:{port}"), "stats")
 }
 
-/// An endpoint's statistics at a moment when no call is in flight, so that its counts are of the same calls.
+/// An endpoint's statistics while no call is in flight, so that its counts belong to the same calls.
 fn idle_stats(release: &Release<'_>, pod: &Value) -> Step<EndpointStats> {
     wait(
         "no call is in flight at the endpoint",
@@ -227,7 +228,8 @@ fn idle_stats(release: &Release<'_>, pod: &Value) -> Step<EndpointStats> {
 }
 
 impl Account {
-    /// Of the windows before the last full one, which are closed; nothing was dropped as late unless it is missing here.
+    /// Considers the windows before the last full one, which are closed; no event was dropped as late unless it is
+    /// missing here.
     fn ledger(&self) -> Ledger {
         let closed: BTreeSet<u64> = self
             .generator
@@ -239,7 +241,7 @@ impl Account {
         balance(&self.generator, Drops::Counted(0), &self.records, &closed)
     }
 
-    /// Indices called of the generator that runs.
+    /// Indices called, of the generator that runs.
     fn called(&self) -> Ranges {
         let called = self.endpoint.called.get(&self.generator.generator);
         called.cloned().unwrap_or_default()
@@ -259,7 +261,7 @@ impl Account {
         seen.fold(Ranges::default(), |all, numbers| all.union(numbers))
     }
 
-    /// No event is missing in a window that was over before the kill, or began once windows were full again.
+    /// No event is missing in windows that ended before the kill, or that started once windows were full again.
     fn short_windows_are_those_of_the_gap(&self) -> Step {
         for window in &self.generator.windows {
             let start_ms = window.window_start_ms;

@@ -1,4 +1,4 @@
-//! The cluster under test as `kubectl` and `helm` show it: commands, namespaces, and waiting with a bound.
+//! The cluster under test through `kubectl` and `helm`: commands, namespaces, and bounded waiting.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// A step of a test: done, or what went wrong in a sentence.
+/// The result of a step; the error is a sentence.
 pub type Step<T = ()> = Result<T, String>;
 
-/// Between two looks.
+/// Pause between two checks.
 const LOOK_INTERVAL: Duration = Duration::from_millis(500);
 /// How long the API server may take to answer.
 const REQUEST_TIMEOUT: &str = "--request-timeout=30s";
@@ -21,17 +21,16 @@ const ISBSVC_PATIENCE: Duration = Duration::from_secs(180);
 /// How long a namespace may take to go.
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(180);
 
-/// Everything that could be left over in a namespace; events and what Kubernetes itself puts there are not.
+/// Every kind that could be left over in a namespace, except events and what Kubernetes itself creates there.
 const KINDS: &str = "pods,persistentvolumeclaims,jobs,deployments,replicasets,statefulsets,services,configmaps,secrets,\
 serviceaccounts,roles,rolebindings,networkpolicies,leases,pipelines.numaflow.numaproj.io,\
 vertices.numaflow.numaproj.io,interstepbufferservices.numaflow.numaproj.io";
 
-/// What Kubernetes puts into every namespace, some time after it is made.
+/// What Kubernetes creates in every namespace, some time after its creation.
 const KUBERNETES_OWN: [&str; 2] = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
 
-/// The cluster, and the namespace that the tests share: it has an isbsvc called `default`.
+/// The cluster, and the namespace that the tests share, which has an isbsvc called `default`.
 pub struct Lab {
-    /// Its name.
     pub namespace: String,
     helm: PathBuf,
     image: String,
@@ -39,7 +38,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// Looks whether everything is there, and makes the namespace.
+    /// Checks that everything is there, and creates the namespace.
     pub fn open() -> Step<Self> {
         let found = |program: &str| {
             let paths = std::env::var_os("PATH").unwrap_or_default();
@@ -62,10 +61,10 @@ impl Lab {
                 None,
             )
         };
-        quick(&["get", "--raw", "/version"]).map_err(|said| {
+        quick(&["get", "--raw", "/version"]).map_err(|message| {
             format!(
                 "the cluster of KUBECONFIG does not answer: {}",
-                one_line(said.rsplit("exit status: 1: ").next().unwrap_or(&said))
+                one_line(message.rsplit("exit status: 1: ").next().unwrap_or(&message))
             )
         })?;
         quick(&["get", "--raw", "/apis/numaflow.numaproj.io/v1alpha1"]).map_err(|_| {
@@ -90,12 +89,12 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Removes the namespace, Pipelines first: Numaflow needs the isbsvc for removing their streams.
+    /// Removes the namespace, Pipelines first: Numaflow needs the isbsvc to remove their streams.
     pub fn close(&self) -> Step {
         self.remove_namespace(&self.namespace)
     }
 
-    /// A namespace that admits only what the pod security standard `restricted` does.
+    /// Creates a namespace that enforces the pod security standard `restricted`.
     pub fn make_namespace(&self, name: &str) -> Step {
         let object = format!(
             "{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}, labels: \
@@ -130,10 +129,10 @@ impl Lab {
             Command::new("kubectl").args(["delete", "namespace", name, "--wait", &timeout]),
             None,
         );
-        deleted.map(drop).map_err(|said| {
+        deleted.map(drop).map_err(|message| {
             format!(
                 "namespace {name} is still there, remove it yourself: {}",
-                one_line(&said)
+                one_line(&message)
             )
         })
     }
@@ -150,7 +149,7 @@ impl Lab {
         })
     }
 
-    /// kubectl in the shared namespace.
+    /// Runs kubectl in the shared namespace.
     pub fn kubectl(&self, args: &[&str]) -> Step<String> {
         self.kubectl_in(&self.namespace, args)
     }
@@ -158,7 +157,7 @@ impl Lab {
     pub fn kubectl_in(&self, namespace: &str, args: &[&str]) -> Step<String> {
         let mut command = Command::new("kubectl");
         command.args(["-n", namespace]);
-        // Streams and waits have bounds of their own; what follows `exec` is another program's.
+        // Streams and waits have their own bounds; the arguments after `exec` belong to another program.
         if !args.iter().any(|arg| arg.starts_with("--timeout")) {
             command.arg(REQUEST_TIMEOUT);
         }
@@ -166,7 +165,7 @@ impl Lab {
         run(&mut command, None)
     }
 
-    /// kubectl with YAML on its standard input.
+    /// Runs kubectl with YAML on its standard input.
     pub fn apply(&self, args: &[&str], yaml: &str) -> Step<String> {
         run(
             Command::new("kubectl").args(args).arg(REQUEST_TIMEOUT),
@@ -174,7 +173,7 @@ impl Lab {
         )
     }
 
-    /// helm in a namespace.
+    /// Runs helm in a namespace.
     pub fn helm(&self, namespace: &str, args: &[&str]) -> Step<String> {
         run(Command::new(&self.helm).args(["-n", namespace]).args(args), None)
     }
@@ -191,7 +190,7 @@ impl Lab {
         format!("{}:{}", self.image, self.tag)
     }
 
-    /// The objects of a kind, or of several with a comma between.
+    /// The objects of a kind, or of several kinds separated by commas.
     pub fn list_in(&self, namespace: &str, kind: &str) -> Step<Vec<Value>> {
         let text = self.kubectl_in(namespace, &["get", kind, "-o", "json"])?;
         let list: Value =
@@ -199,14 +198,14 @@ impl Lab {
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
-    /// `kind/name` of everything in a namespace.
+    /// `kind/name` of every object in a namespace.
     pub fn inventory(&self, namespace: &str) -> Step<BTreeSet<String>> {
         let text = self.kubectl_in(namespace, &["get", KINDS, "-o", "name", "--ignore-not-found"])?;
         let own = text.lines().filter(|name| !KUBERNETES_OWN.contains(name));
         Ok(own.map(str::to_owned).collect())
     }
 
-    /// Waits until a namespace holds nothing but what it did before; what else there is is told.
+    /// Waits until a namespace contains only what it did before; the error lists what is left.
     pub fn await_gone(&self, namespace: &str, before: &BTreeSet<String>, within: Duration) -> Step {
         let mut remains = String::new();
         let gone = wait("nothing is left", within, || {
@@ -215,19 +214,19 @@ impl Lab {
             remains = format!("{new:?}");
             Ok(new.is_empty().then_some(()))
         });
-        gone.map_err(|said| format!("{said}; left: {remains}"))
+        gone.map_err(|message| format!("{message}; left: {remains}"))
     }
 
-    /// Streams and buckets that JetStream holds, by its own monitoring port.
+    /// Number of streams and buckets in JetStream, from its monitoring port.
     pub fn streams(&self, namespace: &str) -> Step<u64> {
-        let jsz: Value = self.told_by_pod(namespace, "isbsvc-default-js-0:8222", "jsz")?;
+        let jsz: Value = self.pod_json(namespace, "isbsvc-default-js-0:8222", "jsz")?;
         jsz["streams"]
             .as_u64()
-            .ok_or_else(|| format!("jsz tells no streams: {jsz}"))
+            .ok_or_else(|| format!("jsz has no streams: {jsz}"))
     }
 
-    /// What a pod tells as JSON at a path of a port (`name:port`), through the API server.
-    pub fn told_by_pod<T: DeserializeOwned>(&self, namespace: &str, pod: &str, path: &str) -> Step<T> {
+    /// The JSON at a path of a pod's port (`name:port`), through the API server.
+    pub fn pod_json<T: DeserializeOwned>(&self, namespace: &str, pod: &str, path: &str) -> Step<T> {
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}/proxy/{path}");
         let text = run(
             Command::new("kubectl").args(["get", "--raw", &path, REQUEST_TIMEOUT]),
@@ -236,9 +235,9 @@ impl Lab {
         serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))
     }
 
-    /// What went wrong, with what the cluster shows at that moment.
+    /// The error, with the state of the cluster at that moment.
     pub fn explain(&self, what: &str) -> String {
-        let shown = |args: &[&str]| self.kubectl(args).unwrap_or_else(|said| said);
+        let shown = |args: &[&str]| self.kubectl(args).unwrap_or_else(|message| message);
         format!(
             "{what}\n{}\n{}",
             shown(&["get", "pods,jobs,pipelines.numaflow.numaproj.io", "-o", "wide"]),
@@ -253,14 +252,14 @@ impl Lab {
     }
 }
 
-/// Looks until there is something, for so long; what was wrong at the last look is told.
+/// Polls until `look` returns a value, for at most `within`; the error contains that of the last look.
 pub fn wait<T>(what: &str, within: Duration, mut look: impl FnMut() -> Step<Option<T>>) -> Step<T> {
     let deadline = Instant::now() + within;
     loop {
         let last = match look() {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => String::new(),
-            Err(said) => format!(": {}", one_line(&said)),
+            Err(message) => format!(": {}", one_line(&message)),
         };
         if Instant::now() > deadline {
             return Err(format!("not so within {} s: {what}{last}", within.as_secs()));
@@ -274,12 +273,12 @@ pub fn vertex_pods(pipeline: &str, vertex: &str) -> String {
     format!("numaflow.numaproj.io/pipeline-name={pipeline},numaflow.numaproj.io/vertex-name={vertex}")
 }
 
-/// A path of the repository.
+/// A path in the repository.
 pub fn path(name: &str) -> String {
     format!("{}/../{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs a command to its end; its standard output, or what it said.
+/// Runs a command to its end; returns its standard output, or its error as a sentence.
 pub fn run(command: &mut Command, input: Option<&str>) -> Step<String> {
     let shown = format!("{command:?}");
     command.stdin(if input.is_some() {
@@ -300,17 +299,17 @@ pub fn run(command: &mut Command, input: Option<&str>) -> Step<String> {
     let output = child
         .wait_with_output()
         .map_err(|error| format!("{shown}: {error}"))?;
-    let (out, said) = (
+    let (out, stderr) = (
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    // Dry runs and installs of what a namespace would refuse only warn.
-    if said.contains("would violate PodSecurity") {
-        return Err(format!("{shown}: {said}"));
+    // If a namespace would refuse the pods, dry runs and installs only print a warning.
+    if stderr.contains("would violate PodSecurity") {
+        return Err(format!("{shown}: {stderr}"));
     }
     match output.status.success() {
         true => Ok(out.into_owned()),
-        false => Err(format!("{shown}: {}: {said}{out}", output.status)),
+        false => Err(format!("{shown}: {}: {stderr}{out}", output.status)),
     }
 }
 

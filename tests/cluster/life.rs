@@ -1,4 +1,5 @@
-//! The chart's life: installed, it gives full windows within a minute; tested, tuned, and removed without a trace.
+//! The life of a release: full windows within a minute of the install, then tested, tuned, and removed without a
+//! trace.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::release::Release;
 const FULL: u64 = 1_000;
 /// From the install to a full window on record.
 const FULL_WITHIN: Duration = Duration::from_secs(60);
-/// From an upgrade to a full window of the new rate: the old pods end, new ones start, a window fills.
+/// From an upgrade to a full window of the new rate: old pods end, new ones start, a window fills.
 const TUNED_WITHIN: Duration = Duration::from_secs(120);
 
 pub fn sequential(lab: &Lab) -> Step {
@@ -73,7 +74,7 @@ pub fn whole_life(lab: &Lab) -> Step {
     release.uninstall()
 }
 
-/// None of the release's pods holds a service account's token: they talk to no API server.
+/// No pod of the release has a service account token, because none uses the API server.
 fn no_tokens(release: &Release<'_>) -> Step {
     let pods = release.lab.list_in(&release.namespace, "pods")?;
     let of_release =
@@ -101,8 +102,8 @@ fn no_tokens(release: &Release<'_>) -> Step {
     }
 }
 
-/// The UDF's container can write into Numaflow's socket folder and nowhere else that an image has; so says each attempt of
-/// our own program to make a socket there.
+/// The UDF's container can write into Numaflow's socket folder and into no other folder of an image, as attempts of
+/// our own program to create a socket there show.
 fn no_writes(release: &Release<'_>) -> Step {
     let label = vertex_pods(&release.name, "udf");
     let pods = release
@@ -111,7 +112,7 @@ fn no_writes(release: &Release<'_>) -> Step {
     let pod = pods.lines().next().ok_or("the udf has no pod")?;
     let serve_in = |folder: &str| {
         let (socket, info) = (format!("{folder}/probe.sock"), format!("{folder}/probe-info"));
-        // Its standard input has ended, so that it stops as soon as it serves.
+        // Its standard input is closed, so it stops as soon as it serves.
         let serve = [
             "exec",
             pod,
@@ -131,8 +132,8 @@ fn no_writes(release: &Release<'_>) -> Step {
     serve_in("/var/run/numaflow")?;
     for folder in ["", "/etc", "/usr/local/bin", "/home", "/var/lib"] {
         match serve_in(folder) {
-            Err(said) if said.contains("Read-only file system") => {}
-            Err(said) => return Err(format!("in {folder}/: {said}")),
+            Err(message) if message.contains("Read-only file system") => {}
+            Err(message) => return Err(format!("in {folder}/: {message}")),
             Ok(_) => return Err(format!("the udf's container can write into {folder}/")),
         }
     }

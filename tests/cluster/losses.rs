@@ -1,4 +1,4 @@
-//! What a lost or replaced pod costs where the chart promises that it costs nothing: every window stays full.
+//! Lost and replaced pods where the chart promises that no event is lost: every window stays full.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ const FULL_WITHIN: Duration = Duration::from_secs(180);
 /// From a loss to full windows again.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(180);
 
-/// Three pods of NATS hold every message three times: the loss of one loses none.
+/// Three pods of NATS hold three copies of every message: the loss of one pod loses none.
 pub fn replicated_jetstream(lab: &Lab) -> Step {
     in_namespace_of_its_own(lab, "three", &["isbsvc.replicas=3"], |release| {
         stays_full(release, "a pod of three of JetStream was deleted", || {
@@ -22,8 +22,8 @@ pub fn replicated_jetstream(lab: &Lab) -> Step {
     })
 }
 
-/// With volumes for JetStream and for the open windows, neither's pod takes an event with it; nor does an upgrade that
-/// replaces the UDF.
+/// With volumes for JetStream and for the open windows, the loss of either pod loses no event, nor does an upgrade
+/// that replaces the UDF.
 pub fn volumes(lab: &Lab) -> Step {
     let class = std::env::var("STORAGE_CLASS").unwrap_or_default();
     if class.is_empty() && !has_default_class(lab)? {
@@ -68,13 +68,13 @@ fn in_namespace_of_its_own(
     tested.and(removed)
 }
 
-/// Every window from the one before the loss to two after it has all of its events.
+/// Every window from the one before the loss to the second after it has all of its events.
 fn stays_full(release: &Release<'_>, what: &str, lose: impl FnOnce() -> Step) -> Step {
     let lost = now_ms();
     lose()?;
     let (from, to) = (lost / WINDOW_MS * WINDOW_MS - WINDOW_MS, lost + 2 * WINDOW_MS);
-    let told = |said| format!("after {what}: {said}");
-    await_full(release.lab, release.place(), to, FULL, RECOVERED_WITHIN).map_err(told)?;
+    let describe = |message| format!("after {what}: {message}");
+    await_full(release.lab, release.place(), to, FULL, RECOVERED_WITHIN).map_err(describe)?;
     let windows = windows(release.lab, &release.namespace, &release.name)?;
     let counts: Vec<(u64, u64)> = (from..=to)
         .step_by(usize::try_from(WINDOW_MS).unwrap_or(1))
@@ -85,11 +85,11 @@ fn stays_full(release: &Release<'_>, what: &str, lose: impl FnOnce() -> Step) ->
         .collect();
     match counts.iter().all(|(_, ok)| *ok == FULL) {
         true => Ok(()),
-        false => Err(told(format!("start of window and its ok events: {counts:?}"))),
+        false => Err(describe(format!("start of window and its ok events: {counts:?}"))),
     }
 }
 
-/// Deletes the pods of a label, or the one of them whose name ends so; they have their grace.
+/// Deletes the pods of a label, or the one of them whose name ends with this suffix, with their grace.
 fn delete_pods(release: &Release<'_>, label: &str, end: Option<&str>) -> Step {
     let lab = release.lab;
     let names = lab.kubectl_in(&release.namespace, &["get", "pods", "-l", label, "-o", "name"])?;

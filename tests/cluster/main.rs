@@ -1,7 +1,8 @@
-//! The chart, the manifests and the experiment on a real cluster with the real Numaflow: whatever KUBECONFIG points to.
-//! One after another, in namespaces of their own that are removed in the end. Without a cluster it fails with a sentence.
+//! The chart, the manifests and the experiment on the cluster of KUBECONFIG, with the real Numaflow. The tests run
+//! one after another, in namespaces of their own that are removed at the end. Without a cluster they fail with a
+//! sentence.
 
-// The lint's exception for tests does not reach a program without the usual harness.
+// Clippy's exception for tests does not apply to a program without the usual harness.
 #![allow(clippy::unwrap_used)]
 
 mod admission;
@@ -22,10 +23,10 @@ use libtest_mimic::{Arguments, Trial};
 
 use crate::lab::{Lab, Step};
 
-/// A test by its name.
+/// A test and its name.
 type Named = (&'static str, fn(&Lab) -> Step);
 
-/// What is tested, in this order.
+/// The tests in order.
 const STEPS: [Named; 19] = [
     (
         "every rendered object passes a server-side dry run",
@@ -89,7 +90,7 @@ const STEPS: [Named; 19] = [
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // They would disturb one another's times and leftovers.
+    // In parallel they would disturb one another's times and leftovers.
     arguments.test_threads = Some(1);
     if arguments.list {
         return libtest_mimic::run(&arguments, trials(None)).exit_code();
@@ -109,7 +110,7 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Without a cluster they can only be listed.
+/// Without a cluster, tests can only be listed.
 fn trials(lab: Option<&Arc<Lab>>) -> Vec<Trial> {
     let trial = |(name, step): &Named| {
         let (lab, step) = (lab.map(Arc::clone), *step);

@@ -1,4 +1,4 @@
-//! The manifests by the three commands of their README, in a namespace of their own.
+//! The manifests, applied by the three commands of their README in a namespace of their own.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::records::await_full;
 const FULL: u64 = 1_000;
 const FULL_WITHIN: Duration = Duration::from_secs(60);
 const GONE_WITHIN: Duration = Duration::from_secs(120);
-/// What the rendered manifests name; the image under test may have another name.
+/// The image that the rendered manifests name; the image under test may have another name.
 const RENDERED_IMAGE: &str = "async-reduce:0.1.0";
 
 pub fn applied(lab: &Lab) -> Step {

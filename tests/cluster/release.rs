@@ -1,4 +1,4 @@
-//! A release of the chart, from its install to the proof that nothing of it is left.
+//! A release of the chart, from its install to the check that nothing of it is left.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,25 +6,22 @@ use std::time::{Duration, Instant};
 
 use crate::lab::{Lab, Step, path, wait};
 
-/// How long after the uninstall began everything must be gone.
+/// How long after the start of the uninstall everything must be gone.
 const GONE_WITHIN: Duration = Duration::from_secs(120);
 
-/// An installed release.
 pub struct Release<'a> {
-    /// Where.
     pub lab: &'a Lab,
-    /// Its name, which is the Pipeline's too.
+    /// Its name, and the name of its Pipeline.
     pub name: String,
-    /// Its namespace.
     pub namespace: String,
-    /// When the install began.
+    /// When the install started.
     pub since: Instant,
     before: BTreeSet<String>,
     streams: Option<u64>,
 }
 
 impl<'a> Release<'a> {
-    /// Installs it with these values, into a namespace that has an isbsvc called `default`.
+    /// Installs it with these values in a namespace that has an isbsvc called `default`.
     pub fn install(lab: &'a Lab, namespace: &str, name: &str, values: &[&str]) -> Step<Self> {
         let streams = lab.streams(namespace)?;
         Self::helm_install(lab, namespace, name, &sets(values), Some(streams))
@@ -57,7 +54,7 @@ impl<'a> Release<'a> {
     ) -> Step<Self> {
         let release = Self {
             lab,
-            // With the chart's name in it, it is the objects' name as it is.
+            // If the release's name contains the chart's, the objects have the release's name.
             name: format!("async-reduce-{name}"),
             namespace: namespace.to_owned(),
             before: lab.inventory(namespace)?,
@@ -77,7 +74,7 @@ impl<'a> Release<'a> {
         (&self.namespace, &self.name)
     }
 
-    /// Changes values of the running release, as NOTES says.
+    /// Changes values of the running release, by the command in NOTES.
     pub fn tune(&self, value: &str) -> Step {
         let args = [
             "upgrade",
@@ -90,7 +87,7 @@ impl<'a> Release<'a> {
         self.lab.helm(&self.namespace, &args).map(drop)
     }
 
-    /// Uninstalls it; what was there before must be all that is there within two minutes, streams included.
+    /// Uninstalls it and waits until only what was there before is left, streams included.
     pub fn uninstall(self) -> Step {
         let began = Instant::now();
         self.lab
@@ -107,7 +104,7 @@ impl<'a> Release<'a> {
     }
 }
 
-/// Values as helm's arguments.
+/// Values as arguments of helm.
 fn sets<'v>(values: &[&'v str]) -> Vec<&'v str> {
     values.iter().flat_map(|value| ["--set", *value]).collect()
 }

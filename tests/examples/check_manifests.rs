@@ -1,5 +1,5 @@
-//! `check_manifests RENDERS EXPECTED`: doubts every render of the chart (RENDERS/*.yaml) and holds it against the
-//! objects and values that EXPECTED/*.yaml of the same name says. `make test-chart` calls it.
+//! `check_manifests RENDERS EXPECTED`: checks every render of the chart (RENDERS/*.yaml), and compares it with the
+//! objects and values in the file of the same name in EXPECTED. `make test-chart` calls it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::Value;
 use tests::manifests::{Object, faults, read};
 
-/// What a render must hold.
+/// What a render must contain.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
     /// `Kind/name` of every object; `*` at the end stands for a hash.
     objects: BTreeSet<String>,
-    /// Per object, per path, the value there; null where nothing may be.
+    /// By object and path, the value there; null if there must be none.
     values: BTreeMap<String, BTreeMap<String, Value>>,
 }
 

@@ -1,5 +1,5 @@
-//! A UDF whose calls do what the event's padding says: panic, exit, write rubbish, hang. What a user's own call may do
-//! wrong is done here, under the library's real strategies and the SDK's real server.
+//! A UDF whose calls do what the event's padding says: panic, exit, write rubbish, hang. It shows the effect of a
+//! faulty call under the library's real strategies and the SDK's real server.
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use clap::Parser;
 use udf::{Call, Cli, Event};
 use wire::Outcome;
 
-/// Set to `1`, the program's file is removed before the pool starts, so that no child of it can be started.
+/// If set to `1`, the program's file is removed before the pool starts, so that no child can start.
 const VANISH: &str = "FRAGILE_VANISH";
 
 struct Fragile;
@@ -22,7 +22,7 @@ impl Fragile {
             "panic" => panic!("as asked"),
             "exit" => std::process::exit(0),
             "rubbish" => {
-                // As a call that prints something where its frames go.
+                // As a call does that prints to the output of its frames.
                 let _ = io::stdout().write_all(b"hello, here is something else\n");
                 let _ = io::stdout().flush();
                 Outcome::Ok

@@ -1,11 +1,11 @@
-//! The endless run: `plans/soak.yaml` by the real `experiment`, watched from outside. It prints its figures and fails
-//! where memory or descriptors grow, the schedule drifts or an event is not accounted for. Outside of `make test`,
-//! as it lasts half an hour and needs the machine for itself.
+//! Runs `plans/soak.yaml` with the real `experiment` and watches its processes from outside. Prints all values, and
+//! fails if memory or descriptors grow, the schedule drifts or an event is not accounted for. It is not part of `make
+//! test`, because it takes half an hour and needs the machine for itself.
 
-// The lint's exception for tests does not reach a program without the usual harness.
+// Clippy's exception for tests does not apply to a program without the usual harness.
 #![allow(clippy::unwrap_used)]
 
-mod figures;
+mod outcome;
 mod watch;
 
 use std::fs;
@@ -19,13 +19,13 @@ use trials::outcome::TrialOutcome;
 
 use crate::watch::Watched;
 
-/// Unless `DURATION` says otherwise.
+/// The length of the run without `DURATION`.
 const DURATION: Duration = Duration::from_secs(30 * 60);
 
 /// Length of the plan's windows.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// What settles first: caches fill, connections open. Of a shorter run the first sixth.
+/// Time until caches are filled and connections open. In a shorter run, its first sixth.
 const SETTLES: Duration = Duration::from_secs(5 * 60);
 
 fn main() -> ExitCode {
@@ -76,7 +76,7 @@ fn run() -> Result<(), String> {
         wrong.push(format!("the experiment ended with {status}"));
     }
     match outcome(&out) {
-        Some(outcome) => wrong.extend(figures::check(&outcome, windows)),
+        Some(outcome) => wrong.extend(outcome::check(&outcome, windows)),
         None => wrong.push("there is no outcome".to_owned()),
     }
     wrong.extend(left(&watched, &temporary));
@@ -93,7 +93,7 @@ fn run() -> Result<(), String> {
     }
 }
 
-/// The optimised programs in `SOAK_BINARIES`, or those that were built beside this one.
+/// The optimised programs in `SOAK_BINARIES`, or those built beside this one.
 fn programs() -> Result<PathBuf, String> {
     let folder = match std::env::var_os("SOAK_BINARIES") {
         Some(folder) => PathBuf::from(folder),
@@ -102,7 +102,7 @@ fn programs() -> Result<PathBuf, String> {
     fs::canonicalize(&folder).map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// The plan with so many windows, the first of them for warming up.
+/// The plan with this number of windows, the first of them for warming up.
 fn plan(folder: &Path, windows: u64) -> Result<PathBuf, String> {
     let text = include_str!("../../plans/soak.yaml");
     let changed = text.replace("\nwindows: 179\n", &format!("\nwindows: {}\n", windows - 1));

@@ -1,4 +1,4 @@
-//! Memory and descriptors of every process of the run, read again and again.
+//! Memory and descriptors of every process of the run, sampled again and again.
 
 use std::collections::BTreeMap;
 use std::process::Child;
@@ -7,25 +7,26 @@ use std::time::{Duration, Instant};
 use tests::children_of;
 use tests::process::{descriptors, memory_bytes};
 
-/// Between two looks.
+/// Pause between two samples.
 const PERIOD: Duration = Duration::from_secs(2);
 
-/// What memory may gain after it has settled.
+/// How much memory may grow once it has settled.
 const GROWTH: f64 = 0.05;
 
-/// Below this a growth is the allocator's grain, not a leak: a process of 15 MB varies by more than its twentieth.
+/// Smaller growth is the allocator's granularity and no leak: a process of 15 MB varies by more than a twentieth.
 const GRAIN_BYTES: f64 = 1024.0 * 1024.0;
 
-/// The runner keeps what it has measured until its trial ends: records of five keys, packed, of some 5 to 9 KiB in all.
+/// Growth of the runner, which keeps its results until the trial ends: packed records of five keys, 5 to 9 KiB per
+/// window.
 const RUNNER_BYTES_PER_WINDOW: f64 = 16.0 * 1024.0;
 
-/// The name under which the runner itself is watched.
+/// The name of the runner itself.
 const RUNNER: &str = "experiment";
 
-/// Descriptors beside those of calls, whose number follows the calls in flight.
+/// Descriptors beside those of calls; the latter depend on the calls in flight.
 const DESCRIPTORS: usize = 16;
 
-/// One look at one process.
+/// One sample of one process.
 #[derive(Debug, Clone, Copy)]
 struct Look {
     at: Duration,
@@ -33,14 +34,14 @@ struct Look {
     descriptors: usize,
 }
 
-/// Everything that was seen.
+/// All samples.
 #[derive(Debug, Default)]
 pub struct Watched {
-    /// By process id, with the name at the latest look: a process that has just been forked has its parent's.
+    /// By process id, with the latest name: a process that has just been forked has its parent's name.
     looks: BTreeMap<u32, (String, Vec<Look>)>,
 }
 
-/// Watches a run and what it has started until it has ended.
+/// Samples a run and what it has started until it ends.
 pub fn until_ended(run: &mut Child) -> Watched {
     let start = Instant::now();
     let mut watched = Watched::default();
@@ -56,7 +57,7 @@ pub fn until_ended(run: &mut Child) -> Watched {
 
 impl Watched {
     fn look(&mut self, id: u32, at: Duration) {
-        // Whatever is gone by now has nothing to tell.
+        // Processes that are gone by now are left out.
         let look = || {
             let name = std::fs::read_to_string(format!("/proc/{id}/comm")).ok()?;
             let look = Look {
@@ -73,12 +74,11 @@ impl Watched {
         }
     }
 
-    /// The processes that were there.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.looks.keys().copied()
     }
 
-    /// What grew after it had settled; prints all figures.
+    /// What grew after it had settled; prints all values.
     pub fn check(&self, settles: Duration, windows: u64) -> Vec<String> {
         let mut wrong = Vec::new();
         let names = self.looks.values().filter(|(name, _)| name != RUNNER).count();
@@ -87,7 +87,7 @@ impl Watched {
         }
         println!("process      memory settled  at the end  change  descriptors settled  at the end");
         for (name, looks) in self.looks.values() {
-            // The last seconds belong to the end: processes stop.
+            // The last seconds do not count, because processes stop.
             let end = looks
                 .last()
                 .map_or(Duration::ZERO, |look| look.at)

@@ -1,14 +1,14 @@
-//! The crates of the workspace and which may use which. Cargo refuses circles only; an arrow that should not be
-//! there is refused by the test that reads this table.
+//! The crates of the workspace and their allowed dependencies. Cargo only refuses cycles; the test that reads this
+//! table refuses every other dependency that is not listed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, Metadata};
 
-/// A crate of the workspace, and the crates of the workspace that its product code uses.
+/// A crate of the workspace, and the workspace's crates that its product code uses.
 pub type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// Every crate, from the bottom up, with what it may use. Each arrow that is allowed is there.
+/// Every crate from the bottom up, with all dependencies that it may have.
 pub const ALLOWED: [(&str, &[&str]); 16] = [
     ("wire", &[]),
     ("dataplane", &[]),
@@ -37,7 +37,7 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
     ("tests", &["dataplane", "launcher", "vertex", "wire"]),
 ];
 
-/// Large dependencies, and the only crates that may name them.
+/// Large dependencies, and the only crates that may use them.
 pub const HEAVY: [(&str, &[&str]); 5] = [
     ("k8s-openapi", &["cluster"]),
     ("kube", &["cluster"]),
@@ -49,7 +49,7 @@ pub const HEAVY: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The arrows between the crates of the workspace, tests' and builds' dependencies left out.
+/// The dependencies between the crates of the workspace, without those of tests and build scripts.
 pub fn arrows(metadata: &Metadata) -> Arrows {
     let packages = metadata.workspace_packages();
     let ours: BTreeSet<String> = packages.iter().map(|package| package.name.to_string()).collect();
@@ -69,7 +69,7 @@ pub fn arrows(metadata: &Metadata) -> Arrows {
         .collect()
 }
 
-/// The arrows as a Mermaid graph. An arrow that another path implies is left out, so that the floors can be seen.
+/// The dependencies as a Mermaid graph. Those implied by another path are left out, so that the layers are visible.
 pub fn picture(arrows: &Arrows) -> String {
     let mut lines = vec!["graph TD".to_owned()];
     for (from, to) in arrows {

@@ -1,5 +1,6 @@
-//! An endpoint that does what none should: it resets, floods, loops, never answers or speaks no HTTP, call by call, and
-//! counts what it was asked. HTTP/1.1 by hand, as a library would not let it.
+//! An endpoint that misbehaves: it resets connections, floods, loops, never answers or does not speak HTTP, decided
+//! for each call, and it records the calls. It writes HTTP/1.1 by hand, because a library would not send such
+//! answers.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,56 +15,56 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use wire::IDEMPOTENCY_KEY;
 
-/// Bytes that one write of a flood sends.
+/// Bytes per write of a flood.
 static PIECE: [u8; 64 * 1024] = [b'0'; 64 * 1024];
 
-/// How one call is answered.
+/// The answer to one call.
 #[derive(Debug, Clone)]
 pub enum Answer {
-    /// As it should be.
+    /// A good answer.
     Good,
-    /// As it should be, with this body.
+    /// A good answer with this body.
     Body(&'static str),
-    /// With a status and these further header lines, each with its line end.
+    /// This status and these further header lines, each with its line end.
     Status(u16, &'static str),
-    /// With bytes that are no HTTP, then the end of the connection.
+    /// Bytes that are not HTTP, then the connection closes.
     Garbage,
-    /// Not; the connection is reset.
+    /// No answer; the connection is reset.
     Reset,
-    /// With half of the announced body, then a reset.
+    /// Half of the announced body, then a reset.
     ResetMidBody,
-    /// With half of the announced body, then the end of the connection.
+    /// Half of the announced body, then the connection closes.
     EndMidBody,
-    /// Never, while the connection is held.
+    /// No answer, but the connection stays open.
     Never,
-    /// So late, and with status 500: who takes it for the answer of another call is found out.
+    /// A late answer with status 500. A client that takes it for the answer of another call is found out.
     Late(Duration),
-    /// With a body of this many bytes.
+    /// A body of this many bytes.
     Flood(u64),
-    /// With a body in chunks that does not end.
+    /// A chunked body without end.
     EndlessChunks,
-    /// With a header of this many bytes.
+    /// A header of this many bytes.
     LongHeader(usize),
-    /// With the same interim answer (status 103) again and again.
+    /// The same interim answer (status 103) again and again.
     EndlessInterim,
-    /// With a redirect to itself.
+    /// A redirect to itself.
     Redirect,
-    /// With these bytes of gzip that nobody asked for.
+    /// These bytes of gzip, which the client did not request.
     Bomb(Arc<[u8]>),
-    /// With a byte of the body every 20 ms and no end.
+    /// A byte of the body every 20 ms, without end.
     Drip,
 }
 
 /// A running hostile endpoint; it stops when dropped.
 #[derive(Debug)]
 pub struct Hostile {
-    /// Where it answers, without a slash at the end.
+    /// Its URL, without a slash at the end.
     pub url: String,
     seen: Arc<Seen>,
     server: AbortHandle,
 }
 
-/// What it was asked.
+/// The calls so far.
 #[derive(Debug, Default)]
 struct Seen {
     calls: Mutex<BTreeMap<String, Vec<Instant>>>,
@@ -71,24 +72,24 @@ struct Seen {
 }
 
 /// Chooses the answer from the event's index and the attempt number (1-based).
-type Manner = Arc<dyn Fn(u64, usize) -> Answer + Send + Sync>;
+type Behaviour = Arc<dyn Fn(u64, usize) -> Answer + Send + Sync>;
 
 impl Hostile {
-    /// Answers on a free port of the loopback: `manner` gets the event's index and the attempt number (1-based).
+    /// Listens on a free port of the loopback. `behaviour` gets the event's index and the attempt number (1-based).
     ///
     /// # Panics
-    /// Where no port can be had.
-    pub async fn start(manner: impl Fn(u64, usize) -> Answer + Send + Sync + 'static) -> Self {
+    /// Panics if no port is free.
+    pub async fn start(behaviour: impl Fn(u64, usize) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address: SocketAddr = listener.local_addr().expect("an address");
         let seen = Arc::new(Seen::default());
-        let (shared, manner): (_, Manner) = (Arc::clone(&seen), Arc::new(manner));
+        let (shared, behaviour): (_, Behaviour) = (Arc::clone(&seen), Arc::new(behaviour));
         let server = tokio::spawn(async move {
-            // Dropped with this task, and with it every connection.
+            // Dropping this task drops the connections.
             let mut connections = JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.expect("a connection");
-                connections.spawn(connection(stream, Arc::clone(&manner), Arc::clone(&shared)));
+                connections.spawn(connection(stream, Arc::clone(&behaviour), Arc::clone(&shared)));
                 while connections.try_join_next().is_some() {}
             }
         });
@@ -99,22 +100,22 @@ impl Hostile {
         }
     }
 
-    /// Answers every call alike.
+    /// Gives every call the same answer.
     pub async fn always(answer: Answer) -> Self {
         Self::start(move |_, _| answer.clone()).await
     }
 
-    /// When each idempotency key was called, in order.
+    /// The times of the calls by idempotency key, in order.
     pub fn calls(&self) -> BTreeMap<String, Vec<Instant>> {
         self.seen.calls().clone()
     }
 
-    /// Calls so far.
+    /// Number of calls so far.
     pub fn count(&self) -> u64 {
         self.seen.calls().values().map(|times| times.len() as u64).sum()
     }
 
-    /// Connections that are open now.
+    /// Number of connections that are open now.
     pub fn open(&self) -> u64 {
         self.seen.open.load(Ordering::SeqCst)
     }
@@ -136,7 +137,7 @@ impl Seen {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a call and returns the event's index and the attempt number (1-based).
+    /// Records a call and returns the event's index and the attempt number (1-based).
     fn note(&self, key: String) -> (u64, usize) {
         let index = wire::parse_idempotency_key(&key).map_or(0, |(_, index)| index);
         let mut calls = self.calls();
@@ -146,7 +147,7 @@ impl Seen {
     }
 }
 
-/// Counts a connection for as long as it lives.
+/// Counts a connection while it lives.
 struct Open<'a>(&'a AtomicU64);
 
 impl Drop for Open<'_> {
@@ -155,15 +156,15 @@ impl Drop for Open<'_> {
     }
 }
 
-async fn connection(stream: TcpStream, manner: Manner, seen: Arc<Seen>) {
+async fn connection(stream: TcpStream, behaviour: Behaviour, seen: Arc<Seen>) {
     seen.open.fetch_add(1, Ordering::SeqCst);
     let _open = Open(&seen.open);
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
-    // A client that leaves ends the connection, however it was to be answered.
+    // The client ends the connection by disconnecting, whatever the answer is.
     while let Ok(Some(key)) = request(&mut read).await {
         let (index, times) = seen.note(key);
-        let answer = manner(index, times);
+        let answer = behaviour(index, times);
         let answering = tokio::select! {
             answered = send(&answer, &mut write) => answered,
             _ = read.fill_buf() => return,
@@ -174,7 +175,7 @@ async fn connection(stream: TcpStream, manner: Manner, seen: Arc<Seen>) {
     }
 }
 
-/// The idempotency key of the next request; nothing where the client has left.
+/// The idempotency key of the next request; `None` if the client has disconnected.
 async fn request(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<String>> {
     let mut key = String::new();
     loop {
@@ -194,7 +195,7 @@ async fn request(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Strin
     }
 }
 
-/// Answers; true where the connection goes on.
+/// Sends the answer; returns whether the connection continues.
 async fn send(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<bool> {
     match answer {
         Answer::Good => good(to, "pong\n").await?,
@@ -249,7 +250,7 @@ async fn good(to: &mut OwnedWriteHalf, body: &str) -> io::Result<()> {
     .await
 }
 
-/// The answers that are long.
+/// Sends the answers that do not fit into one write.
 async fn pour(answer: &Answer, to: &mut OwnedWriteHalf) -> io::Result<()> {
     match answer {
         Answer::Flood(bytes) => {
@@ -289,7 +290,7 @@ async fn write(to: &mut OwnedWriteHalf, text: &str) -> io::Result<()> {
     to.write_all(text.as_bytes()).await
 }
 
-/// The connection ends with a reset once both halves are dropped.
+/// Makes the connection end with a reset once both halves are dropped.
 fn reset(to: &OwnedWriteHalf) -> io::Result<bool> {
     to.as_ref().set_zero_linger()?;
     Ok(false)

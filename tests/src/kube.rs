@@ -1,14 +1,14 @@
-//! A Kubernetes API server in small with Numaflow's controller behind it: objects in memory, and for each Pipeline the
-//! real generator, UDF, sink and endpoint, driven by the embedded data plane. So the cluster engine is doubted
-//! without a cluster. Each pod has an address of its own in 127.0.0.0/8, which Linux has all of.
+//! A mock of the Kubernetes API server with Numaflow's controller: objects in memory, and for each Pipeline the real
+//! generator, UDF, sink and endpoint, driven by the embedded data plane. It tests the cluster engine without a
+//! cluster. Each pod has its own address in 127.0.0.0/8, all of which is loopback on Linux.
 
 mod call;
 mod container;
 mod controller;
 mod deployment;
-mod figures;
 mod limits;
 mod log;
+mod metrics;
 mod numa;
 mod objects;
 mod pipeline;
@@ -37,17 +37,16 @@ pub use self::trouble::{Buffers, PodTrouble, Trouble};
 use self::pods::Pods;
 use self::store::Store;
 
-/// The namespace that the kubeconfig chooses.
+/// The namespace of the kubeconfig.
 pub const NAMESPACE: &str = "demo";
 
-/// The API server of one test. Dropped, it is gone and everything that it started as well.
+/// The API server of one test. Dropping it stops it and everything that it started.
 pub struct Cluster {
     inner: Arc<Inner>,
     address: std::net::SocketAddr,
     server: AbortHandle,
 }
 
-/// What the parts of the cluster share.
 pub(crate) struct Inner {
     store: Mutex<Store>,
     trouble: Mutex<Trouble>,
@@ -61,9 +60,9 @@ impl Cluster {
     /// Starts it with a healthy isbsvc called `default`, unless `trouble` says otherwise.
     ///
     /// # Panics
-    /// Where no socket can be had.
+    /// Panics if no socket can be opened.
     pub async fn start(trouble: Trouble) -> Self {
-        // Fails where a provider is installed already, which is as good.
+        // Fails if a provider is installed already, which is just as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let inner = Arc::new(Inner {
             store: Mutex::new(Store::default()),
@@ -92,12 +91,12 @@ impl Cluster {
         }
     }
 
-    /// Writes a kubeconfig whose only context leads here, to the namespace `demo`.
+    /// Writes a kubeconfig whose only context is this server and the namespace `demo`.
     ///
     /// # Panics
-    /// Where the file cannot be written.
+    /// Panics if the file cannot be written.
     pub fn write_kubeconfig(&self, file: &Path) {
-        // JSON is YAML too.
+        // JSON is valid YAML.
         let config = json!({
             "apiVersion": "v1", "kind": "Config", "current-context": "mock",
             "clusters": [{"name": "mock", "cluster": {"server": format!("http://{}", self.address)}}],
@@ -112,7 +111,7 @@ impl Cluster {
         change(&mut self.inner.trouble());
     }
 
-    /// Creates or replaces an object, as somebody else would.
+    /// Creates or replaces an object, as another client would.
     pub fn put(&self, group: &str, resource: &str, object: Value) -> Value {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let stored = self
@@ -123,23 +122,23 @@ impl Cluster {
         stored
     }
 
-    /// Creates a finished or running pod that holds nothing but this log of its container `container`.
-    pub fn put_pod(&self, pod: Value, container: &str, said: &str) {
+    /// Creates a finished or running pod that only has this log of its container `container`.
+    pub fn put_pod(&self, pod: Value, container: &str, text: &str) {
         let name = pod["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let log = self.inner.pods.log(&name, container);
-        for line in said.lines() {
+        for line in text.lines() {
             log.push(line);
         }
         log.end();
         self.put("", "pods", pod);
     }
 
-    /// Removes an object and what it owns, as somebody else would.
+    /// Removes an object and what it owns, as another client would.
     pub fn delete(&self, group: &str, resource: &str, name: &str) {
         Arc::clone(&self.inner).delete(&Key::new(group, resource, NAMESPACE, name));
     }
 
-    /// One object, as it is now.
+    /// The current state of one object.
     pub fn get(&self, group: &str, resource: &str, name: &str) -> Option<Value> {
         self.inner
             .store()
@@ -147,19 +146,19 @@ impl Cluster {
             .cloned()
     }
 
-    /// All objects of a resource, as they are now.
+    /// The current state of all objects of a resource.
     pub fn list(&self, group: &str, resource: &str) -> Vec<Value> {
         self.inner.store().all(group, resource)
     }
 
-    /// Every object as it was created, those that are gone included.
+    /// Every object as it was created, including objects that are gone.
     pub fn created(&self) -> Vec<Value> {
         let changes = self.inner.store().changes_after(0);
         let created = changes.into_iter().filter(|change| change.kind == "ADDED");
         created.map(|change| change.object).collect()
     }
 
-    /// `resource/name` of everything that is there beside what there was in the beginning.
+    /// `resource/name` of every object that was not there at the start.
     pub fn names(&self) -> Vec<String> {
         self.inner.store().names()
     }
@@ -188,17 +187,17 @@ impl Inner {
         lock(&self.trouble)
     }
 
-    /// Does something in the background for as long as the cluster lives.
+    /// Runs a task in the background while the cluster lives.
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         lock(&self.tasks).push(tokio::spawn(work).abort_handle());
     }
 
-    /// Changes an object where it still is.
+    /// Changes an object if it still exists.
     fn change(&self, key: &Key, change: impl FnOnce(&mut Value)) {
         self.store().change(key, change);
     }
 
-    /// What is there in the beginning.
+    /// The objects at the start.
     fn furnish(&self) {
         let mut store = self.store();
         for namespace in [NAMESPACE, "default"] {
@@ -215,7 +214,7 @@ impl Inner {
     }
 }
 
-/// An address that no other pod on this machine has, by process and number.
+/// An address that no other pod on this machine has, from the process id and a counter.
 fn pod_address() -> std::net::Ipv4Addr {
     static NEXT: AtomicU32 = AtomicU32::new(2);
     let number = NEXT.fetch_add(1, Ordering::Relaxed) % 1_000 + 2;
@@ -223,8 +222,11 @@ fn pod_address() -> std::net::Ipv4Addr {
     std::net::Ipv4Addr::from((127 << 24) | (process << 10) | number)
 }
 
-/// What objects and lines of a log are dated by.
-#[expect(clippy::disallowed_methods, reason = "the API server tells wall time")]
+/// The current time, for objects and log lines.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the API server stamps objects with wall time"
+)]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }

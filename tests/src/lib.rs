@@ -1,4 +1,20 @@
-//! What the tests share: the real binaries, started as anyone would start them.
+//! What the tests share. They run the real binaries over real sockets.
+//!
+//! # Layout
+//!
+//! - [`architecture`]: the crates and their allowed dependencies.
+//! - [`hostile`]: an HTTP endpoint that misbehaves.
+//! - [`kube`]: a mock of the Kubernetes API server and of Numaflow's controller, with real processes behind it.
+//! - [`manifests`]: checks of rendered Kubernetes objects.
+//! - [`pipeline`]: the four processes with the embedded data plane.
+//! - [`process`]: memory, descriptors, signals and the end of a process.
+//! - [`reduce`]: a UDF with a client of its gRPC service.
+//! - [`scrape`]: reads `/metrics`.
+
+#![allow(
+    missing_docs,
+    reason = "used by this workspace alone: docs that only repeat a name are left out"
+)]
 
 pub mod architecture;
 pub mod hostile;
@@ -19,13 +35,13 @@ use tokio::process::Command;
 use tonic::transport::{Channel, Endpoint};
 pub use vertex::proc::children as children_of;
 
-/// Patience with a process that starts or ends on a busy machine.
+/// How long to wait for a process that starts or ends on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The path of one of the workspace's binaries, built beside the running test.
+/// The path of one of the workspace's binaries, in the folder of the running test.
 ///
 /// # Panics
-/// Where it has not been built: `make test` builds all of them first.
+/// Panics if it is not built: `make test` builds all of them first.
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     let folder = test
@@ -53,12 +69,12 @@ pub fn spawn(command: Command) -> Child {
     launch(command, Stderr::Inherit)
 }
 
-/// Starts a prepared command of a vertex that tells metrics, and gives where: its log says so. The rest of the log
-/// goes to standard error.
+/// Starts the command of a vertex with metrics, and returns their address, which its log contains. The rest of the
+/// log goes to standard error.
 ///
 /// # Panics
-/// Where the process ends before it has said so.
-pub async fn spawn_telling(mut command: Command) -> (Child, SocketAddr) {
+/// Panics if the process ends before it logs the address.
+pub async fn spawn_with_metrics(mut command: Command) -> (Child, SocketAddr) {
     command
         .env("STATS_LISTEN", "127.0.0.1:0")
         .env("LOG_FORMAT", "json");
@@ -82,23 +98,23 @@ pub async fn spawn_telling(mut command: Command) -> (Child, SocketAddr) {
 }
 
 fn launch(mut command: Command, stderr: Stderr) -> Child {
-    // A test that is killed, or interrupted at its terminal, leaves nothing running.
+    // If the test is killed or interrupted, its processes end too.
     command.env("STOP_ON_STDIN_CLOSE", "true");
     let program = command.as_std().get_program().to_string_lossy().into_owned();
     Child::spawn(&program, command, stderr).expect("a built binary starts")
 }
 
-/// Starts an endpoint with arguments on a free port, and gives its URL.
+/// Starts an endpoint with arguments on a free port; returns its URL.
 pub async fn endpoint(args: &[&str]) -> (Child, String) {
     let mut endpoint = start("endpoint", &[&["--listen", "127.0.0.1:0"], args].concat());
     let url = format!("http://{}", address(&mut endpoint).await);
     (endpoint, url)
 }
 
-/// The address that a server announces when it accepts connections.
+/// The address that a server announces once it accepts connections.
 ///
 /// # Panics
-/// Where it announces none in time.
+/// Panics if it announces none in time.
 pub async fn address(server: &mut Child) -> SocketAddr {
     let announced = server.read_json::<wire::AnnouncedAddress>("its address", PATIENCE);
     announced.await.expect("a server").listening
@@ -107,7 +123,7 @@ pub async fn address(server: &mut Child) -> SocketAddr {
 /// A gRPC channel to a vertex, once it serves.
 ///
 /// # Panics
-/// Where it ends before or is not ready in time.
+/// Panics if the vertex ends before it is ready or is not ready in time.
 pub async fn connect(vertex: &mut Child, place: &Place) -> Channel {
     place.ready(vertex, PATIENCE).await.expect("a vertex");
     let address = format!("unix:{}", place.socket.display());
@@ -115,16 +131,16 @@ pub async fn connect(vertex: &mut Child, place: &Place) -> Channel {
     endpoint.connect().await.expect("a server answers")
 }
 
-/// Installs what reqwest takes TLS from, without which it builds no client, not even for plain HTTP.
+/// Installs the TLS provider of rustls, without which reqwest builds no client, not even for plain HTTP.
 pub fn provide_tls() {
-    // Fails where a provider is installed already, which is as good.
+    // Fails if a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// GETs JSON.
 ///
 /// # Panics
-/// Where nobody answers or the answer is of another shape.
+/// Panics if there is no answer or it has another form.
 pub async fn get_json<T: serde::de::DeserializeOwned>(url: &str) -> T {
     provide_tls();
     reqwest::get(url)

@@ -1,5 +1,5 @@
-//! Doubts Kubernetes objects as they are rendered: what the API server, a namespace that enforces the `restricted`
-//! pod security standard, and Numaflow 1.8's own validation would refuse, found without a cluster.
+//! Checks rendered Kubernetes objects without a cluster: finds what the API server, a namespace that enforces the pod
+//! security standard `restricted`, and Numaflow 1.8's own validation would refuse.
 
 mod numaflow;
 mod pods;
@@ -11,15 +11,14 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Longest name that Numaflow and Kubernetes' Services, labels and host names allow.
+/// Longest name that Numaflow, and Kubernetes's Services, labels and host names allow.
 const LONGEST_NAME: usize = 63;
 
-/// One object and where it was read.
+/// An object and its origin.
 #[derive(Debug, Clone)]
 pub struct Object {
-    /// File, or file and key of the ConfigMap, that holds it.
+    /// The file, or the file and the ConfigMap's key, that contains it.
     pub file: String,
-    /// The object.
     pub json: Value,
 }
 
@@ -30,12 +29,12 @@ impl Object {
         format!("{}/{}", self.kind(), name.unwrap_or("?"))
     }
 
-    /// The object's kind, empty where it has none.
+    /// Its kind; empty if it has none.
     pub fn kind(&self) -> &str {
         self.json["kind"].as_str().unwrap_or_default()
     }
 
-    /// The value at a path like `/spec/vertices/udf/scale/min`: an element of a list is named by its `name` or its
+    /// The value at a path like `/spec/vertices/udf/scale/min`: a list's element is addressed by its `name` or its
     /// index, and `~1` stands for a slash.
     pub fn at(&self, path: &str) -> Option<&Value> {
         path.split('/').skip(1).try_fold(&self.json, |value, part| {
@@ -51,20 +50,20 @@ impl Object {
     }
 }
 
-/// The objects of a file of YAML documents, with those in a ConfigMap's `base.yaml`.
+/// Reads the objects of a file of YAML documents, including those in a ConfigMap's `base.yaml`.
 ///
 /// # Panics
-/// Where the file cannot be read or is no YAML.
+/// Panics if the file cannot be read or is not YAML.
 pub fn read(file: &Path) -> Vec<Object> {
     let name = file.display().to_string();
     let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{name}: {error}"));
     parse(&name, &text)
 }
 
-/// The objects of a text of YAML documents, with those in a ConfigMap's `base.yaml`.
+/// Reads the objects of YAML documents, including those in a ConfigMap's `base.yaml`.
 ///
 /// # Panics
-/// Where the text is no YAML.
+/// Panics if the text is not YAML.
 pub fn parse(name: &str, text: &str) -> Vec<Object> {
     let mut objects = Vec::new();
     for document in serde_yaml::Deserializer::from_str(text) {
@@ -81,7 +80,7 @@ pub fn parse(name: &str, text: &str) -> Vec<Object> {
     objects
 }
 
-/// What is wrong with the objects, one line each; empty where nothing is.
+/// The faults of the objects, one line each.
 pub fn faults(objects: &[Object]) -> Vec<String> {
     let mut faults = Vec::new();
     for object in objects {
@@ -97,7 +96,7 @@ pub fn faults(objects: &[Object]) -> Vec<String> {
             "Role" => check_role(&object.json, &mut found),
             "RoleBinding" => check_binding(object, objects, &mut found),
             "ServiceAccount" | "ConfigMap" | "NetworkPolicy" | "PodMonitor" => {}
-            other => found.push(format!("nobody expects the kind `{other}`")),
+            other => found.push(format!("unexpected kind `{other}`")),
         }
         let id = object.id();
         faults.extend(
@@ -131,7 +130,7 @@ fn check_metadata(object: &Value, faults: &mut Vec<String>) {
     check_labels("labels", &metadata["labels"], faults);
 }
 
-/// Whether a text is a DNS-1035 label: Numaflow's rule for pipelines and vertices, and Services'.
+/// Whether a text is a DNS-1035 label: Numaflow's rule for pipelines and vertices, and Kubernetes's for Services.
 fn is_name(text: &str) -> bool {
     let of_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.len() <= LONGEST_NAME
@@ -234,7 +233,7 @@ fn check_binding(binding: &Object, objects: &[Object], faults: &mut Vec<String>)
     }
 }
 
-/// Reports the keys of an object that are not known: the API server would drop or refuse them.
+/// Reports unknown keys of an object, which the API server would drop or refuse.
 fn check_keys(at: &str, object: &Value, known: &[&str], faults: &mut Vec<String>) {
     for key in object.as_object().into_iter().flatten().map(|(key, _)| key) {
         if !known.contains(&key.as_str()) {

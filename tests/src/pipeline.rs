@@ -1,4 +1,4 @@
-//! The four real processes and the data plane between them, each of which a test can kill, stop and start again.
+//! The four real processes with the embedded data plane. A test can kill, stop and restart each process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -18,42 +18,35 @@ use wire::{EndpointStats, GeneratorStats, Ranges, SinkLine, WindowRecord};
 
 use crate::{PATIENCE, address, binary, endpoint, get_json, spawn};
 
-/// How long a read of the data plane waits for a full read batch.
+/// Read timeout of the data plane.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// What a test chooses.
+/// Settings that a test chooses.
 #[derive(Debug, Clone, Copy)]
 pub struct Setup<'a> {
-    /// Length of the windows.
     pub window: Duration,
-    /// Further arguments of the generator.
     pub generator: &'a [&'a str],
-    /// Further arguments of the UDF.
     pub udf: &'a [&'a str],
-    /// Further arguments of the endpoint.
     pub endpoint: &'a [&'a str],
 }
 
 /// Four running processes in a folder of their own.
 pub struct Pipeline {
-    /// The endpoint.
     pub endpoint: Child,
-    /// The source.
     pub generator: Child,
-    /// The reduce UDF.
     pub udf: Child,
     /// The sink; its standard output is read.
     pub sink: Child,
-    /// Sockets and server-info files are in here.
+    /// The folder of sockets and server-info files.
     pub folder: tempfile::TempDir,
-    /// Where the endpoint answers.
+    /// The endpoint's URL.
     pub endpoint_url: String,
     generator_address: SocketAddr,
     window: Duration,
     seen: Arc<Seen>,
 }
 
-/// A data plane at work.
+/// A running data plane.
 pub struct Drive {
     stop: oneshot::Sender<()>,
     run: JoinHandle<Result<Counts, Error>>,
@@ -65,19 +58,18 @@ struct Seen {
     found: Mutex<Found>,
 }
 
-/// What came out of the pipeline.
+/// The pipeline's output.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
-    /// The sink's lines.
     pub lines: Vec<SinkLine>,
-    /// Numbers of the events dropped as late, by window start (ms since the epoch) and key.
+    /// Numbers of the events dropped as late, by window start (milliseconds since the epoch) and key.
     pub late: BTreeMap<(u64, String), Ranges>,
-    /// Starts (ms since the epoch) of the windows whose stream has ended.
+    /// Starts of the windows whose stream has ended (milliseconds since the epoch).
     pub closed: BTreeSet<u64>,
 }
 
 impl Pipeline {
-    /// Starts the processes; nothing flows yet.
+    /// Starts the processes; no event flows yet.
     pub async fn start(setup: Setup<'_>) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (endpoint, endpoint_url) = endpoint(setup.endpoint).await;
@@ -105,10 +97,10 @@ impl Pipeline {
         }
     }
 
-    /// Connects a data plane, which runs until it is stopped or a process is gone.
+    /// Connects a data plane, which runs until it is stopped or a process ends.
     ///
     /// # Panics
-    /// Where a process is not ready in time.
+    /// Panics if a process is not ready in time.
     pub async fn drive(&self) -> Drive {
         let of = |name: &str| {
             let Place { socket, server_info } = place(&self.folder, name);
@@ -130,48 +122,44 @@ impl Pipeline {
         Drive { stop, run }
     }
 
-    /// Starts the UDF anew, in the place of one that has ended.
+    /// Starts a new UDF after the previous one has ended.
     pub fn restart_udf(&mut self, args: &[&str]) {
         self.forget("udf");
         self.udf = udf(&self.folder, &self.endpoint_url, args);
     }
 
-    /// Starts the generator anew, in the place of one that has ended.
+    /// Starts a new generator after the previous one has ended.
     pub async fn restart_generator(&mut self, args: &[&str]) {
         self.forget("source");
         self.generator = generator(&self.folder, args);
         self.generator_address = address(&mut self.generator).await;
     }
 
-    /// A killed process leaves its server-info file, which must not be taken for that of the next one.
+    /// Removes the server-info file that a killed process leaves, so that it is not taken for its successor's.
     fn forget(&self, name: &str) {
         let _ = std::fs::remove_file(place(&self.folder, name).server_info);
     }
 
-    /// A path in the folder of the sockets.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    /// The generator's account.
+    /// The generator's statistics.
     pub async fn generator_stats(&self) -> GeneratorStats {
         get_json(&format!("http://{}/stats", self.generator_address)).await
     }
 
-    /// The endpoint's account.
+    /// The endpoint's statistics.
     pub async fn endpoint_stats(&self) -> EndpointStats {
         get_json(&format!("{}/stats", self.endpoint_url)).await
     }
 
-    /// What came out so far.
+    /// The output so far.
     pub fn found(&self) -> Found {
         self.seen.lock().clone()
     }
 
     /// Process ids of generator, UDF, sink and endpoint.
-    ///
-    /// # Panics
-    /// Where one has ended and been waited for.
     pub fn ids(&self) -> [u32; 4] {
         let Self {
             generator,
@@ -185,7 +173,6 @@ impl Pipeline {
 }
 
 impl Found {
-    /// The records among the lines.
     pub fn records(&self) -> Vec<WindowRecord> {
         self.lines.iter().filter_map(|line| line.record.clone()).collect()
     }
@@ -195,17 +182,17 @@ impl Drive {
     /// Stops it.
     ///
     /// # Panics
-    /// Where it fails or does not stop in time.
+    /// Panics if it fails or does not stop in time.
     pub async fn stop(self) -> Counts {
         let _ = self.stop.send(());
         let ended = tokio::time::timeout(PATIENCE, self.run).await;
         ended.expect("it stops").expect("no panic").expect("no failure")
     }
 
-    /// Waits until it ends by itself, as where a process is gone: its error.
+    /// Waits until it ends by itself, as when a process is gone; returns its error.
     ///
     /// # Panics
-    /// Where it goes on.
+    /// Panics if it does not end.
     pub async fn failed(self) -> Error {
         let ended = tokio::time::timeout(PATIENCE, self.run).await;
         let ended = ended.expect("it ends").expect("no panic");
@@ -249,7 +236,7 @@ fn udf(folder: &tempfile::TempDir, endpoint_url: &str, args: &[&str]) -> Child {
     vertex(folder, "udf", "udf", &more)
 }
 
-/// Starts a program that serves in the folder under this name.
+/// Starts a program whose socket is in the folder, under this name.
 fn vertex(folder: &tempfile::TempDir, program: &str, name: &str, args: &[&str]) -> Child {
     let mut command = Command::new(binary(program));
     command.envs(place(folder, name).variables()).args(args);

@@ -1,4 +1,4 @@
-//! What a running process holds and how it ends, as the system tells it.
+//! Memory, descriptors, addresses, signals and the end of a process.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,21 +10,21 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use vertex::proc::{Stat, children, peak_resident_bytes};
 
-/// Most resident memory that a process and its children have had so far, in bytes.
+/// Peak resident memory of a process and its children, in bytes.
 ///
 /// # Panics
-/// Where the process is gone.
+/// Panics if the process is gone.
 pub fn peak_memory_bytes(process: u32) -> u64 {
     let children = children(process).into_iter().filter_map(peak_resident_bytes);
     peak_resident_bytes(process).expect("the process runs") + children.sum::<u64>()
 }
 
-/// Resident memory of a process, in bytes; nothing where it is gone.
+/// Resident memory of a process in bytes; `None` if it is gone.
 pub fn memory_bytes(process: u32) -> Option<u64> {
     Some(Stat::read(process)?.resident_bytes)
 }
 
-/// How many file descriptors a process has open; nothing where it is gone.
+/// Number of file descriptors of a process; `None` if it is gone.
 pub fn descriptors(process: u32) -> Option<usize> {
     Some(std::fs::read_dir(format!("/proc/{process}/fd")).ok()?.count())
 }
@@ -32,7 +32,7 @@ pub fn descriptors(process: u32) -> Option<usize> {
 /// The TCP addresses on which a process listens.
 ///
 /// # Panics
-/// Where the process is gone.
+/// Panics if the process is gone.
 pub fn listening(process: u32) -> Vec<SocketAddr> {
     let held: BTreeSet<String> = std::fs::read_dir(format!("/proc/{process}/fd"))
         .expect("the process runs")
@@ -54,12 +54,12 @@ pub fn listening(process: u32) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// Address and inode of a line of `/proc/PID/net/tcp` (proc_pid_net(5)) where its state is 0A: it listens.
+/// Address and inode of a line of `/proc/PID/net/tcp` (proc_pid_net(5)), if its state is 0A: listening.
 fn listener(line: &str) -> Option<(SocketAddr, String)> {
     let fields: Vec<&str> = line.split_whitespace().collect();
     let (address, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
     let (ip, port) = address.split_once(':')?;
-    // Words of 32 bits as they lie in memory, each in hexadecimal.
+    // 32-bit words in memory order, each in hexadecimal.
     let words = ip.as_bytes().chunks(8).map(|word| {
         let word = u32::from_str_radix(str::from_utf8(word).ok()?, 16).ok()?;
         Some(word.to_ne_bytes())
@@ -73,7 +73,7 @@ fn listener(line: &str) -> Option<(SocketAddr, String)> {
     (*state == "0A").then(|| (SocketAddr::new(ip, port), (*inode).to_owned()))
 }
 
-/// Whether there is such a process that is not just waiting to be collected.
+/// Whether the process exists and is not a zombie.
 pub fn runs(process: u32) -> bool {
     Stat::read(process).is_some_and(|stat| !stat.is_zombie)
 }
@@ -81,16 +81,16 @@ pub fn runs(process: u32) -> bool {
 /// Sends a signal.
 ///
 /// # Panics
-/// Where the process is gone.
+/// Panics if the process is gone.
 pub fn signal(process: u32, signal: Signal) {
     let id = i32::try_from(process).ok().and_then(Pid::from_raw);
     kill_process(id.expect("a process id"), signal).expect("the process is there");
 }
 
-/// Tells a child to stop and waits for its end; its standard input stays open.
+/// Sends SIGTERM to a child and waits for its end; its standard input stays open.
 ///
 /// # Panics
-/// Where it does not end within `patience`.
+/// Panics if it does not end within `patience`.
 pub async fn terminate(child: &mut Child, patience: Duration) -> ExitStatus {
     signal(child.id().expect("it runs"), Signal::TERM);
     ended(child, patience).await
@@ -99,7 +99,7 @@ pub async fn terminate(child: &mut Child, patience: Duration) -> ExitStatus {
 /// Waits for a child's end; its standard input stays open.
 ///
 /// # Panics
-/// Where it does not end within `patience`.
+/// Panics if it does not end within `patience`.
 pub async fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
     let status = tokio::time::timeout(patience, child.wait()).await;
     status.expect("it ends in time").expect("it can be waited for")
@@ -108,7 +108,7 @@ pub async fn ended(child: &mut Child, patience: Duration) -> ExitStatus {
 /// Polls until `condition` holds.
 ///
 /// # Panics
-/// If it does not hold within `patience`.
+/// Panics if it does not hold within `patience`.
 pub async fn until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + patience;
     while !condition() {

@@ -16,23 +16,21 @@ use tonic::transport::Channel;
 use wire::{Outcome, WindowRecord};
 
 pub use crate::PATIENCE;
-use crate::{binary, connect, spawn, spawn_telling};
+use crate::{binary, connect, spawn, spawn_with_metrics};
 
-/// Longer than any window of a test takes to close, on whatever machine.
+/// Longer than any window of a test takes to close, even on a slow machine.
 const LONGEST_WINDOW: Duration = Duration::from_secs(120);
 
-/// Window length of the tests; only the record shows it.
+/// Window length of the tests; it appears in the record only.
 const WINDOW_MS: i64 = 10_000;
 
 /// A running UDF and a client of it.
 pub struct Udf {
-    /// The process.
     pub process: Child,
     client: ReduceClient<Channel>,
     _folder: tempfile::TempDir,
 }
 
-/// The stream of one window.
 pub struct WindowStream {
     start_ms: i64,
     requests: mpsc::Sender<proto::ReduceRequest>,
@@ -40,7 +38,7 @@ pub struct WindowStream {
     sent: u64,
 }
 
-/// What came out of a window.
+/// The results of a window.
 pub struct Results {
     /// Payloads by joined keys.
     pub by_key: BTreeMap<String, Vec<u8>>,
@@ -53,16 +51,16 @@ impl Udf {
         Self::connected(spawn(command), folder).await
     }
 
-    /// Starts another program that is a UDF, or starts ours in another way: what the command has already comes first.
+    /// Starts another program that is a UDF, or ours with a prepared command; `args` follow the command's own.
     pub async fn start_as(command: Command, args: &[&str]) -> Self {
         let (command, folder) = Self::command(command, args, &[]);
         Self::connected(spawn(command), folder).await
     }
 
-    /// Starts the UDF so that it tells metrics, waits until it serves, and gives where it tells them.
-    pub async fn start_telling(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
+    /// Starts the UDF with metrics, waits until it serves, and returns the address of the metrics.
+    pub async fn start_with_metrics(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
         let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
-        let (process, address) = spawn_telling(command).await;
+        let (process, address) = spawn_with_metrics(command).await;
         (Self::connected(process, folder).await, address)
     }
 
@@ -84,10 +82,6 @@ impl Udf {
         }
     }
 
-    /// Its process id.
-    ///
-    /// # Panics
-    /// Where it has ended and has been waited for.
     pub fn id(&self) -> u32 {
         self.process.id().expect("it runs")
     }
@@ -109,7 +103,7 @@ impl Udf {
         }
     }
 
-    /// Sends `events` events for each of `keys` keys into a window, closes it and gives its records.
+    /// Sends `events` events for each of `keys` keys into a window, closes it and returns its records.
     pub async fn window(&mut self, number: i64, keys: u64, events: u64) -> Vec<WindowRecord> {
         let mut stream = self.open(number).await;
         stream.send_events(keys, events).await;
@@ -117,7 +111,7 @@ impl Udf {
     }
 }
 
-/// Events of all records that ended like this.
+/// Number of events in all records that ended with this outcome.
 pub fn count(records: &[WindowRecord], outcome: Outcome) -> u64 {
     records
         .iter()
@@ -146,13 +140,12 @@ impl WindowStream {
             .await;
     }
 
-    /// Sends one message.
     pub async fn send_payload(&mut self, key: &str, value: Vec<u8>) {
         let window = self.window();
         self.send_raw(key, value, vec![window]).await;
     }
 
-    /// Sends one message with whatever windows.
+    /// Sends one message with any windows.
     pub async fn send_raw(&mut self, key: &str, value: Vec<u8>, windows: Vec<proto::Window>) {
         let event = if self.sent == 0 { 0 } else { 4 };
         self.sent += 1;
@@ -169,7 +162,7 @@ impl WindowStream {
         self.requests.send(request).await.expect("the stream is open");
     }
 
-    /// The window as it stands in a request.
+    /// The window as a request contains it.
     pub fn window(&self) -> proto::Window {
         proto::Window {
             start: Some(timestamp(self.start_ms)),
@@ -178,7 +171,7 @@ impl WindowStream {
         }
     }
 
-    /// The next response, or how the stream failed.
+    /// The next response, or the stream's error.
     pub async fn response(&mut self) -> Result<Option<proto::ReduceResponse>, tonic::Status> {
         self.responses.message().await
     }
@@ -186,7 +179,7 @@ impl WindowStream {
     /// Half-closes the stream and reads it to its end.
     ///
     /// # Panics
-    /// Where the end does not come, so that a test ends whose window does not.
+    /// Panics if the end does not come, so that a window that hangs fails its test.
     pub async fn close(self) -> Results {
         let ended = tokio::time::timeout(LONGEST_WINDOW, self.read_to_its_end()).await;
         ended.expect("the window ends")
@@ -235,7 +228,7 @@ fn timestamp(ms: i64) -> Timestamp {
     }
 }
 
-/// Earliest close of book of any key → last key's result.
+/// From the earliest close of book of any key to the last key's result.
 pub fn close_tail(records: &[WindowRecord]) -> Duration {
     let close = records
         .iter()

@@ -1,4 +1,4 @@
-//! `/metrics` as Prometheus reads it: checked against the format before any value is looked at.
+//! Reads `/metrics` as Prometheus does, and checks the format before any value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// One reading of `/metrics`.
 #[derive(Debug)]
 pub struct Scrape {
-    /// Values by sample: name and labels as they stand in the text.
+    /// Values by sample; a sample's name includes its labels, as in the text.
     samples: BTreeMap<String, f64>,
     text: String,
 }
@@ -16,7 +16,7 @@ impl Scrape {
     /// Reads `/metrics` at an address.
     ///
     /// # Panics
-    /// Where nobody answers, or with anything but valid OpenMetrics text.
+    /// Panics if there is no answer or it is not valid OpenMetrics text.
     pub async fn of(address: SocketAddr) -> Self {
         crate::provide_tls();
         let answer = reqwest::get(format!("http://{address}/metrics"))
@@ -34,7 +34,7 @@ impl Scrape {
     /// Reads `/metrics` at an address until all of these samples are 0.
     ///
     /// # Panics
-    /// Where they are not within `patience`.
+    /// Panics if they are not within `patience`.
     pub async fn all_zero(address: SocketAddr, samples: &[&str], patience: Duration) {
         let mut last = None;
         let zero = async {
@@ -49,10 +49,10 @@ impl Scrape {
         assert!(reached.is_ok(), "{samples:?} are not all 0 in {last:?}");
     }
 
-    /// Reads OpenMetrics text, as far as its format says and no further.
+    /// Parses OpenMetrics text strictly.
     ///
     /// # Panics
-    /// Where the text is not valid.
+    /// Panics if the text is not valid.
     pub fn parse(text: String) -> Self {
         let body = text.strip_suffix("# EOF\n").expect("the end is marked");
         let (mut families, mut samples) = (BTreeSet::new(), BTreeMap::new());
@@ -102,7 +102,7 @@ impl Scrape {
     /// The value of a sample, named with its labels as in the text.
     ///
     /// # Panics
-    /// Where there is none.
+    /// Panics if there is none.
     pub fn value(&self, sample: &str) -> f64 {
         *self
             .samples
@@ -110,10 +110,10 @@ impl Scrape {
             .unwrap_or_else(|| panic!("no {sample} in\n{}", self.text))
     }
 
-    /// Counts of a histogram's buckets with their upper bounds, running sums as in the text.
+    /// Counts of a histogram's buckets with their upper bounds; cumulative, as in the text.
     ///
     /// # Panics
-    /// Where they do not rise up to the count, or there are none.
+    /// Panics if there are none, or if they do not rise up to the count.
     pub fn buckets(&self, histogram: &str) -> Vec<(f64, f64)> {
         let prefix = format!("{histogram}_bucket{{le=\"");
         let mut buckets: Vec<(f64, f64)> = self

@@ -1,4 +1,4 @@
-//! The crates lie on one another as `docs/architecture.md` shows: no other arrow, no heavy dependency elsewhere.
+//! The crates depend on one another as `docs/architecture.md` shows; large dependencies are used only where allowed.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
@@ -56,7 +56,8 @@ fn the_picture_in_the_architecture_page_is_the_one_that_the_crates_give() {
     );
 }
 
-/// Every manifest is copied before the dependencies are built, so that they are built anew only when one changes.
+/// Every manifest is copied before the dependencies are built, so that they are rebuilt only after a manifest has
+/// changed.
 #[test]
 fn the_image_is_built_of_every_crate() {
     let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();

@@ -1,5 +1,5 @@
-//! The rendered manifests as they are committed. Needs no Helm: renders are refreshed by `make manifests` and compared
-//! by `make verify`; `make test-chart` renders the chart itself.
+//! The committed renders of the chart. Needs no Helm: `make manifests` refreshes them, `make verify` compares them,
+//! and `make test-chart` renders the chart itself.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ fn yaml(path: &Path) -> Value {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// The files below a folder with this ending.
+/// The files below a folder with this extension.
 fn files(folder: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut folders = vec![root(folder)];

@@ -1,5 +1,5 @@
-//! What the chart promises beside its renders: a comment, a place in the schema and a test file for every value, and a
-//! dashboard of metrics that the programs really have.
+//! The chart beyond its renders: a comment, a place in the schema and a test file for every value, and a dashboard of
+//! metrics that the programs really have.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use launcher::Place;
 use serde_json::Value;
-use tests::{address, binary, spawn_telling, start};
+use tests::{address, binary, spawn_with_metrics, start};
 use tokio::process::Command;
 use wire::settings::{Form, TABLE};
 
@@ -20,7 +20,7 @@ fn yaml(path: &Path) -> Value {
     serde_yaml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Every leaf of an object, by path; objects that are empty by default, lists and nulls are leaves.
+/// Every leaf of an object by path; objects that are empty by default, lists and nulls are leaves.
 fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     match value.as_object().filter(|object| !object.is_empty()) {
         Some(object) => object
@@ -32,7 +32,7 @@ fn leaves(value: &Value, path: &str, found: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// The values that the schema names, and those whose inside it leaves to Kubernetes.
+/// The values that the schema names, and those whose contents it leaves to Kubernetes.
 fn of_schema(schema: &Value, path: &str, named: &mut BTreeSet<String>) {
     match schema["properties"]
         .as_object()
@@ -74,12 +74,12 @@ fn camel(name: &str) -> String {
     parts.fold(first, |name, part| name + &part[..1].to_uppercase() + &part[1..])
 }
 
-/// The default and the bounds of a setting are the table's; the chart repeats them, as Helm cannot read the table.
+/// The table holds default and bounds of a setting; the chart repeats them, because Helm cannot read the table.
 #[test]
 fn the_settings_of_the_programs_are_those_of_the_chart() {
     let schema = yaml(&root("helm/values.schema.json"));
     let values = yaml(&root("helm/values.yaml"));
-    // The chart's endpoint is slow by default, so that an installation shows something.
+    // The chart's endpoint is slow by default, so that an installation shows an effect.
     let own = ["udf/ioDelay"];
     let mut seen = 0;
     for setting in &TABLE {
@@ -93,7 +93,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
                 Value::Null => String::new(),
                 other => other.to_string(),
             };
-            // Where the chart leaves a setting out, the program's own default counts.
+            // If the chart leaves a setting out, the program's own default applies.
             if !written.is_empty() && !own.contains(&path.as_str()) {
                 assert_eq!(
                     setting.form.canonical(&written).as_deref(),
@@ -108,7 +108,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
             match setting.form {
                 Form::Count { least, most } => {
                     let bounds = (rule["minimum"].as_u64(), rule["maximum"].as_u64());
-                    // YAML's whole numbers end at 2^63 in Helm, where they are kept exactly at 2^53.
+                    // Helm keeps whole numbers of YAML exactly only up to 2^53.
                     let most = Some(most).filter(|most| *most < 1 << 53);
                     assert_eq!(bounds, (Some(least), most), "{path}: {rule}");
                 }
@@ -142,9 +142,9 @@ fn every_value_has_its_comment() {
         path.retain(|(at, _)| *at < indent);
         path.push((indent, key));
         let full: String = path.iter().map(|(_, key)| format!("/{key}")).collect();
-        // One comment tells of both ends of a range.
-        let told = commented || full == "/sink/scale/min" || full == "/sink/scale/max";
-        assert!(told || !named.contains(&full), "{full} has no comment");
+        // One comment describes both ends of a range.
+        let documented = commented || full == "/sink/scale/min" || full == "/sink/scale/max";
+        assert!(documented || !named.contains(&full), "{full} has no comment");
         commented = false;
     }
 }
@@ -167,7 +167,7 @@ fn every_option_is_rendered_by_some_file_of_values() {
 
 /// The text of `/metrics` at an address.
 async fn metrics(address: std::net::SocketAddr) -> String {
-    // Fails where a provider is installed already, which is as good.
+    // Fails if a provider is installed already, which is just as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let answer = reqwest::get(format!("http://{address}/metrics")).await.unwrap();
     answer.text().await.unwrap()
@@ -190,7 +190,7 @@ async fn the_dashboard_shows_metrics_that_the_programs_have() {
     for program in ["generator", "udf", "sink"] {
         let mut command = Command::new(binary(program));
         command.envs(Place::within(folder.path(), program).unwrap().variables());
-        let (process, address) = spawn_telling(command).await;
+        let (process, address) = spawn_with_metrics(command).await;
         had += &metrics(address).await;
         running.push(process);
     }

@@ -1,5 +1,5 @@
-//! The dependencies are what `deny.toml` allows and `docs/dependencies.md` explains: read from the lock file alone, so
-//! that it costs a second and needs neither a network nor a program that is not there.
+//! The dependencies are those that `deny.toml` allows and `docs/dependencies.md` explains. Reads the lock file alone,
+//! so that it takes a second and needs neither a network nor another program.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
@@ -21,7 +21,7 @@ fn metadata() -> Metadata {
     command.other_options(["--locked".to_owned()]);
     command
         .exec()
-        .expect("cargo tells the dependencies; they have been fetched to build this")
+        .expect("cargo lists the dependencies; they have been fetched to build this")
 }
 
 fn read_toml(name: &str) -> Table {
@@ -31,7 +31,7 @@ fn read_toml(name: &str) -> Table {
         .unwrap()
 }
 
-/// Everything that some program, test or build of ours uses, on whatever system.
+/// Everything that any program, test or build of ours uses, on any system.
 fn used(metadata: &Metadata) -> Vec<&Package> {
     let nodes = &metadata.resolve.as_ref().unwrap().nodes;
     let ids: BTreeSet<&PackageId> = nodes.iter().map(|node| &node.id).collect();
@@ -40,7 +40,7 @@ fn used(metadata: &Metadata) -> Vec<&Package> {
         .iter()
         .filter(|package| ids.contains(&package.id))
         .collect();
-    assert!(found.len() > 100, "they are told: {}", found.len());
+    assert!(found.len() > 100, "they are listed: {}", found.len());
     found
 }
 
@@ -131,7 +131,7 @@ fn every_duplicate_has_its_reason_and_every_reason_its_duplicate() {
     assert!(stale.is_empty(), "no longer duplicates: {stale:?}");
 }
 
-/// The dependencies of the workspace that are not its own crates, and their features: those of the workspace, and
+/// The external dependencies with their features: those of the workspace, and those that one of its crates adds.
 /// those that one of its crates adds.
 fn direct(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let manifest = read_toml("Cargo.toml");
@@ -200,8 +200,8 @@ fn every_direct_dependency_is_used_and_explained_with_its_features() {
         }
         match explained.get(name.as_str()) {
             None => wrong.push(format!("{name}: has no line in docs/dependencies.md")),
-            Some((told, reason)) if told != features || reason.is_empty() => wrong.push(format!(
-                "{name}: docs/dependencies.md tells the features {told:?} and the reason `{reason}`; it has {features:?}"
+            Some((listed, reason)) if listed != features || reason.is_empty() => wrong.push(format!(
+                "{name}: docs/dependencies.md lists the features {listed:?} and the reason `{reason}`; it has {features:?}"
             )),
             Some(_) => {}
         }

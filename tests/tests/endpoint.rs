@@ -1,5 +1,4 @@
-//! The endpoint as its callers meet it: the real binary over real sockets, spoken to by a client that
-//! is none of its own code.
+//! The endpoint as its callers use it: the real binary over real sockets, with a client that shares no code with it.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
@@ -19,7 +18,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use wire::{EndpointStats, Ranges};
 
-/// Longer than anything here takes, however busy the machine.
+/// Longer than any step here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One HTTP/1.1 connection that is kept alive.
@@ -85,7 +84,7 @@ impl Client {
         serde_json::from_str(&self.get("/stats").await.unwrap().body).unwrap()
     }
 
-    /// Asks for the stats until they are as wanted.
+    /// Requests the statistics until they are as expected.
     async fn stats_where(&mut self, wanted: impl Fn(&EndpointStats) -> bool) -> EndpointStats {
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -1,6 +1,6 @@
-//! The generator as Numaflow meets it: the real binary, driven over its socket by the SDK's own client.
+//! The generator as Numaflow uses it: the real binary, driven over its socket by the SDK's own client.
 
-// The lint's exception for tests does not reach the functions they share.
+// Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ use tonic::Streaming;
 use tonic::transport::Channel;
 use wire::{Event, GeneratorStats};
 
-/// Longer than anything here takes, however busy the machine.
+/// Longer than any step here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running generator with open streams, as the data plane holds them.
@@ -39,7 +39,6 @@ struct Source {
     folder: tempfile::TempDir,
 }
 
-/// A message that was read.
 #[derive(Debug, Clone, PartialEq)]
 struct Received {
     payload: Vec<u8>,
@@ -54,7 +53,7 @@ impl Source {
         Self::start_with(args, None).await
     }
 
-    /// Starts it as the replica that Numaflow numbers so.
+    /// Starts it as the replica with this number.
     async fn start_with(args: &[&str], replica: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let place = Place::within(folder.path(), "source.sock").unwrap();
@@ -145,7 +144,7 @@ impl Source {
         }
     }
 
-    /// Reads as the data plane does, acks included, until there are `count` events.
+    /// Reads as the data plane does, with acknowledgements, until there are `count` events.
     async fn collect(&mut self, count: usize) -> Vec<Received> {
         let mut all = Vec::new();
         while all.len() < count {
@@ -243,7 +242,7 @@ fn indices(received: &[Received]) -> Vec<u64> {
     received.iter().map(|received| received.event.index).collect()
 }
 
-/// Runs the generator to its end, which must come by itself.
+/// Runs the generator until it ends by itself.
 async fn output(mut command: Command) -> Output {
     let running = command
         .kill_on_drop(true)
@@ -294,8 +293,8 @@ async fn events_are_exact_and_end_at_their_count() {
     assert_eq!(source.pending().await, 0);
     assert_eq!(stats.lateness.count(), 100);
 
-    // At 300 events a second a window of 200 ms has 60: the numbers of each key are told by window.
-    let told: Vec<(u64, BTreeMap<String, String>)> = stats
+    // At 300 events per second, a window of 200 ms has 60; the statistics have the numbers of each key by window.
+    let reported: Vec<(u64, BTreeMap<String, String>)> = stats
         .windows
         .iter()
         .map(|window| {
@@ -313,7 +312,7 @@ async fn events_are_exact_and_end_at_their_count() {
     };
     let start_ms = t0_us / 1_000;
     assert_eq!(
-        told,
+        reported,
         [(start_ms, numbers("0-14")), (start_ms + 200, numbers("15-24"))]
     );
 }
@@ -398,7 +397,7 @@ async fn the_rate_is_kept_by_schedule_and_nothing_comes_early() {
     let mut all = Vec::new();
     while all.len() < 5_000 {
         let received = source.read(500, 100).await;
-        // One machine, one wall clock: what has arrived was due.
+        // One machine, one wall clock: an event that has arrived was due.
         let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
         assert!(received.iter().all(|received| received.time_ns <= now_ns));
         source.ack(&received).await;
@@ -412,7 +411,7 @@ async fn the_rate_is_kept_by_schedule_and_nothing_comes_early() {
     );
     let stats = source.stats().await;
     let by_schedule = (stats.now_us - stats.t0_us.unwrap()) / 100 + 1;
-    // Stamps are whole microseconds, a hundredth of the distance of two events.
+    // Stamps are whole microseconds, a hundredth of the interval between events.
     assert!(
         stats.offered.abs_diff(by_schedule) <= 1,
         "{} offered, {by_schedule} due",
@@ -428,7 +427,7 @@ async fn a_read_ends_at_its_timeout() {
     let mut source = Source::start(&["--rpu", "1", "--count", "2"]).await;
     let began = std::time::Instant::now();
     assert_eq!(indices(&source.read(500, 100).await), [0]);
-    // Event 1 is due only after a second, well before patience ends.
+    // Event 1 is due after a second, well before patience ends.
     assert!(
         began.elapsed() >= Duration::from_millis(100),
         "{:?}",
@@ -564,7 +563,7 @@ async fn saturating_every_read_is_filled_at_once() {
 }
 
 #[tokio::test]
-async fn health_and_metrics_are_told() {
+async fn health_and_metrics_are_served() {
     let mut source = Source::start(&["--rpu", "1000000", "--count", "30"]).await;
     source.collect(30).await;
     assert_eq!(source.get("/healthz").await, "ok\n");
@@ -591,7 +590,7 @@ async fn signals_and_the_end_of_stdin_end_it_cleanly() {
     for end in [Some(Signal::TERM), Some(Signal::INT), None] {
         let mut source = Source::start(&["--rpu", "1"]).await;
         assert_eq!(indices(&source.read(1, 1_000).await), [0]);
-        // A read that would last for an hour is under way.
+        // A read that would last for an hour is open.
         source.ask(5_000, 3_600_000).await;
         match end {
             None => source.process.close_stdin(),
@@ -627,12 +626,12 @@ async fn a_socket_or_port_that_is_taken_is_named() {
     let taken = output(taken).await;
     let error = String::from_utf8(taken.stderr).unwrap();
     assert_eq!(taken.status.code(), Some(1), "{error}");
-    let told = error
+    let reported = error
         .lines()
         .filter(|line| line.starts_with("generator: "))
         .collect::<Vec<_>>();
     assert!(
-        told.len() == 1 && told[0].contains(&source.address.to_string()),
+        reported.len() == 1 && reported[0].contains(&source.address.to_string()),
         "{error}"
     );
 }

@@ -1,4 +1,4 @@
-//! What the UDF tells Prometheus, after a known number of calls and while they are under way.
+//! Metrics of the UDF, after a known number of calls and while calls are in flight.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
@@ -17,7 +17,7 @@ fn calls(scrape: &Scrape, outcome: Outcome) -> f64 {
     scrape.value(&format!("udf_calls_total{{outcome=\"{outcome}\"}}"))
 }
 
-/// Scrapes until a sample has a value.
+/// Scrapes until a sample has this value.
 async fn scrape_where(address: SocketAddr, sample: &str, value: f64) -> Scrape {
     let reached = async {
         loop {
@@ -46,10 +46,14 @@ async fn every_strategy_counts_its_calls() {
             "--io-delay",
             "3ms",
         ];
-        let (mut udf, address) = Udf::start_telling(&args, &[]).await;
+        let (mut udf, address) = Udf::start_with_metrics(&args, &[]).await;
         let before = Scrape::of(address).await;
         for outcome in Outcome::ALL {
-            assert_eq!(calls(&before, *outcome), 0.0, "told before the first: {strategy}");
+            assert_eq!(
+                calls(&before, *outcome),
+                0.0,
+                "reported before the first: {strategy}"
+            );
         }
         assert_eq!(udf.window(0, 2, 5).await.len(), 2);
         assert_eq!(udf.window(1, 1, 4).await.len(), 1);
@@ -99,7 +103,7 @@ async fn every_strategy_counts_its_calls() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_and_windows_are_told_while_they_last() {
+async fn calls_and_windows_are_counted_while_they_last() {
     let (_endpoint, url) = endpoint(&[]).await;
     let args = [
         "--endpoint-url",
@@ -111,7 +115,7 @@ async fn calls_and_windows_are_told_while_they_last() {
         "--max-workers",
         "3",
     ];
-    let (mut udf, address) = Udf::start_telling(&args, &[]).await;
+    let (mut udf, address) = Udf::start_with_metrics(&args, &[]).await;
     let (mut first, mut second) = (udf.open(0).await, udf.open(1).await);
     for index in 0..2 {
         first.send("a", index, index).await;
@@ -133,23 +137,23 @@ async fn calls_and_windows_are_told_while_they_last() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn failures_are_told_by_their_outcome() {
-    // Port 9 of the loopback: nobody listens there.
-    let (mut udf, address) = Udf::start_telling(&["--endpoint-url", "http://127.0.0.1:9"], &[]).await;
+async fn failures_are_counted_by_their_outcome() {
+    // Nothing listens on port 9 of the loopback.
+    let (mut udf, address) = Udf::start_with_metrics(&["--endpoint-url", "http://127.0.0.1:9"], &[]).await;
     let mut stream = udf.open(0).await;
     stream.send_payload("key", b"no event".to_vec()).await;
     stream.send("key", 0, 0).await;
     stream.send("key", 1, 1).await;
     stream.close().await;
     let scrape = Scrape::of(address).await;
-    let told = [Outcome::Refused, Outcome::BadBody, Outcome::Ok].map(|outcome| calls(&scrape, outcome));
-    assert_eq!(told, [2.0, 1.0, 0.0]);
+    let reported = [Outcome::Refused, Outcome::BadBody, Outcome::Ok].map(|outcome| calls(&scrape, outcome));
+    assert_eq!(reported, [2.0, 1.0, 0.0]);
     assert_eq!(scrape.value("udf_events_total"), 3.0);
     assert_eq!(scrape.value("udf_call_duration_seconds_count"), 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_of_reading_is_told() {
+async fn a_stop_of_reading_is_counted() {
     let (_endpoint, url) = endpoint(&[]).await;
     let bounds = [
         "--start-rule",
@@ -160,7 +164,7 @@ async fn a_stop_of_reading_is_told() {
         "2",
     ];
     let args = [&["--endpoint-url", url.as_str()], &bounds[..]].concat();
-    let (mut udf, address) = Udf::start_telling(&args, &[]).await;
+    let (mut udf, address) = Udf::start_with_metrics(&args, &[]).await;
     let records = udf.window(0, 3, 100).await;
     let stopped: u64 = records.iter().map(|record| record.reading_stopped).sum();
     assert!(stopped > 0);
@@ -172,8 +176,8 @@ async fn a_stop_of_reading_is_told() {
 async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     let work = ["--workload", "cpu", "--io-delay", "50ms"];
     let pool = ["--strategy", "process-pool", "--max-workers", "2"];
-    // The address stands in the environment, which the children inherit: only the UDF may listen there.
-    let (mut udf, address) = Udf::start_telling(&[&work[..], &pool[..]].concat(), &[]).await;
+    // The address is in the environment, which the children inherit, but only the UDF may listen on it.
+    let (mut udf, address) = Udf::start_with_metrics(&[&work[..], &pool[..]].concat(), &[]).await;
     udf.window(0, 1, 12).await;
     let before = Scrape::of(address).await;
     let cpu = before.value("process_cpu_seconds_total");
@@ -183,7 +187,7 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
     for id in tests::children_of(udf.id()) {
         resident -= memory_bytes(id).unwrap() as f64;
         signal(id, Signal::KILL);
-        // A child that still dies when its next call begins would fail that call.
+        // A child that is still dying when its next call starts would fail that call.
         until("the child is gone", PATIENCE, || !runs(id)).await;
     }
     assert!(resident > 1e6, "the rest is the UDF's own: {resident}");
@@ -197,9 +201,9 @@ async fn a_pools_children_count_as_the_process_also_once_they_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn metrics_are_told_while_calls_hold_every_thread_of_the_runtime() {
+async fn metrics_are_served_while_calls_hold_every_thread_of_the_runtime() {
     let args = ["--workload", "cpu", "--io-delay", "1s"];
-    let (mut udf, address) = Udf::start_telling(&args, &[]).await;
+    let (mut udf, address) = Udf::start_with_metrics(&args, &[]).await;
     let threads = std::thread::available_parallelism().unwrap().get() as u64;
     let mut stream = udf.open(0).await;
     for index in 0..threads {

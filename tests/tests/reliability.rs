@@ -1,11 +1,11 @@
-//! `docs/reliability.md` names tests and files: each of them exists, and each section says what breaks, what is lost and
-//! which tests show it, so that no promise outlives its test.
+//! Checks that every test and file that `docs/reliability.md` names exists, and that each section states what breaks,
+//! what is lost and which tests show it.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
 use std::path::{Path, PathBuf};
 
-/// Other words with an underscore between backticks: settings, and a kind of storage.
+/// Other words with an underscore in backticks: settings, and a kind of storage.
 const SETTINGS: [&str; 3] = ["max_workers", "max_waiting", "no_store"];
 
 /// The labels that the section of a fault must have.
@@ -41,12 +41,12 @@ fn sources() -> String {
     text
 }
 
-/// What stands between backticks.
+/// The texts in backticks.
 fn quoted(page: &str) -> impl Iterator<Item = &str> {
     page.split('`').skip(1).step_by(2)
 }
 
-/// The functions and the steps of the cluster test that a page names, as they stand in the sources.
+/// The test functions and the steps of the cluster test that a page names.
 fn tests_named(page: &str) -> (Vec<String>, Vec<String>) {
     let is_test = |name: &&str| {
         let is_name = name
@@ -62,7 +62,7 @@ fn tests_named(page: &str) -> (Vec<String>, Vec<String>) {
     )
 }
 
-/// The named tests that the sources do not have.
+/// The named tests that do not exist.
 fn missing_tests(page: &str, sources: &str) -> Vec<String> {
     let (functions, steps) = tests_named(page);
     let all = functions.into_iter().chain(steps);
@@ -80,12 +80,12 @@ fn missing_paths(page: &str) -> Vec<&str> {
 /// The sections of faults and threats, by title.
 fn sections(page: &str) -> Vec<(&str, &str)> {
     let bodies = page.split("\n### ").skip(1);
-    // A chapter's heading ends its last section.
+    // The heading of a chapter ends its last section.
     let own = bodies.map(|body| body.split("\n## ").next().unwrap());
     own.map(|section| section.split_once('\n').unwrap()).collect()
 }
 
-/// What the sections lack: `TITLE: LABEL`, or `TITLE: no test`.
+/// What is missing in the sections: `TITLE: LABEL`, or `TITLE: no test`.
 fn gaps(page: &str) -> Vec<String> {
     let mut gaps = Vec::new();
     for (title, section) in sections(page) {

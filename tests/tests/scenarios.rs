@@ -1,6 +1,6 @@
-//! Strategies, start rules and settings as scenario files: what is run, and in which ranges its results must lie.
+//! Strategies, start rules and settings as scenario files: the settings of a run, and the ranges of its results.
 
-// The lint's exception for tests does not reach a program without the usual harness.
+// Clippy's exception for tests does not apply to a program without the usual harness.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::{AcquireError, Semaphore};
 use wire::{DurationError, EndpointStats, Outcome, WindowRecord, parse_duration};
 
-/// The files of the folder, so that one that vanishes fails.
+/// The files of the folder, so that a missing file fails the test.
 const SCENARIOS: [&str; 23] = [
     "async-all-at-once",
     "async-at-arrival",
@@ -46,8 +46,8 @@ const SCENARIOS: [&str; 23] = [
     "thread-pool-bound",
 ];
 
-/// Cores of a scenario whose close tail has a lower bound: its upper bound allows for little else, so on two cores it
-/// runs alone. All others take one.
+/// The cores that a scenario takes. A scenario with a lower bound of its close tail has a narrow upper bound too, so
+/// on two cores it runs alone; all others take one core.
 const TIMED_CORES: u32 = 2;
 
 #[derive(Deserialize)]
@@ -65,16 +65,16 @@ struct Scenario {
     expect: Expect,
 }
 
-/// Ranges, both ends included. Upper bounds of times are wide, for a machine that does other things too.
+/// Ranges, both ends included. Upper bounds of times are wide, to allow for a busy machine.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expect {
     ok: [u64; 2],
-    /// Outcomes by name; those that are not named must not occur, beside `ok`.
+    /// Outcomes by name; others than these and `ok` must not occur.
     #[serde(default)]
     failed: BTreeMap<String, [u64; 2]>,
     close_tail: [String; 2],
-    /// Highest number of calls that the endpoint had at once.
+    /// Highest number of calls in flight at the endpoint.
     endpoint_peak: [u64; 2],
     /// Calls that the endpoint answered.
     endpoint_served: [u64; 2],
@@ -106,7 +106,7 @@ fn main() -> ExitCode {
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-/// A test for each file.
+/// One test for each file.
 fn every_scenario_stays_in_its_ranges() -> Vec<Trial> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     let cores = u32::try_from(cores).unwrap_or(u32::MAX).max(TIMED_CORES);

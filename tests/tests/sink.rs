@@ -1,6 +1,6 @@
-//! The sink as Numaflow meets it: the real binary, driven over its socket by the SDK's own client.
+//! The sink as Numaflow uses it: the real binary, driven over its socket by the SDK's own client.
 
-// The lint's exception for tests does not reach the functions they share.
+// Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use prost_types::Timestamp;
 use rustix::process::Signal;
 use tests::process::signal;
 use tests::scrape::Scrape;
-use tests::{binary, connect, spawn, spawn_telling};
+use tests::{binary, connect, spawn, spawn_with_metrics};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 use tokio::sync::mpsc;
@@ -26,7 +26,7 @@ use tonic::transport::Channel;
 use wire::{Clock, Delay, Latencies, Outcome, Ranges, Settings, SinkLine};
 use wire::{StartRule, StrategyKind, WindowRecord, Workload};
 
-/// Longer than anything here takes, however busy the machine.
+/// Longer than any step here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running sink with an open stream, as the data plane holds it.
@@ -53,10 +53,10 @@ impl Sink {
         Self::connected(running, folder).await
     }
 
-    /// Starts it so that it tells metrics, and gives where.
-    async fn start_telling() -> (Self, SocketAddr) {
+    /// Starts it with metrics; returns their address.
+    async fn start_with_metrics() -> (Self, SocketAddr) {
         let folder = tempfile::tempdir().unwrap();
-        let (running, address) = spawn_telling(in_folder(&folder, program())).await;
+        let (running, address) = spawn_with_metrics(in_folder(&folder, program())).await;
         (Self::connected(running, folder).await, address)
     }
 
@@ -111,7 +111,7 @@ impl Sink {
             .unwrap();
     }
 
-    /// Sends one call's records; the answers in order: id, status and error.
+    /// Sends one call's records; returns the answers in order: id, status and error.
     async fn write(
         &mut self,
         records: &[proto::sink_request::Request],
@@ -153,7 +153,7 @@ fn program() -> Command {
     Command::new(binary("sink"))
 }
 
-/// With the arguments that say where to serve.
+/// With the arguments of socket and server-info file.
 fn at(mut command: Command, socket: &Path, info: &Path) -> Command {
     command.arg("--socket").arg(socket).arg("--server-info").arg(info);
     command
@@ -230,7 +230,7 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
         .map(|i| (format!("id-{i}"), proto::Status::Success, String::new()))
         .collect();
     assert_eq!(answers, expected);
-    // The same window and key again, in a call of its own: a retry after a lost answer.
+    // The same window and key in another call: a retry after a lost answer.
     assert_eq!(
         sink.write(&[message("id-0", "a", 19_999, &payload)]).await.len(),
         1
@@ -247,7 +247,7 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
         assert_eq!((line.process, line.line), (lines[0].process, number as u64));
         assert!(line.arrival_us >= before_us && line.arrival_us <= after_us);
     }
-    let told: Vec<(&str, &str, i64, bool)> = lines
+    let reported: Vec<(&str, &str, i64, bool)> = lines
         .iter()
         .map(|line| {
             (
@@ -259,7 +259,7 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
         })
         .collect();
     assert_eq!(
-        told,
+        reported,
         [
             ("id-0", "a", 19_999, false),
             ("id-1", "b", 19_999, false),
@@ -276,8 +276,8 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
 }
 
 #[tokio::test]
-async fn what_came_out_is_told_to_prometheus() {
-    let (mut sink, address) = Sink::start_telling().await;
+async fn records_are_counted_for_prometheus() {
+    let (mut sink, address) = Sink::start_with_metrics().await;
     let before = Scrape::of(address).await;
     assert_eq!(before.value("sink_records_total"), 0.0);
     assert_eq!(before.value("sink_events_total{outcome=\"timeout\"}"), 0.0);
@@ -306,7 +306,7 @@ async fn what_came_out_is_told_to_prometheus() {
     ] {
         assert_eq!(scrape.value(sample), value, "{sample}");
     }
-    // Only the first record came more than two seconds after its window, or more where the machine is slow.
+    // Only the first record arrives more than two seconds after its window, or more of them if the machine is slow.
     let lags = scrape.buckets("sink_result_lag_seconds");
     assert!(
         lags.iter().all(|(bound, count)| *bound > 2.0 || *count <= 2.0),
@@ -335,7 +335,7 @@ async fn a_large_call_is_written_whole_and_without_gaps() {
             )
         })
         .collect();
-    // Read while it writes: the lines are more than a pipe holds.
+    // Read while the sink writes: the lines exceed a pipe's buffer.
     let mut lines = sink.lines.take().unwrap();
     let reading = tokio::spawn(async move {
         let mut read = Vec::new();
@@ -387,12 +387,12 @@ async fn refuses_and_serves_on(mut sink: Sink, words: &str) {
     for _ in 0..2 {
         let records = [message("a", "k", 9_999, b"x"), message("b", "k", 19_999, b"y")];
         let answers = sink.write(&records).await;
-        let told: Vec<_> = answers
+        let reported: Vec<_> = answers
             .iter()
             .map(|(id, status, _)| (id.as_str(), *status))
             .collect();
         assert_eq!(
-            told,
+            reported,
             [("a", proto::Status::Failure), ("b", proto::Status::Failure)]
         );
         assert!(
@@ -426,7 +426,7 @@ async fn signals_and_the_end_of_stdin_end_it_cleanly() {
 #[tokio::test]
 async fn a_reader_of_stdout_that_does_not_read_cannot_hold_up_the_end() {
     let mut sink = Sink::start().await;
-    // More than a pipe holds.
+    // More than a pipe's buffer.
     sink.send(&[message("a", "k", 9_999, "x".repeat(1_000_000).as_bytes())])
         .await;
     let begun = timeout(PATIENCE, sink.lines.as_mut().unwrap().get_mut().fill_buf()).await;

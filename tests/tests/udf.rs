@@ -1,4 +1,4 @@
-//! The UDF as the SDK and its users meet it: what must hold whatever the strategy.
+//! The UDF as the SDK and its users use it: what must hold for every strategy.
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
@@ -33,7 +33,7 @@ async fn waiting_events_are_bounded_and_the_record_says_so() {
     );
     assert!(
         records.iter().map(|record| record.reading_stopped).sum::<u64>() > 0,
-        "reading stopped and it is told"
+        "the record has the stop of reading"
     );
 }
 
@@ -50,7 +50,7 @@ async fn a_key_whose_calls_hang_delays_no_other_key() {
     ];
     let mut udf = Udf::start(&args, &[]).await;
     let mut stream = udf.open(0).await;
-    // Ten events of one key, four seconds of calls, then one of another.
+    // Ten events of one key, four seconds of calls, then one event of another key.
     for index in 0..10 {
         stream.send("slow", index, index).await;
     }
@@ -129,7 +129,7 @@ async fn an_event_that_cannot_be_decoded_is_a_bad_body() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_absent_endpoint_refuses_every_call() {
     for strategy in ["async", "thread-pool"] {
-        // Port 9 of the loopback: nobody listens there.
+        // Nothing listens on port 9 of the loopback.
         let args = [
             "--endpoint-url",
             "http://127.0.0.1:9",

@@ -1,26 +1,25 @@
-//! What a request asks: verb, object, subresource and query, out of its method and path.
+//! Parses a request: verb, object, subresource and query, from its method and path.
 
 use axum::http::Method;
 
 use super::selectors::Selectors;
 use super::store::Key;
 
-/// A request, understood.
+/// A parsed request.
 pub(super) struct Call {
     pub verb: &'static str,
     pub key: Key,
-    /// Empty, or what follows the name: `log`, `proxy`, `status`, …
+    /// Empty, or the part after the name: `log`, `proxy`, `status`, …
     pub subresource: String,
-    /// What follows `proxy`.
+    /// The path after `proxy`.
     pub rest: String,
     pub query: Query,
 }
 
-/// The query of a request.
 #[derive(Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
-/// What a request asks of which object; nothing for paths that lead to no resource.
+/// Parses a request; `None` for paths that lead to no resource.
 pub(super) fn understand(method: &Method, path: &str, query: Query) -> Option<Call> {
     let mut parts = path.trim_matches('/').split('/');
     let group = match parts.next()? {
@@ -73,7 +72,7 @@ impl Call {
         }
     }
 
-    /// The resource as a role names it.
+    /// The resource as a Role names it.
     pub fn resource(&self) -> String {
         match self.subresource.as_str() {
             "" => self.key.resource.clone(),

@@ -1,4 +1,4 @@
-//! A container's process: the real binary with the container's environment, its output in the container's log.
+//! A container's process: the real binary with the container's environment; its output goes to the container's log.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::Inner;
 use super::log::Log;
 use crate::binary;
 
-/// How long a process may take to end when its standard input does.
+/// How long a process may take to end after its standard input has closed.
 pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The pod that a container runs in.
@@ -26,7 +26,7 @@ pub(super) struct Pod<'a> {
     pub serves: Option<&'a Place>,
 }
 
-/// Starts what the container says; `log` gets its standard output and error, as a pod's log has both.
+/// Starts the container's program; `log` gets its standard output and error, as a pod's log contains both.
 pub(super) fn start(inner: &Inner, container: &Value, pod: &Pod<'_>, log: &Arc<Log>) -> Child {
     let path = container["command"][0].as_str().unwrap_or_default();
     let name = Path::new(path).file_name().unwrap_or_default();
@@ -37,7 +37,7 @@ pub(super) fn start(inner: &Inner, container: &Value, pod: &Pod<'_>, log: &Arc<L
     let name = name.to_string_lossy();
     let mut command = Command::new(binary(&name));
     command.env_clear();
-    // The test finds what is left over by TMPDIR; the rest would be the container's own.
+    // Tests find leftovers by TMPDIR; in a cluster the container would have its own.
     command.envs(
         ["PATH", "TMPDIR"]
             .iter()
@@ -71,7 +71,7 @@ pub(super) fn start(inner: &Inner, container: &Value, pod: &Pod<'_>, log: &Arc<L
 }
 
 impl Pod<'_> {
-    /// A pod's own network and its names are not there: addresses become those of this machine.
+    /// There is no pod network and no DNS: addresses become loopback addresses of this machine.
     fn seen_from_here(&self, inner: &Inner, name: &str, value: &str) -> String {
         if let Some(port) = value.strip_prefix("0.0.0.0:") {
             return format!("{}:{port}", self.address);

@@ -1,5 +1,5 @@
-//! What happens in the background when objects come and go: pipelines and Deployments are played, what a deleted
-//! object owned goes too, and pods in trouble are told as the kubelet and the scheduler tell them.
+//! Reactions to created and deleted objects: runs Pipelines and Deployments, deletes what a deleted object owned, and
+//! reports pods in trouble as the kubelet and the scheduler do.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::trouble::PodTrouble;
 use super::{Inner, deployment, now_text, pipeline};
 
 impl Inner {
-    /// Whoever is responsible takes the new object on.
+    /// Starts the controller that is responsible for a new object.
     pub(super) fn created(self: Arc<Self>, key: &Key) {
         let (shared, key) = (Arc::clone(&self), key.clone());
         match key.resource.as_str() {
@@ -21,7 +21,7 @@ impl Inner {
         }
     }
 
-    /// Deletes an object and what it owns. A Pipeline has a finalizer: it goes when its pods have.
+    /// Deletes an object and what it owns. A Pipeline has a finalizer: it goes once its pods are gone.
     pub(super) fn delete(self: Arc<Self>, key: &Key) {
         if key.resource == "pipelines" {
             self.change(key, |pipeline| {
@@ -45,20 +45,20 @@ impl Inner {
         }
     }
 
-    /// Puts a pod into trouble: its status, the log of its container and the event that explains it.
+    /// Puts a pod into trouble: its status, the log of its container, and the event that explains it.
     pub(super) fn fail_pod(&self, key: &Key, container: &Value, trouble: &PodTrouble, statuses: &str) {
         let name = container["name"].as_str().unwrap_or_default();
         let image = container["image"].as_str().unwrap_or_default();
         let (state, last, restarts) = trouble.waiting(image);
-        if let PodTrouble::CrashLoop { said, .. } = trouble {
+        if let PodTrouble::CrashLoop { log: lines, .. } = trouble {
             let log = self.pods.log(&key.name, name);
-            for line in said {
+            for line in lines {
                 log.push(line);
             }
             log.end();
-            // The last run's log is the current one's until the next begins.
+            // The previous run's log is the current one until the next run starts.
             let _ = self.pods.restarted(&key.name, name);
-            for line in said {
+            for line in lines {
                 self.pods.log(&key.name, name).push(line);
             }
             self.pods.log(&key.name, name).end();
@@ -79,7 +79,7 @@ impl Inner {
         self.warn(key, "Pod", reason, &message);
     }
 
-    /// A process that ended though nobody asked it to.
+    /// Records that a process ended by itself.
     pub(super) fn crash_pod(&self, key: &Key, container: &Value, exit_code: i32, statuses: &str) {
         let name = container["name"].as_str().unwrap_or_default();
         self.pods.set_waiting(&key.name, false);
@@ -93,7 +93,7 @@ impl Inner {
         self.warn(key, "Pod", "BackOff", "Back-off restarting failed container");
     }
 
-    /// A warning about an object.
+    /// Creates a warning event about an object.
     pub(super) fn warn(&self, about: &Key, kind: &str, reason: &str, message: &str) {
         let mut store = self.store();
         let name = format!("{}.{:x}", about.name, store.version());

@@ -11,7 +11,7 @@ use super::pods::{container_status, pending, running};
 use super::store::Key;
 use super::{Inner, pod_address};
 
-/// Between two looks whether a process listens.
+/// Pause between two checks whether a process listens.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) async fn play(inner: Arc<Inner>, key: Key) {
@@ -95,7 +95,7 @@ fn ready(container: &Value, address: &str) -> Value {
         "containerStatuses": [status]})
 }
 
-/// How an object names its owner.
+/// The reference by which an object names its owner.
 pub(super) fn owner(object: &Value) -> Value {
     json!({"apiVersion": object["apiVersion"], "kind": object["kind"], "name": object["metadata"]["name"],
         "uid": object["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true})

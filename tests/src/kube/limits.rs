@@ -1,4 +1,4 @@
-//! Out of a Pipeline's spec the sizes and times of the data plane that plays it.
+//! Reads sizes and times of the data plane from a Pipeline's spec.
 
 use std::time::Duration;
 
@@ -37,9 +37,9 @@ pub(super) fn config(object: &Value, watermark_runs_ahead: bool) -> dataplane::C
         _ => None,
     };
     if watermark_runs_ahead {
-        // It passes the clock's time within a few steps, and stays there until data comes.
+        // It reaches the current time within a few steps, and stays there until data comes.
         let soon = Duration::from_millis(10);
-        // Short reads, so that most events meet a source that is taken for quiet.
+        // Short reads, so that most events arrive while the source counts as idle.
         config.read_timeout = soon / 2;
         config.idle_source = Some(dataplane::IdleSource {
             threshold: soon,

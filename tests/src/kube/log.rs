@@ -1,4 +1,4 @@
-//! The log of one container: lines with the time they were written, followed by whoever wants to.
+//! The log of one container: lines with the time they were written, which any number of readers can follow.
 
 use std::sync::Mutex;
 
@@ -30,7 +30,6 @@ impl Default for Log {
 }
 
 impl Log {
-    /// Adds a line.
     pub fn push(&self, line: &str) {
         let mut lines = lock(&self.lines);
         lines.push((now(), line.to_owned()));
@@ -38,7 +37,7 @@ impl Log {
         self.state.send_modify(|state| state.lines = count);
     }
 
-    /// Nothing more will come.
+    /// No line will follow.
     pub fn end(&self) {
         self.state.send_modify(|state| state.ended = true);
     }
@@ -56,7 +55,7 @@ impl Log {
     }
 }
 
-/// Whether a line of the sink is a record, beside what it says of itself.
+/// Whether a line of the sink is a record and not one of the sink's own messages.
 pub(super) fn is_record(line: &str) -> bool {
     line.starts_with('{') && !line.contains("\"listening\"")
 }

@@ -1,4 +1,4 @@
-//! Numaflow's own container of a pod: metrics and watermark over HTTPS, with a certificate that it signed itself.
+//! Numaflow's own container of a pod: metrics and watermark over HTTPS with a self-signed certificate.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio_rustls::server::TlsStream;
 
-use super::figures::{self, Figures};
+use super::metrics::{self, PipelineMetrics};
 
 /// Its port (`VertexMetricsPort`).
 const PORT: u16 = 2469;
@@ -43,8 +43,8 @@ impl Listener for Tls {
     }
 }
 
-/// Serves for the pod `pod` at its address until it is aborted.
-pub(super) async fn serve(pod: String, address: Ipv4Addr, seen: Arc<Figures>) {
+/// Serves for the pod `pod` at its address until the task is aborted.
+pub(super) async fn serve(pod: String, address: Ipv4Addr, seen: Arc<PipelineMetrics>) {
     let certified = rcgen::generate_simple_self_signed(vec!["numa".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der()));
     let config = ServerConfig::builder()
@@ -56,12 +56,12 @@ pub(super) async fn serve(pod: String, address: Ipv4Addr, seen: Arc<Figures>) {
         .expect("an address of 127.0.0.0/8, which needs Linux");
     let watermark = Arc::clone(&seen);
     let router = Router::new()
-        .route("/metrics", get(async move || figures::text(&pod, &seen)))
+        .route("/metrics", get(async move || metrics::text(&pod, &seen)))
         .route("/runtime/watermark", get(async move || watermark.watermark()));
     let tls = Tls {
         listener,
         acceptor: TlsAcceptor::from(Arc::new(config)),
     };
-    // It ends by being aborted.
+    // Ends only by being aborted.
     let _ = axum::serve(tls, router).await;
 }

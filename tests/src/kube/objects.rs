@@ -1,4 +1,4 @@
-//! What the API server knows of resources: their kinds, discovery, and what it refuses to store.
+//! What the API server knows of resources: their kinds, discovery, and rules for storing objects.
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -43,7 +43,6 @@ const KNOWN: [(&str, &str, &str, &str); 17] = [
     ),
 ];
 
-/// `apiVersion` and kind of a resource.
 pub(super) fn kind(group: &str, resource: &str) -> (String, &'static str) {
     let found = KNOWN
         .iter()
@@ -53,7 +52,6 @@ pub(super) fn kind(group: &str, resource: &str) -> (String, &'static str) {
     (format!("{group}{separator}{version}"), kind)
 }
 
-/// The keys of a list.
 pub(super) fn keys(inner: &Inner, key: &Key, selectors: &Selectors) -> Vec<Key> {
     let listed = inner
         .store()
@@ -116,7 +114,7 @@ fn resources(group: &str, version: &str) -> Value {
         "groupVersion": format!("{group}{separator}{version}"), "resources": resources})
 }
 
-/// What the real server or Numaflow's validation would refuse.
+/// Why the real server or Numaflow's validation would refuse an object.
 pub(super) fn refused(key: &Key, object: &Value) -> Option<Response> {
     let invalid = |message: String| {
         let message = format!("{} \"{}\" is invalid: {message}", key.resource, key.name);
@@ -159,7 +157,7 @@ pub(super) fn refused(key: &Key, object: &Value) -> Option<Response> {
     }
 }
 
-/// Numaflow's own rules, as far as our Pipelines can break them.
+/// Numaflow's own rules, as far as our Pipelines could break them.
 fn pipeline(key: &Key, object: &Value) -> Option<String> {
     let vertices = object["spec"]["vertices"].as_array();
     for vertex in vertices.into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! Numaflow's controller for one Pipeline, from its creation until it is gone: vertices, pods, the real processes and
+//! Numaflow's controller for one Pipeline from its creation to its deletion: vertices, pods, the real processes and
 //! the embedded data plane between them.
 
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::Inner;
-use super::figures::Figures;
 use super::limits::config;
 use super::log::is_record;
+use super::metrics::PipelineMetrics;
 use super::store::Key;
 use super::trouble::{Buffers, PodTrouble};
 use super::vertex::Vertex;
 use crate::process::signal;
 
-/// Patience with processes that start on a busy machine.
+/// How long to wait for processes that start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The UDF is killed so long after the sink's first record: in the middle of the next window.
+/// How long after the sink's first record the UDF is killed: in the middle of the next window.
 const KILL_AFTER: Duration = Duration::from_millis(300);
-/// How long, and how often, the generator is held where the watermark shall run ahead of its events: some of them are due
-/// meanwhile, and one of the times meets a read that has no event yet.
+/// How long and how often the generator is held for a watermark that runs ahead of the events: some events become due
+/// meanwhile, and at least one of the holds meets a read without events.
 const PAUSE: Duration = Duration::from_millis(120);
 const PAUSES: u32 = 3;
 
-/// Generator, UDF and sink; a Pipeline with others is stored, and nothing runs for it.
+/// Generator, UDF and sink. A Pipeline with other vertices is stored, but nothing runs for it.
 const VERTICES: usize = 3;
 
-/// Why the data plane has stopped.
+/// Why the data plane stopped.
 enum Stopped {
     Deleted,
     Restart,
@@ -66,7 +66,7 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
     clean_up(&inner, &key);
 }
 
-/// Waits until the Pipeline is to be deleted.
+/// Waits until the deletion of the Pipeline is requested.
 async fn deleted(inner: &Inner, key: &Key) {
     let mut newest = inner.store().newest();
     let lives = || {
@@ -81,8 +81,8 @@ async fn deleted(inner: &Inner, key: &Key) {
     }
 }
 
-/// As Numaflow does: the Job that removes the streams comes without an owner, and the Pipeline goes without waiting for
-/// it.
+/// As Numaflow does it: the Job that removes the streams has no owner, and the Pipeline is removed without waiting
+/// for the Job.
 fn clean_up(inner: &Arc<Inner>, key: &Key) {
     let name = format!("{}-cln-4f9a2b", key.name);
     let job = Key::new("batch", "jobs", &key.namespace, &name);
@@ -100,7 +100,7 @@ fn clean_up(inner: &Arc<Inner>, key: &Key) {
     });
 }
 
-/// Whether the isbsvc is there and healthy before the Pipeline is deleted again.
+/// Whether the isbsvc becomes healthy before the Pipeline is deleted.
 async fn buffers_are_there(inner: &Inner, key: &Key, object: &Value) -> bool {
     let name = object["spec"]["interStepBufferServiceName"]
         .as_str()
@@ -134,7 +134,7 @@ fn create(inner: &Inner, key: &Key, object: &Value) -> Vec<Vertex> {
         .map(|vertex| Vertex::create(inner, key, object, vertex))
         .collect();
     inner.change(key, |pipeline| {
-        // Numaflow says so before anything runs.
+        // Numaflow reports this before anything runs.
         pipeline["status"] = status(pipeline, "False");
     });
     vertices
@@ -155,14 +155,14 @@ async fn run(inner: &Arc<Inner>, key: &Key, object: &Value, vertices: &mut [Vert
         return;
     }
     await_endpoint(inner, key, vertices).await;
-    let figures = Arc::new(Figures::of(&key.name));
+    let metrics = Arc::new(PipelineMetrics::of(&key.name));
     for vertex in vertices.iter_mut() {
         vertex.start(inner);
-        vertex.serve_figures(&figures);
+        vertex.serve_metrics(&metrics);
     }
     let mut restarts = 0;
     loop {
-        let stopped = drive(inner, key, object, vertices, &figures, restarts).await;
+        let stopped = drive(inner, key, object, vertices, &metrics, restarts).await;
         match stopped {
             Stopped::Deleted => return,
             Stopped::Restart => {
@@ -190,7 +190,7 @@ fn fail(inner: &Inner, vertices: &mut [Vertex], name: &str, trouble: &PodTrouble
     }
 }
 
-/// The UDF's calls must find somebody: in a cluster they would try again by the Service's name.
+/// Waits for the endpoint of the UDF's calls: in a cluster, they would be retried by the Service's name.
 async fn await_endpoint(inner: &Inner, key: &Key, vertices: &[Vertex]) {
     let url = vertices.iter().find_map(|vertex| vertex.variable("ENDPOINT_URL"));
     let host = url.as_deref().and_then(|url| url.strip_prefix("http://"));
@@ -198,7 +198,7 @@ async fn await_endpoint(inner: &Inner, key: &Key, vertices: &[Vertex]) {
         .and_then(|rest| rest.split([':', '.', '/']).next())
         .unwrap_or_default();
     let mut newest = inner.store().newest();
-    // An IP address is nobody's Service, and a Service may be created after the Pipeline.
+    // An IP address belongs to no Service, and a Service may be created after the Pipeline.
     let is_address = host.chars().all(|c| c.is_ascii_digit());
     while !is_address && inner.service_address(&key.namespace, host, None).is_none() {
         if newest.changed().await.is_err() {
@@ -212,7 +212,7 @@ async fn drive(
     key: &Key,
     object: &Value,
     vertices: &mut [Vertex],
-    figures: &Arc<Figures>,
+    metrics: &Arc<PipelineMetrics>,
     restarts: u32,
 ) -> Stopped {
     let place = |name: &str| {
@@ -247,14 +247,14 @@ async fn drive(
         .find(|vertex| vertex.name == "sink")
         .map(|vertex| vertex.pod.name.clone());
     let restart = std::mem::take(&mut inner.trouble().udf_restarts);
-    // While the generator is held, the watermark goes on: what is due meanwhile comes late.
+    // While the generator is held, the watermark advances: events that become due meanwhile are late.
     let source = vertices
         .iter()
         .filter(|_| inner.trouble().watermark_runs_ahead)
         .find(|vertex| vertex.name == "generator")
         .and_then(|vertex| vertex.process.as_ref()?.id());
     let (stop, stopped) = oneshot::channel::<()>();
-    let observer: Arc<Figures> = Arc::clone(figures);
+    let observer: Arc<PipelineMetrics> = Arc::clone(metrics);
     let mut running = Box::pin(data_plane.run(observer, async {
         let _ = stopped.await;
     }));

@@ -1,4 +1,4 @@
-//! The pods beside their objects: addresses and logs.
+//! Addresses and logs of the pods.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -31,7 +31,7 @@ impl Pods {
         Arc::clone(lock(&self.previous).entry(key).or_default())
     }
 
-    /// Puts a fresh log in the place of a container's, which becomes the previous one.
+    /// Starts a new log for a container; the current one becomes its previous log.
     pub fn restarted(&self, pod: &str, container: &str) -> Arc<Log> {
         let old = self.log(pod, container);
         old.end();
@@ -62,7 +62,7 @@ impl Pods {
         lock(&self.addresses).insert(pod.to_owned(), address);
     }
 
-    /// A pod that has ended: nobody answers there any more, and its logs are whole.
+    /// Marks a pod as ended: it has no address any more, and its logs are complete.
     pub fn remove(&self, pod: &str) {
         lock(&self.addresses).remove(pod);
         for logs in [&self.logs, &self.previous] {
@@ -75,7 +75,7 @@ impl Pods {
 }
 
 impl Inner {
-    /// `address:port` of the first pod behind a Service, where there is one with an address.
+    /// `address:port` of the first pod behind a Service, if one has an address.
     pub(super) fn service_address(
         &self,
         namespace: &str,
@@ -106,7 +106,7 @@ impl Inner {
     }
 }
 
-/// Where a Service's port leads to in a pod: a number, a port's name, or the same number.
+/// The target of a Service's port in a pod: a number, a port's name, or the same number.
 fn target_port(port: &Value, pod: &Value) -> Option<u64> {
     match &port["targetPort"] {
         Value::Number(number) => number.as_u64(),
@@ -120,7 +120,7 @@ fn target_port(port: &Value, pod: &Value) -> Option<u64> {
     }
 }
 
-/// A status in which nothing has started yet.
+/// The status of a pod in which nothing has started yet.
 pub(super) fn pending() -> Value {
     json!({"phase": "Pending", "conditions": [
         {"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": "False"}]})

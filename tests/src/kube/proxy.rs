@@ -1,4 +1,4 @@
-//! What leads past the API server to a pod: its logs and its HTTP ports.
+//! Requests that the API server forwards to a pod: its logs and its HTTP ports.
 
 use std::sync::Arc;
 
@@ -14,15 +14,15 @@ use super::call::Call;
 use super::log::{Log, is_record};
 use super::serve::{refuse, stream_answer};
 
-/// How a log is asked for.
+/// Query parameters of a log.
 struct Asked {
     since: Option<DateTime<Utc>>,
     tail: Option<usize>,
     timestamps: bool,
     follow: bool,
-    /// The record that is missing.
+    /// The position of the missing record.
     loses: Option<usize>,
-    /// Records after which the stream breaks.
+    /// Number of records after which the stream breaks.
     breaks_after: Option<usize>,
 }
 
@@ -49,7 +49,7 @@ pub(super) fn log(inner: &Arc<Inner>, call: &Call) -> Response {
     let of_sink = container == "udsink";
     let mut trouble = inner.trouble();
     let asked = Asked {
-        // As the kubelet gets it: in whole seconds.
+        // The kubelet gets it in whole seconds.
         since: DateTime::parse_from_rfc3339(call.query.get("sinceTime"))
             .ok()
             .map(|since| since.to_utc().trunc_subsecs(0)),

@@ -1,8 +1,8 @@
-//! Label and field selectors of lists, as Kubernetes reads them.
+//! Label and field selectors of lists, with Kubernetes's semantics.
 
 use serde_json::Value;
 
-/// Which objects of a list.
+/// Selects objects of a list.
 #[derive(Debug, Default)]
 pub(super) struct Selectors {
     pub labels: String,
@@ -16,7 +16,7 @@ impl Selectors {
     }
 }
 
-/// The parts of a selector; a comma within the brackets of a set does not part.
+/// Splits a selector at commas, except those within the parentheses of a set.
 fn requirements(selector: &str) -> impl Iterator<Item = String> {
     let (mut parts, mut depth) = (vec![String::new()], 0);
     for c in selector.chars() {

@@ -1,4 +1,4 @@
-//! The API over HTTP: paths, verbs, selectors, watches, patches and refusals as the API server has them.
+//! The API over HTTP: paths, verbs, selectors, watches, patches and refusals, as the real API server has them.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::store::{Key, NUMAFLOW};
 use super::write::{create, write};
 use super::{Inner, lock, objects, proxy};
 
-/// Largest body of a request in bytes, as etcd's limit is.
+/// Largest body of a request in bytes, which is etcd's limit.
 const MAX_BODY: usize = 1_500_000;
 
 pub(super) fn router(inner: Arc<Inner>) -> Router {
@@ -32,7 +32,7 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
             "limit is 1.5 MB",
         );
     };
-    let said = format!("{} {}", parts.method, parts.uri.path());
+    let request = format!("{} {}", parts.method, parts.uri.path());
     let response = match (
         next_refusal(&inner),
         understand(&parts.method, parts.uri.path(), query),
@@ -41,7 +41,7 @@ async fn handle(State(inner): State<Arc<Inner>>, request: Request) -> Response {
         (None, Some(call)) => answer(&inner, call, &parts.headers, body).await,
         (None, None) => objects::discovery(parts.uri.path(), inner.trouble().numaflow_missing),
     };
-    lock(&inner.seen).push(format!("{said} {}", response.status().as_u16()));
+    lock(&inner.seen).push(format!("{request} {}", response.status().as_u16()));
     response
 }
 
@@ -75,7 +75,7 @@ async fn answer(inner: &Arc<Inner>, call: Call, headers: &axum::http::HeaderMap,
     }
 }
 
-/// What the test has the next request refused with, whatever it asks for.
+/// The refusal that the test set for the next request, if any.
 fn next_refusal(inner: &Inner) -> Option<Response> {
     let mut trouble = inner.trouble();
     if trouble.refusals.is_empty() {
@@ -91,14 +91,14 @@ fn next_refusal(inner: &Inner) -> Option<Response> {
         _ => "InternalError",
     };
     let mut refused = refuse(code, reason, "the server is not itself");
-    // Whoever obeys it does not come back within a test.
+    // A client that respects it does not come back within a test.
     refused
         .headers_mut()
         .insert(header::RETRY_AFTER, header::HeaderValue::from_static("3600"));
     Some(refused)
 }
 
-/// What the test's trouble answers instead.
+/// The answer that the test's trouble gives in place of the real one.
 fn refusal(inner: &Inner, call: &Call) -> Option<Response> {
     let trouble = inner.trouble();
     if trouble.numaflow_missing && call.key.group == NUMAFLOW {
@@ -153,7 +153,7 @@ fn list(inner: &Inner, call: &Call) -> Response {
     json_answer(StatusCode::OK, &list)
 }
 
-/// Changes from the asked version on, or from now; objects that are there come first where no version is given.
+/// Changes since the requested version, or from now on; without a version, existing objects come first.
 fn watch(inner: &Arc<Inner>, call: &Call) -> Response {
     lock(&inner.seen).push(format!("WATCH {}", call.resource()));
     let (selectors, key) = (call.query.selectors(), call.key.clone());
@@ -186,7 +186,7 @@ fn watch(inner: &Arc<Inner>, call: &Call) -> Response {
     stream_answer(Body::from_stream(ReceiverStream::new(stream)), "application/json")
 }
 
-/// With the uid that the request expects, if it names one.
+/// Deletes an object, unless the request expects another uid.
 fn delete(inner: &Arc<Inner>, key: &Key, body: &[u8]) -> Response {
     let options: Value = serde_json::from_slice(body).unwrap_or_default();
     let object = inner.store().get(key).cloned();

@@ -1,4 +1,4 @@
-//! The objects by resource and name, with what an API server adds to each: uid, version, time of creation.
+//! The objects by resource and name, with what an API server adds to each: uid, version, creation time.
 
 use std::collections::BTreeMap;
 
@@ -11,20 +11,20 @@ use super::selectors::Selectors;
 /// The API group of Numaflow.
 pub const NUMAFLOW: &str = "numaflow.numaproj.io";
 
-/// Which object.
+/// Identifies an object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     /// API group; empty for the core.
     pub group: String,
     /// Plural name of the resource.
     pub resource: String,
-    /// Namespace; empty for what has none.
+    /// Namespace; empty for cluster-scoped objects.
     pub namespace: String,
     /// Name.
     pub name: String,
 }
 
-/// A change, as a watch tells it.
+/// A change, as a watch sends it.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     pub version: u64,
@@ -33,7 +33,6 @@ pub(super) struct Change {
     pub object: Value,
 }
 
-/// All objects.
 #[derive(Debug)]
 pub(super) struct Store {
     objects: BTreeMap<Key, Value>,
@@ -44,7 +43,6 @@ pub(super) struct Store {
 }
 
 impl Key {
-    /// A key of its parts.
     pub fn new(group: &str, resource: &str, namespace: &str, name: &str) -> Self {
         let [group, resource, namespace, name] = [group, resource, namespace, name].map(str::to_owned);
         Self {
@@ -73,7 +71,7 @@ impl Store {
         self.objects.get(key)
     }
 
-    /// The objects of a resource that the selectors choose, in all namespaces where none is given.
+    /// The objects of a resource that the selectors match; in all namespaces if none is given.
     pub fn list(&self, group: &str, resource: &str, namespace: &str, selectors: &Selectors) -> Vec<Value> {
         let of = |key: &Key| {
             key.group == group
@@ -91,12 +89,11 @@ impl Store {
         self.list(group, resource, "", &Selectors::default())
     }
 
-    /// Version of the newest change.
     pub fn version(&self) -> u64 {
         self.version
     }
 
-    /// Changes after a version, and how to hear of further ones.
+    /// Changes after a version.
     pub fn changes_after(&self, version: u64) -> Vec<Change> {
         self.changes
             .iter()
@@ -109,7 +106,7 @@ impl Store {
         self.newest.subscribe()
     }
 
-    /// Creates or replaces; what the server added to an object there was is kept.
+    /// Creates or replaces an object; keeps what the server added to an existing one.
     pub fn put(&mut self, key: &Key, mut object: Value) -> Value {
         let old = self.objects.get(key);
         let generation = match old {
@@ -155,7 +152,7 @@ impl Store {
         Some(object)
     }
 
-    /// What names `uid` as an owner.
+    /// Objects that name `uid` as an owner.
     pub fn owned_by(&self, uid: &str) -> Vec<Key> {
         let owned = |object: &Value| {
             object["metadata"]["ownerReferences"]
@@ -169,12 +166,12 @@ impl Store {
             .collect()
     }
 
-    /// From now on what is there belongs to the furniture.
+    /// Marks the current objects as part of the initial state.
     pub fn settle(&mut self) {
         self.settled = self.objects.keys().cloned().collect();
     }
 
-    /// What has come since then; events are no objects of anybody's.
+    /// Objects created since then, without events.
     pub fn names(&self) -> Vec<String> {
         let new = |key: &&Key| !self.settled.contains(key) && key.resource != "events";
         self.objects
@@ -196,7 +193,7 @@ impl Store {
     }
 }
 
-/// RFC 7386: objects are merged, `null` removes, all else replaces.
+/// JSON merge patch (RFC 7386): merges objects, `null` removes, any other value replaces.
 pub(super) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         *target = patch.clone();

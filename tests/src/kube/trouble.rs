@@ -1,64 +1,57 @@
-//! What goes wrong in a cluster, as a test asks for it.
+//! What a test lets go wrong in the cluster.
 
 use serde_json::{Value, json};
 
-/// What goes wrong; nothing by default.
+/// What goes wrong; by default nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Trouble {
-    /// Numaflow's API group is not there.
+    /// Numaflow's API group is missing.
     pub numaflow_missing: bool,
-    /// What is the matter with the isbsvc `default`.
+    /// State of the isbsvc `default`.
     pub buffers: Buffers,
     /// Verbs that are not allowed on resources: `("get", "pods/log")`.
     pub denied: Vec<(&'static str, &'static str)>,
-    /// Answers to the next requests, instead of doing them.
+    /// Answers to the next requests in place of the real ones.
     pub refusals: Vec<u16>,
     /// A vertex whose pod does not come up.
     pub vertex: Option<(&'static str, PodTrouble)>,
-    /// What is the matter with the endpoint's pod.
+    /// Trouble of the endpoint's pod.
     pub endpoint: Option<PodTrouble>,
-    /// The first stream of the sink's log breaks after so many records.
+    /// The first stream of the sink's log breaks after this many records.
     pub log_breaks_after: Option<usize>,
-    /// The sink's record with this position, from 0, is in no log.
+    /// The sink's record at this position, from 0, is missing from every log.
     pub log_loses: Option<usize>,
-    /// The watermark follows the clock instead of the data: whatever is read after a moment of silence comes late.
+    /// The watermark follows the clock instead of the data: events read after a pause are late.
     pub watermark_runs_ahead: bool,
-    /// The UDF is killed once after the first record, and its container started again.
+    /// The UDF is killed once after the first record, and its container restarts.
     pub udf_restarts: bool,
 }
 
-/// State of the isbsvc.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Buffers {
-    /// It runs.
+    /// Healthy.
     #[default]
     Healthy,
-    /// There is none.
+    /// Missing.
     Absent,
-    /// It is there but its pods are not.
+    /// Its pods do not exist yet.
     Pending,
 }
 
-/// Why a pod does not come up.
+/// Why a pod does not start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PodTrouble {
     /// The image cannot be pulled.
     ImagePull,
-    /// The user's container ends at once, again and again.
-    CrashLoop {
-        /// Its exit code.
-        exit_code: i32,
-        /// Its log.
-        said: Vec<&'static str>,
-    },
-    /// The user's container was killed for its memory, again and again.
+    /// The user's container ends at once, repeatedly.
+    CrashLoop { exit_code: i32, log: Vec<&'static str> },
+    /// The user's container is killed for its memory use, repeatedly.
     OutOfMemory,
-    /// No node takes it.
+    /// No node fits it.
     Unschedulable,
 }
 
 impl Buffers {
-    /// The isbsvc as an object.
     pub(super) fn object(self) -> Option<Value> {
         let (phase, state) = match self {
             Self::Healthy => ("Running", "True"),
@@ -80,7 +73,7 @@ impl Buffers {
 }
 
 impl PodTrouble {
-    /// The pod's phase, and the state of the user's container: `waiting`, and `lastState` where it has run.
+    /// The pod's phase, and the state of the user's container: `waiting`, and `lastState` if it has run.
     pub(super) fn waiting(&self, image: &str) -> (Value, Value, u32) {
         let back_off =
             json!({"reason": "CrashLoopBackOff", "message": "back-off 20s restarting failed container"});
@@ -105,7 +98,7 @@ impl PodTrouble {
         }
     }
 
-    /// The warning that the kubelet or the scheduler writes: reason and message.
+    /// The warning of the kubelet or the scheduler: reason and message.
     pub(super) fn event(&self, image: &str) -> (&'static str, String) {
         match self {
             Self::ImagePull => (

@@ -1,4 +1,4 @@
-//! One vertex of a played Pipeline: its objects, its process, and what is told of them.
+//! One vertex of a mocked Pipeline: its objects, its process and its status.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::container::{self, Pod, STOP_PATIENCE};
 use super::deployment::owner;
-use super::figures::Figures;
+use super::metrics::PipelineMetrics;
 use super::pods::{container_status, pending, running};
 use super::store::{Key, NUMAFLOW, merge};
 use super::{Inner, numa, pod_address};
@@ -87,9 +87,9 @@ impl Vertex {
         }
     }
 
-    /// Numaflow's container serves beside the user's, as long as the pod lives.
-    pub fn serve_figures(&mut self, figures: &Arc<Figures>) {
-        let seen = Arc::clone(figures);
+    /// Numaflow's container serves beside the user's while the pod lives.
+    pub fn serve_metrics(&mut self, metrics: &Arc<PipelineMetrics>) {
+        let seen = Arc::clone(metrics);
         self.numa
             .spawn(numa::serve(self.pod.name.clone(), self.address, seen));
     }
@@ -119,7 +119,7 @@ impl Vertex {
             process.kill().await;
         }
         let _ = inner.pods.restarted(&self.pod.name, self.user_container);
-        // Numaflow's init process removes what an earlier one left.
+        // Numaflow's init process removes the socket that an earlier one left.
         let _ = std::fs::remove_file(&self.place.server_info);
         self.start(inner);
     }
@@ -147,7 +147,7 @@ impl Vertex {
         });
     }
 
-    /// Tells a process that has ended by itself.
+    /// Updates the status after a process has ended by itself.
     pub fn crashed(&mut self, inner: &Inner) {
         let ended = self
             .process

@@ -1,4 +1,4 @@
-//! Objects that are created, replaced, patched or applied.
+//! Creates, replaces, patches and applies objects.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! Numaflow's own objects: the fields of its types (pkg/apis/numaflow/v1alpha1 of 1.8.3), the rules of its validation
-//! (pkg/reconciler/validator), and what its validation lets through and its data plane does not survive.
+//! (pkg/reconciler/validator), and faults that its validation accepts but its data plane does not survive.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::pods::{check_container, check_level, check_program};
 use super::{LONGEST_NAME, check_keys, check_labels, is_name};
 
-/// Fields of `AbstractPodTemplate`, inlined in vertices, templates and the JetStream spec.
+/// Fields of `AbstractPodTemplate`, which vertices, templates and the JetStream spec inline.
 const POD: [&str; 14] = [
     "metadata",
     "nodeSelector",
@@ -38,7 +38,7 @@ const CONTAINER_TEMPLATE: [&str; 7] = [
     "livenessProbe",
 ];
 
-/// Fields that `Container` has beside those of `ContainerTemplate`.
+/// Fields of `Container` beyond those of `ContainerTemplate`.
 const CONTAINER: [&str; 5] = ["image", "command", "args", "volumeMounts", "ports"];
 
 /// Longest suffix that Kubernetes and Numaflow add to the name of an InterStepBufferService: the StatefulSet's hash in
@@ -109,7 +109,7 @@ fn check_watermark(watermark: &Value, faults: &mut Vec<String>) {
     if threshold < increment {
         faults.push("idleSource.threshold is less than incrementBy".to_owned());
     }
-    // Not checked by Numaflow: its default of 0 is a panic in every vertex.
+    // Numaflow does not check this: its default of 0 makes every vertex panic.
     positive("idleSource.stepInterval", &idle["stepInterval"], faults);
 }
 
@@ -183,7 +183,7 @@ fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<S
     check_container(name, pod, container, faults);
     check_program(name, container, faults);
     let ports = container["ports"].as_array().into_iter().flatten();
-    // Numaflow's own container has the ports `metrics` and `monitor` in the same pod.
+    // Numaflow's own container uses the ports `metrics` and `monitor` of the same pod.
     if ports
         .filter(|port| port["name"] == "http-metrics" && port["containerPort"] == wire::METRICS_PORT)
         .count()

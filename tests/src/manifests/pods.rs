@@ -1,5 +1,5 @@
-//! Pods: the `restricted` pod security standard (Kubernetes 1.33), and what this project asks beyond it: a read-only
-//! root, requests and limits, and no service account's token where none is used.
+//! Pods: the pod security standard `restricted` (Kubernetes 1.33) and this project's further rules: a read-only root,
+//! requests and limits, and no service account token where none is used.
 
 use std::collections::BTreeSet;
 
@@ -22,13 +22,13 @@ const VOLUMES: [&str; 8] = [
 /// Programs of the image.
 const PROGRAMS: [&str; 5] = ["generator", "udf", "sink", "endpoint", "experiment"];
 
-/// A pod's template of a Deployment or a Job.
+/// The pod template of a Deployment or a Job.
 pub fn check_template(template: &Value, faults: &mut Vec<String>) {
     check_labels("pod's labels", &template["metadata"]["labels"], faults);
     check_pod("pod", &template["spec"], faults);
 }
 
-/// A whole pod of ours.
+/// A complete pod of ours.
 pub fn check_pod(at: &str, spec: &Value, faults: &mut Vec<String>) {
     check_level(at, spec, faults);
     let containers = spec["containers"]
@@ -51,7 +51,7 @@ pub fn check_pod(at: &str, spec: &Value, faults: &mut Vec<String>) {
     }
 }
 
-/// What a pod says for all its containers; Numaflow's pod templates have the same fields.
+/// The fields that apply to all containers of a pod; Numaflow's pod templates have the same fields.
 pub fn check_level(at: &str, spec: &Value, faults: &mut Vec<String>) {
     for host in ["hostNetwork", "hostPID", "hostIPC"] {
         if spec[host] == true {
@@ -142,7 +142,7 @@ pub fn check_container(at: &str, pod: &Value, container: &Value, faults: &mut Ve
     }
 }
 
-/// A container of our image: which program it runs.
+/// A container of our image and the program that it runs.
 pub fn check_program(at: &str, container: &Value, faults: &mut Vec<String>) {
     if container["image"].as_str().is_none_or(str::is_empty) {
         faults.push(format!("{at}: names no image"));

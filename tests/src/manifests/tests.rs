@@ -1,16 +1,16 @@
-//! The checker itself: each fault that it knows is found where it is made.
+//! The checker itself: it must find every fault that it knows.
 
 use serde_json::json;
 
 use super::*;
 
-/// What is broken in the base, where, and what the check must say of it.
+/// A fault made in the base: the object, the path, the value, and part of the expected message.
 #[test]
 fn each_fault_is_found() {
     let pipeline = 2;
     let endpoint = 1;
     let name = "x".repeat(45);
-    for (object, path, value, said) in [
+    for (object, path, value, message) in [
         (
             pipeline,
             "/metadata/name",
@@ -182,7 +182,7 @@ fn each_fault_is_found() {
             json!("metrics"),
             "no Deployment beside it",
         ),
-        (0, "/kind", json!("Servise"), "nobody expects"),
+        (0, "/kind", json!("Servise"), "unexpected kind"),
     ] {
         let mut objects = read(Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -196,7 +196,7 @@ fn each_fault_is_found() {
         }
         let found = faults(&objects);
         assert!(
-            found.iter().any(|fault| fault.contains(said)),
+            found.iter().any(|fault| fault.contains(message)),
             "{path}: {found:#?}"
         );
     }

@@ -1,27 +1,27 @@
-//! Credentials that expire, refusals that stay, and what the API server tells only those who watch.
+//! Credentials that expire, refusals that persist, and what the API server reports to watches alone.
 
 use std::time::Duration;
 
 use tests::kube::{NUMAFLOW, Trouble};
 
+use super::fixture::{Fixture, assert_whole};
 use super::leftovers::expire;
-use super::place::{Ended, text};
-use super::stage::{Stage, assert_whole};
+use super::run_dir::{Ended, text};
 
-/// More refusals than a run can ask for.
+/// More refusals than a run makes requests.
 const ALL: usize = 100_000;
 
-/// A run that takes so long obeys the hour that the server wishes. It is killed.
+/// A run of this length still waits for the hour that the server requests. It is killed.
 const TOO_LONG: Duration = Duration::from_secs(60);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_expired_token_is_told_before_anything_is_created() {
-    let stage = Stage::new(Trouble {
+async fn an_expired_token_is_reported_before_anything_is_created() {
+    let fixture = Fixture::new(Trouble {
         refusals: vec![401; ALL],
         ..Trouble::default()
     })
     .await;
-    let ended = stage.run("async", &["--patience", "2s"]);
+    let ended = fixture.run("async", &["--patience", "2s"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert!(
@@ -32,18 +32,18 @@ async fn an_expired_token_is_told_before_anything_is_created() {
         !ended.stderr.contains("not-a-secret"),
         "not the token itself: {ended:?}"
     );
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
-/// A run whose every request is refused; returns how often it asked.
+/// A run whose every request is refused; returns the number of its requests.
 async fn refused_with(code: u16) -> usize {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         refusals: vec![code; ALL],
         ..Trouble::default()
     })
     .await;
-    let plan = stage.plan("async");
-    let command = stage.command(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
+    let plan = fixture.plan("async");
+    let command = fixture.command(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
     let mut command = assert_cmd::Command::from_std(command);
     command.timeout(TOO_LONG);
     let ended = Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
@@ -52,8 +52,8 @@ async fn refused_with(code: u16) -> usize {
     for words in ["Numaflow's API", "the server is not itself"] {
         assert!(ended.stderr.contains(words), "{code}: {ended:?}");
     }
-    stage.assert_nothing_left();
-    let seen = stage.cluster.seen();
+    fixture.assert_nothing_left();
+    let seen = fixture.cluster.seen();
     assert!(
         seen.iter().all(|line| line.ends_with(&format!(" {code}"))),
         "{seen:#?}"
@@ -72,10 +72,12 @@ async fn refusals_that_stay_end_a_run_in_one_sentence() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_expires_midway_fails_the_trial_and_the_next_run_cleans_up() {
-    let stage = Stage::new(Trouble::default()).await;
-    let (mut child, mut lines) = stage.start("async", &[]);
-    let pipeline = stage.await_pipeline();
-    stage.cluster.trouble(|trouble| trouble.refusals = vec![401; ALL]);
+    let fixture = Fixture::new(Trouble::default()).await;
+    let (mut child, mut lines) = fixture.start("async", &[]);
+    let pipeline = fixture.await_pipeline();
+    fixture
+        .cluster
+        .trouble(|trouble| trouble.refusals = vec![401; ALL]);
     let heard = tokio::task::block_in_place(|| lines.by_ref().map(Result::unwrap).collect::<Vec<_>>());
     assert_eq!(child.wait().unwrap().code(), Some(1), "{heard:#?}");
     assert!(
@@ -86,30 +88,30 @@ async fn a_token_that_expires_midway_fails_the_trial_and_the_next_run_cleans_up(
         !heard.iter().any(|line| line.contains("not-a-secret")),
         "{heard:#?}"
     );
-    // Nothing could be removed without a token, and what is left says whose it was.
-    assert_eq!(stage.cluster.list(NUMAFLOW, "pipelines").len(), 1);
+    // Without a token nothing could be removed, and the labels of what is left name its run.
+    assert_eq!(fixture.cluster.list(NUMAFLOW, "pipelines").len(), 1);
 
-    stage.cluster.trouble(|trouble| trouble.refusals.clear());
+    fixture.cluster.trouble(|trouble| trouble.refusals.clear());
     let run = pipeline["metadata"]["labels"]["async-reduce/run"]
         .as_str()
         .unwrap();
-    expire(&stage, run);
-    let ended = stage.does(&["clean"]);
+    expire(&fixture, run);
+    let ended = fixture.experiment(&["clean"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let resumed = stage.run("async", &["--resume"]);
+    let resumed = fixture.run("async", &["--resume"]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
-    assert_whole(stage.outcomes().last().unwrap());
-    stage.assert_nothing_left();
+    assert_whole(fixture.outcomes().last().unwrap());
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_watched_so_that_no_watch_can_be_dropped_or_gone() {
-    let stage = Stage::new(Trouble::default()).await;
-    let ended = stage.run("async", &[]);
+    let fixture = Fixture::new(Trouble::default()).await;
+    let ended = fixture.run("async", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_whole(&stage.outcomes()[0]);
-    let seen = stage.cluster.seen();
+    assert_whole(&fixture.outcomes()[0]);
+    let seen = fixture.cluster.seen();
     assert!(seen.iter().any(|line| line.starts_with("GET ")), "{seen:#?}");
     assert!(!seen.iter().any(|line| line.starts_with("WATCH ")), "{seen:#?}");
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }

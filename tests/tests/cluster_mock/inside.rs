@@ -1,10 +1,11 @@
-//! The experiment as a Job in the cluster: its journal on stdout, a summary in a ConfigMap, and how both are collected.
+//! The experiment as a Job in the cluster: its journal on stdout, a summary in a ConfigMap, and how both are
+//! collected.
 
 use serde_json::{Value, json};
 use tests::kube::{Cluster, Trouble};
 use trials::outcome::TrialEnd;
 
-use super::stage::{Stage, assert_whole};
+use super::fixture::{Fixture, assert_whole};
 
 const JOB: &str = "demo-experiment";
 const BEGIN: &str = "-----BEGIN ASYNC-REDUCE JOURNAL-----";
@@ -17,32 +18,32 @@ fn put_job(cluster: &Cluster, status: Value) -> Value {
     cluster.put("batch", "jobs", job)
 }
 
-/// The Job's pod with its log, as it is once the Job has ended.
-fn put_pod(cluster: &Cluster, said: &str) {
+/// The Job's pod with its log, after the Job has ended.
+fn put_pod(cluster: &Cluster, log: &str) {
     let pod = json!({"apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": format!("{JOB}-x2x4z"), "labels": {"job-name": JOB, "batch.kubernetes.io/job-name": JOB}},
         "spec": {"containers": [{"name": "experiment", "image": "async-reduce:0.1.0"}]},
         "status": {"phase": "Succeeded", "containerStatuses": [{"name": "experiment", "image": "async-reduce:0.1.0",
             "imageID": "", "ready": false, "restartCount": 0,
             "state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}]}});
-    cluster.put_pod(pod, "experiment", said);
+    cluster.put_pod(pod, "experiment", log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_tells_its_journal_and_it_is_collected() {
-    let stage = Stage::new(Trouble::default()).await;
-    let job = put_job(&stage.cluster, json!({"active": 1}));
-    let ended = stage.run("async, thread-pool", &["--job", JOB]);
+async fn a_job_prints_its_journal_and_it_is_collected() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let job = put_job(&fixture.cluster, json!({"active": 1}));
+    let ended = fixture.run("async, thread-pool", &["--job", JOB]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    for outcome in stage.outcomes() {
+    for outcome in fixture.outcomes() {
         assert_whole(&outcome);
     }
-    let told: Vec<&str> = ended.stdout.lines().collect();
-    let begin = told.iter().position(|line| *line == BEGIN).unwrap();
-    let end = told.iter().position(|line| *line == END).unwrap();
-    assert!(begin < end, "{told:?}");
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    let begin = lines.iter().position(|line| *line == BEGIN).unwrap();
+    let end = lines.iter().position(|line| *line == END).unwrap();
+    assert!(begin < end, "{lines:?}");
 
-    let created = stage.cluster.created();
+    let created = fixture.cluster.created();
     assert!(
         created.iter().all(|object| object["kind"] != "Lease"),
         "the Job is the owner"
@@ -53,7 +54,7 @@ async fn a_job_tells_its_journal_and_it_is_collected() {
             job["metadata"]["uid"]
         );
     }
-    let summary = stage
+    let summary = fixture
         .cluster
         .get("", "configmaps", &format!("{JOB}-summary"))
         .unwrap();
@@ -71,33 +72,33 @@ async fn a_job_tells_its_journal_and_it_is_collected() {
     );
 
     // A pod's log has both streams in one.
-    put_pod(&stage.cluster, &format!("{}{}", ended.stderr, ended.stdout));
+    put_pod(&fixture.cluster, &format!("{}{}", ended.stderr, ended.stdout));
     put_job(
-        &stage.cluster,
+        &fixture.cluster,
         json!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}),
     );
-    let collected = stage.does(&["collect", "--job", JOB, "--out", "c"]);
+    let collected = fixture.experiment(&["collect", "--job", JOB, "--out", "c"]);
     assert_eq!(collected.status, Some(0), "{collected:?}");
-    assert_eq!(stage.place.outcomes("c"), stage.outcomes());
-    assert!(stage.place.path("c/report.html").exists());
+    assert_eq!(fixture.dir.outcomes("c"), fixture.outcomes());
+    assert!(fixture.dir.path("c/report.html").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_without_a_whole_journal_is_refused() {
-    let stage = Stage::new(Trouble::default()).await;
+    let fixture = Fixture::new(Trouble::default()).await;
     put_job(
-        &stage.cluster,
+        &fixture.cluster,
         json!({"failed": 1, "conditions": [{"type": "Failed", "status": "True"}]}),
     );
-    put_pod(&stage.cluster, &format!("trial 1/1\n{BEGIN}\n{{\"line\":"));
-    let ended = stage.does(&["collect", "--job", JOB, "--out", "c"]);
+    put_pod(&fixture.cluster, &format!("trial 1/1\n{BEGIN}\n{{\"line\":"));
+    let ended = fixture.experiment(&["collect", "--job", JOB, "--out", "c"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
         ended.stderr.contains("journal") && ended.stderr.contains(JOB),
         "{ended:?}"
     );
-    assert!(!stage.place.path("c/journal.jsonl").exists());
-    let absent = stage.does(&["collect", "--job", "other", "--out", "c"]);
+    assert!(!fixture.dir.path("c/journal.jsonl").exists());
+    let absent = fixture.experiment(&["collect", "--job", "other", "--out", "c"]);
     assert!(
         matches!(absent.status, Some(1 | 2)) && absent.stderr.contains("other"),
         "{absent:?}"
@@ -106,19 +107,19 @@ async fn a_log_without_a_whole_journal_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_trial_fails_the_job_and_is_in_its_journal() {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         log_loses: Some(1),
         ..Trouble::default()
     })
     .await;
-    put_job(&stage.cluster, json!({"active": 1}));
-    let ended = stage.run("async", &["--job", JOB]);
+    put_job(&fixture.cluster, json!({"active": 1}));
+    let ended = fixture.run("async", &["--job", JOB]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert!(
         ended.stdout.contains(BEGIN) && ended.stdout.contains(END),
         "{ended:?}"
     );
-    assert!(matches!(stage.outcomes()[0].end, TrialEnd::Failed { .. }));
-    let journal = std::fs::read_to_string(stage.place.path("o/journal.jsonl")).unwrap();
+    assert!(matches!(fixture.outcomes()[0].end, TrialEnd::Failed { .. }));
+    let journal = std::fs::read_to_string(fixture.dir.path("o/journal.jsonl")).unwrap();
     assert!(journal.contains("failed"));
 }

@@ -1,15 +1,15 @@
-//! Runs that are interrupted: the cluster is clean again, and the run goes on from where it was.
+//! Interrupted runs: the cluster is clean again, and the run resumes where it stopped.
 
-use super::place::signal;
-use super::stage::{Stage, assert_whole, hear};
+use super::fixture::{Fixture, assert_whole, wait_for_line};
+use super::run_dir::signal;
 use tests::kube::Trouble;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_interruption_removes_what_was_created_and_resume_goes_on() {
-    let stage = Stage::new(Trouble::default()).await;
-    let (mut child, mut lines) = stage.start("async, thread-pool", &[]);
-    hear(&mut lines, "trial 2/2");
-    stage.await_pipeline();
+    let fixture = Fixture::new(Trouble::default()).await;
+    let (mut child, mut lines) = fixture.start("async, thread-pool", &[]);
+    wait_for_line(&mut lines, "trial 2/2");
+    fixture.await_pipeline();
     signal(&child, "INT");
     let last = tokio::task::block_in_place(|| lines.map(Result::unwrap).last().unwrap());
     assert!(
@@ -17,19 +17,19 @@ async fn one_interruption_removes_what_was_created_and_resume_goes_on() {
         "{last}"
     );
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    let first = stage.outcomes();
+    let first = fixture.outcomes();
     assert_eq!(first.len(), 1);
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 
-    let resumed = stage.run("async, thread-pool", &["--resume"]);
+    let resumed = fixture.run("async, thread-pool", &["--resume"]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert!(
         resumed.stderr.contains("trial 1/1"),
         "only the second is run: {resumed:?}"
     );
-    let outcomes = stage.outcomes();
+    let outcomes = fixture.outcomes();
     assert_eq!(outcomes.len(), 2);
     assert_eq!(outcomes[0], first[0]);
     assert_whole(&outcomes[1]);
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }

@@ -1,4 +1,4 @@
-//! The mocked cluster by itself: a Pipeline that is applied gives records, figures and logs, and goes again.
+//! The mock by itself: an applied Pipeline gives records, metrics and logs, and is removed again.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tests::kube::{Cluster, NAMESPACE, Trouble};
 use wire::{GeneratorStats, WindowRecord};
 
-use super::place::wait_until;
+use super::run_dir::wait_until;
 
 const BASE: &str = include_str!("../../../manifests/experiment/base.yaml");
 
@@ -85,13 +85,13 @@ async fn an_applied_pipeline_runs_and_a_deleted_one_goes() {
         });
     });
     let mut stream = api.http.get(api.url("v1", &log)).send().await.unwrap();
-    let mut said = String::new();
+    let mut log = String::new();
     let record = loop {
         let chunk = tokio::time::timeout(Duration::from_secs(10), stream.chunk())
             .await
             .unwrap();
-        said.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
-        let records = said.lines().filter(|line| line.contains("window_start_ms"));
+        log.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap());
+        let records = log.lines().filter(|line| line.contains("window_start_ms"));
         if let Some(line) = records.max_by_key(|line| line.len()) {
             break line.to_owned();
         }
@@ -111,10 +111,10 @@ async fn an_applied_pipeline_runs_and_a_deleted_one_goes() {
         .await;
     let stats: GeneratorStats = serde_json::from_str(&stats).unwrap();
     assert!(stats.sent >= record.ok());
-    let figures = api
+    let metrics = api
         .text("v1", "pods/https:async-reduce-udf-0-q7w4z:2469/proxy/metrics")
         .await;
-    assert!(figures.contains("reduce_closed_windows"), "{figures}");
+    assert!(metrics.contains("reduce_closed_windows"), "{metrics}");
 
     let group = "numaflow.numaproj.io/v1alpha1";
     api.http

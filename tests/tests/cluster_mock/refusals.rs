@@ -1,13 +1,13 @@
-//! Clusters in which no trial could run: one sentence, nothing created.
+//! Clusters in which no trial could run: one sentence, and nothing is created.
 
 use tests::kube::{Buffers, Trouble};
 
-use super::stage::Stage;
+use super::fixture::Fixture;
 
-/// It ends with one sentence before anything has been created.
+/// The run ends with one sentence before it creates anything.
 async fn refused(trouble: Trouble, words: &[&str]) {
-    let stage = Stage::new(trouble).await;
-    let ended = stage.run("async", &["--patience", "2s"]);
+    let fixture = Fixture::new(trouble).await;
+    let ended = fixture.run("async", &["--patience", "2s"]);
     assert!(matches!(ended.status, Some(1 | 2)), "{ended:?}");
     let waiting = |line: &&str| line.starts_with("waiting for ");
     let lines: Vec<&str> = ended.stderr.lines().filter(|line| !waiting(line)).collect();
@@ -15,15 +15,15 @@ async fn refused(trouble: Trouble, words: &[&str]) {
     for word in words {
         assert!(lines[0].contains(word), "`{word}` is not in: {}", lines[0]);
     }
-    assert_eq!(stage.cluster.names(), Vec::<String>::new());
+    assert_eq!(fixture.cluster.names(), Vec::<String>::new());
     assert!(
-        stage
+        fixture
             .cluster
             .created()
             .iter()
             .all(|object| object["kind"] != "Pipeline")
     );
-    assert!(!stage.place.path("o/journal.jsonl").exists());
+    assert!(!fixture.dir.path("o/journal.jsonl").exists());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -69,21 +69,21 @@ async fn a_verb_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_answers() {
-    let stage = Stage::new(Trouble::default()).await;
-    let super::stage::Stage { cluster, place } = stage;
+async fn no_api_server_answers() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let super::fixture::Fixture { cluster, dir } = fixture;
     drop(cluster);
-    let plan = place.plan(&super::place::tiny("async"));
-    let mut command = place.command(&[
+    let plan = dir.plan(&super::run_dir::tiny("async"));
+    let mut command = dir.command(&[
         "run",
-        super::place::text(&plan),
+        super::run_dir::text(&plan),
         "--engine",
         "cluster",
         "--out",
         "o",
     ]);
-    command.env("KUBECONFIG", place.path("kubeconfig"));
-    let ended = super::place::Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
+    command.env("KUBECONFIG", dir.path("kubeconfig"));
+    let ended = super::run_dir::Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()));
     assert_eq!(ended.status, Some(1), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     assert!(ended.stderr.contains("cannot be reached"), "{ended:?}");

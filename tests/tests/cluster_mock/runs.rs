@@ -1,4 +1,4 @@
-//! Runs in which nothing goes wrong, or nothing that matters.
+//! Runs without faults, or with faults that do not matter.
 
 use std::collections::BTreeSet;
 
@@ -6,40 +6,40 @@ use serde_json::Value;
 use tests::kube::{NUMAFLOW, Trouble};
 use trials::journal::{self, JournalLine};
 
-use super::place::text;
-use super::stage::{Stage, assert_whole};
+use super::fixture::{Fixture, assert_whole};
+use super::run_dir::text;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_run_and_everything_created_is_gone_again() {
-    let stage = Stage::new(Trouble::default()).await;
-    let ended = stage.run("async, thread-pool", &[]);
+    let fixture = Fixture::new(Trouble::default()).await;
+    let ended = fixture.run("async, thread-pool", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let outcomes = stage.outcomes();
+    let outcomes = fixture.outcomes();
     assert_eq!(outcomes.len(), 2);
     for outcome in &outcomes {
         assert_whole(outcome);
         let instruments = outcome.instruments.as_ref().unwrap();
         assert!(instruments.endpoint_served.unwrap() >= 40, "{instruments:?}");
     }
-    let lines = journal::read(&stage.place.path("o")).unwrap();
+    let lines = journal::read(&fixture.dir.path("o")).unwrap();
     assert!(
         matches!(&lines[0], JournalLine::Run(facts) if facts.engine == "cluster"),
         "{:?}",
         lines[0]
     );
-    assert!(stage.place.path("o/report.html").exists());
-    stage.assert_nothing_left();
+    assert!(fixture.dir.path("o/report.html").exists());
+    fixture.assert_nothing_left();
 }
 
 /// Kinds that the experiment itself creates.
 const OURS: [&str; 4] = ["Lease", "Pipeline", "Deployment", "Service"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_created_tells_its_run_its_trial_and_its_owner() {
-    let stage = Stage::new(Trouble::default()).await;
-    let ended = stage.run("async, thread-pool", &[]);
+async fn every_created_object_names_its_run_its_trial_and_its_owner() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let ended = fixture.run("async, thread-pool", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let created = stage.cluster.created();
+    let created = fixture.cluster.created();
     let ours: Vec<&Value> = created
         .iter()
         .filter(|object| OURS.iter().any(|kind| object["kind"] == *kind))
@@ -72,7 +72,7 @@ async fn whatever_is_created_tells_its_run_its_trial_and_its_owner() {
     );
     let lease = of("Lease")[0];
     assert_eq!(lease["metadata"]["name"], format!("async-reduce-{run}"));
-    let trials: BTreeSet<String> = stage
+    let trials: BTreeSet<String> = fixture
         .outcomes()
         .into_iter()
         .map(|outcome| outcome.trial.id)
@@ -98,26 +98,26 @@ async fn whatever_is_created_tells_its_run_its_trial_and_its_owner() {
                 .ends_with("-endpoint")
         );
     }
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_base_and_an_image_of_ones_own_are_used() {
-    let stage = Stage::new(Trouble::default()).await;
+    let fixture = Fixture::new(Trouble::default()).await;
     let base = include_str!("../../../manifests/experiment/base.yaml");
-    let own = stage.place.path("base.yaml");
+    let own = fixture.dir.path("base.yaml");
     std::fs::write(
         &own,
         base.replace("deletionGracePeriodSeconds: 5", "deletionGracePeriodSeconds: 7"),
     )
     .unwrap();
-    let ended = stage.run(
+    let ended = fixture.run(
         "async",
         &["--base", text(&own), "--image", "registry.example/mine:1"],
     );
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_whole(&stage.outcomes()[0]);
-    let created = stage.cluster.created();
+    assert_whole(&fixture.outcomes()[0]);
+    let created = fixture.cluster.created();
     let pipeline = created
         .iter()
         .find(|object| object["kind"] == "Pipeline")
@@ -140,26 +140,26 @@ async fn a_base_and_an_image_of_ones_own_are_used() {
         images.into_iter().collect::<Vec<_>>(),
         ["registry.example/mine:1"]
     );
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
-    let stage = Stage::new(Trouble::default()).await;
+    let fixture = Fixture::new(Trouble::default()).await;
     let (_endpoint, url) = tests::endpoint(&[]).await;
-    let ended = stage.run("async", &["--endpoint-url", &url]);
+    let ended = fixture.run("async", &["--endpoint-url", &url]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_whole(&stage.outcomes()[0]);
+    assert_whole(&fixture.outcomes()[0]);
     let stats: wire::EndpointStats = tests::get_json(&format!("{url}/stats")).await;
     assert!(stats.served >= 40, "{stats:?}");
     assert!(
-        stage
+        fixture
             .cluster
             .created()
             .iter()
             .all(|object| object["kind"] != "Deployment")
     );
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,40 +168,40 @@ async fn what_comes_late_is_counted_as_late_and_not_as_lost() {
         watermark_runs_ahead: true,
         ..Trouble::default()
     };
-    let stage = Stage::new(trouble).await;
-    let ended = stage.run("async", &[]);
+    let fixture = Fixture::new(trouble).await;
+    let ended = fixture.run("async", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let outcome = stage.outcomes().remove(0);
+    let outcome = fixture.outcomes().remove(0);
     let ledger = outcome.ledger.as_ref().unwrap();
     assert!(
         ledger.balances() && ledger.late > 0 && ledger.lost == 0,
         "{ledger:?}"
     );
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_that_pass_are_waited_for() {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         refusals: vec![429, 500, 503],
         ..Trouble::default()
     })
     .await;
-    let (mut child, mut lines) = stage.start("async", &[]);
-    stage.await_pipeline();
-    stage
+    let (mut child, mut lines) = fixture.start("async", &[]);
+    fixture.await_pipeline();
+    fixture
         .cluster
         .trouble(|trouble| trouble.refusals = vec![500, 503, 504, 429, 500]);
     let heard = tokio::task::block_in_place(|| lines.by_ref().map(Result::unwrap).collect::<Vec<_>>());
     assert_eq!(child.wait().unwrap().code(), Some(0), "{heard:#?}");
-    assert_whole(&stage.outcomes()[0]);
-    let seen = stage.cluster.seen();
+    assert_whole(&fixture.outcomes()[0]);
+    let seen = fixture.cluster.seen();
     let refused = |code: &str| seen.iter().filter(|line| line.ends_with(code)).count();
     assert_eq!(
         (refused(" 500"), refused(" 429"), refused(" 503")),
         (3, 2, 2),
         "{seen:#?}"
     );
-    assert_eq!(stage.cluster.list(NUMAFLOW, "pipelines").len(), 0);
-    stage.assert_nothing_left();
+    assert_eq!(fixture.cluster.list(NUMAFLOW, "pipelines").len(), 0);
+    fixture.assert_nothing_left();
 }

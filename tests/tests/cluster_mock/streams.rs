@@ -1,13 +1,13 @@
-//! The sink's records come by a log that breaks, loses lines or begins anew.
+//! The sink's log breaks off, loses lines or starts anew while its records are read.
 
 use tests::kube::Trouble;
 
-use super::place::{text, tiny};
-use super::stage::{Stage, assert_whole};
+use super::fixture::{Fixture, assert_whole};
+use super::run_dir::{text, tiny};
 
-/// Requests for the log of a sink's pod.
-fn logs_asked_for(stage: &Stage) -> usize {
-    let seen = stage.cluster.seen();
+/// Number of requests for the log of a sink's pod.
+fn logs_asked_for(fixture: &Fixture) -> usize {
+    let seen = fixture.cluster.seen();
     seen.iter()
         .filter(|line| line.contains("-sink-") && line.contains("/log "))
         .count()
@@ -15,46 +15,46 @@ fn logs_asked_for(stage: &Stage) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broken_log_stream_is_resumed_and_nothing_missed() {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         log_breaks_after: Some(1),
         ..Trouble::default()
     })
     .await;
-    let ended = stage.run("async", &[]);
+    let ended = fixture.run("async", &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    assert_whole(&stage.outcomes()[0]);
-    assert!(logs_asked_for(&stage) >= 2, "{:#?}", stage.cluster.seen());
-    stage.assert_nothing_left();
+    assert_whole(&fixture.outcomes()[0]);
+    assert!(logs_asked_for(&fixture) >= 2, "{:#?}", fixture.cluster.seen());
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_in_the_log_fails_the_trial_by_name() {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         log_loses: Some(1),
         ..Trouble::default()
     })
     .await;
-    let ended = stage.run("async", &[]);
+    let ended = fixture.run("async", &[]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let reason = stage.reason();
+    let reason = fixture.reason();
     assert!(reason.contains("log") && reason.contains("missing"), "{reason}");
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_restarts_in_between_is_on_record() {
-    let stage = Stage::new(Trouble {
+    let fixture = Fixture::new(Trouble {
         udf_restarts: true,
         ..Trouble::default()
     })
     .await;
-    // What the restart lost never comes: the windows are not waited for long.
-    let plan = stage
-        .place
+    // Records lost in the restart never arrive: the run does not wait long for their windows.
+    let plan = fixture
+        .dir
         .plan(&tiny("async").replace("cut_off: 10s", "cut_off: 1s"));
-    let ended = stage.does(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
+    let ended = fixture.experiment(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let outcome = stage.outcomes().remove(0);
+    let outcome = fixture.outcomes().remove(0);
     let ledger = outcome.ledger.as_ref().unwrap();
     let on_record = |error: &String| error.starts_with("the udf pod restarted");
     assert!(
@@ -62,5 +62,5 @@ async fn a_pod_that_restarts_in_between_is_on_record() {
         "{ledger:?}"
     );
     assert!(ledger.lost > 0 && ledger.repeated == 0, "{ledger:?}");
-    stage.assert_nothing_left();
+    fixture.assert_nothing_left();
 }

@@ -1,15 +1,16 @@
-//! Pods that do not come up: the trial says which, why, and what the cluster said, and the plan goes on.
+//! Pods that do not start: the trial fails with the pod, the reason and the cluster's own message, and the plan
+//! continues.
 
 use tests::kube::{PodTrouble, Trouble};
 
-use super::stage::Stage;
+use super::fixture::Fixture;
 
 async fn reason(trouble: Trouble) -> String {
-    let stage = Stage::new(trouble).await;
-    let ended = stage.run("async", &["--patience", "2s"]);
+    let fixture = Fixture::new(trouble).await;
+    let ended = fixture.run("async", &["--patience", "2s"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    stage.assert_nothing_left();
-    let reason = stage.reason();
+    fixture.assert_nothing_left();
+    let reason = fixture.reason();
     assert!(!reason.contains('\n'), "{reason}");
     reason
 }
@@ -37,7 +38,7 @@ async fn an_image_that_cannot_be_pulled() {
 async fn a_container_that_ends_again_and_again() {
     let trouble = PodTrouble::CrashLoop {
         exit_code: 2,
-        said: vec!["starting", "generator: rpu: `x` is not a number"],
+        log: vec!["starting", "generator: rpu: `x` is not a number"],
     };
     let reason = reason(vertex("generator", trouble)).await;
     assert_says(&reason, &["generator", "exit", "2", "rpu: `x` is not a number"]);

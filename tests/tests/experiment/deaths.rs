@@ -1,4 +1,4 @@
-//! Processes of a trial that are killed: the trial is failed by their name, and the plan goes on.
+//! Processes of a trial that are killed: the trial fails with their name, and the plan continues.
 
 use std::fs;
 use std::path::Path;
@@ -6,9 +6,9 @@ use std::path::Path;
 use rustix::process::{Pid, Signal, kill_process};
 use trials::outcome::TrialEnd;
 
-use super::place::{Place, text, tiny, wait_for, wait_until};
+use super::run_dir::{RunDir, text, tiny, wait_for, wait_until};
 
-/// The process with this name whose environment has the mark.
+/// The process with this name whose environment contains the mark.
 fn process(mark: &str, name: &str) -> Option<Pid> {
     fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
         let environment = fs::read(entry.path().join("environ")).ok()?;
@@ -23,13 +23,13 @@ fn process(mark: &str, name: &str) -> Option<Pid> {
 #[test]
 fn a_killed_process_fails_its_trial_by_name_and_the_next_one_runs() {
     for name in ["endpoint", "generator", "sink"] {
-        let place = Place::new();
-        let plan = place.plan(&tiny("async, thread-pool"));
-        let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+        let dir = RunDir::new();
+        let plan = dir.plan(&tiny("async, thread-pool"));
+        let (mut child, mut lines) = dir.start(&["run", text(&plan), "--out", "o"]);
         wait_for(&mut lines, "trial 1/2");
-        // It is looked for once the last of them has been started, so that nothing is in the middle of its start.
-        wait_until(|| process(&place.mark(), "udf").is_some());
-        kill_process(process(&place.mark(), name).unwrap(), Signal::KILL).unwrap();
+        // Only after the last process has been started, so that none is still starting.
+        wait_until(|| process(&dir.mark(), "udf").is_some());
+        kill_process(process(&dir.mark(), name).unwrap(), Signal::KILL).unwrap();
         assert!(
             lines
                 .map(Result::unwrap)
@@ -37,7 +37,7 @@ fn a_killed_process_fails_its_trial_by_name_and_the_next_one_runs() {
             "{name}"
         );
         assert_eq!(child.wait().unwrap().code(), Some(1), "{name}");
-        let outcomes = place.outcomes("o");
+        let outcomes = dir.outcomes("o");
         let ends: Vec<&TrialEnd> = outcomes.iter().map(|outcome| &outcome.end).collect();
         let [TrialEnd::Failed { reason }, TrialEnd::Completed] = ends[..] else {
             panic!("{name}: {ends:?}")
@@ -47,6 +47,6 @@ fn a_killed_process_fails_its_trial_by_name_and_the_next_one_runs() {
             reason.contains(name) && reason.contains("signal: 9"),
             "{name}: {reason}"
         );
-        place.assert_nothing_left();
+        dir.assert_nothing_left();
     }
 }

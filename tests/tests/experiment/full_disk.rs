@@ -1,4 +1,4 @@
-//! Reports for which there is no room: one clear line, and each file is the whole new one or what was there before.
+//! Reports without space on the disk: one clear line, and each file is either complete and new or the old one.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -7,17 +7,17 @@ use std::process::Command;
 
 use tests::binary;
 
-use super::place::{Ended, Place, text};
+use super::run_dir::{Ended, RunDir, text};
 
-/// Bytes of a block in `ulimit -f`, by POSIX.
+/// Bytes of a block of `ulimit -f`, by POSIX.
 const BLOCK: usize = 512;
 
 const JOURNAL: &str = include_str!("../../../results/2026-11-23-start-rules/journal.jsonl");
 
 /// A folder `name` with that journal alone.
-fn with_journal(place: &Place, name: &str) {
-    fs::create_dir(place.path(name)).unwrap();
-    fs::write(place.path(name).join("journal.jsonl"), JOURNAL).unwrap();
+fn with_journal(dir: &RunDir, name: &str) {
+    fs::create_dir(dir.path(name)).unwrap();
+    fs::write(dir.path(name).join("journal.jsonl"), JOURNAL).unwrap();
 }
 
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -29,8 +29,8 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     fs::read_dir(folder).unwrap().map(of).collect()
 }
 
-/// A limit on the size of files stands for a full disk.
-fn report_with_room(place: &Place, folder: &str, bytes: usize) -> Ended {
+/// A limit on file sizes stands for a full disk.
+fn report_with_room(dir: &RunDir, folder: &str, bytes: usize) -> Ended {
     let script = format!(
         "trap '' XFSZ; ulimit -f {}; exec {} report {folder}",
         bytes.div_ceil(BLOCK),
@@ -39,8 +39,8 @@ fn report_with_room(place: &Place, folder: &str, bytes: usize) -> Ended {
     let mut command = Command::new("sh");
     command
         .args(["-c", &script])
-        .current_dir(place.folder.path())
-        .env("TMPDIR", place.path("tmp"));
+        .current_dir(dir.folder.path())
+        .env("TMPDIR", dir.path("tmp"));
     Ended::of(&command.output().unwrap())
 }
 
@@ -54,53 +54,50 @@ fn assert_could_not_write(ended: &Ended, file: &str) {
 
 #[test]
 fn a_report_without_room_is_the_old_one_or_none() {
-    let place = Place::new();
-    with_journal(&place, "whole");
-    let drawn = place.run(&["report", "whole"]);
+    let dir = RunDir::new();
+    with_journal(&dir, "whole");
+    let drawn = dir.run(&["report", "whole"]);
     assert_eq!(drawn.status, Some(0), "{drawn:?}");
-    let whole = files(&place.path("whole"));
+    let whole = files(&dir.path("whole"));
     assert_eq!(whole.len(), 6, "{:?}", whole.keys());
 
-    // Room for all but the page, which is the longest and comes last; then for nothing.
+    // Room for all files but the page, which is the largest and the last; then for none.
     let others = whole
         .iter()
         .filter(|(name, _)| !["report.html", "journal.jsonl"].contains(&name.as_str()));
     let longest = others.map(|(_, bytes)| bytes.len()).max().unwrap();
     assert!(whole["report.html"].len() > longest + BLOCK);
-    with_journal(&place, "short");
-    assert_could_not_write(&report_with_room(&place, "short", longest), "report.html");
+    with_journal(&dir, "short");
+    assert_could_not_write(&report_with_room(&dir, "short", longest), "report.html");
     let mut but_the_page = whole.clone();
     but_the_page.remove("report.html");
     assert!(
-        files(&place.path("short")) == but_the_page,
+        files(&dir.path("short")) == but_the_page,
         "{:?}",
-        files(&place.path("short")).keys()
+        files(&dir.path("short")).keys()
     );
-    with_journal(&place, "none");
-    assert_could_not_write(&report_with_room(&place, "none", 0), "windows.csv");
-    assert_eq!(files(&place.path("none")).len(), 1, "the journal");
+    with_journal(&dir, "none");
+    assert_could_not_write(&report_with_room(&dir, "none", 0), "windows.csv");
+    assert_eq!(files(&dir.path("none")).len(), 1, "the journal");
 
     for room in [0, longest] {
-        let ended = report_with_room(&place, "whole", room);
+        let ended = report_with_room(&dir, "whole", room);
         assert_eq!(ended.status, Some(1), "{ended:?}");
-        assert!(
-            files(&place.path("whole")) == whole,
-            "what was there is untouched"
-        );
+        assert!(files(&dir.path("whole")) == whole, "what was there is untouched");
     }
-    let again = place.run(&["report", "none"]);
+    let again = dir.run(&["report", "none"]);
     assert_eq!(again.status, Some(0), "{again:?}");
-    assert!(files(&place.path("none")) == whole, "drawn once there is room");
-    place.assert_nothing_left();
+    assert!(files(&dir.path("none")) == whole, "drawn once there is room");
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn a_table_that_cannot_be_printed_leaves_no_half_report() {
-    let place = Place::new();
-    with_journal(&place, "o");
+    let dir = RunDir::new();
+    with_journal(&dir, "o");
     let full = File::options().write(true).open("/dev/full").unwrap();
-    let output = place.command(&["report", "o"]).stdout(full).output().unwrap();
+    let output = dir.command(&["report", "o"]).stdout(full).output().unwrap();
     assert_could_not_write(&Ended::of(&output), "standard output: No space left on device");
-    assert_eq!(files(&place.path("o")).len(), 1, "the journal");
-    place.assert_nothing_left();
+    assert_eq!(files(&dir.path("o")).len(), 1, "the journal");
+    dir.assert_nothing_left();
 }

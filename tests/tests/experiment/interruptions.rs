@@ -1,4 +1,4 @@
-//! Runs that are killed, interrupted or out of room: what has been written stays, and the run goes on from there.
+//! Runs that are killed, interrupted or out of space: what was written stays, and the run resumes there.
 
 use std::fs;
 use std::process::Command;
@@ -7,54 +7,53 @@ use tests::binary;
 use trials::journal::{self, JournalLine};
 use trials::outcome::TrialEnd;
 
-use super::place::{Ended, Place, signal, text, tiny, wait_for};
+use super::run_dir::{Ended, RunDir, signal, text, tiny, wait_for};
 
 #[test]
 fn a_killed_run_is_resumed_without_repeating_or_losing_a_trial() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async, thread-pool"));
-    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async, thread-pool"));
+    let (mut child, mut lines) = dir.start(&["run", text(&plan), "--out", "o"]);
     wait_for(&mut lines, "trial 2/2");
-    let other = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
+    let other = dir.run(&["run", text(&plan), "--out", "o", "--resume"]);
     other.assert_refused(&["--out", "another run"]);
     child.kill().unwrap();
     child.wait().unwrap();
-    place.assert_nothing_runs();
-    let first = place.outcomes("o");
+    dir.assert_nothing_runs();
+    let first = dir.outcomes("o");
     assert_eq!(first.len(), 1);
 
-    // As if the kill had come while a line was being written.
-    let journal = place.path("o/journal.jsonl");
+    // As after a kill during the writing of a line.
+    let journal = dir.path("o/journal.jsonl");
     let mut bytes = fs::read(&journal).unwrap();
     bytes.extend_from_slice(br#"{"line":"trial","trial":{"id""#);
     fs::write(&journal, bytes).unwrap();
-    place
-        .run(&["run", text(&plan), "--out", "o"])
+    dir.run(&["run", text(&plan), "--out", "o"])
         .assert_refused(&["--out", "--resume"]);
 
-    let resumed = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
+    let resumed = dir.run(&["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert!(
         resumed.stderr.contains("trial 1/1"),
         "only the second trial is run: {resumed:?}"
     );
-    let outcomes = place.outcomes("o");
+    let outcomes = dir.outcomes("o");
     assert_eq!(outcomes.len(), 2);
     assert_eq!(outcomes[0], first[0]);
     assert_ne!(outcomes[1].trial.id, outcomes[0].trial.id);
     assert_eq!(outcomes[1].end, TrialEnd::Completed);
 
-    let nothing = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
+    let nothing = dir.run(&["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(nothing.status, Some(0), "{nothing:?}");
-    assert_eq!(place.outcomes("o").len(), 2, "nothing was left to run");
+    assert_eq!(dir.outcomes("o").len(), 2, "nothing was left to run");
 }
 
 #[test]
 fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
     for name in ["INT", "TERM"] {
-        let place = Place::new();
-        let plan = place.plan(&tiny("async, thread-pool"));
-        let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+        let dir = RunDir::new();
+        let plan = dir.plan(&tiny("async, thread-pool"));
+        let (mut child, mut lines) = dir.start(&["run", text(&plan), "--out", "o"]);
         wait_for(&mut lines, "trial 2/2");
         signal(&child, name);
         let last = lines.map(Result::unwrap).last().unwrap();
@@ -65,17 +64,17 @@ fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
             "{name}: {last}"
         );
         assert_eq!(child.wait().unwrap().code(), Some(1), "{name}");
-        assert_eq!(place.outcomes("o").len(), 1, "{name}");
-        assert!(place.path("o/report.html").exists(), "{name}");
-        place.assert_nothing_left();
+        assert_eq!(dir.outcomes("o").len(), 1, "{name}");
+        assert!(dir.path("o/report.html").exists(), "{name}");
+        dir.assert_nothing_left();
     }
 }
 
 #[test]
 fn a_second_interruption_stops_at_once() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
-    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o"]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
+    let (mut child, mut lines) = dir.start(&["run", text(&plan), "--out", "o"]);
     wait_for(&mut lines, "trial 1/1");
     signal(&child, "INT");
     signal(&child, "TERM");
@@ -84,18 +83,18 @@ fn a_second_interruption_stops_at_once() {
         matches!(code, Some(130 | 1)),
         "130, or 1 where there was nothing left to stop: {code:?}"
     );
-    assert_eq!(place.outcomes("o").len(), 0);
-    place.assert_nothing_runs();
+    assert_eq!(dir.outcomes("o").len(), 0);
+    dir.assert_nothing_runs();
 }
 
-/// The experiment as a shell starts it that has set a limit first.
-fn run_under(place: &Place, limit: &str, args: &[&str]) -> Ended {
+/// The experiment under a shell that has set a limit.
+fn run_under(dir: &RunDir, limit: &str, args: &[&str]) -> Ended {
     let output = Command::new("sh")
         .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
         .arg(binary("experiment"))
         .args(args)
-        .current_dir(place.folder.path())
-        .env("TMPDIR", place.path("tmp"))
+        .current_dir(dir.folder.path())
+        .env("TMPDIR", dir.path("tmp"))
         .output()
         .unwrap();
     Ended::of(&output)
@@ -103,11 +102,11 @@ fn run_under(place: &Place, limit: &str, args: &[&str]) -> Ended {
 
 #[test]
 fn a_plan_that_needs_more_descriptors_than_there_are_fails_in_words() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async").replace("max_workers: 50", "max_workers: 200"));
-    let ended = run_under(&place, "ulimit -n 64", &["run", text(&plan), "--out", "o"]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async").replace("max_workers: 50", "max_workers: 200"));
+    let ended = run_under(&dir, "ulimit -n 64", &["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let outcomes = place.outcomes("o");
+    let outcomes = dir.outcomes("o");
     assert_eq!(outcomes.len(), 1);
     let TrialEnd::Failed { reason } = &outcomes[0].end else {
         panic!("{outcomes:?}")
@@ -118,21 +117,21 @@ fn a_plan_that_needs_more_descriptors_than_there_are_fails_in_words() {
     }
     assert!(
         ended.stderr.contains(reason.as_str()),
-        "it is told at once: {ended:?}"
+        "it is reported at once: {ended:?}"
     );
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
-/// Bytes of a block in `ulimit -f`, by POSIX.
+/// Bytes of a block of `ulimit -f`, by POSIX.
 const BLOCK: usize = 512;
 
 #[test]
 fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async, thread-pool"));
-    let first = place.run(&["run", text(&plan), "--out", "o", "--only", "strategy=async"]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async, thread-pool"));
+    let first = dir.run(&["run", text(&plan), "--out", "o", "--only", "strategy=async"]);
     assert_eq!(first.status, Some(0), "{first:?}");
-    let journal_path = place.path("o/journal.jsonl");
+    let journal_path = dir.path("o/journal.jsonl");
     let before = fs::read(&journal_path).unwrap();
     let lines: Vec<&[u8]> = before.split_inclusive(|byte| *byte == b'\n').collect();
     assert_eq!(lines.len(), 2);
@@ -141,18 +140,18 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
         "an outcome's line needs more room than it is given"
     );
 
-    // A limit on the size of files stands for a full disk: room for the line of the resumed run, which may be
-    // somewhat longer than the first one's, and for a part of the second trial's line.
+    // A limit on file sizes stands for a full disk: room for the line of the resumed run, which may be somewhat
+    // longer than the first one's, and for a part of the second trial's line.
     let room = before.len() + lines[0].len() + BLOCK;
     let limit = format!("trap '' XFSZ; ulimit -f {}", room.div_ceil(BLOCK));
-    let ended = run_under(&place, &limit, &["run", text(&plan), "--out", "o", "--resume"]);
+    let ended = run_under(&dir, &limit, &["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let said: Vec<&str> = ended.stderr.lines().collect();
+    let lines: Vec<&str> = ended.stderr.lines().collect();
     assert!(
-        said.iter().any(|line| line.contains("window 2/2")),
+        lines.iter().any(|line| line.contains("window 2/2")),
         "it ran: {ended:?}"
     );
-    let errors: Vec<_> = said
+    let errors: Vec<_> = lines
         .iter()
         .filter(|line| line.starts_with("experiment: "))
         .collect();
@@ -167,7 +166,7 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
         after.starts_with(&before) && after.ends_with(b"\n"),
         "whole lines only"
     );
-    let lines = journal::read(&place.path("o")).unwrap();
+    let lines = journal::read(&dir.path("o")).unwrap();
     assert!(
         matches!(
             lines.as_slice(),
@@ -176,12 +175,12 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
         "{lines:?}"
     );
     assert_eq!(after.iter().filter(|byte| **byte == b'\n').count(), 3);
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 
-    let resumed = place.run(&["run", text(&plan), "--out", "o", "--resume"]);
+    let resumed = dir.run(&["run", text(&plan), "--out", "o", "--resume"]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
     assert!(resumed.stderr.contains("trial 1/1"), "{resumed:?}");
-    let outcomes = place.outcomes("o");
+    let outcomes = dir.outcomes("o");
     assert_eq!(outcomes.len(), 2);
     for outcome in &outcomes {
         assert_eq!(outcome.end, TrialEnd::Completed);
@@ -191,5 +190,5 @@ fn a_full_disk_keeps_the_journal_whole_and_the_run_goes_on_when_there_is_room() 
             "{ledger:?}"
         );
     }
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }

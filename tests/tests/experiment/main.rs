@@ -1,14 +1,14 @@
-//! The experiment as anyone runs it: a plan goes in; journal, report, exit status and one clear line come out, and
-//! nothing stays behind. Windows are of half a second, so that a trial takes two.
+//! The experiment as a user runs it: a plan goes in; journal, report, exit status and one clear line come out, and no
+//! process or file is left. Windows take half a second, so that a trial takes two.
 
-// The lint's exception for tests does not reach the functions they share.
+// Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
 mod deaths;
 mod full_disk;
 mod interruptions;
 mod own_endpoint;
-mod place;
 mod refusals;
+mod run_dir;
 mod runs;
 mod udfs;

@@ -1,4 +1,4 @@
-//! The user's own endpoint: called instead of ours, asked before anything starts, never measured.
+//! The user's own endpoint: called in place of ours, checked before anything starts, never measured.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -9,9 +9,9 @@ use trials::journal::{self, JournalLine};
 use trials::outcome::TrialEnd;
 use wire::EndpointStats;
 
-use super::place::{Ended, Place, text, tiny};
+use super::run_dir::{Ended, RunDir, text, tiny};
 
-/// An endpoint that nobody but the test has started; killed when dropped.
+/// An endpoint that the test has started; killed when dropped.
 struct Own {
     child: Child,
     address: SocketAddr,
@@ -44,7 +44,7 @@ impl Drop for Own {
     }
 }
 
-/// Answers every connection with `answer`, whatever it says, for as long as the test runs.
+/// Gives every connection the same answer, whatever the request, for the rest of the test.
 fn answering(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -58,13 +58,13 @@ fn answering(answer: &'static [u8]) -> SocketAddr {
     address
 }
 
-fn run_with(place: &Place, plan: &str, url: &str) -> Ended {
-    let plan = place.plan(plan);
-    place.run(&["run", text(&plan), "--out", "o", "--endpoint-url", url])
+fn run_with(dir: &RunDir, plan: &str, url: &str) -> Ended {
+    let plan = dir.plan(plan);
+    dir.run(&["run", text(&plan), "--out", "o", "--endpoint-url", url])
 }
 
-/// One line that contains all of `words`; nothing has been started and nothing written.
-fn assert_stopped_before(place: &Place, ended: &Ended, status: i32, words: &[&str]) {
+/// Asserts one line that contains all of `words`, and that nothing was started or written.
+fn assert_stopped_before(dir: &RunDir, ended: &Ended, status: i32, words: &[&str]) {
     assert_eq!(ended.status, Some(status), "{ended:?}");
     assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
     for word in words {
@@ -74,16 +74,16 @@ fn assert_stopped_before(place: &Place, ended: &Ended, status: i32, words: &[&st
             ended.stderr
         );
     }
-    assert!(!place.path("o").exists(), "no journal");
-    place.assert_nothing_left();
+    assert!(!dir.path("o").exists(), "no journal");
+    dir.assert_nothing_left();
 }
 
 #[tokio::test]
 async fn calls_go_to_it_and_it_is_not_measured() {
     let own = Own::start(&[]);
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
-    let output = place
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
+    let output = dir
         .command(&["run", text(&plan), "--out", "o"])
         .env("ENDPOINT_URL", format!("http://{}/", own.address))
         .output()
@@ -91,7 +91,7 @@ async fn calls_go_to_it_and_it_is_not_measured() {
     let ended = Ended::of(&output);
     assert_eq!(ended.status, Some(0), "{ended:?}");
 
-    let outcome = place.outcomes("o").remove(0);
+    let outcome = dir.outcomes("o").remove(0);
     assert_eq!(outcome.end, TrialEnd::Completed);
     let ledger = outcome.ledger.unwrap();
     assert!(
@@ -114,29 +114,29 @@ async fn calls_go_to_it_and_it_is_not_measured() {
         ledger.ok,
         "counted by the records' attempts"
     );
-    let page = std::fs::read_to_string(place.path("o/report.html")).unwrap();
+    let page = std::fs::read_to_string(dir.path("o/report.html")).unwrap();
     assert!(page.contains("not measured"));
-    let facts = journal::read(&place.path("o")).unwrap();
+    let facts = journal::read(&dir.path("o")).unwrap();
     let JournalLine::Run(facts) = &facts[0] else {
         panic!("{facts:?}")
     };
     assert!(facts.machine["endpoint"].contains(&own.address.to_string()));
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
-fn nobody_there_is_told_before_anything_starts() {
-    let place = Place::new();
+fn an_absent_endpoint_is_reported_before_anything_starts() {
+    let dir = RunDir::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let ended = run_with(&place, &tiny("async"), &url);
+    let ended = run_with(&dir, &tiny("async"), &url);
     let words = ["--endpoint-url", &url, "cannot connect", "refused", "start"];
-    assert_stopped_before(&place, &ended, 1, &words);
+    assert_stopped_before(&dir, &ended, 1, &words);
 }
 
 #[test]
-fn what_does_not_speak_http_or_has_no_ping_is_told() {
+fn an_endpoint_without_http_or_ping_is_reported() {
     for (answer, words) in [
         (&b"220 mail.example.org ESMTP\r\n"[..], ["not HTTP", "correct"]),
         (b"", ["not HTTP", "correct"]),
@@ -149,10 +149,10 @@ fn what_does_not_speak_http_or_has_no_ping_is_told() {
             ["302", "2xx"],
         ),
     ] {
-        let place = Place::new();
+        let dir = RunDir::new();
         let url = format!("http://{}", answering(answer));
-        let ended = run_with(&place, &tiny("async"), &url);
-        assert_stopped_before(&place, &ended, 1, &["--endpoint-url", &url]);
+        let ended = run_with(&dir, &tiny("async"), &url);
+        assert_stopped_before(&dir, &ended, 1, &["--endpoint-url", &url]);
         for word in words {
             assert!(ended.stderr.contains(word), "{ended:?}");
         }
@@ -161,10 +161,10 @@ fn what_does_not_speak_http_or_has_no_ping_is_told() {
 
 #[test]
 fn an_endpoint_that_never_answers_is_waited_for_with_patience() {
-    let place = Place::new();
+    let dir = RunDir::new();
     let own = Own::start(&["--fail-hang", "1"]);
     let url = format!("http://{}", own.address);
-    let plan = place.plan(&tiny("async"));
+    let plan = dir.plan(&tiny("async"));
     let args = [
         "run",
         text(&plan),
@@ -175,13 +175,13 @@ fn an_endpoint_that_never_answers_is_waited_for_with_patience() {
         "--patience",
         "300ms",
     ];
-    let ended = place.run(&args);
-    assert_stopped_before(&place, &ended, 1, &["--endpoint-url", "no answer within 300ms"]);
+    let ended = dir.run(&args);
+    assert_stopped_before(&dir, &ended, 1, &["--endpoint-url", "no answer within 300ms"]);
 }
 
 #[test]
 fn malformed_addresses_are_wrong_use() {
-    let place = Place::new();
+    let dir = RunDir::new();
     for url in [
         "",
         "127.0.0.1:9888",
@@ -189,25 +189,25 @@ fn malformed_addresses_are_wrong_use() {
         "http://",
         "http://me:secret@host",
     ] {
-        let ended = run_with(&place, &tiny("async"), url);
+        let ended = run_with(&dir, &tiny("async"), url);
         assert!(
             ended.status == Some(2) && ended.stderr.contains("--endpoint-url"),
             "{url}: {ended:?}"
         );
-        assert!(!place.path("o").exists());
+        assert!(!dir.path("o").exists());
     }
 }
 
 #[test]
 fn what_only_our_endpoint_can_do_is_refused() {
-    // Nobody has to listen: the plan is refused first.
-    let place = Place::new();
+    // Nothing needs to listen: the plan is refused first.
+    let dir = RunDir::new();
     for setting in ["capacity: 5", "fail_status: 0.5"] {
         let plan = tiny("async").replace("max_workers: 50", &format!("max_workers: 50, {setting}"));
-        let ended = run_with(&place, &plan, "http://127.0.0.1:9");
+        let ended = run_with(&dir, &plan, "http://127.0.0.1:9");
         let name = setting.split(':').next().unwrap();
         assert_stopped_before(
-            &place,
+            &dir,
             &ended,
             2,
             &["--endpoint-url", name, "take it out of the plan"],

@@ -1,12 +1,12 @@
-//! What is refused before anything starts, with one clear line.
+//! What is refused with one clear line before anything starts.
 
 use std::fs;
 
-use super::place::{Ended, Place, text, tiny};
+use super::run_dir::{Ended, RunDir, text, tiny};
 
 #[test]
 fn bad_plans_are_refused_by_field() {
-    let place = Place::new();
+    let dir = RunDir::new();
     let fixed =
         |setting: &str| format!("name: bad\nwindow: 1s\nfixed:\n  rpu: 5\n  strategy: async\n  {setting}\n");
     let bad = [
@@ -31,54 +31,44 @@ fn bad_plans_are_refused_by_field() {
         ("name: [\n".to_owned(), "plan.yaml"),
     ];
     for (text_of_plan, field) in bad {
-        let plan = place.plan(&text_of_plan);
-        place
-            .run(&["run", text(&plan), "--out", "o"])
+        let plan = dir.plan(&text_of_plan);
+        dir.run(&["run", text(&plan), "--out", "o"])
             .assert_refused(&["plan.yaml", field]);
-        place
-            .run(&["predict", text(&plan)])
+        dir.run(&["predict", text(&plan)])
             .assert_refused(&["plan.yaml", field]);
     }
-    assert!(!place.path("o").exists(), "nothing was started");
+    assert!(!dir.path("o").exists(), "nothing was started");
 }
 
 #[test]
 fn wrong_use_is_refused_with_one_line() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
     let plan = text(&plan);
-    place.run(&["run", "none.yaml"]).assert_refused(&["none.yaml"]);
-    place
-        .run(&["run", plan, "--only", "nothing-like-it"])
+    dir.run(&["run", "none.yaml"]).assert_refused(&["none.yaml"]);
+    dir.run(&["run", plan, "--only", "nothing-like-it"])
         .assert_refused(&["--only", "nothing-like-it"]);
-    fs::write(place.path("file"), "").unwrap();
-    place
-        .run(&["run", plan, "--out", "file/below"])
+    fs::write(dir.path("file"), "").unwrap();
+    dir.run(&["run", plan, "--out", "file/below"])
         .assert_refused(&["--out", "file/below"]);
-    place
-        .run(&["run", plan, "--out", "/proc/out"])
+    dir.run(&["run", plan, "--out", "/proc/out"])
         .assert_refused(&["--out", "/proc/out"]);
-    place
-        .run(&["report", "empty"])
+    dir.run(&["report", "empty"])
         .assert_refused(&["empty", "journal"]);
-    let engine = place.run(&["run", plan, "--engine", "moon"]);
+    let engine = dir.run(&["run", plan, "--engine", "moon"]);
     assert!(
         engine.status == Some(2) && engine.stderr.contains("--engine"),
         "{engine:?}"
     );
-    let patience = place.run(&["run", plan, "--patience", "1sec"]);
+    let patience = dir.run(&["run", plan, "--patience", "1sec"]);
     assert!(
         patience.status == Some(2) && patience.stderr.contains("--patience"),
         "{patience:?}"
     );
 
-    let long = place.path(&"x".repeat(100));
+    let long = dir.path(&"x".repeat(100));
     fs::create_dir(&long).unwrap();
-    let output = place
-        .command(&["run", plan])
-        .env("TMPDIR", &long)
-        .output()
-        .unwrap();
+    let output = dir.command(&["run", plan]).env("TMPDIR", &long).output().unwrap();
     Ended::of(&output).assert_refused(&["TMPDIR", "too long"]);
-    assert!(!place.path("out").exists(), "nothing was started");
+    assert!(!dir.path("out").exists(), "nothing was started");
 }

@@ -1,17 +1,17 @@
-//! What comes of runs that end.
+//! Results of runs that end.
 
 use std::fs;
 use std::time::Duration;
 
 use trials::outcome::TrialEnd;
 
-use super::place::{Place, text, tiny};
+use super::run_dir::{RunDir, text, tiny};
 
 #[test]
 fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async, process-pool").replace("windows: 1", "windows: 2"));
-    let ended = place.run(&["run", text(&plan)]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async, process-pool").replace("windows: 1", "windows: 2"));
+    let ended = dir.run(&["run", text(&plan)]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert!(ended.stdout.contains("report.html"), "{ended:?}");
     for file in [
@@ -22,12 +22,12 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
         "summary.md",
     ] {
         assert!(
-            fs::metadata(place.path("out/tiny").join(file)).unwrap().len() > 100,
+            fs::metadata(dir.path("out/tiny").join(file)).unwrap().len() > 100,
             "{file}"
         );
     }
 
-    let outcomes = place.outcomes("out/tiny");
+    let outcomes = dir.outcomes("out/tiny");
     assert_eq!(outcomes.len(), 2);
     for outcome in &outcomes {
         assert_eq!(outcome.end, TrialEnd::Completed);
@@ -70,8 +70,8 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
             );
             assert!(measured.result_lag_us > 0, "{measured:?}");
         }
-        // A busy machine reads a window's first event late, and so shortens what is seen of its filling: half of the
-        // three is enough to show that execution times contain it, as a close tail is a few calls long.
+        // A busy machine reads a window's first event late, which shortens the measured filling. Half of three
+        // seconds is enough to show that execution times contain it, because a close tail is a few calls long.
         assert!(
             filling_us > 3 * 500_000 / 2,
             "execution times contain the filling: {:?}",
@@ -100,19 +100,19 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
         threads(1)
     );
 
-    let again = place.run(&["report", "out/tiny"]);
+    let again = dir.run(&["report", "out/tiny"]);
     assert_eq!(again.status, Some(0), "{again:?}");
     assert_eq!(
         again.stdout, ended.stdout,
         "the report is drawn from the journal alone"
     );
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn a_trial_that_cannot_keep_up_is_cut_off_and_its_windows_censored() {
-    let place = Place::new();
-    // Twenty calls of 250 ms one after another need five seconds for a window of half a second.
+    let dir = RunDir::new();
+    // Twenty sequential calls of 250 ms need five seconds for a window of half a second.
     let plan = "
 name: overload
 window: 500ms
@@ -122,10 +122,10 @@ windows: 2
 cut_off: 1s
 fixed: {rpu: 40, keys: 1, io_delay: 250ms, strategy: sequential, start_rule: at-arrival}
 ";
-    let plan = place.plan(plan);
-    let ended = place.run(&["run", text(&plan), "--out", "o"]);
+    let plan = dir.plan(plan);
+    let ended = dir.run(&["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let outcomes = place.outcomes("o");
+    let outcomes = dir.outcomes("o");
     assert_eq!(outcomes[0].end, TrialEnd::CutOff);
     assert_eq!(outcomes[0].windows.len(), 2);
     assert!(outcomes[0].windows.iter().all(|window| window.measured.is_none()));
@@ -134,16 +134,16 @@ fixed: {rpu: 40, keys: 1, io_delay: 250ms, strategy: sequential, start_rule: at-
     assert_eq!((ledger.ok, ledger.lost, ledger.late), (0, 0, 0), "{ledger:?}");
     assert!(ledger.open >= 40, "all that was sent: {ledger:?}");
     assert!(outcomes[0].cost.is_some());
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn failures_of_the_endpoint_are_data() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async").replace("max_workers: 50", "max_workers: 50, fail_status: 1"));
-    let ended = place.run(&["run", text(&plan), "--out", "o"]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async").replace("max_workers: 50", "max_workers: 50, fail_status: 1"));
+    let ended = dir.run(&["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let ledger = place.outcomes("o").remove(0).ledger.unwrap();
+    let ledger = dir.outcomes("o").remove(0).ledger.unwrap();
     assert!(
         ledger.balances() && ledger.ok == 0 && ledger.failed >= 40,
         "{ledger:?}"
@@ -152,9 +152,9 @@ fn failures_of_the_endpoint_are_data() {
 
 #[test]
 fn predictions_help_and_completions_need_no_run() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async, thread-pool"));
-    let predicted = place.run(&["predict", text(&plan)]);
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async, thread-pool"));
+    let predicted = dir.run(&["predict", text(&plan)]);
     assert_eq!(predicted.status, Some(0), "{predicted:?}");
     assert_eq!(predicted.stdout.lines().count(), 3, "{predicted:?}");
     assert!(predicted.stdout.contains("keeps up"), "{predicted:?}");
@@ -164,11 +164,11 @@ fn predictions_help_and_completions_need_no_run() {
         (&["--version"], env!("CARGO_PKG_VERSION")),
         (&["completions", "bash"], "--resume"),
     ] {
-        let ended = place.run(args);
+        let ended = dir.run(args);
         assert!(
             ended.status == Some(0) && ended.stdout.contains(word),
             "{ended:?}"
         );
     }
-    assert!(!place.path("out").exists());
+    assert!(!dir.path("out").exists());
 }

@@ -1,4 +1,4 @@
-//! UDFs that die, hang, or give other results than records.
+//! UDFs that die, hang, or return something other than records.
 
 use std::fs;
 use std::process::Command;
@@ -6,29 +6,29 @@ use std::process::Command;
 use tests::binary;
 use trials::outcome::TrialEnd;
 
-use super::place::{Place, processes_with, text, tiny, wait_for, wait_until};
+use super::run_dir::{RunDir, processes_with, text, tiny, wait_for, wait_until};
 
 #[test]
 fn a_udf_that_dies_fails_its_trial_and_says_how() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
     let udf = "echo 'no such module' >&2; exit 7";
-    let ended = place.run(&["run", text(&plan), "--out", "o", "--udf-command", udf]);
+    let ended = dir.run(&["run", text(&plan), "--out", "o", "--udf-command", udf]);
     assert_eq!(ended.status, Some(1), "{ended:?}");
     let last = ended.stderr.lines().last().unwrap();
     assert!(last.contains("1 of 1 trials failed"), "{ended:?}");
-    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else {
+    let TrialEnd::Failed { reason } = dir.outcomes("o").remove(0).end else {
         panic!("{ended:?}")
     };
     for word in ["udf", "exit status: 7", "no such module"] {
         assert!(reason.contains(word), "{reason}");
     }
     assert!(!reason.contains('\n'));
-    assert!(place.path("o/report.html").exists());
+    assert!(dir.path("o/report.html").exists());
 
     // A failed trial is run again; its plan is another's no longer than its journal.
     let udf = text(&binary("udf")).to_owned();
-    let resumed = place.run(&[
+    let resumed = dir.run(&[
         "run",
         text(&plan),
         "--out",
@@ -38,43 +38,41 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
         &udf,
     ]);
     assert_eq!(resumed.status, Some(0), "{resumed:?}");
-    assert_eq!(place.outcomes("o").len(), 2);
+    assert_eq!(dir.outcomes("o").len(), 2);
     // Now that a trial counts, no other UDF may go on.
-    place
-        .run(&["run", text(&plan), "--out", "o", "--resume"])
+    dir.run(&["run", text(&plan), "--out", "o", "--resume"])
         .assert_refused(&["--out", "another udf"]);
-    let other = place.plan(&tiny("thread-pool"));
-    place
-        .run(&["run", text(&other), "--out", "o", "--resume"])
+    let other = dir.plan(&tiny("thread-pool"));
+    dir.run(&["run", text(&other), "--out", "o", "--resume"])
         .assert_refused(&["--out", "another plan"]);
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn a_udf_that_is_killed_while_it_works_fails_its_trial() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async").replace("windows: 1", "windows: 40"));
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async").replace("windows: 1", "windows: 40"));
     // The shell takes it down once it has been called; its input is handed on, because a shell in the background has none.
     let udf = format!(
         "exec 3<&0; {} <&3 & read line < {}; kill -9 $!; exit 9",
         text(&binary("udf")),
-        text(&place.path("now"))
+        text(&dir.path("now"))
     );
     assert!(
         Command::new("mkfifo")
-            .arg(place.path("now"))
+            .arg(dir.path("now"))
             .status()
             .unwrap()
             .success()
     );
-    let (mut child, mut lines) = place.start(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
+    let (mut child, mut lines) = dir.start(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
     wait_for(&mut lines, "trial 1/1");
     wait_until(|| {
-        processes_with(&place.mark())
+        processes_with(&dir.mark())
             .iter()
             .any(|line| line.contains("--stats-listen"))
     });
-    fs::write(place.path("now"), "\n").unwrap();
+    fs::write(dir.path("now"), "\n").unwrap();
     wait_for(&mut lines, "FAILED: udf ended unexpectedly (exit status: 9)");
     assert!(
         lines
@@ -82,13 +80,13 @@ fn a_udf_that_is_killed_while_it_works_fails_its_trial() {
             .any(|line| line.contains("1 of 1 trials failed"))
     );
     assert_eq!(child.wait().unwrap().code(), Some(1));
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn a_udf_that_is_never_ready_fails_its_trial() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
     let args = [
         "run",
         text(&plan),
@@ -99,23 +97,23 @@ fn a_udf_that_is_never_ready_fails_its_trial() {
         "--udf-command",
         "exec cat",
     ];
-    let ended = place.run(&args);
+    let ended = dir.run(&args);
     assert_eq!(ended.status, Some(1), "{ended:?}");
-    let TrialEnd::Failed { reason } = place.outcomes("o").remove(0).end else {
+    let TrialEnd::Failed { reason } = dir.outcomes("o").remove(0).end else {
         panic!("{ended:?}")
     };
     assert!(reason.contains("reduce") && reason.contains("1s"), "{reason}");
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }
 
 #[test]
 fn results_that_are_no_records_are_timed_from_outside() {
-    let place = Place::new();
-    let plan = place.plan(&tiny("async"));
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
     let udf = format!("{} --result-format text", text(&binary("udf")));
-    let ended = place.run(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
+    let ended = dir.run(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
-    let outcome = place.outcomes("o").remove(0);
+    let outcome = dir.outcomes("o").remove(0);
     assert_eq!((&outcome.end, &outcome.ledger), (&TrialEnd::Completed, &None));
     for window in &outcome.windows {
         let measured = window.measured.as_ref().unwrap();
@@ -123,5 +121,5 @@ fn results_that_are_no_records_are_timed_from_outside() {
         assert_eq!(Some(measured.close_tail_us), measured.stream_tail_us);
         assert!(measured.execution_time_us >= 500_000, "{measured:?}");
     }
-    place.assert_nothing_left();
+    dir.assert_nothing_left();
 }

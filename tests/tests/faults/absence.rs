@@ -25,7 +25,7 @@ async fn windows_fail_while_the_endpoint_is_away_and_are_clean_once_it_is_back()
         signal(endpoint.id().unwrap(), Signal::KILL);
         ended(&mut endpoint, PATIENCE).await;
         let away = udf.window(1, 1, 40).await;
-        // A call on a connection that is just being torn down is a failed one too; all are refused or reset.
+        // A call on a connection that is being closed fails too; each is refused or reset.
         assert_eq!(
             count(&away, Outcome::Refused),
             40,
@@ -63,10 +63,10 @@ async fn calls_that_failed_together_do_not_come_back_together() {
     assert_eq!(records[0].attempts, 5 * HERD);
     let calls = endpoint.calls();
     let spread = |attempt: usize| spread(calls.values().map(|times| times[attempt]));
-    // The pauses before the fifth attempt are even from 0 to 50, 100, 200 and 400 ms: their sum varies by a standard
+    // The pauses before the fifth attempt are uniform from 0 to 50, 100, 200 and 400 ms: their sum has a standard
     // deviation of 133 ms, and four fifths of it lie within 340 ms. A busy machine spreads it further, never less.
     assert!(spread(4) > Duration::from_millis(150), "{:?}", spread(4));
-    // No pause is longer than they may add up to.
+    // No pause is longer than the sum of their maxima.
     let first = calls.values().map(|times| times[0]).min().unwrap();
     let last = calls.values().map(|times| times[4]).max().unwrap();
     let bound = Duration::from_millis(750) + Duration::from_secs(10);
@@ -77,7 +77,8 @@ async fn calls_that_failed_together_do_not_come_back_together() {
     );
 }
 
-/// Between the first and the last of them, without a tenth at either end: a few stragglers are no spread.
+/// From the first to the last of them, without a tenth at either end, so that a few stragglers do not count as
+/// spread.
 fn spread(times: impl Iterator<Item = Instant>) -> Duration {
     let mut times: Vec<Instant> = times.collect();
     times.sort();
@@ -102,7 +103,7 @@ async fn outlasts(caller: &[&str]) {
     const EVENTS: u64 = 40;
     let began = OnceLock::new();
     let endpoint = Hostile::start(move |_, _| {
-        // From the first call on.
+        // Counted from the first call.
         let began = began.get_or_init(Instant::now);
         if began.elapsed() < AWAY {
             Answer::Reset
@@ -111,7 +112,8 @@ async fn outlasts(caller: &[&str]) {
         }
     })
     .await;
-    // Pauses may be as short as 0: one call in fourteen has used up eight retries within 3 s, none in practice sixteen.
+    // Pauses may be as short as 0: one call in fourteen uses up eight retries within 3 s, practically none uses up
+    // sixteen.
     let flags = ["--max-workers", "40", "--retries", "16"];
     let mut udf = udf(caller, &endpoint.url, &flags).await;
     let records = udf.window(0, 1, EVENTS).await;
@@ -129,7 +131,7 @@ async fn outlasts(caller: &[&str]) {
         "{caller:?}: {} attempts, the last within {spread:?}, close tail {tail:?}",
         endpoint.count()
     );
-    // The pauses that end after 3 s are even from 0 to 1.6 s or more.
+    // The pauses that end after 3 s are uniform from 0 to 1.6 s or more.
     assert!(spread > Duration::from_millis(300), "{caller:?}: {spread:?}");
     let bound = AWAY + LONGEST_PAUSE + Duration::from_secs(5);
     assert!(tail < bound, "{caller:?}, with time to be scheduled: {tail:?}");

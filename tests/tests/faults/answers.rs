@@ -14,7 +14,7 @@ const EVENTS: u64 = 100;
 /// Attempts after the first.
 const RETRIES: u64 = 1;
 
-/// Timeout of an attempt; no answer here takes a hundredth of it, however busy the machine.
+/// Timeout of an attempt; no answer here takes a hundredth of it, even on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn bad_answers_in_some_or_all_calls_are_counted_once_under_their_kind() {
     futures_util::future::join_all(runs).await;
 }
 
-/// One window for each answer and share, told apart by the indices of their events.
+/// One window for each answer and fraction of bad answers; the indices of their events identify the windows.
 async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
     let cases: Vec<(Answer, Outcome, u64)> = bad
         .iter()
@@ -57,7 +57,7 @@ async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
         }
         let records = stream.close().await.records();
         check(&what, &records, EVENTS * percent / 100, *outcome);
-        // Calls that go one after another are as many waves.
+        // Sequential calls take as many waves as there are events.
         let waves = if caller.contains(&"sequential") {
             EVENTS as u32
         } else {
@@ -65,7 +65,7 @@ async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
         };
         let (tail, bound) = (close_tail(&records), TIMEOUT * (1 + RETRIES as u32) * waves);
         assert!(tail < bound, "{what}: timeout × attempts: {tail:?}");
-        // What was called, call by call, by the endpoint's own count.
+        // The endpoint's own count says which calls were made.
         for (key, times) in endpoint.calls() {
             let (_, index) = wire::parse_idempotency_key(&key).unwrap();
             let attempts = if fails(index, *percent) { 1 + RETRIES } else { 1 };
@@ -76,7 +76,7 @@ async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
     }
 }
 
-/// Whether the call of this event is one of so many in a hundred.
+/// Whether the call of this event is one of the `percent` in each hundred that fail.
 fn fails(index: u64, percent: u64) -> bool {
     index.is_multiple_of(100 / percent)
 }

@@ -35,7 +35,7 @@ async fn a_panicking_call_harms_no_other_call_window_or_server() {
         let flags = ["--strategy", strategy.name(), "--max-workers", "3"];
         let mut udf = Udf::start_as(fragile(), &flags).await;
         let id = udf.id();
-        // Open all the while.
+        // Open during all of it.
         let mut other = udf.open(9).await;
         send(&mut other, 0, "").await;
 

@@ -23,5 +23,5 @@ pub async fn udf(caller: &[&str], url: &str, more: &[&str]) -> Udf {
 
 /// The same, and where it tells its metrics.
 pub async fn telling_udf(caller: &[&str], url: &str, more: &[&str]) -> (Udf, SocketAddr) {
-    Udf::start_telling(&[&["--endpoint-url", url], caller, more].concat(), &[]).await
+    Udf::start_with_metrics(&[&["--endpoint-url", url], caller, more].concat(), &[]).await
 }

@@ -11,14 +11,14 @@ use wire::{Outcome, WindowRecord};
 
 use super::clients::{callers, telling_udf, udf};
 
-/// As many as there are workers: one wave of calls.
+/// One event per worker: one wave of calls.
 const EVENTS: u64 = 8;
 
-/// Timeout of an attempt, and of as many attempts as there are.
+/// Timeout of an attempt.
 const FLAGS: [&str; 6] = ["--max-workers", "8", "--timeout", "1s", "--retries", "1"];
 
 /// Two attempts of a second, a pause of at most 50 ms between them, the second that a pool waits for a child's own
-/// word, and time to be scheduled on a busy machine.
+/// answer, and scheduling delay on a busy machine.
 const BOUND: Duration = Duration::from_secs(2 + 2 + 4);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -40,7 +40,8 @@ async fn broken_connections_fail_their_calls_once_and_leave_nothing_open() {
 
 async fn fails(caller: &[&str], answer: Answer, outcome: Outcome) {
     let what = &format!("{caller:?} {answer:?}");
-    // A good window first, which keeps no connection: what the process holds is the same after it and after a bad one.
+    // A good window first, without connections that stay open, so that the process holds the same before and after a
+    // bad window.
     let endpoint = Hostile::start(move |index, _| match index {
         0..EVENTS => Answer::Status(200, "connection: close\r\n"),
         _ => answer.clone(),
@@ -66,7 +67,7 @@ async fn fails(caller: &[&str], answer: Answer, outcome: Outcome) {
         "{what}"
     );
     assert!(close_tail(&records) < BOUND, "{what}: {:?}", close_tail(&records));
-    // Each of the two attempts reached the endpoint once, none was made again behind the record's back.
+    // Each of the two attempts reached the endpoint once; none was repeated without being recorded.
     for (key, times) in endpoint.calls() {
         assert_eq!(times.len(), 2, "{what}: {key}");
     }
@@ -79,7 +80,7 @@ async fn fails(caller: &[&str], answer: Answer, outcome: Outcome) {
     Scrape::all_zero(metrics, &["udf_calls_in_flight", "udf_windows_open"], PATIENCE).await;
 }
 
-/// The window with this number, of events that no other window has.
+/// The window with this number, with events of no other window.
 async fn window(udf: &mut Udf, number: u64) -> Vec<WindowRecord> {
     let mut stream = udf.open(number as i64).await;
     for index in number * EVENTS..(number + 1) * EVENTS {
@@ -105,7 +106,7 @@ fn held(udf: &Udf) -> usize {
 async fn a_refused_connection_costs_its_attempts_and_no_more() {
     let callers = callers();
     let runs = callers.iter().map(|caller| async move {
-        // Port 9 of the loopback: nobody listens there.
+        // Nothing listens on port 9 of the loopback.
         let mut udf = udf(caller, "http://127.0.0.1:9", &FLAGS).await;
         let records = udf.window(0, 1, EVENTS).await;
         assert_eq!(count(&records, Outcome::Refused), EVENTS, "{caller:?}");
@@ -135,7 +136,7 @@ async fn a_window_of_silence_harms_no_window_after_it() {
 
 async fn silence(caller: &[&str], answer: Answer) {
     let what = format!("{caller:?} {answer:?}");
-    // The first eight events are not answered in time, the others at once.
+    // The first eight events get late answers, the others immediate ones.
     let endpoint = Hostile::start(move |index, _| match index {
         0..EVENTS => answer.clone(),
         _ => Answer::Good,
@@ -146,7 +147,7 @@ async fn silence(caller: &[&str], answer: Answer) {
     let records = window(&mut udf, 0).await;
     assert_eq!(count(&records, Outcome::Timeout), EVENTS, "{what}");
     let called = endpoint.calls().into_values().flatten().max().unwrap();
-    // Once before the late answers are due, and once after that.
+    // Once before the late answers arrive, and once after.
     for number in [1, 2] {
         let records = window(&mut udf, number).await;
         assert_eq!(

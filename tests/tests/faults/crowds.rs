@@ -8,27 +8,27 @@ use tests::process::peak_memory_bytes;
 use tests::reduce::{Udf, count};
 use wire::{Outcome, Ranges, WindowRecord};
 
-/// Whatever is counted, in bytes: what an event may hold in memory while it waits, its payload of some 50 bytes, its
-/// place, its queue and the allocator's share included. Ten times as much would be a leak or a copy too many.
+/// Bound for each waiting event, in bytes: its payload of some 50 bytes, its place in the backlog and in its queue,
+/// and the allocator's overhead. A leak or an extra copy would take ten times as much.
 const EVENT_BYTES: u64 = 600;
 
-/// Whatever a UDF has beside its events, in bytes: gRPC's windows and the runtime.
+/// Bound for everything else in the UDF, in bytes: gRPC's windows and the runtime.
 const BASE: u64 = 48 * 1024 * 1024;
 
-/// What a key of a window holds: its task, its channel of the SDK, its tally and its record; 9 KiB were seen.
+/// Bound for each key of a window: its task, its channel of the SDK, its tally and its record; 9 KiB were measured.
 const KEY_BYTES: u64 = 16 * 1024;
 
-/// What a window holds: gRPC's buffers of its stream beside its key; 43 KiB were seen.
+/// Bound for each window: gRPC's buffers of its stream and its key; 43 KiB were measured.
 const WINDOW_BYTES: u64 = 96 * 1024;
 
-/// A workload that costs nothing, so that the crowd is what is tested.
+/// A workload without cost, so that only the crowd is tested.
 const FREE: [&str; 4] = ["--workload", "cpu", "--io-delay", "0"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_thousand_events_pass_through_ten_workers() {
     const EVENTS: u64 = 100_000;
     for strategy in ["async", "thread-pool"] {
-        // At close, so that all of them wait in memory before the first call begins.
+        // At close, so that all events wait in memory before the first call starts.
         let flags = [
             "--strategy",
             strategy,
@@ -121,7 +121,7 @@ async fn rare_beside_hot(url: &str, strategy: &str) {
         "10ms",
     ];
     let mut udf = Udf::start(&flags, &[]).await;
-    // 990 events of one key, 2.5 s of calls, then one of each of ten others.
+    // 990 events of one key, 2.5 s of calls, then one event of each of ten other keys.
     let mut stream = udf.open(0).await;
     for index in 0..990 {
         stream.send("hot", index, index).await;

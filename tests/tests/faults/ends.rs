@@ -1,4 +1,4 @@
-//! Signals: to each process alone and to all together, idle and under full load.
+//! Signals to each process alone and to all together, idle and under full load.
 
 use std::time::{Duration, Instant};
 
@@ -8,17 +8,17 @@ use tests::pipeline::{Pipeline, Setup};
 use tests::process::{ended, runs, signal, terminate, until};
 use tests::reduce::PATIENCE;
 
-/// Pool's children, so that it shows where one is left.
+/// A process pool, so that a child that is left behind shows.
 const UDF: [&str; 4] = ["--strategy", "process-pool", "--max-workers", "2"];
 
-/// As many events as are taken, or none.
+/// Unlimited events, or none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Load {
     Idle,
     Full,
 }
 
-/// A pipeline that runs, and under load calls its endpoint.
+/// A running pipeline, under load with calls to its endpoint.
 async fn running(load: Load) -> (Pipeline, tests::pipeline::Drive) {
     let generator: &[&str] = match load {
         Load::Idle => &["--hold"],
@@ -41,7 +41,7 @@ async fn running(load: Load) -> (Pipeline, tests::pipeline::Drive) {
     (pipeline, drive)
 }
 
-/// Beside a process' own grace: time to be scheduled on a busy machine.
+/// Added to a process's own grace: scheduling delay on a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -50,16 +50,16 @@ async fn each_process_alone_ends_with_0_within_its_grace() {
         for name in ["source", "udf", "sink", "endpoint"] {
             let (mut pipeline, _drive) = running(load).await;
             let children = children_of(pipeline.udf.id().unwrap());
-            // By default one second, and five for the endpoint.
+            // One second by default, and five for the endpoint.
             let (child, grace) = match name {
                 "source" => (&mut pipeline.generator, 1),
                 "udf" => (&mut pipeline.udf, 1),
                 "sink" => (&mut pipeline.sink, 1),
                 _ => (&mut pipeline.endpoint, 5),
             };
-            let told = Instant::now();
+            let signalled = Instant::now();
             let status = terminate(child, Duration::from_secs(grace) + SLACK).await;
-            eprintln!("{name} {load:?}: ended after {:?}", told.elapsed());
+            eprintln!("{name} {load:?}: ended after {:?}", signalled.elapsed());
             assert_eq!(status.code(), Some(0), "{name} {load:?}");
             for left in [name.to_owned(), format!("{name}-info")] {
                 assert!(!pipeline.path(&left).exists(), "{load:?}: {left}");
@@ -78,7 +78,7 @@ async fn all_processes_together_end_with_0_and_leave_nothing() {
         let (mut pipeline, _drive) = running(load).await;
         let children = children_of(pipeline.udf.id().unwrap());
         assert_eq!(children.len(), 2);
-        let told = Instant::now();
+        let signalled = Instant::now();
         for id in pipeline.ids() {
             signal(id, Signal::TERM);
         }
@@ -92,7 +92,7 @@ async fn all_processes_together_end_with_0_and_leave_nothing() {
             let status = ended(child, PATIENCE).await;
             eprintln!(
                 "{name} {load:?}, with the others: ended after {:?}",
-                told.elapsed()
+                signalled.elapsed()
             );
             assert_eq!(status.code(), Some(0), "{name} {load:?}");
         }

@@ -1,4 +1,4 @@
-//! Answers that are too much: what they cost is bounded, and each fails its own call.
+//! Answers that are too large: their cost is bounded, and each fails only its own call.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -12,14 +12,15 @@ use wire::Outcome;
 
 use super::clients::{callers, udf};
 
-/// Calls at once.
+/// Calls in flight at once.
 const EVENTS: u64 = 8;
 
-/// What all calls of a window may cost above a good one: a MiB of body for each of eight calls that the client reads
-/// in pieces, kernel buffers apart, and as much again for the allocator. One answer alone would be a GiB.
+/// Memory that all calls of a window may need above that of good calls: a MiB of body for each of eight calls that
+/// the client reads in pieces, and as much again for the allocator; kernel buffers do not count. One answer alone
+/// would be a GiB.
 const MEMORY: u64 = 64 * 1024 * 1024;
 
-/// Header lines of an answer: more than any client takes.
+/// Header lines of an answer, more than any client accepts.
 const HEADER_BYTES: usize = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,16 +33,16 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
             (Answer::EndlessChunks, Outcome::BadBody),
             (Answer::LongHeader(HEADER_BYTES), Outcome::BadBody),
             (Answer::Bomb(Arc::clone(&bomb)), Outcome::BadBody),
-            // Not followed, so that there is no loop: the status is what counts.
+            // Redirects are not followed, so there is no loop; the status decides.
             (Answer::Redirect, Outcome::BadStatus),
-            // Nothing but the timeout ends these.
+            // Only the timeout ends these.
             (Answer::Drip, Outcome::Timeout),
             (Answer::EndlessInterim, Outcome::Timeout),
         ];
         async move {
             for (answer, outcome) in floods {
                 let what = format!("{caller:?} {}", name(&answer));
-                // The first window's events are answered well: what a good window costs.
+                // The first window's events get good answers: the cost of a good window.
                 let endpoint = Hostile::start(move |_, times| match times {
                     1 => Answer::Good,
                     _ => answer.clone(),
@@ -62,7 +63,7 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
                     records[0].outcomes
                 );
                 assert_eq!(endpoint.count(), 2 * EVENTS, "{what}: one request for each call");
-                // A pool's child that is replaced takes its peak along.
+                // A pool's child that is replaced takes its peak memory with it.
                 let grown = peak_memory_bytes(udf.id()).saturating_sub(before);
                 eprintln!("{what}: {grown} bytes");
                 assert!(grown < MEMORY, "{what}: {grown} bytes");
@@ -72,7 +73,8 @@ async fn answers_that_are_too_much_cost_bounded_memory_and_are_bad_bodies() {
     futures_util::future::join_all(runs).await;
 }
 
-/// 256 MiB of zeros as gzip, about 270 KiB: one compressed MiB again and again, as members of one file (RFC 1952, 2.2).
+/// 256 MiB of zeros as gzip, about 270 KiB: the same compressed MiB again and again, as members of one file (RFC
+/// 1952, 2.2).
 fn bomb() -> Arc<[u8]> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(&vec![0; 1024 * 1024]).unwrap();
@@ -80,7 +82,7 @@ fn bomb() -> Arc<[u8]> {
     member.repeat(256).into()
 }
 
-/// Without the bytes of a bomb.
+/// Without the bytes of a gzip bomb.
 fn name(answer: &Answer) -> String {
     format!("{answer:?}").chars().take(20).collect()
 }

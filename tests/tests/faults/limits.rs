@@ -1,4 +1,4 @@
-//! What the system does not give: descriptors.
+//! Limits of the system: file descriptors.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use tests::{address, binary, endpoint, get_json, provide_tls, spawn};
 use tokio::process::Command;
 use wire::{EndpointStats, Outcome};
 
-/// A command under a limit of open files, soft and hard.
+/// A command with a limit of open files, soft and hard.
 fn limited(files: u32, program: &str) -> Command {
     let mut command = Command::new("sh");
     command
@@ -31,11 +31,11 @@ async fn more_calls_than_descriptors_are_refused_in_words() {
             .stdin(Stdio::null())
             .output();
         let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert_eq!(said.lines().count(), 1, "{said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
         for words in ["max_workers: 200", "this process may have 100", "ulimit -n"] {
-            assert!(said.contains(words), "{strategy}: {said}");
+            assert!(stderr.contains(words), "{strategy}: {stderr}");
         }
     }
 }

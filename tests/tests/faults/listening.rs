@@ -1,10 +1,10 @@
-//! Where a process can be reached by TCP: only where it was told to listen.
+//! Processes listen on TCP only where they are configured to.
 
 use std::net::SocketAddr;
 
 use launcher::Place;
 use tests::process::listening;
-use tests::{address, binary, connect, spawn, spawn_telling, start};
+use tests::{address, binary, connect, spawn, spawn_with_metrics, start};
 use tokio::process::Command;
 
 const VERTICES: [&str; 3] = ["generator", "udf", "sink"];
@@ -21,7 +21,7 @@ fn place(folder: &tempfile::TempDir) -> Place {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_process_listens_only_where_it_was_told_to() {
+async fn a_process_listens_only_where_it_is_configured_to() {
     for name in VERTICES {
         let folder = tempfile::tempdir().unwrap();
         let place = self::place(&folder);
@@ -32,13 +32,13 @@ async fn a_process_listens_only_where_it_was_told_to() {
 
         let folder = tempfile::tempdir().unwrap();
         let place = self::place(&folder);
-        let (mut running, told) = spawn_telling(vertex(name, &place)).await;
+        let (mut running, reported) = spawn_with_metrics(vertex(name, &place)).await;
         connect(&mut running, &place).await;
-        assert_eq!(listening(running.id().unwrap()), [told], "{name}");
+        assert_eq!(listening(running.id().unwrap()), [reported], "{name}");
     }
     for listen in ["127.0.0.1:0", "[::1]:0"] {
         let mut endpoint = start("endpoint", &["--listen", listen]);
-        let told = address(&mut endpoint).await;
-        assert_eq!(listening(endpoint.id().unwrap()), [told]);
+        let reported = address(&mut endpoint).await;
+        assert_eq!(listening(endpoint.id().unwrap()), [reported]);
     }
 }

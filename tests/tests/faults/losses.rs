@@ -1,4 +1,4 @@
-//! Processes that are killed in the middle of their work and started again: what was lost is found by number.
+//! Processes that are killed at work and started again: lost events are found by number.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -22,7 +22,7 @@ fn setup<'a>(generator: &'a [&'a str]) -> Setup<'a> {
     }
 }
 
-/// Records of so many windows and keys are there.
+/// Waits until this many windows and keys have records.
 async fn records(pipeline: &Pipeline, count: usize) {
     until("records are there", PATIENCE, || {
         pipeline.found().lines.len() >= count
@@ -45,7 +45,7 @@ async fn a_udf_killed_in_the_middle_of_a_window_loses_exactly_what_the_ledger_sa
 
     pipeline.restart_udf(&UDF);
     let drive = pipeline.drive().await;
-    // Four seconds of schedule: the last window stays open, as nothing comes after it.
+    // Four seconds of schedule: the last window stays open, because no event follows it.
     let sent = async { while pipeline.generator_stats().await.acked < 400 - 100 {} };
     tokio::time::timeout(PATIENCE, sent)
         .await
@@ -81,7 +81,7 @@ async fn a_udf_killed_in_the_middle_of_a_window_loses_exactly_what_the_ledger_sa
     );
     assert!(ledger.lost + ledger.open > 0, "something was lost: {ledger:?}");
     assert_eq!(ledger.repeated, 0, "{ledger:?}");
-    // What is in the records was called, and nothing was called twice: by the endpoint's own count.
+    // By the endpoint's own count, every event in the records was called, and none twice.
     let endpoint = pipeline.endpoint_stats().await;
     assert_eq!(endpoint.repeats.values().sum::<u64>(), 0);
     let called = endpoint.called[&generator.generator].len();
@@ -128,7 +128,7 @@ async fn a_generator_killed_and_started_again_begins_anew_under_another_name() {
         "so does its schedule"
     );
     assert!(second.offered >= second.sent && second.sent > 0);
-    // The ledger of the second does not take the first one's events for its own.
+    // The ledger of the second run does not count the first one's events as its own.
     let ledger = balance(
         &second,
         Drops::Named(&found.late),

@@ -1,7 +1,7 @@
-//! What the field does to it: failing endpoints, dying processes, crowds of events, limits of the system. One test for
-//! each section of `docs/reliability.md`, on the real programs over real sockets.
+//! Faults: failing endpoints, dying processes, large crowds of events, limits of the system. One test for each
+//! section of `docs/reliability.md`, on the real programs over real sockets.
 
-// The lint's exception for tests does not reach the functions they share.
+// Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
 mod absence;

@@ -1,4 +1,4 @@
-//! Children of a process pool that are killed, hang, write rubbish, leave, or cannot be started.
+//! Children of a process pool that are killed, hang, write rubbish, exit, or cannot be started.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -59,8 +59,8 @@ async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
         "{:?}",
         records[0].outcomes
     );
-    // Pauses of 10 ms double with each death up to a second. With three places at least seven children have died
-    // before the tenth call's is started, and seven doublings are above a second.
+    // Pauses of 10 ms double with each death, up to a second. With three workers, at least seven children have died
+    // before the child for the tenth call is started, and seven doublings exceed a second.
     let tail = close_tail(&records);
     eprintln!("twelve children in succession: {tail:?}");
     assert!(tail > Duration::from_secs(1), "{tail:?}");
@@ -70,8 +70,8 @@ async fn a_pool_whose_children_always_leave_goes_on_with_pauses() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
-    // The attempt's timeout, and a second for the child's own answer. A machine that is busy with other things may
-    // delay any one window, but not each of three.
+    // The attempt's timeout, and a second for the child's own answer. A busy machine may delay any one window, but
+    // not each of three.
     let limit = Duration::from_secs(2 + 5);
     let (mut udf, mut shortest) = with_a_child_that_hangs().await;
     for _ in 1..3 {
@@ -82,7 +82,7 @@ async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
     }
     assert!(shortest < limit, "{shortest:?}");
 
-    // A child that is stopped answers nothing either.
+    // A stopped child does not answer either.
     let mut stopped = children_of(udf.id());
     stopped.retain(|child| runs(*child));
     for child in &stopped {
@@ -99,7 +99,7 @@ async fn a_child_that_hangs_or_is_stopped_times_out_and_is_replaced() {
     assert_eq!(count(&records, Outcome::Ok), 9, "the pool is whole again");
 }
 
-/// A pool with a timeout of a second that has made a window in which one of its children hung, and the window's tail.
+/// A pool with a timeout of a second, after a window in which one of its children hung, and that window's close tail.
 async fn with_a_child_that_hangs() -> (Udf, Duration) {
     let flags = [&POOL[..], &["--timeout", "1s"]].concat();
     let mut udf = Udf::start_as(fragile(), &flags).await;
@@ -128,7 +128,7 @@ async fn a_child_that_cannot_be_replaced_leaves_the_others_at_work() {
         children_of(udf.id()).iter().filter(|child| runs(**child)).count() == 2
     })
     .await;
-    // One after another, so that two whole children would do for all of them: whoever finds none is failed.
+    // One call after another, so that two working children would suffice: a call that finds none fails.
     for number in 0..10 {
         let mut stream = udf.open(number).await;
         send(&mut stream, 0, "").await;
@@ -158,14 +158,11 @@ async fn a_pool_that_cannot_start_says_why_at_start_up() {
         .stdin(Stdio::null())
         .output();
     let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(
-        said.contains("cannot start worker process 1 of 3") && said.contains("No such file"),
-        "{said}"
+        stderr.contains("cannot start worker process 1 of 3") && stderr.contains("No such file"),
+        "{stderr}"
     );
-    assert!(
-        !folder.path().join("info").exists(),
-        "it never said that it serves"
-    );
+    assert!(!folder.path().join("info").exists(), "it never served");
 }

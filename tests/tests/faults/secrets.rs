@@ -1,4 +1,4 @@
-//! What must never be told: a password in an address, the value of a header, what an event or an answer carries.
+//! Secrets that must appear in no output: a password in a URL, a header's value, the contents of events and answers.
 
 use std::fs::File;
 use std::process::{Output, Stdio};
@@ -14,16 +14,16 @@ use super::clients::STRATEGIES;
 
 const PASSWORD: &str = "hunter2-of-the-endpoint";
 
-/// `user:hunter2-of-the-endpoint` as it stands in a header of basic authentication.
+/// `user:hunter2-of-the-endpoint` as a header of basic authentication contains it.
 const ENCODED: &str = "dXNlcjpodW50ZXIyLW9mLXRoZS1lbmRwb2ludA";
 
 /// A generator's nonce that is in every idempotency key of the test and nowhere else.
 const NONCE: u64 = 918_273_645_546_372_819;
 
-/// What an event carries beside its numbers.
+/// The padding of an event.
 const PAYLOAD: &str = "marmalade-in-the-event";
 
-/// What an answer says.
+/// The body of an answer.
 const BODY: &str = "quicksilver-in-the-answer";
 
 fn with_password(url: &str) -> String {
@@ -36,7 +36,7 @@ fn assert_secret(what: &str, text: &str) {
     }
 }
 
-/// Neither does the log tell an idempotency key.
+/// The log contains no idempotency key either.
 fn assert_discreet(what: &str, log: &str) {
     assert_secret(what, log);
     assert!(
@@ -46,7 +46,7 @@ fn assert_discreet(what: &str, log: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_and_no_record_tells_a_password_or_a_headers_value() {
+async fn no_log_and_no_record_contains_a_password_or_a_headers_value() {
     for strategy in STRATEGIES {
         for client in ["reqwest", "lean"] {
             for answer in [Answer::Body(BODY), Answer::Reset, Answer::Garbage] {
@@ -83,7 +83,7 @@ async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
         };
         stream.send_payload("key", event.encode().unwrap()).await;
     }
-    // The decoder's own words would quote it.
+    // The decoder's own message would quote it.
     let undecodable = format!("{{\"generator\":\"{PAYLOAD}\"}}").into_bytes();
     stream.send_payload("key", undecodable).await;
     let results = stream.close().await;
@@ -94,16 +94,16 @@ async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
     assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
     terminate(&mut udf.process, PATIENCE).await;
     let log = std::fs::read_to_string(&log).unwrap();
-    assert!(log.contains("TRACE"), "{what}: everything is told: {log}");
+    assert!(log.contains("TRACE"), "{what}: everything is logged: {log}");
     assert_discreet(&what, &log);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_endpoints_log_tells_no_value_of_a_header() {
+async fn the_endpoints_log_contains_no_value_of_a_header() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
     let mut command = Command::new(binary("endpoint"));
-    // More connections than any system allows files, so that it has something to say.
+    // More connections than any system allows files, so that it logs a warning.
     command
         .args(["--listen", "127.0.0.1:0", "--max-connections", "4294967295"])
         .env("RUST_LOG", "trace")
@@ -124,7 +124,7 @@ async fn the_endpoints_log_tells_no_value_of_a_header() {
     assert_discreet("endpoint", &log);
 }
 
-async fn says(program: &str, args: &[&str], url: &str) -> (Output, String) {
+async fn output_of(program: &str, args: &[&str], url: &str) -> (Output, String) {
     let mut command = Command::new(binary(program));
     command.args(args).stdin(Stdio::null());
     command.env("ENDPOINT_URL", url).env("RUST_LOG", "trace");
@@ -132,42 +132,42 @@ async fn says(program: &str, args: &[&str], url: &str) -> (Output, String) {
         .await
         .unwrap()
         .unwrap();
-    let said = [&output.stdout[..], &output.stderr].concat();
-    let said = String::from_utf8(said).unwrap();
-    (output, said)
+    let text = [&output.stdout[..], &output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    (output, text)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_refusal_and_no_help_tells_a_password() {
+async fn no_refusal_and_no_help_contains_a_password() {
     for scheme in ["ftp://", "http://", "nonsense"] {
         let url = with_password(&format!("{scheme}[host/"));
         let flags = ["--endpoint-url", &url];
-        let (output, said) = says("udf", &flags, "http://127.0.0.1:9").await;
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("endpoint_url"), "{said}");
-        assert_secret(&url, &said);
+        let (output, text) = output_of("udf", &flags, "http://127.0.0.1:9").await;
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("endpoint_url"), "{text}");
+        assert_secret(&url, &text);
     }
     for args in [&["--help"][..], &["-h"]] {
-        let (_, said) = says("udf", args, &with_password("http://host")).await;
-        assert!(said.contains("endpoint-url"), "{said}");
-        assert_secret("udf", &said);
+        let (_, text) = output_of("udf", args, &with_password("http://host")).await;
+        assert!(text.contains("endpoint-url"), "{text}");
+        assert_secret("udf", &text);
     }
-    let (_, said) = says("experiment", &["run", "--help"], &with_password("http://host")).await;
-    assert!(said.contains("endpoint-url"), "{said}");
-    assert_secret("experiment", &said);
+    let (_, text) = output_of("experiment", &["run", "--help"], &with_password("http://host")).await;
+    assert!(text.contains("endpoint-url"), "{text}");
+    assert_secret("experiment", &text);
     let plan = concat!(env!("CARGO_MANIFEST_DIR"), "/../plans/quick.yaml");
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("o").display().to_string();
     for scheme in ["http://host", "ftp://host", "http://[host/", "http://host:port"] {
-        let (output, said) = says(
+        let (output, text) = output_of(
             "experiment",
             &["run", plan, "--out", &out],
             &with_password(scheme),
         )
         .await;
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("endpoint-url"), "{said}");
-        assert_secret(scheme, &said);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("endpoint-url"), "{text}");
+        assert_secret(scheme, &text);
     }
     assert!(!folder.path().join("o").exists(), "nothing was started");
 }

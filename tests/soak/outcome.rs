@@ -1,20 +1,20 @@
-//! What the run's own journal must say: every event accounted for, every window full, no drift.
+//! Checks the outcome of the run: every event accounted for, every window full, no drift.
 
 use std::time::Duration;
 
 use trials::outcome::{TrialEnd, TrialOutcome, WindowMeasure};
 
-/// Events of one window: 1,000 a second for ten seconds.
+/// Events of one window: 1,000 per second for ten seconds.
 const EVENTS: u64 = 10_000;
 
-/// How late events may be sent: a schedule that drifted would be later with every window.
+/// How late events may be sent; a schedule that drifts would be later with every window.
 const LATENESS: Duration = Duration::from_millis(50);
 
-/// How much longer a window's close tail may be at the end than in the beginning: calls of 100 ms behind reads of
-/// 200 ms, on a machine that does other things too.
+/// How much longer a window's close tail may be at the end than at the start, with calls of 100 ms and read batches
+/// of 200 ms on a busy machine.
 const TAIL: Duration = Duration::from_millis(200);
 
-/// What is not as it should be; prints all figures.
+/// The checks that failed; prints all of them.
 pub fn check(outcome: &TrialOutcome, windows: u64) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |is: bool, what: String| {

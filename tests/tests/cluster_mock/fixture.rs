@@ -1,4 +1,4 @@
-//! What these tests share: a mocked cluster, a folder, and the command that is tested.
+//! The fixture of these tests: a mocked cluster, a folder, and the command under test.
 
 use std::io::{BufRead, BufReader, Lines};
 use std::path::PathBuf;
@@ -9,47 +9,47 @@ use tests::kube::{Cluster, Trouble};
 use tokio::task::block_in_place;
 use trials::outcome::{TrialEnd, TrialOutcome};
 
-use super::place::{Ended, Place, text, tiny, wait_until};
+use super::run_dir::{Ended, RunDir, text, tiny, wait_until};
 
 /// A cluster, and a folder with a plan and a kubeconfig.
-pub struct Stage {
+pub struct Fixture {
     pub cluster: Cluster,
-    pub place: Place,
+    pub dir: RunDir,
 }
 
-impl Stage {
+impl Fixture {
     pub async fn new(trouble: Trouble) -> Self {
         let cluster = Cluster::start(trouble).await;
-        let place = Place::new();
-        cluster.write_kubeconfig(&place.path("kubeconfig"));
-        Self { cluster, place }
+        let dir = RunDir::new();
+        cluster.write_kubeconfig(&dir.path("kubeconfig"));
+        Self { cluster, dir }
     }
 
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = self.place.command(args);
+        let mut command = self.dir.command(args);
         command
-            .env("KUBECONFIG", self.place.path("kubeconfig"))
+            .env("KUBECONFIG", self.dir.path("kubeconfig"))
             .env_remove("KUBERNETES_SERVICE_HOST");
         command
     }
 
-    /// Any subcommand, to its end.
-    pub fn does(&self, args: &[&str]) -> Ended {
+    /// Runs any subcommand to its end.
+    pub fn experiment(&self, args: &[&str]) -> Ended {
         let output = block_in_place(|| self.command(args).output().unwrap());
         Ended::of(&output)
     }
 
     pub fn plan(&self, strategies: &str) -> PathBuf {
-        self.place.plan(&tiny(strategies))
+        self.dir.plan(&tiny(strategies))
     }
 
     /// Runs the tiny plan with these strategies into the folder `o`.
     pub fn run(&self, strategies: &str, more: &[&str]) -> Ended {
         let plan = self.plan(strategies);
-        self.does(&arguments(&plan, more))
+        self.experiment(&arguments(&plan, more))
     }
 
-    /// Starts the same and returns it with its progress, line by line.
+    /// Starts the same run; returns it with its progress, line by line.
     pub fn start(&self, strategies: &str, more: &[&str]) -> (Child, Lines<BufReader<ChildStderr>>) {
         let plan = self.plan(strategies);
         let mut command = self.command(&arguments(&plan, more));
@@ -59,10 +59,10 @@ impl Stage {
     }
 
     pub fn outcomes(&self) -> Vec<TrialOutcome> {
-        self.place.outcomes("o")
+        self.dir.outcomes("o")
     }
 
-    /// Why the only trial failed.
+    /// The reason why the only trial failed.
     pub fn reason(&self) -> String {
         let outcomes = self.outcomes();
         match outcomes.as_slice() {
@@ -74,13 +74,13 @@ impl Stage {
         }
     }
 
-    /// Nothing that the run created is there any more. Numaflow's clean-up goes on for a moment.
+    /// Asserts that nothing is left of what the run created. Numaflow's clean-up takes a moment.
     pub fn assert_nothing_left(&self) {
         block_in_place(|| wait_until(|| self.cluster.names().is_empty()));
-        self.place.assert_nothing_left();
+        self.dir.assert_nothing_left();
     }
 
-    /// Waits until a Pipeline is there whose sink has started.
+    /// Waits for a Pipeline whose sink has started.
     pub fn await_pipeline(&self) -> Value {
         let running = || {
             let pods = self.cluster.list("", "pods");
@@ -102,11 +102,11 @@ fn arguments<'a>(plan: &'a std::path::Path, more: &[&'a str]) -> Vec<&'a str> {
 }
 
 /// Waits for a line of progress that contains the words.
-pub fn hear(lines: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
-    block_in_place(|| super::place::wait_for(lines, words))
+pub fn wait_for_line(lines: &mut Lines<BufReader<ChildStderr>>, words: &str) -> String {
+    block_in_place(|| super::run_dir::wait_for(lines, words))
 }
 
-/// A trial of the tiny plan that ran to its end: both windows full, every event found.
+/// Asserts that a trial of the tiny plan ran to its end: both windows full, every event found.
 pub fn assert_whole(outcome: &TrialOutcome) {
     assert_eq!(outcome.end, TrialEnd::Completed, "{outcome:?}");
     let ledger = outcome.ledger.as_ref().unwrap();

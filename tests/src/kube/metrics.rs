@@ -1,4 +1,4 @@
-//! Numaflow's own metrics, told from what the embedded data plane does.
+//! Numaflow's own metrics, derived from the embedded data plane.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,9 +9,9 @@ use dataplane::{DropReason, Message, Observer, WindowClosed};
 
 use super::lock;
 
-/// What has been seen of one pipeline's reduce vertex.
+/// Counts of one pipeline's reduce vertex.
 #[derive(Debug, Default)]
-pub(super) struct Figures {
+pub(super) struct PipelineMetrics {
     pub pipeline: String,
     drops: Mutex<BTreeMap<&'static str, u64>>,
     closed: AtomicU64,
@@ -19,7 +19,7 @@ pub(super) struct Figures {
     watermark_ms: AtomicU64,
 }
 
-impl Figures {
+impl PipelineMetrics {
     pub fn of(pipeline: &str) -> Self {
         Self {
             pipeline: pipeline.to_owned(),
@@ -27,13 +27,13 @@ impl Figures {
         }
     }
 
-    /// The answer of `/runtime/watermark`: it is at least the end of the last window that closed.
+    /// The answer of `/runtime/watermark`: at least the end of the last window that closed.
     pub fn watermark(&self) -> String {
         format!(r#"{{"0":{}}}"#, self.watermark_ms.load(Ordering::Relaxed))
     }
 }
 
-impl Observer for Figures {
+impl Observer for PipelineMetrics {
     fn dropped(&self, _: &Message, reason: DropReason) {
         *lock(&self.drops).entry(reason.as_str()).or_default() += 1;
         self.read.fetch_add(1, Ordering::Relaxed);
@@ -46,10 +46,10 @@ impl Observer for Figures {
     }
 }
 
-/// The text of `:2469/metrics` of a vertex' pod.
-pub(super) fn text(pod: &str, figures: &Figures) -> String {
+/// The text of `:2469/metrics` of a vertex's pod.
+pub(super) fn text(pod: &str, metrics: &PipelineMetrics) -> String {
     let vertex = pod
-        .strip_prefix(&format!("{}-", figures.pipeline))
+        .strip_prefix(&format!("{}-", metrics.pipeline))
         .and_then(|rest| rest.split('-').next())
         .unwrap_or_default();
     let kind = match vertex {
@@ -57,18 +57,18 @@ pub(super) fn text(pod: &str, figures: &Figures) -> String {
         "sink" => "Sink",
         _ => "Source",
     };
-    let pipeline = &figures.pipeline;
+    let pipeline = &metrics.pipeline;
     let labels = format!(r#"vertex="{vertex}",pipeline="{pipeline}",vertex_type="{kind}",replica="0""#);
     let partition = format!(r#"{labels},partition_name="{pipeline}-{vertex}-0""#);
     let mut text = String::new();
     let mut say = |name: &str, labels: &str, value: u64| {
         let _ = writeln!(text, "{name}{{{labels}}} {value}");
     };
-    let read = figures.read.load(Ordering::Relaxed);
+    let read = metrics.read.load(Ordering::Relaxed);
     say("forwarder_data_read_total", &partition, read);
     say("forwarder_read_total", &partition, read);
     if vertex == "udf" {
-        for (reason, count) in lock(&figures.drops).iter() {
+        for (reason, count) in lock(&metrics.drops).iter() {
             say(
                 "forwarder_drop_total",
                 &format!(r#"{partition},reason="{reason}""#),
@@ -78,7 +78,7 @@ pub(super) fn text(pod: &str, figures: &Figures) -> String {
         say(
             "reduce_closed_windows_total",
             &labels,
-            figures.closed.load(Ordering::Relaxed),
+            metrics.closed.load(Ordering::Relaxed),
         );
         say("reduce_active_windows", &labels, 1);
         say("reduce_watermark_lag", &labels, 120);

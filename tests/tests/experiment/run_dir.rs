@@ -1,4 +1,4 @@
-//! What these tests share: a folder for one run, what came of a command, and what still runs.
+//! What these tests share: a folder for one run, the result of a command, and a search for processes that are left.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,12 +10,12 @@ use tests::binary;
 use trials::journal::{self, JournalLine};
 use trials::outcome::TrialOutcome;
 
-/// A folder for one test: plans, results, and a folder for temporary files that must be empty in the end.
-pub struct Place {
+/// A folder for one test: plans, results, and a folder for temporary files that must be empty at the end.
+pub struct RunDir {
     pub folder: tempfile::TempDir,
 }
 
-impl Place {
+impl RunDir {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("t").tempdir().unwrap();
         fs::create_dir(folder.path().join("tmp")).unwrap();
@@ -49,7 +49,7 @@ impl Place {
         Ended::of(&self.command(args).output().unwrap())
     }
 
-    /// Starts a run and returns it with its progress, line by line.
+    /// Starts a run; returns it with its progress, line by line.
     pub fn start(&self, args: &[&str]) -> (Child, std::io::Lines<BufReader<ChildStderr>>) {
         let mut child = self.command(args).stdout(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -65,13 +65,13 @@ impl Place {
         outcomes.collect()
     }
 
-    /// Nothing that was started for this test runs any more. Killed processes need a moment to go; a process that
-    /// sees its standard input end has the five seconds that the experiment itself would give it.
+    /// Asserts that no process of this test is left. Killed processes need a moment to go; a process whose standard
+    /// input has closed has the five seconds that the experiment itself would give it.
     pub fn assert_nothing_runs(&self) {
         wait_until(|| processes_with(&self.mark()).is_empty());
     }
 
-    /// What the environment of every process has that was started for this test.
+    /// A text in the environment of every process of this test.
     pub fn mark(&self) -> String {
         format!("TMPDIR={}\0", self.path("tmp").display())
     }
@@ -83,7 +83,7 @@ impl Place {
     }
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Debug)]
 pub struct Ended {
     pub status: Option<i32>,
@@ -101,7 +101,7 @@ impl Ended {
         }
     }
 
-    /// Wrong use ends with 2 and a single line that contains all of `words`.
+    /// Asserts a wrong use: status 2 and a single line that contains all of `words`.
     pub fn assert_refused(&self, words: &[&str]) {
         assert_eq!(self.status, Some(2), "{self:?}");
         let lines: Vec<&str> = self.stderr.lines().collect();
@@ -127,10 +127,10 @@ pub fn processes_with(mark: &str) -> Vec<String> {
     fs::read_dir("/proc").unwrap().filter_map(of).collect()
 }
 
-/// Looks until it is so, for eight seconds at most.
-pub fn wait_until(so: impl Fn() -> bool) {
+/// Polls until `condition` holds, for eight seconds at most.
+pub fn wait_until(condition: impl Fn() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(8);
-    while !so() {
+    while !condition() {
         assert!(Instant::now() < deadline, "not so after eight seconds");
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -155,7 +155,7 @@ pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// One warm-up window and one that is measured, of 20 events each; axes are added by the test.
+/// One warm-up window and one measured window of 20 events each; the test adds the axes.
 pub const TINY: &str = "
 name: tiny
 window: 500ms
