@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use trials::plan::Plan;
-use trials::predict::scale::{Bound, Limits, PROCESSOR_SHARE, deployment, pod};
+use trials::predict::deployment::{Bound, Limits, MAX_PROCESSOR_UTILIZATION, deployment, pod};
 use trials::trial::{Trial, TrialSettings};
 
 use crate::output::aligned;
@@ -83,7 +83,7 @@ impl ScaleArgs {
         text.push_str(&format!(
             "A steady rate takes at most {} % of a pod's cores. Measured here: processor time of UDF and generator; \
              Numaflow's defaults: read batch, buffer, replicas; assumed: the rest. See docs/scaling.md.\n",
-            PROCESSOR_SHARE * 100.0
+            MAX_PROCESSOR_UTILIZATION * 100.0
         ));
         Some(text)
     }

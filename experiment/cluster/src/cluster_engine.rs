@@ -16,7 +16,7 @@ use crate::preflight;
 use crate::trial::{TrialObjects, TrialRun};
 use engine::windows::events_in;
 use engine::{Engine, EngineError, Observation, TrialProgress};
-use trials::endpoint_url::{EndpointUrl, ask_only_for_delays};
+use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
 use trials::trial::{Trial, TrialSettings};
 
 /// Typical time to apply a trial, wait until it runs, and wait for the first window.
@@ -156,7 +156,7 @@ impl Engine for ClusterEngine {
             return Err(ClusterEngineError::UdfCommand.into());
         }
         if self.config.endpoint_url.is_some() || !self.config.base.has_endpoint() {
-            ask_only_for_delays(trials).map_err(ClusterEngineError::from)?;
+            check_user_endpoint(trials).map_err(ClusterEngineError::from)?;
         }
         let isbsvc = self.config.base.isbsvc();
         preflight::check(

@@ -16,7 +16,7 @@ use self::pipeline::{Binaries, Pipeline, places};
 use self::watch::Watch;
 use engine::windows::{window_ms, window_starts};
 use engine::{Engine, EngineError, Observation, TrialProgress};
-use trials::endpoint_url::{EndpointUrl, ask_only_for_delays};
+use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
 use trials::trial::Trial;
 use vertex::cost::Sampler;
 use vertex::machine;
@@ -134,7 +134,7 @@ impl Engine for LocalEngine {
         let Some(url) = &self.config.endpoint_url else {
             return Ok(());
         };
-        ask_only_for_delays(trials).map_err(LocalError::from)?;
+        check_user_endpoint(trials).map_err(LocalError::from)?;
         Ok(own_endpoint::probe(url, self.config.patience).await?)
     }
 

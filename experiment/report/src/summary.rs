@@ -16,7 +16,7 @@ pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub use settings::{Cell, Series};
 pub use share::StreamShare;
-pub use trials::verdict::Condition;
+pub use trials::condition::Condition;
 
 /// A run, condensed.
 #[derive(Debug)]

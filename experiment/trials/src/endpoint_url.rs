@@ -1,4 +1,4 @@
-//! The user's own endpoint instead of ours: where it is, and which trials can be run against it.
+//! The address of the user's own endpoint, and which trials can run against it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,38 +7,33 @@ use url::Url;
 
 use crate::trial::Trial;
 
-/// What an address looks like, for errors.
-const LIKE: &str = "expected one like http://127.0.0.1:9888";
+/// An example, for errors.
+const EXAMPLE: &str = "expected one like http://127.0.0.1:9888";
 
-/// Where an endpoint answers `GET /ping?delay=…`: an http or https URL, to which `/ping` is added.
+/// An http or https URL; calls go to `GET URL/ping?delay=…`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointUrl(Url);
 
-/// A trial that needs our own endpoint.
+/// A trial with a setting that only the experiment's endpoint implements.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "--endpoint-url: the trial `{trial}` sets `{setting}`, which only the experiment's own endpoint understands: take it out of the plan, or run without --endpoint-url"
 )]
 pub struct NeedsOurEndpoint {
-    /// Name of the setting.
     pub setting: &'static str,
-    /// The first trial that has it.
+    /// The first trial with that setting.
     pub trial: String,
 }
 
-/// Why a text is not the address of an endpoint; each in one line.
+/// Why a text is not the address of an endpoint. Each message is one line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointUrlError {
-    /// It is no URL.
-    #[error("{0}: {LIKE}")]
+    #[error("{0}: {EXAMPLE}")]
     Reading(String),
-    /// It is a URL that HTTP cannot go to.
-    #[error("`{0}` is neither http nor https: {LIKE}")]
+    #[error("`{0}` is neither http nor https: {EXAMPLE}")]
     Scheme(String),
-    /// It has a user or a password.
     #[error("a user or password would be written to the journal: leave it out")]
     Secret,
-    /// It has a query or a fragment.
     #[error("`/ping?delay=…` is added to it: leave out its query and fragment")]
     Query,
 }
@@ -68,18 +63,18 @@ impl fmt::Display for EndpointUrl {
     }
 }
 
-/// Checks that no trial needs something that only our own endpoint can do.
+/// Checks that every trial can run against the user's endpoint, which implements delays only.
 ///
 /// # Errors
-/// Returns an error if one does.
-pub fn ask_only_for_delays(trials: &[Trial]) -> Result<(), NeedsOurEndpoint> {
+/// Returns an error if a trial limits the endpoint's capacity or makes it fail.
+pub fn check_user_endpoint(trials: &[Trial]) -> Result<(), NeedsOurEndpoint> {
     for trial in trials {
-        let asked = &trial.settings;
-        for (setting, given) in [
-            ("capacity", asked.capacity.is_some()),
-            ("fail_status", asked.fail_status > 0.0),
+        let settings = &trial.settings;
+        for (setting, is_set) in [
+            ("capacity", settings.capacity.is_some()),
+            ("fail_status", settings.fail_status > 0.0),
         ] {
-            if given {
+            if is_set {
                 return Err(NeedsOurEndpoint {
                     setting,
                     trial: trial.id.clone(),
@@ -106,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn what_calls_cannot_go_to_is_refused() {
+    fn other_texts_are_refused_with_the_reason() {
         for (given, word) in [
             ("", "relative URL"),
             ("127.0.0.1:9888", "relative URL"),

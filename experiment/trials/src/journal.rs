@@ -1,5 +1,5 @@
-//! `journal.jsonl`: one line when a run starts or is resumed, one for every trial as it ends. The report is drawn
-//! from it alone.
+//! `journal.jsonl`: one line when a run starts or is resumed, and one when a trial ends. It is the only input of the
+//! report.
 
 mod error;
 #[cfg(test)]
@@ -17,7 +17,6 @@ use crate::plan::Plan;
 
 pub use error::JournalError;
 
-/// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "line")]
 pub enum JournalLine {
@@ -27,32 +26,30 @@ pub enum JournalLine {
     Trial(Box<TrialOutcome>),
 }
 
-/// What is true of a whole run.
+/// Facts that hold for all trials of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// Name of the plan.
     pub plan_name: String,
-    /// The plan's text as it was read.
+    /// The plan's file, unchanged.
     pub plan_text: String,
-    /// Number of trials the plan has (`--only` not counted).
+    /// Number of trials in the plan, regardless of `--only`.
     pub trials: usize,
-    /// Engine that runs the trials.
+    /// Name of the engine.
     pub engine: String,
     /// When it started, microseconds since the epoch.
     pub started_us: u64,
     /// Facts of the machine and versions, by name: `os`, `kernel`, `cpu`, `cores`, `memory`, `async-reduce`, ….
     pub machine: BTreeMap<String, String>,
-    /// The command that repeats it.
+    /// The command line, for repeating the run.
     pub command: String,
 }
 
-/// Parts that a user may replace; where one is, the machine's facts name it.
+/// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].
 pub const REPLACEABLE: [&str; 2] = ["endpoint", "udf"];
 
-/// The journal's name in its folder.
 pub const FILE_NAME: &str = "journal.jsonl";
 
-/// The journal of a run that is under way; nobody else can open it for writing meanwhile.
+/// The journal of a running experiment, locked against other writers.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
@@ -60,12 +57,12 @@ pub struct Journal {
     lines: Vec<JournalLine>,
 }
 
-/// What lines are added to: a file, or what a test puts in its place.
+/// A file, or a fake in tests.
 trait Storage: Write {
-    /// Returns when everything written is safe.
+    /// Returns when everything written is on disk.
     fn sync(&mut self) -> io::Result<()>;
-    /// Takes off what is beyond so many bytes.
-    fn cut(&mut self, length: u64) -> io::Result<()>;
+    /// Truncates to `length` bytes.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
 }
 
 impl Storage for File {
@@ -73,16 +70,16 @@ impl Storage for File {
         self.sync_data()
     }
 
-    fn cut(&mut self, length: u64) -> io::Result<()> {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
         self.set_len(length)
     }
 }
 
-/// Adds lines, each whole or not at all.
+/// Appends lines, each completely or not at all.
 #[derive(Debug)]
 struct WholeLines<S> {
     storage: S,
-    /// Bytes of the lines that are whole.
+    /// Length of the complete lines in bytes.
     length: u64,
 }
 
@@ -93,20 +90,20 @@ impl<S: Storage> WholeLines<S> {
         let written = self.storage.write_all(&bytes).and_then(|()| self.storage.sync());
         match written {
             Ok(()) => self.length += bytes.len() as u64,
-            // If this fails too, the half line that stays is one that readers take as absent.
-            Err(_) => drop(self.storage.cut(self.length)),
+            // If this fails too, an incomplete last line remains, which readers ignore.
+            Err(_) => drop(self.storage.truncate(self.length)),
         }
         written
     }
 }
 
 impl Journal {
-    /// Opens the journal in `folder`, which is made if need be, and writes the line that a run starts with.
-    /// With `resume` an earlier run of the same plan is continued: a last line that was cut is taken off.
+    /// Opens the journal in `folder`, creating both if needed, and appends the first line of this run.
+    /// With `resume`, continues an earlier run of the same plan; an incomplete last line is removed.
     ///
     /// # Errors
-    /// Where there is a journal without `resume`, one of another plan, one that is held or broken, or the
-    /// folder cannot be written to.
+    /// Returns an error if there is a journal and `resume` is false, if the journal belongs to another plan, is locked
+    /// or unreadable, or if the folder cannot be written to.
     pub fn open(folder: &Path, facts: RunFacts, resume: bool) -> Result<Self, JournalError> {
         std::fs::create_dir_all(folder).map_err(|source| JournalError::CreateFolder {
             folder: folder.to_owned(),
@@ -141,7 +138,7 @@ impl Journal {
             return Err(JournalError::Exists(folder.to_owned()));
         }
         file.set_len(length).map_err(open_error)?;
-        // The name of a new file is safe only when its folder is.
+        // A new file's name is durable only after its folder has been synced.
         File::open(folder)
             .and_then(|folder| folder.sync_all())
             .map_err(open_error)?;
@@ -157,10 +154,10 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Adds a line; on return it is on the disk, whole.
+    /// Appends a line and syncs it to disk.
     ///
     /// # Errors
-    /// [`JournalError::Append`]; the file is then as it was before.
+    /// Returns [`JournalError::Append`] if it cannot be written; the file is then unchanged.
     pub fn append(&mut self, line: JournalLine) -> Result<(), JournalError> {
         self.whole.append(&line).map_err(|source| JournalError::Append {
             path: self.path.clone(),
@@ -170,16 +167,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Its lines, oldest first.
+    /// All lines, oldest first.
     pub fn lines(&self) -> &[JournalLine] {
         &self.lines
     }
 }
 
-/// Reads the journal in a folder; a last line that was cut is taken as absent.
+/// Reads the journal in a folder. An incomplete last line is ignored.
 ///
 /// # Errors
-/// Where there is none, or one of its lines is broken.
+/// Returns an error if there is no journal or one of its lines cannot be parsed.
 pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
     let path = folder.join(FILE_NAME);
     let bytes = match std::fs::read(&path) {
@@ -196,7 +193,7 @@ pub fn read(folder: &Path) -> Result<Vec<JournalLine>, JournalError> {
     Ok(lines)
 }
 
-/// The outcome that counts for every trial, by its id: the latest.
+/// The latest outcome of each trial, by its id; earlier ones do not count.
 pub fn latest(lines: &[JournalLine]) -> BTreeMap<&str, &TrialOutcome> {
     let outcomes = lines.iter().filter_map(|line| match line {
         JournalLine::Trial(outcome) => Some((outcome.trial.id.as_str(), outcome.as_ref())),
@@ -205,7 +202,7 @@ pub fn latest(lines: &[JournalLine]) -> BTreeMap<&str, &TrialOutcome> {
     outcomes.collect()
 }
 
-/// The whole lines and the bytes they take.
+/// The complete lines and their length in bytes.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalError> {
     let whole = bytes
         .iter()
@@ -222,7 +219,7 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalEr
     Ok((lines.collect::<Result<_, _>>()?, whole as u64))
 }
 
-/// Finds the name of a plan that is not the one of `facts`.
+/// Returns the plan's name if a line belongs to another plan than `facts`.
 fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
     |line| match line {
         JournalLine::Run(run) if !same_plan(&run.plan_text, &facts.plan_text) => Some(run.plan_name.clone()),
@@ -230,8 +227,8 @@ fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
     }
 }
 
-/// Finds a part, with which a trial has an outcome that counts, that is not the one of `facts`: figures of two UDFs must
-/// not become one report. Failed trials are run again, as after a wrong command.
+/// Returns the replaceable part that differs between `facts` and a run with usable outcomes: measurements of two UDFs
+/// must not be merged into one report. Failed trials do not count, since they are run again.
 fn other_part(lines: &[JournalLine], facts: &RunFacts) -> Option<&'static str> {
     let mut other = None;
     for line in lines {
@@ -248,7 +245,7 @@ fn other_part(lines: &[JournalLine], facts: &RunFacts) -> Option<&'static str> {
     None
 }
 
-/// Whether two texts ask the same, be it in other words.
+/// Whether two texts are the same plan, apart from layout and comments.
 fn same_plan(a: &str, b: &str) -> bool {
     let hash = |text| Plan::parse(text, "plan").map(|plan| plan.hash());
     a == b || matches!((hash(a), hash(b)), (Ok(a), Ok(b)) if a == b)

@@ -1,5 +1,5 @@
-//! Draws up a trial's ledger: every event that was offered is found, by its number, in exactly one place.
-//! Pure arithmetic on what generator, data plane and records have said.
+//! Computes a trial's ledger: assigns every offered event, by its number, to exactly one category. Pure arithmetic on
+//! the reports of generator, data plane and sink.
 
 #[cfg(test)]
 mod tests;
@@ -10,35 +10,35 @@ use wire::{GeneratorStats, Ranges, WindowRecord};
 
 use crate::outcome::Ledger;
 
-/// The most errors that a ledger spells out; the rest are counted in one more line.
-const MOST_ERRORS: usize = 20;
+/// Errors listed in a ledger; one more line counts the rest.
+const MAX_ERRORS: usize = 20;
 
 /// A window's start (ms since the epoch) and a key (its parts joined by `:`).
 type Cell = (u64, String);
 
-/// What is known of the events that the data plane dropped as late.
+/// Events that the data plane dropped as late.
 #[derive(Debug, Clone, Copy)]
 pub enum Drops<'a> {
-    /// Their numbers, by window start (ms since the epoch) and key.
+    /// Event numbers by window start (ms since the epoch) and key.
     Named(&'a BTreeMap<(u64, String), Ranges>),
-    /// Only how many there were.
+    /// Their count alone: Numaflow does not report numbers.
     Counted(u64),
 }
 
-/// Draws up the ledger.
+/// Computes the ledger.
 ///
-/// - `generator`: what was offered and sent, read after the last event had been sent;
-/// - `drops`: what the data plane dropped as late;
-/// - `records`: the records that reached the sink, in the order of their arrival;
-/// - `closed`: the starts (ms) of the windows whose stream ended, whether or not their records arrived.
+/// - `generator`: events offered and sent, read after the last event was sent;
+/// - `drops`: events that the data plane dropped as late;
+/// - `records`: records that reached the sink, in order of arrival;
+/// - `closed`: starts (ms) of the windows whose stream ended, with or without records.
 ///
-/// An event that was sent is, in this order of precedence: in the record of its window and key (`ok` or `failed`),
-/// or dropped (`late`), or of a window and key without a record whose window was not closed (`open`), or `lost`.
-/// `repeated` counts every further appearance: twice in a record, in a second record of its window and key, or dropped
-/// once and called once. What cannot be (a number that was never sent, a record that contradicts itself) is an error.
+/// A sent event belongs to the first of these that applies: the record of its window and key (`ok` or `failed`), the
+/// drops (`late`), a window that was not closed and has no record for the key (`open`), `lost`. `repeated` counts each
+/// further appearance: twice in a record, in a second record of its window and key, or dropped once and called once.
+/// Contradictions (a number that was never sent, sums of a record that differ) are errors.
 ///
-/// Of drops that are only counted nobody knows which events they were: those that are in no record are late up to the
-/// count, those of closed windows first, and a count that is higher than their number is an error.
+/// With [`Drops::Counted`] the dropped events are unknown. Events without a record are then taken as late up to the
+/// count, those of closed windows first; a count above their number is an error.
 pub fn balance(
     generator: &GeneratorStats,
     drops: Drops<'_>,
@@ -60,8 +60,8 @@ pub fn balance(
     let seen = read_records(generator.generator, &sent, records, &mut ledger, &mut errors);
     for (cell, dropped) in dropped {
         let nothing = Ranges::default();
-        let invented = dropped.difference(sent.get(cell).unwrap_or(&nothing));
-        errors.numbers(cell, &invented, "dropped as late but never sent");
+        let unknown = dropped.difference(sent.get(cell).unwrap_or(&nothing));
+        errors.numbers(cell, &unknown, "dropped as late but never sent");
     }
     for (cell, sent) in &sent {
         let nothing = Ranges::default();
@@ -71,11 +71,11 @@ pub fn balance(
         ledger.repeated = ledger.repeated.saturating_add(both);
         let absent = sent.difference(in_record.unwrap_or(&nothing));
         ledger.late += absent.intersection(&late).len();
-        let nowhere = absent.difference(&late).len();
+        let unaccounted = absent.difference(&late).len();
         if in_record.is_some() || closed.contains(&cell.0) {
-            ledger.lost += nowhere;
+            ledger.lost += unaccounted;
         } else {
-            ledger.open += nowhere;
+            ledger.open += unaccounted;
         }
     }
     late_by_count(&mut ledger, counted, &mut errors);
@@ -83,7 +83,7 @@ pub fn balance(
     ledger
 }
 
-/// Takes so many events that are in no record for late ones.
+/// Moves `counted` events without a record to `late`.
 fn late_by_count(ledger: &mut Ledger, counted: u64, errors: &mut Errors) {
     let of_closed = counted.min(ledger.lost);
     // A window that is still open may have dropped some too.
@@ -91,11 +91,11 @@ fn late_by_count(ledger: &mut Ledger, counted: u64, errors: &mut Errors) {
     ledger.lost -= of_closed;
     ledger.open -= of_open;
     ledger.late += of_closed + of_open;
-    let invented = counted - of_closed - of_open;
-    if invented > 0 {
+    let unknown = counted - of_closed - of_open;
+    if unknown > 0 {
         errors.push(format!(
             "the data plane dropped {counted} events as late, but only {} are in no record",
-            counted - invented
+            counted - unknown
         ));
     }
 }
@@ -130,7 +130,7 @@ fn sent(generator: &GeneratorStats, errors: &mut Errors) -> BTreeMap<Cell, Range
     sent
 }
 
-/// Counts what the records hold and gives the numbers in them, by window and key.
+/// Adds the records' counts to the ledger and returns their numbers by window and key.
 fn read_records(
     generator: u64,
     sent: &BTreeMap<Cell, Ranges>,
@@ -159,8 +159,8 @@ fn read_records(
         }
         let nothing = Ranges::default();
         let ours = record.seen.get(&generator).unwrap_or(&nothing);
-        let invented = ours.difference(sent.get(&cell).unwrap_or(&nothing));
-        errors.numbers(&cell, &invented, "in its record but never sent in that window");
+        let unknown = ours.difference(sent.get(&cell).unwrap_or(&nothing));
+        errors.numbers(&cell, &unknown, "in its record but never sent in that window");
         count_outcomes(record, ledger);
         seen.insert(cell, ours.clone());
     }
@@ -175,17 +175,17 @@ fn check_sums(cell: &Cell, record: &WindowRecord, numbers: u64, errors: &mut Err
     if ended != record.events {
         errors.push(format!(
             "{}: {} events arrived but {ended} calls ended",
-            named(cell),
+            cell_name(cell),
             record.events
         ));
     }
-    let accounted = numbers
+    let total = numbers
         .saturating_add(record.repeated)
         .saturating_add(record.undecoded);
-    if accounted != record.events {
+    if total != record.events {
         errors.push(format!(
-            "{}: {} events arrived, but {numbers} numbers, {} repeated and {} unreadable make {accounted}",
-            named(cell),
+            "{}: {} events arrived, but {numbers} numbers, {} repeated and {} unreadable make {total}",
+            cell_name(cell),
             record.events,
             record.repeated,
             record.undecoded
@@ -194,14 +194,14 @@ fn check_sums(cell: &Cell, record: &WindowRecord, numbers: u64, errors: &mut Err
     if record.undecoded > 0 {
         errors.push(format!(
             "{}: {} events could not be read; their numbers are not known and are counted as lost",
-            named(cell),
+            cell_name(cell),
             record.undecoded
         ));
     }
 }
 
-/// Adds a record's outcomes, each event once: an event that could not be read is a failure without a number, and which
-/// outcome a repeated call had is not recorded, so repeated calls are taken from `ok` first.
+/// Adds a record's outcomes, each event once. An undecodable event is a failure without a number. A record does not
+/// say how repeated calls ended, so they are subtracted from `ok` first.
 fn count_outcomes(record: &WindowRecord, ledger: &mut Ledger) {
     let ok = record.outcomes.get(&wire::Outcome::Ok).copied().unwrap_or(0);
     let all = record
@@ -215,11 +215,11 @@ fn count_outcomes(record: &WindowRecord, ledger: &mut Ledger) {
     ledger.repeated = ledger.repeated.saturating_add(record.repeated);
 }
 
-fn named((window_start_ms, key): &Cell) -> String {
+fn cell_name((window_start_ms, key): &Cell) -> String {
     format!("window {window_start_ms}, {key}")
 }
 
-/// What does not balance, in words.
+/// Messages, bounded by [`MAX_ERRORS`].
 #[derive(Debug, Default)]
 struct Errors {
     lines: Vec<String>,
@@ -228,21 +228,21 @@ struct Errors {
 
 impl Errors {
     fn push(&mut self, line: String) {
-        if self.lines.len() < MOST_ERRORS {
+        if self.lines.len() < MAX_ERRORS {
             self.lines.push(line);
         } else {
             self.more += 1;
         }
     }
 
-    /// Says of these numbers of a cell what is wrong with them, if there are any.
+    /// Reports a problem with these numbers of a cell, if there are any.
     fn numbers(&mut self, cell: &Cell, numbers: &Ranges, problem: &str) {
         if let Some((first, _)) = numbers.parts().first() {
-            let and_more = match numbers.len() {
+            let what = match numbers.len() {
                 1 => format!("number {first}"),
                 count => format!("{count} numbers from {first}"),
             };
-            self.push(format!("{}: {and_more} {problem}", named(cell)));
+            self.push(format!("{}: {what} {problem}", cell_name(cell)));
         }
     }
 

@@ -1,6 +1,23 @@
-//! What an experiment is about, without where it runs and how it is drawn: plan, trial, prediction, outcome, ledger,
-//! verdict, journal.
+//! The data and arithmetic of an experiment, independent of where it runs and how it is drawn. Depends on serde and
+//! `wire` only.
+//!
+//! # Layout
+//!
+//! - [`plan`]: a YAML plan becomes trials; impossible plans are refused with line and field.
+//! - [`trial`]: one run of the pipeline with one set of settings.
+//! - [`predict`]: what a trial is expected to do, by queueing arithmetic.
+//! - [`endpoint_url`]: the address of the user's own endpoint, and which trials can run against it.
+//! - [`outcome`]: the measurements of a trial, as the journal stores them.
+//! - [`ledger`]: accounts for every event of a trial by its number.
+//! - [`condition`]: whether a strategy kept up, judged from its windows.
+//! - [`journal`]: the file that stores runs and outcomes, one line each.
 
+#![allow(
+    missing_docs,
+    reason = "used by this workspace only: a name that says what it holds needs no second sentence"
+)]
+
+pub mod condition;
 pub mod endpoint_url;
 pub mod journal;
 pub mod ledger;
@@ -8,4 +25,3 @@ pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod trial;
-pub mod verdict;

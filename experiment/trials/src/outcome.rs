@@ -1,6 +1,6 @@
-//! What came of a trial: the facts that the journal keeps and the report draws.
+//! The outcome of a trial: measurements that the journal stores and the report draws.
 
-mod packed;
+mod packed_latencies;
 
 use std::collections::BTreeMap;
 
@@ -9,48 +9,44 @@ use wire::OutcomeCounts;
 
 use crate::predict::Prediction;
 use crate::trial::Trial;
-pub use packed::PackedLatencies;
 
-/// What came of one trial. Stamps are microseconds since the Unix epoch.
+pub use packed_latencies::PackedLatencies;
+
+/// The outcome of one trial. Timestamps are microseconds since the Unix epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialOutcome {
-    /// What was asked.
     pub trial: Trial,
-    /// What was expected, computed before it ran.
+    /// Computed before the trial ran.
     pub prediction: Prediction,
-    /// When it started.
     pub started_us: u64,
-    /// When it had ended and been cleaned up.
+    /// After the trial was cleaned up.
     pub ended_us: u64,
-    /// How it ended.
     pub end: TrialEnd,
-    /// Its windows in order: warm-up windows, then measured ones. Empty where the trial failed before its start.
+    /// Warm-up windows, then measured ones. Empty if the trial failed before its start.
     pub windows: Vec<WindowResult>,
-    /// Where every event went; absent where the trial failed before it could be drawn up.
+    /// `None` if the trial failed, or if the UDF's results are no records that name event numbers.
     pub ledger: Option<Ledger>,
-    /// Calls of all windows by how they ended.
+    /// Number of calls in all windows by outcome.
     pub outcomes: OutcomeCounts,
-    /// Latency of the calls' attempts in the measured windows.
+    /// Latency of attempts in the measured windows.
     pub latency: PackedLatencies,
-    /// Waiting for a slot in the measured windows.
+    /// Time that calls waited for a slot in the measured windows.
     pub slot_wait: PackedLatencies,
-    /// How exact the instruments were; absent where the trial failed before they could be read.
+    /// `None` if the trial failed before the instruments could be read.
     pub instruments: Option<Instruments>,
-    /// What the UDF cost; absent where it could not be measured.
+    /// `None` if the UDF's cost could not be measured.
     pub cost: Option<Cost>,
 }
 
-/// How a trial ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "how")]
 pub enum TrialEnd {
     /// Every window gave its result.
     Completed,
-    /// The time was up; windows without result are censored.
+    /// The time limit was reached; windows without a result are censored.
     CutOff,
-    /// It could not be run to its end.
     Failed {
-        /// One line that says why.
+        /// One line.
         reason: String,
     },
 }
@@ -60,15 +56,15 @@ pub enum TrialEnd {
 pub struct WindowResult {
     /// Position in the trial, from 0, warm-up windows included.
     pub index: u32,
-    /// Whether it only warms up and is in no figure.
+    /// Whether it is a warm-up window, which no statistic includes.
     pub warmup: bool,
     /// Start of the window, milliseconds since the epoch.
     pub window_start_ms: u64,
-    /// What was measured; absent for a window that gave no result in time: it is censored.
+    /// `None` if the window gave no result in time: it is censored.
     pub measured: Option<WindowMeasure>,
 }
 
-/// What was measured of a window with a result, over all its keys.
+/// Measurements of a window with a result, over all its keys.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WindowMeasure {
     /// Keys that gave a record.
@@ -81,9 +77,9 @@ pub struct WindowMeasure {
     pub failed: u64,
     /// First event's arrival → last key's result, µs (contains the filling of the window).
     pub execution_time_us: u64,
-    /// Earliest close of book of any key → last key's result, µs, by the UDF's clock.
+    /// Earliest close of book of any key → last key's result, µs, measured by the UDF's clock.
     pub close_tail_us: u64,
-    /// The data plane's half-close → EOF, µs; absent where the engine cannot tell.
+    /// The data plane's half-close → EOF, µs; `None` if the engine does not see them.
     pub stream_tail_us: Option<u64>,
     /// End of the window → last record at the sink, µs.
     pub result_lag_us: u64,
@@ -93,74 +89,69 @@ pub struct WindowMeasure {
     pub reading_stopped: u64,
 }
 
-/// Where every event of a trial went. All but `offered` are found by event number, never by subtraction.
+/// Every event of a trial by category. All but `offered` are counted by event number, never by subtraction.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ledger {
-    /// Due by schedule when reading stopped.
+    /// Events due by schedule when reading stopped.
     pub offered: u64,
-    /// Due, but never handed to the reader.
+    /// Due, but never read.
     pub unsent: u64,
     /// Dropped by the data plane as late.
     pub late: u64,
-    /// Called, with success.
     pub ok: u64,
-    /// Called, and failed.
     pub failed: u64,
-    /// Sent, of a window that had no result when the trial was stopped.
+    /// In a window that had no result when the trial was stopped.
     pub open: u64,
-    /// Sent, of a window whose result does not contain it.
+    /// In a window whose result does not contain the event.
     pub lost: u64,
-    /// Contained in more than one result or twice in one; not part of the sum.
+    /// Further appearances in results; not part of the sum.
     pub repeated: u64,
-    /// What does not balance, in words; empty where everything does.
+    /// Contradictions, one line each.
     pub errors: Vec<String>,
 }
 
 impl Ledger {
-    /// Whether every event is accounted for exactly once.
+    /// Whether every event is in exactly one category.
     pub fn balances(&self) -> bool {
         self.errors.is_empty()
             && self.offered == self.unsent + self.late + self.ok + self.failed + self.open + self.lost
     }
 }
 
-/// What the names of Numaflow's own counts begin with in [`Instruments::engine`].
+/// Prefix of Numaflow's own counts in [`Instruments::engine`].
 pub const NUMAFLOW_PREFIX: &str = "numaflow_";
 
-/// How exact generator, endpoint and data plane were, so that a reader can tell the instrument from the thing measured.
-/// The endpoint's figures are absent where the calls went to the user's own endpoint: it is not measured.
+/// The precision of generator, endpoint and data plane: differences below it mean nothing. The endpoint's figures are
+/// `None` if calls went to the user's own endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Instruments {
-    /// How late events were sent against their due time.
+    /// Delay of events against their due time.
     pub generator_lateness: PackedLatencies,
-    /// Events sent later than one millisecond after they were due.
+    /// Events sent more than one millisecond after they were due.
     pub overdue: u64,
-    /// How much longer the endpoint took than asked, waiting for capacity apart.
+    /// Time that the endpoint took beyond the requested delay, without waiting for capacity.
     #[serde(default)]
     pub endpoint_excess: Option<PackedLatencies>,
-    /// Calls that the endpoint saw.
     #[serde(default)]
     pub endpoint_served: Option<u64>,
-    /// Highest number of calls in flight that the endpoint saw.
     #[serde(default)]
     pub endpoint_peak_in_flight: Option<u64>,
-    /// Calls that the endpoint saw more than once, by idempotency key.
+    /// Calls received more than once, by idempotency key.
     #[serde(default)]
     pub endpoint_repeats: Option<u64>,
-    /// Whatever else the engine knows of itself, by name (counts).
+    /// The engine's own counts, by name.
     pub engine: BTreeMap<String, u64>,
 }
 
-/// What the UDF cost, its pool children included, over the whole trial.
+/// Resources that the UDF and its pool children used over the whole trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// Processor time, user and system, µs.
     pub cpu_us: u64,
-    /// Calls made in that time.
     pub calls: u64,
-    /// Highest resident memory seen, bytes, summed over its processes.
+    /// Peak resident memory, bytes, summed over processes.
     pub peak_memory_bytes: u64,
-    /// Highest number of threads seen, summed over its processes; 0 where they are not counted.
+    /// Peak number of threads, summed over processes; 0 if not counted.
     pub peak_threads: u64,
 }
 
@@ -169,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_of_the_endpoint_are_plain_or_absent_in_a_journal() {
+    fn endpoint_figures_may_be_absent_from_a_journal() {
         let plain = r#"{"generator_lateness":LAT,"overdue":1,"endpoint_excess":LAT,"endpoint_served":33,
             "endpoint_peak_in_flight":5,"endpoint_repeats":0,"engine":{}}"#;
         let none = serde_json::to_string(&PackedLatencies::default()).unwrap();

@@ -1,5 +1,5 @@
-//! A plan: fixed settings and axes with their levels, written in YAML, become the trials of an experiment.
-//! Whatever cannot be run is refused here, with line and field, before anything starts.
+//! Turns a plan, a YAML file with fixed settings and axes, into the trials of an experiment. Plans that cannot be run
+//! are refused with line and field before anything starts.
 
 mod file;
 mod grid;
@@ -16,30 +16,26 @@ use crate::trial::{Trial, TrialSettings};
 use file::PlanFile;
 pub use reference::{page, schema};
 
-/// The most trials that a plan may have.
 pub const MAX_TRIALS: usize = 10_000;
 
-/// What starting, connecting and cleaning up takes per trial, for the estimate of a plan's duration.
-const AROUND_A_TRIAL: Duration = Duration::from_secs(2);
+/// Start, connection and clean-up of a trial, for estimating a plan's duration.
+const TRIAL_OVERHEAD: Duration = Duration::from_secs(2);
 
 /// A plan that can be run.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Its name.
     pub name: String,
-    /// Length of a window.
     pub window: Duration,
     /// How long a read waits for its batch to fill.
     pub read_timeout: Duration,
-    /// Windows of each trial that are run first and not measured.
+    /// Windows of each trial that are run before the measured ones.
     pub warmup: u32,
-    /// Windows of each trial that are measured.
+    /// Measured windows of each trial.
     pub windows: u32,
     /// How often each cell is run.
     pub repeats: u32,
-    /// How long after its windows a trial may still wait for results; see [`Plan::time_limit`].
+    /// How long a trial waits for results after its last window; see [`Plan::time_limit`].
     pub cut_off: Duration,
-    /// The order in which its trials are run.
     pub order: Order,
     /// Seed of the order and, with the repeat added, of each trial.
     pub seed: u64,
@@ -59,9 +55,7 @@ pub enum Order {
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 #[error("{file}:{refusal}")]
 pub struct PlanError {
-    /// Name of the file.
     pub file: String,
-    /// Where in the file, and why.
     pub refusal: Refusal,
 }
 
@@ -70,9 +64,9 @@ pub struct PlanError {
 pub struct Refusal {
     /// Line of the file, from 1.
     pub line: usize,
-    /// Path of the field, such as `axes.rpu[1]`; empty where it is the whole file.
+    /// Path of the field, such as `axes.rpu[1]`; empty for the whole file.
     pub field: String,
-    /// What is wrong with it, and what to do.
+    /// The problem and what to do about it.
     pub problem: String,
 }
 
@@ -97,20 +91,19 @@ impl fmt::Display for Refusal {
 }
 
 impl Plan {
-    /// Reads a plan for this machine: defaults that depend on the number of cores take it from here.
-    /// `file_name` is only named in errors.
+    /// Reads a plan for this machine, whose number of cores some defaults depend on. `file_name` is for errors.
     ///
     /// # Errors
-    /// [`PlanError`] with the line and the field, in one line.
+    /// Returns an error with line and field if the plan cannot be run.
     pub fn parse(text: &str, file_name: &str) -> Result<Self, PlanError> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         Self::parse_for(text, file_name, cores)
     }
 
-    /// Reads a plan for a machine with so many cores.
+    /// Reads a plan for a machine with this number of cores.
     ///
     /// # Errors
-    /// [`PlanError`] with the line and the field, in one line.
+    /// Returns an error with line and field if the plan cannot be run.
     pub fn parse_for(text: &str, file_name: &str, cores: NonZeroUsize) -> Result<Self, PlanError> {
         Self::read(text, cores).map_err(|refusal| PlanError {
             file: file_name.to_owned(),
@@ -121,7 +114,7 @@ impl Plan {
     fn read(text: &str, cores: NonZeroUsize) -> Result<Self, Refusal> {
         let written = PlanFile::read(&yaml::read(text)?)?;
         let trials = grid::trials(&written, cores)?;
-        // Settings of the whole plan are the same in all trials, but for the seed, to which each repeat adds one.
+        // Settings of the whole plan are equal in all trials except the seed, to which the repeat is added.
         let first = trials.iter().find(|trial| trial.repeat == 0);
         let Some(first) = first.map(|trial| trial.settings.clone()) else {
             return Err(Refusal::at(1, "axes", "the plan has no trials"));
@@ -140,25 +133,24 @@ impl Plan {
         })
     }
 
-    /// Its trials in the order in which they are run.
+    /// The trials in the order in which they are run.
     pub fn trials(&self) -> Vec<Trial> {
         self.trials.clone()
     }
 
-    /// How long after its first window began a trial is cut off: all its windows and [`Plan::cut_off`].
+    /// Time from the start of a trial's first window until it is cut off: its windows and [`Plan::cut_off`].
     pub fn time_limit(&self) -> Duration {
         self.window * (self.warmup + self.windows) + self.cut_off
     }
 
-    /// About how long the whole plan takes if every trial keeps up: per trial its windows, the one that is not
-    /// measured, half a window of waiting for a boundary, and starting and cleaning up.
+    /// Estimated duration of the whole plan if every trial keeps up. A trial takes its windows, one more that closes the
+    /// last, half a window of waiting for a boundary, and its overhead.
     pub fn duration(&self) -> Duration {
-        let trial = self.window * (self.warmup + self.windows + 1) + self.window / 2 + AROUND_A_TRIAL;
+        let trial = self.window * (self.warmup + self.windows + 1) + self.window / 2 + TRIAL_OVERHEAD;
         trial.saturating_mul(u32::try_from(self.trials.len()).unwrap_or(u32::MAX))
     }
 
-    /// A number that is the same for plans that ask the same: name, trials and cut-off; layout, comments and order
-    /// do not matter.
+    /// Equal for plans with the same name, trials and cut-off, regardless of layout, comments and order.
     pub fn hash(&self) -> u64 {
         let mut trials: Vec<String> = self
             .trials
@@ -170,12 +162,12 @@ impl Plan {
     }
 }
 
-/// The settings as text: equal texts are equal trials.
+/// The settings as text, equal for equal trials.
 fn meaning(settings: &TrialSettings) -> String {
     serde_json::to_string(settings).unwrap_or_else(|_| format!("{settings:?}"))
 }
 
-/// FNV-1a, 64 bits: unlike the standard library's hashes it never changes.
+/// FNV-1a, 64 bits. Unlike the standard library's hashes it is stable across versions.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

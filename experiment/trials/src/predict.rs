@@ -1,19 +1,20 @@
-//! What a trial will do, by Little's law and queueing arithmetic, before it runs. Pure: the number of cores is given.
+//! Predicts a trial before it runs, by Little's law and queueing arithmetic. Pure: the number of cores is an argument.
 //!
 //! **Capacity.** By Little's law (J. D. C. Little, "A Proof for the Queuing Formula L = λW", Operations Research 9,
-//! 1961) calls that come `rpu` times a second and take `S` keep `rpu × S` in flight. A strategy that allows fewer falls
-//! behind for ever, whatever its buffers. How many it allows: `max_workers` for `async` and the pools, one per key for
-//! `sequential` (so its busiest key decides; with skew that key's share of the Zipf distribution is taken), and never
-//! more than the endpoint's capacity or, for the workload `cpu`, the cores.
+//! 1961) `rpu` calls a second that take `S` each keep `rpu × S` calls in flight. A strategy with a lower limit falls
+//! behind without bound, whatever its buffers. The limit is `max_workers` for `async` and the pools, and one per key for
+//! `sequential` (so its busiest key decides; with skew, by the Zipf distribution). It never exceeds the endpoint's
+//! capacity or, for the workload `cpu`, the cores.
 //!
-//! **Stalls.** Numaflow closes windows one after another and hands the reducer nothing while one closes (its reducer
-//! awaits the closing window's task: `reduce/reducer/aligned/reducer.rs` in Numaflow 1.8). So the close tail must be shorter than the window even where the capacity
-//! suffices. At close the tail is all the work of the window: `⌈N ÷ C⌉ × S`.
+//! **Stalls.** Numaflow closes windows one after another and sends the reducer nothing while one closes (its reducer
+//! awaits the closing window's task: `reduce/reducer/aligned/reducer.rs` in Numaflow 1.8). So the close tail must be
+//! shorter than the window even if the capacity suffices. At close the tail is all the work of the window:
+//! `⌈N ÷ C⌉ × S`.
 //!
-//! **Read batches.** At arrival most calls have ended before the close. The arithmetic of what is left is in `tail`.
+//! **Read batches.** At arrival most calls have ended before the close. `tail` computes what is left.
 
+pub mod deployment;
 mod reason;
-pub mod scale;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -24,45 +25,42 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
+use self::reason::Reason;
 use crate::trial::TrialSettings;
-use reason::Reason;
 
-/// What an HTTP call takes beside its delay: sending, the endpoint's own work, the way back. Assumed: an
-/// order of magnitude for a local socket, to be compared with the measured latencies.
+/// Duration of an HTTP call beyond its delay: both ways and the endpoint's own work. Assumed: the order of magnitude of a
+/// local socket, to be compared with the measured latencies.
 pub const CALL_OVERHEAD: Duration = Duration::from_micros(300);
 
-/// Processor time of an HTTP call, of the UDF and the endpoint together, where both run on the same cores. Assumed.
-/// It bounds how fast calls that cost no waiting can be made.
+/// Processor time of an HTTP call in UDF and endpoint on the same cores. Assumed. It bounds the rate of calls without
+/// delay.
 pub const CALL_PROCESSOR_TIME: Duration = Duration::from_micros(60);
 
 /// Messages of a read batch (Numaflow's `limits.readBatchSize`).
 pub const READ_BATCH: u32 = 500;
 
-/// From this share of the capacity on small disturbances are not worked off within the next windows.
+/// Utilization from which small disturbances are not worked off within the next windows.
 pub const CRITICAL_FROM: f64 = 0.9;
 
-/// From this share on a strategy falls behind for certain. It leaves room for the assumptions above: a trial that needs
-/// exactly its capacity is critical, not hopeless.
+/// Utilization from which a strategy certainly falls behind. Above 1 because of the assumptions above: a trial that needs
+/// exactly its capacity is critical.
 pub const CANNOT_FROM: f64 = 1.02;
 
-/// What is expected of a trial.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Prediction {
-    /// The share of its capacity that a strategy needs. At arrival RPU × delay ÷ workers (for `sequential`, of its busiest
-    /// key); at close the close tail ÷ the window, where that is more: nothing is called before the close.
+    /// Utilization: the fraction of its capacity that a strategy needs. At arrival, RPU × delay ÷ workers (for
+    /// `sequential`, of its busiest key); at close, close tail ÷ window if that is more, as no call starts before.
     pub load_factor: f64,
-    /// Calls that must be in flight at once to keep up (Little's law: RPU × delay).
+    /// Calls in flight needed to keep up (Little's law: RPU × delay).
     pub needed_in_flight: f64,
-    /// Expected close tail of a window, µs; absent where the strategy cannot keep up and the tail grows without bound.
+    /// Expected close tail of a window, µs; `None` if the strategy cannot keep up, so that the tail grows without bound.
     pub close_tail_us: Option<u64>,
-    /// The verdict.
     pub verdict: Verdict,
-    /// Why, in one sentence.
+    /// The reason, one sentence.
     pub why: String,
 }
 
 impl Prediction {
-    /// The expected close tail of a window.
     pub fn close_tail(&self) -> Option<Duration> {
         self.close_tail_us.map(Duration::from_micros)
     }
@@ -74,64 +72,62 @@ impl Prediction {
 pub enum Verdict {
     /// It has capacity to spare.
     KeepsUp,
-    /// It is at the edge: small disturbances add up.
+    /// Near its capacity: small disturbances add up.
     Critical,
     /// It falls behind further with every window.
     Cannot,
 }
 
-/// What one event costs, in seconds of a worker.
+/// Service time of an event, in seconds of a worker.
 #[derive(Debug, Clone)]
 struct Service {
-    /// On average, attempts that fail included.
+    /// Mean, failed attempts included.
     mean_s: f64,
-    /// The delay, if it is not always the same.
+    /// The delay's distribution, unless it is fixed.
     varying: Option<Delay>,
-    /// An attempt is given up after this time.
+    /// Timeout of an attempt.
     limit_s: f64,
     overhead_s: f64,
     attempts: f64,
 }
 
-/// The workers that share the events of a window.
+/// The servers of the queueing model: workers that share the events of a window.
 #[derive(Debug, Clone, Copy)]
-struct Crew {
-    /// Calls in flight at once, over all keys.
+struct Servers {
+    /// Maximum calls in flight, over all keys.
     in_flight: f64,
-    /// Time between two events that the same worker gets, seconds.
-    step_s: f64,
-    /// Events of a window that the busiest worker gets at most.
-    most_events: f64,
+    /// Time between two events of the same worker, seconds.
+    interval_s: f64,
+    /// Events of a window at the busiest worker.
+    max_events: f64,
 }
 
-/// What is expected of a trial on a machine with so many cores.
+/// Predicts a trial on a machine with `cores` cores.
 pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
     let cores = cores.get() as f64;
     let rpu = settings.rpu.get() as f64;
     let window_s = settings.window.as_secs_f64();
     let service = Service::of(settings);
-    let crew = Crew::of(settings, cores);
+    let servers = Servers::of(settings, cores);
     let processor_s = match settings.workload {
         Workload::Http => CALL_PROCESSOR_TIME.as_secs_f64() / cores,
         Workload::Cpu => 0.0,
     };
-    let capacity_share = (service.mean_s / crew.step_s).max(rpu * processor_s);
+    let utilization = (service.mean_s / servers.interval_s).max(rpu * processor_s);
     let tail_s = match settings.start_rule {
-        StartRule::AtClose => {
-            tail::at_close(settings, &service, &crew).max(settings.events_per_window() as f64 * processor_s)
-        }
-        StartRule::AtArrival => tail::at_arrival(settings, &service, &crew),
+        StartRule::AtClose => tail::at_close(settings, &service, &servers)
+            .max(settings.events_per_window() as f64 * processor_s),
+        StartRule::AtArrival => tail::at_arrival(settings, &service, &servers),
     };
-    let stalled_share = tail_s / window_s;
-    let pressure = capacity_share.max(stalled_share);
-    let verdict = match pressure {
-        share if share >= CANNOT_FROM => Verdict::Cannot,
-        share if share >= CRITICAL_FROM => Verdict::Critical,
+    let highest = utilization.max(tail_s / window_s);
+    let verdict = match highest {
+        load if load >= CANNOT_FROM => Verdict::Cannot,
+        load if load >= CRITICAL_FROM => Verdict::Critical,
         _ => Verdict::KeepsUp,
     };
     let load_factor = match settings.start_rule {
-        StartRule::AtClose => pressure,
-        StartRule::AtArrival => capacity_share,
+        StartRule::AtClose => highest,
+        StartRule::AtArrival => utilization,
     };
     Prediction {
         load_factor,
@@ -141,8 +137,8 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
         why: Reason {
             settings,
             service: &service,
-            crew: &crew,
-            capacity_share,
+            servers: &servers,
+            utilization,
             tail_s,
             verdict,
         }
@@ -152,8 +148,8 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
 
 impl Service {
     fn of(settings: &TrialSettings) -> Self {
-        // An attempt at the processor cannot be given up, and the endpoint's failures do not reach it.
-        let (limit_s, overhead, fails) = match settings.workload {
+        // A computation has no timeout and does not use the endpoint.
+        let (limit_s, overhead, failure_rate) = match settings.workload {
             Workload::Http => (
                 settings.timeout.as_secs_f64(),
                 CALL_OVERHEAD,
@@ -163,13 +159,13 @@ impl Service {
         };
         let varying = Some(settings.io_delay.clone()).filter(|delay| !matches!(delay, Delay::Fixed(_)));
         let delay_s = settings.io_delay.mean().as_secs_f64();
-        let fails = if varying.is_none() && delay_s >= limit_s {
+        let failure_rate = if varying.is_none() && delay_s >= limit_s {
             1.0
         } else {
-            fails
+            failure_rate
         };
         let attempts = (0..=settings.retries)
-            .map(|attempt| fails.powi(attempt as i32))
+            .map(|attempt| failure_rate.powi(attempt as i32))
             .sum();
         let overhead_s = overhead.as_secs_f64();
         let mean_s = (delay_s.min(limit_s) + overhead_s) * attempts;
@@ -182,7 +178,7 @@ impl Service {
         }
     }
 
-    /// About the longest of so many calls: the delay that one of them exceeds on average.
+    /// Estimate of the longest of `calls` calls: the delay that one of them exceeds on average.
     fn longest_of(&self, calls: f64) -> f64 {
         let Some(delay) = self.varying.as_ref().filter(|_| calls > 1.0) else {
             return self.mean_s;
@@ -192,7 +188,7 @@ impl Service {
     }
 }
 
-impl Crew {
+impl Servers {
     fn of(settings: &TrialSettings, cores: f64) -> Self {
         let rpu = settings.rpu.get() as f64;
         let bound = match settings.workload {
@@ -204,27 +200,27 @@ impl Crew {
         let events = settings.events_per_window() as f64;
         match settings.strategy {
             StrategyKind::Sequential => {
-                let share = busiest_share(settings.keys.get(), settings.key_skew);
+                let fraction = busiest_key_fraction(settings.keys.get(), settings.key_skew);
                 Self {
                     in_flight: bound.min(settings.keys.get() as f64),
-                    step_s: (1.0 / (rpu * share)).min(bound / rpu),
-                    most_events: (events * share - 1e-9).ceil().max(events / bound),
+                    interval_s: (1.0 / (rpu * fraction)).min(bound / rpu),
+                    max_events: (events * fraction - 1e-9).ceil().max(events / bound),
                 }
             }
             StrategyKind::Async | StrategyKind::ThreadPool | StrategyKind::ProcessPool => {
                 let in_flight = bound.min(settings.max_workers.get() as f64);
                 Self {
                     in_flight,
-                    step_s: in_flight / rpu,
-                    most_events: (events / in_flight).ceil(),
+                    interval_s: in_flight / rpu,
+                    max_events: (events / in_flight).ceil(),
                 }
             }
         }
     }
 }
 
-/// The share of events that the busiest of the keys gets, by Zipf's law: 1 ÷ Σ k^−skew.
-fn busiest_share(keys: u64, skew: f64) -> f64 {
+/// Fraction of events with the busiest key, by Zipf's law: 1 ÷ Σ k^−skew.
+fn busiest_key_fraction(keys: u64, skew: f64) -> f64 {
     if skew == 0.0 {
         return 1.0 / keys as f64;
     }

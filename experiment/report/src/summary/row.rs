@@ -6,9 +6,9 @@ use wire::OutcomeCounts;
 
 use super::percentiles::Percentiles;
 use super::share::StreamShare;
+use trials::condition::{Condition, condition};
 use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{Prediction, Verdict};
-use trials::verdict::{Condition, condition};
 
 /// A prediction of the close tail is met within this or [`TAIL_TOLERANCE_SHARE`], whichever is more.
 pub const TAIL_TOLERANCE: Duration = Duration::from_millis(20);

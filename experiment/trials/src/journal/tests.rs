@@ -17,12 +17,12 @@ fn facts(plan_text: &str) -> RunFacts {
     }
 }
 
-/// A disk with room for so many bytes; what does not fit is written in part, as disks do.
+/// A disk of limited size. A write that does not fit is done in part, as real disks do.
 struct Disk {
     bytes: Vec<u8>,
     room: usize,
     sync_fails: bool,
-    cut_fails: bool,
+    truncate_fails: bool,
 }
 
 impl Write for Disk {
@@ -48,8 +48,8 @@ impl Storage for Disk {
         Ok(())
     }
 
-    fn cut(&mut self, length: u64) -> io::Result<()> {
-        if self.cut_fails {
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        if self.truncate_fails {
             return Err(io::ErrorKind::Other.into());
         }
         self.bytes.truncate(length as usize);
@@ -62,7 +62,7 @@ fn disk(room: usize) -> WholeLines<Disk> {
         bytes: Vec::new(),
         room,
         sync_fails: false,
-        cut_fails: false,
+        truncate_fails: false,
     };
     WholeLines { storage, length: 0 }
 }
@@ -81,7 +81,7 @@ fn wherever_a_disk_is_full_only_whole_lines_stay() {
         let error = lines.append(&line).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert_eq!(lines.storage.bytes.len(), length, "room for {room}");
-        // Room has been made: the run goes on where it was.
+        // After room has been made the run continues.
         lines.storage.room = 2 * length;
         lines.append(&line).unwrap();
         assert_eq!(whole_lines(&lines.storage.bytes), 2);
@@ -105,7 +105,7 @@ fn a_part_that_cannot_be_taken_back_is_read_as_absent() {
     let room = serde_json::to_vec(&line).unwrap().len() + 30;
     let mut lines = disk(room);
     lines.append(&line).unwrap();
-    lines.storage.cut_fails = true;
+    lines.storage.truncate_fails = true;
     lines.append(&line).unwrap_err();
     assert_eq!(lines.storage.bytes.len(), room);
     assert_eq!(whole_lines(&lines.storage.bytes), 1);
@@ -184,9 +184,9 @@ fn three_lines() -> Vec<u8> {
 
 proptest! {
     #[test]
-    fn a_journal_cut_anywhere_goes_on_from_its_last_whole_line(share in 0f64..=1.0) {
+    fn a_journal_cut_anywhere_goes_on_from_its_last_whole_line(fraction in 0f64..=1.0) {
         let bytes = three_lines();
-        let cut = (share * bytes.len() as f64) as usize;
+        let cut = (fraction * bytes.len() as f64) as usize;
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(FILE_NAME), &bytes[..cut]).unwrap();
         let whole = bytes[..cut].iter().filter(|byte| **byte == b'\n').count();
@@ -201,12 +201,12 @@ proptest! {
 
     #[test]
     fn a_rubbed_out_part_is_named_or_harmless(
-        share in 0f64..1.0,
+        fraction in 0f64..1.0,
         length in 1usize..200,
         fill in proptest::sample::select(vec![0u8, b' ', b'\n', b'"', b'}', b'0', 0xff]),
     ) {
         let mut bytes = three_lines();
-        let from = (share * bytes.len() as f64) as usize;
+        let from = (fraction * bytes.len() as f64) as usize;
         let to = (from + length).min(bytes.len());
         bytes[from..to].fill(fill);
         match parse(Path::new("j"), &bytes) {

@@ -64,9 +64,9 @@ fn generator(offered: u64, windows: Vec<SentWindow>) -> GeneratorStats {
     }
 }
 
-/// Where the test put an event.
+/// Which category an event is put in by the test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Category {
     Called,
     Late,
     Lost,
@@ -89,13 +89,14 @@ struct Case {
     expected: Ledger,
 }
 
-/// The cells of a case: for each window its end, and for each of its keys the places of its events and the failures.
-type Cells = Vec<(End, Vec<(Vec<Place>, u64)>)>;
+/// For each window its end, and for each of its keys the categories of its events and the number of failures.
+type Cells = Vec<(End, Vec<(Vec<Category>, u64)>)>;
 
 fn cells() -> impl Strategy<Value = Cells> {
     let end = prop_oneof![3 => Just(End::Record), 1 => Just(End::ClosedWithoutRecord), 1 => Just(End::Open)];
-    let place = prop_oneof![6 => Just(Place::Called), 1 => Just(Place::Late), 1 => Just(Place::Lost)];
-    let key = (proptest::collection::vec(place, 0..30), 0u64..5);
+    let category =
+        prop_oneof![6 => Just(Category::Called), 1 => Just(Category::Late), 1 => Just(Category::Lost)];
+    let key = (proptest::collection::vec(category, 0..30), 0u64..5);
     proptest::collection::vec((end, proptest::collection::vec(key, 3)), 1..6)
 }
 
@@ -117,21 +118,21 @@ fn case(cells: &Cells, unsent: u64) -> Case {
         if *end != End::Open {
             case.closed.insert(window * WINDOW_MS);
         }
-        for (key, (places, failed)) in keys.iter().enumerate() {
+        for (key, (categories, failed)) in keys.iter().enumerate() {
             let name = format!("key-{key}");
-            let of = |wanted: &[Place]| -> Ranges {
-                let numbers = (next_number[key]..).zip(places);
+            let of = |wanted: &[Category]| -> Ranges {
+                let numbers = (next_number[key]..).zip(categories);
                 numbers
-                    .filter(|(_, place)| wanted.contains(place))
+                    .filter(|(_, category)| wanted.contains(category))
                     .map(|(number, _)| number)
                     .collect()
             };
             let (all, called, late) = (
-                of(&[Place::Called, Place::Late, Place::Lost]),
-                of(&[Place::Called]),
-                of(&[Place::Late]),
+                of(&[Category::Called, Category::Late, Category::Lost]),
+                of(&[Category::Called]),
+                of(&[Category::Late]),
             );
-            next_number[key] += places.len() as u64;
+            next_number[key] += categories.len() as u64;
             case.expected.late += late.len();
             let rest = all.len() - late.len();
             match end {
@@ -188,7 +189,7 @@ fn take_out(record: &mut WindowRecord) -> u64 {
 
 proptest! {
     #[test]
-    fn every_event_is_found_in_its_place(cells in cells(), unsent in 0u64..5) {
+    fn every_event_is_found_in_its_category(cells in cells(), unsent in 0u64..5) {
         let case = case(&cells, unsent);
         let ledger = balanced(&case);
         prop_assert_eq!(&ledger, &case.expected);
@@ -198,13 +199,13 @@ proptest! {
     #[test]
     fn late_events_that_are_only_counted_are_as_many(cells in cells(), unsent in 0u64..5, uncounted in 0u64..3) {
         let case = case(&cells, unsent);
-        let nowhere = case.expected.late + case.expected.lost + case.expected.open;
+        let unaccounted = case.expected.late + case.expected.lost + case.expected.open;
         let counted = case.expected.late.saturating_sub(uncounted);
         let ledger = balance(&case.generator, Drops::Counted(counted), &case.records, &case.closed);
         prop_assert_eq!(ledger.late, counted);
-        prop_assert_eq!(ledger.lost + ledger.open, nowhere - counted);
+        prop_assert_eq!(ledger.lost + ledger.open, unaccounted - counted);
         prop_assert_eq!((ledger.ok, ledger.failed, ledger.unsent), (case.expected.ok, case.expected.failed, unsent));
-        prop_assert!(ledger.open <= nowhere - counted && ledger.balances(), "{ledger:?}");
+        prop_assert!(ledger.open <= unaccounted - counted && ledger.balances(), "{ledger:?}");
         // What was dropped in closed windows is not taken from the open ones.
         let no_drops = balance(&case.generator, Drops::Counted(0), &case.records, &case.closed);
         prop_assert_eq!(ledger.lost, no_drops.lost.saturating_sub(counted));
@@ -213,11 +214,11 @@ proptest! {
     #[test]
     fn more_drops_than_events_without_a_record_are_an_error(cells in cells(), too_many in 1u64..5) {
         let case = case(&cells, 0);
-        let nowhere = case.expected.late + case.expected.lost + case.expected.open;
-        let drops = Drops::Counted(nowhere + too_many);
+        let unaccounted = case.expected.late + case.expected.lost + case.expected.open;
+        let drops = Drops::Counted(unaccounted + too_many);
         let ledger = balance(&case.generator, drops, &case.records, &case.closed);
-        prop_assert_eq!((ledger.late, ledger.lost, ledger.open), (nowhere, 0, 0));
-        let error = format!("the data plane dropped {} events as late, but only {nowhere} are in no record", nowhere + too_many);
+        prop_assert_eq!((ledger.late, ledger.lost, ledger.open), (unaccounted, 0, 0));
+        let error = format!("the data plane dropped {} events as late, but only {unaccounted} are in no record", unaccounted + too_many);
         prop_assert_eq!(&ledger.errors, &[error]);
         prop_assert!(!ledger.balances());
     }
@@ -370,6 +371,6 @@ fn many_errors_are_counted_and_not_all_spelled_out() {
         .map(|window| record(window, "key-0", Ranges::span(0, 0), 0))
         .collect();
     let errors = of_one_window(&records, Ranges::default()).errors;
-    assert_eq!(errors.len(), MOST_ERRORS + 1);
+    assert_eq!(errors.len(), MAX_ERRORS + 1);
     assert_eq!(errors.last().map(String::as_str), Some("and 30 more"));
 }

@@ -1,5 +1,5 @@
-//! The shape of a plan's file: which fields there are and which settings they may hold. Every value is checked where it
-//! is read, so that a refusal knows its line.
+//! The fields of a plan's file and the settings that they may hold. Values are checked while they are read, so that a
+//! refusal has a line.
 
 use std::time::Duration;
 
@@ -9,11 +9,9 @@ use wire::settings::{Form, Scope, Setting, TABLE};
 use super::yaml::{Key, Node, Value};
 use super::{Order, Refusal};
 
-/// What is said of a text without any value.
 const EMPTY: &str =
     "the plan is empty: expected at least `name`, and `fixed` or `axes` with rpu, strategy, …";
 
-/// How often each cell is run.
 pub(super) const REPEATS: Field = Field {
     name: "repeats",
     meaning: "How often each cell is run; repeats follow the whole grid",
@@ -24,7 +22,6 @@ pub(super) const REPEATS: Field = Field {
     default: "1",
 };
 
-/// How long a trial may wait for results after its windows.
 pub(super) const CUT_OFF: Field = Field {
     name: "cut_off",
     meaning: "How long after its last window a trial may still wait for results; 0 does not wait",
@@ -32,7 +29,6 @@ pub(super) const CUT_OFF: Field = Field {
     default: "30s",
 };
 
-/// The order of the trials.
 pub(super) const ORDER: Field = Field {
     name: "order",
     meaning: "The order of the trials: as the axes are written, the first changing slowest, or shuffled by `seed`",
@@ -43,10 +39,10 @@ pub(super) const ORDER: Field = Field {
     default: "as-written",
 };
 
-/// Fields at the top of a plan that are no settings of a trial.
+/// All of them, for reference and errors.
 pub(super) const FIELDS: [Field; 3] = [REPEATS, CUT_OFF, ORDER];
 
-/// A field at the top of a plan that is no setting of a trial.
+/// A top-level field that is not a setting of a trial.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Field {
     pub name: &'static str,
@@ -64,23 +60,22 @@ pub(super) struct PlanFile {
     pub order: Order,
     /// Where `order` is written.
     pub order_line: usize,
-    /// Settings at the top.
+    /// Settings of the whole plan.
     pub top: Vec<Given>,
-    /// Settings that every trial has, in the order in which they are written.
+    /// Settings of every trial, in the order of the file.
     pub fixed: Vec<Given>,
-    /// The axes in the order in which they are written.
+    /// In the order of the file.
     pub axes: Vec<Axis>,
     /// Where `axes` is written.
     pub axes_line: usize,
 }
 
-/// A setting with a value that it may have.
+/// A setting with a valid value.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub setting: &'static Setting,
-    /// The one spelling of the value.
+    /// The value in canonical form.
     pub text: String,
-    /// Where it is written.
     pub line: usize,
 }
 
@@ -112,7 +107,6 @@ impl PartialEq for Level {
 }
 
 impl PlanFile {
-    /// The plan that a document writes.
     pub(super) fn read(document: &Node) -> Result<Self, Refusal> {
         let entries = match &document.value {
             Value::Map(entries) => entries,
@@ -205,7 +199,7 @@ fn plan_name(key: &Key, node: &Node) -> Result<String, Refusal> {
     Err(Refusal::at(key.line, "name", problem))
 }
 
-/// The setting that may be fixed or an axis, by its name.
+/// Finds a setting that may be fixed or an axis.
 fn known(key: &Key, within: &str) -> Result<&'static Setting, Refusal> {
     Setting::named(&key.name)
         .filter(|setting| setting.is_axis())
@@ -240,7 +234,7 @@ fn axis(key: &Key, node: &Node) -> Result<Axis, Refusal> {
     let levels = items.iter().enumerate().map(|(index, item)| {
         let field = format!("{field}[{index}]");
         match &item.value {
-            Value::Map(own) if setting.name == "strategy" => strategy_level(item.line, own, &field),
+            Value::Map(entries) if setting.name == "strategy" => strategy_level(item.line, entries, &field),
             _ => Ok(Level {
                 given: vec![given(setting, item.line, item, &field)?],
                 line: item.line,
@@ -254,11 +248,11 @@ fn axis(key: &Key, node: &Node) -> Result<Axis, Refusal> {
     })
 }
 
-/// A mapping with `strategy` and settings of its own.
-fn strategy_level(line: usize, own: &[(Key, Node)], field: &str) -> Result<Level, Refusal> {
+/// A level written as a mapping of `strategy` and settings that belong to this level.
+fn strategy_level(line: usize, entries: &[(Key, Node)], field: &str) -> Result<Level, Refusal> {
     let carried = |setting: &&Setting| setting.name == "strategy" || setting.scope == Scope::Strategy;
     let mut level = Vec::new();
-    for (key, node) in own {
+    for (key, node) in entries {
         let setting = TABLE
             .iter()
             .filter(carried)
@@ -293,7 +287,7 @@ fn given(setting: &'static Setting, line: usize, node: &Node, field: &str) -> Re
     })
 }
 
-/// The one spelling of a value.
+/// A value in canonical form.
 fn text(form: &Form, line: usize, node: &Node, field: &str) -> Result<String, Refusal> {
     form.canonical(scalar(node, field)?)
         .map_err(|error| Refusal::at(line, field, error))
@@ -316,12 +310,12 @@ fn map<'a>(node: &'a Node, field: &str, what: &str) -> Result<&'a [(Key, Node)],
     }
 }
 
-/// A duration that its form has checked.
+/// Reads a duration that [`Form`] has checked.
 fn duration(text: &str) -> Duration {
     parse_duration(text).unwrap_or_default()
 }
 
-/// A number that its form has checked.
+/// Reads a number that [`Form`] has checked.
 fn number(text: &str) -> u32 {
     text.parse().unwrap_or(u32::MAX)
 }

@@ -1,4 +1,4 @@
-//! Fixed settings and axes become trials: the product of the levels, with names, in an order.
+//! Expands fixed settings and axes into trials: the product of all levels, with ids, in the plan's order.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -10,8 +10,8 @@ use super::file::{Axis, Given, Level, PlanFile};
 use super::{MAX_TRIALS, Order, Refusal, fnv1a, meaning};
 use crate::trial::Trial;
 
-/// The longest name of a trial; longer ones end in a hash of the whole. File systems take 255 bytes.
-const LONGEST_ID: usize = 180;
+/// Longer ids end in a hash of the whole id. File systems allow names of 255 bytes.
+const MAX_ID_LENGTH: usize = 180;
 
 /// The trials of a plan in the order in which they are run.
 pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>, Refusal> {
@@ -51,7 +51,6 @@ pub(super) fn trials(plan: &PlanFile, cores: NonZeroUsize) -> Result<Vec<Trial>,
     Ok(trials)
 }
 
-/// The seed of the plan, where it gives one.
 fn seed(plan: &PlanFile) -> Option<u64> {
     let given = plan.top.iter().find(|given| given.setting.name == SEED.name)?;
     given.text.parse().ok()
@@ -65,7 +64,7 @@ fn check_order(plan: &PlanFile) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// No setting may be given twice, and no level of an axis.
+/// Refuses settings that are given twice, and equal levels of an axis.
 fn check_settings(plan: &PlanFile) -> Result<(), Refusal> {
     for axis in &plan.axes {
         let field = format!("axes.{}", axis.setting.name);
@@ -82,8 +81,8 @@ fn check_settings(plan: &PlanFile) -> Result<(), Refusal> {
             if let Some(first) = axis.levels[..index].iter().position(|other| other == level) {
                 return Err(at(format!("is the same level as the one at position {first}")));
             }
-            for own in level.given.iter().skip(1) {
-                let name = own.setting.name;
+            for carried in level.given.iter().skip(1) {
+                let name = carried.setting.name;
                 if plan.axes.iter().any(|other| other.setting.name == name) {
                     return Err(at(format!("carries `{name}`, which is an axis of its own")));
                 }
@@ -93,7 +92,7 @@ fn check_settings(plan: &PlanFile) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// For each axis the position and the level of a cell; the first axis changes slowest.
+/// The index and level of each axis in a cell; the first axis changes slowest.
 fn levels_of_cell(axes: &[Axis], mut cell: usize) -> Vec<(usize, &Level)> {
     let mut levels: Vec<(usize, &Level)> = axes
         .iter()
@@ -108,14 +107,16 @@ fn levels_of_cell(axes: &[Axis], mut cell: usize) -> Vec<(usize, &Level)> {
     levels
 }
 
-/// Where a setting of a cell is written, with its field: in a level (of the axis that has it, or of `strategy`), in
-/// `fixed`, or at the top.
+/// Line and field of a setting of a cell: in a level (of its own axis or of `strategy`), in `fixed`, or at the top.
 fn written_at(plan: &PlanFile, levels: &[(usize, &Level)], name: &str) -> (usize, String) {
     for (axis, (index, level)) in plan.axes.iter().zip(levels) {
         if let Some(given) = level.given.iter().find(|given| given.setting.name == name) {
             let field = format!("axes.{}[{index}]", axis.setting.name);
-            let own = axis.setting.name != name;
-            return (given.line, if own { format!("{field}.{name}") } else { field });
+            let carried = axis.setting.name != name;
+            return (
+                given.line,
+                if carried { format!("{field}.{name}") } else { field },
+            );
         }
     }
     if let Some(given) = plan.fixed.iter().find(|given| given.setting.name == name) {
@@ -179,7 +180,7 @@ fn is_missing(setting: &Setting, texts: &BTreeMap<&str, String>) -> bool {
     setting.scope == wire::settings::Scope::Cell { required: true } && !texts.contains_key(setting.name)
 }
 
-/// Values that are possible, but not beside each other.
+/// Refuses combinations of values that are valid by themselves.
 fn check(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) -> Result<(), Refusal> {
     if settings.read_timeout > settings.window {
         let (line, field) = written_at(plan, levels, "read_timeout");
@@ -197,34 +198,35 @@ fn check(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) 
     Ok(())
 }
 
-/// The levels' names and the repeat. A strategy's own settings are named only where its name alone is not enough.
+/// The levels' values and the repeat. Settings carried by a level of `strategy` are included only if several levels have
+/// the same strategy.
 fn id(axes: &[Axis], levels: &[(usize, &Level)], repeat: u32) -> String {
     let mut parts: Vec<String> = Vec::new();
     for (axis, (_, level)) in axes.iter().zip(levels) {
-        let of_that_name = axis
+        let with_same_value = axis
             .levels
             .iter()
             .filter(|other| other.given.first() == level.given.first())
             .count();
-        let named = if of_that_name > 1 { level.given.len() } else { 1 };
-        parts.extend(level.given.iter().take(named).map(part));
+        let shown = if with_same_value > 1 { level.given.len() } else { 1 };
+        parts.extend(level.given.iter().take(shown).map(part));
     }
     parts.push(format!("repeat={repeat}"));
     let id = parts.join(",");
-    if id.len() <= LONGEST_ID {
+    if id.len() <= MAX_ID_LENGTH {
         return id;
     }
-    let start: String = id.chars().take(LONGEST_ID - 17).collect();
+    let start: String = id.chars().take(MAX_ID_LENGTH - 17).collect();
     format!("{start}-{:016x}", fnv1a(id.as_bytes()))
 }
 
-/// `name=value` in letters that every file system takes.
+/// `name=value` in characters that every file system allows.
 fn part(given: &Given) -> String {
     let value = given.text.replace(['(', ',', '='], "-").replace(')', "");
     format!("{}={value}", given.setting.name)
 }
 
-/// Fisher and Yates's shuffle. The remainder's bias is below 10⁻¹⁵ for as many trials as a plan may have.
+/// Fisher-Yates shuffle. The modulo bias is below 10⁻¹⁵ for the largest plan.
 fn shuffle<T>(items: &mut [T], seed: u64) {
     for (index, last) in (0..).zip((1..items.len()).rev()) {
         let other = wire::splitmix64(seed, index) % (last as u64 + 1);

@@ -1,5 +1,5 @@
-//! What a plan may hold, for people (`docs/plan.md`) and for editors (a JSON schema): both from the table of settings
-//! and the fields that the parser reads.
+//! The reference of plans as a page (`docs/plan.md`) and as a JSON schema for editors, generated from the table of
+//! settings and the fields that the parser reads.
 
 use serde_json::{Map, Value, json};
 use wire::settings::{Form, Program, Scope, Setting, TABLE};
@@ -141,7 +141,7 @@ fn described(form: &Form, meaning: &str, default: &str) -> Value {
     let mut value = values(form);
     value["description"] = json!(meaning);
     if !default.is_empty() {
-        // Numbers and truth values are written as such, not as their text.
+        // Numbers and booleans are written as such, not as strings.
         value["default"] = serde_json::from_str(default).unwrap_or_else(|_| json!(default));
     }
     value
@@ -193,13 +193,13 @@ mod tests {
                 "{}",
                 setting.name
             );
-            let place = if setting.is_axis() {
+            let parent = if setting.is_axis() {
                 "/properties/fixed/properties"
             } else {
                 "/properties"
             };
             assert!(
-                schema.pointer(&format!("{place}/{}", setting.name)).is_some(),
+                schema.pointer(&format!("{parent}/{}", setting.name)).is_some(),
                 "{}",
                 setting.name
             );

@@ -1,4 +1,4 @@
-//! A YAML text as a tree whose every key and value knows its line. The one place that knows which library reads plans.
+//! Parses YAML into a tree with the line of every key and value. Only this file uses the YAML library.
 
 use std::fmt;
 
@@ -8,34 +8,32 @@ use serde_saphyr::{Location, MessageFormatter, Options, Spanned, UserMessageForm
 
 use super::Refusal;
 
-/// A value, and the line of the text where it begins, from 1.
+/// A value and its first line, from 1.
 #[derive(Debug)]
 pub(super) struct Node {
     pub line: usize,
     pub value: Value,
 }
 
-/// What a value is.
 #[derive(Debug)]
 pub(super) enum Value {
-    /// A text, number, truth value or nothing, as text: nothing is `null`.
+    /// A string, number, boolean or null, as text.
     Scalar(String),
     List(Vec<Node>),
-    /// Keys in the order in which they are written, each once.
+    /// Unique keys in the order of the file.
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and the line where it is.
 #[derive(Debug)]
 pub(super) struct Key {
     pub line: usize,
     pub name: String,
 }
 
-/// Reads a text.
+/// Parses a document.
 ///
 /// # Errors
-/// Returns an error where it is no YAML, has several documents, or gives a key twice.
+/// Returns an error if the text is not YAML, has several documents, or repeats a key.
 pub(super) fn read(text: &str) -> Result<Node, Refusal> {
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options())
         .map(Node::from)
@@ -46,7 +44,7 @@ pub(super) fn read(text: &str) -> Result<Node, Refusal> {
         })
 }
 
-/// Texts that YAML 1.1 took for numbers and truth values stay texts.
+/// Strings that YAML 1.1 read as numbers and booleans stay strings.
 fn options() -> Options {
     serde_saphyr::options! {
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,

@@ -1,18 +1,17 @@
-//! The one sentence that says why a trial will do what is predicted.
+//! The sentence that explains a prediction.
 
 use std::time::Duration;
 
 use wire::{StartRule, format_duration};
 
-use super::{CANNOT_FROM, Crew, Service, Verdict, tail};
+use super::{CANNOT_FROM, Servers, Service, Verdict, tail};
 use crate::trial::TrialSettings;
 
-/// What the sentence is made of.
 pub(super) struct Reason<'a> {
     pub settings: &'a TrialSettings,
     pub service: &'a Service,
-    pub crew: &'a Crew,
-    pub capacity_share: f64,
+    pub servers: &'a Servers,
+    pub utilization: f64,
     pub tail_s: f64,
     pub verdict: Verdict,
 }
@@ -22,64 +21,64 @@ impl Reason<'_> {
         let Self {
             settings,
             service,
-            crew,
-            capacity_share,
+            servers,
+            utilization,
             tail_s,
             verdict,
         } = self;
         let needed = settings.rpu.get() as f64 * service.mean_s;
         let demand = format!(
-            "{} calls a second of {} keep {} in flight and {} can be, {} % of the capacity",
+            "{} calls a second of {} each need {} in flight on average; the limit is {}, the load {} % of the capacity",
             settings.rpu,
             seconds(service.mean_s),
             plain(needed),
-            plain(crew.in_flight),
-            plain(capacity_share * 100.0),
+            plain(servers.in_flight),
+            plain(utilization * 100.0),
         );
         let (tail, window) = (seconds(*tail_s), format_duration(settings.window));
         let end = match (verdict, settings.start_rule) {
-            (Verdict::Cannot, _) if *capacity_share >= CANNOT_FROM => {
-                let behind = seconds((capacity_share - 1.0) * settings.window.as_secs_f64());
+            (Verdict::Cannot, _) if *utilization >= CANNOT_FROM => {
+                let behind = seconds((utilization - 1.0) * settings.window.as_secs_f64());
                 format!("it falls behind by {behind} with every window of {window}")
             }
             (Verdict::Cannot, _) => {
                 format!(
-                    "each close takes {tail}, longer than its window of {window}, and holds up the next one"
+                    "each close takes {tail}, longer than its window of {window}, and delays the next one"
                 )
             }
             (Verdict::Critical, _) => {
-                format!("nothing is to spare for what goes wrong, and a close takes {tail} at best")
+                format!("there is no spare capacity for disturbances, and a close takes at least {tail}")
             }
             (Verdict::KeepsUp, StartRule::AtClose) => format!(
                 "the {} calls of a window begin at its close and take {tail}",
                 settings.events_per_window()
             ),
             (Verdict::KeepsUp, StartRule::AtArrival) => {
-                let left = if tail == "0" {
-                    "no call".to_owned()
+                let calls_end = if tail == "0" {
+                    "so all calls end before it".to_owned()
                 } else {
-                    format!("{tail} of calls")
+                    format!("and calls end {tail} after it")
                 };
                 format!(
-                    "events arrive at the latest one read batch ({}) before the close, which leaves {left}",
+                    "the last events arrive one read batch ({}) before the close, {calls_end}",
                     seconds(tail::period_s(settings))
                 )
             }
         };
-        let runs_out =
+        let timeouts =
             if service.varying.is_none() && settings.io_delay.mean().as_secs_f64() >= service.limit_s {
                 format!(
-                    "; every call runs into its timeout of {}",
+                    "; every call times out after {}",
                     format_duration(settings.timeout)
                 )
             } else {
                 String::new()
             };
-        format!("{demand}: {end}{runs_out}.")
+        format!("{demand}: {end}{timeouts}.")
     }
 }
 
-/// Seconds as the text of a duration, to the microsecond, or to the millisecond above a second.
+/// Formats seconds as a duration, rounded to microseconds, or to milliseconds above a second.
 fn seconds(seconds: f64) -> String {
     let micros = seconds * 1e6;
     let micros = if micros >= 1e6 {
@@ -90,7 +89,7 @@ fn seconds(seconds: f64) -> String {
     format_duration(Duration::from_micros(micros as u64))
 }
 
-/// A number with at most two decimals, none above a hundred.
+/// Formats a number with at most two decimals, and none from 100 on.
 fn plain(number: f64) -> String {
     if number > 0.0 && number < 0.01 {
         return "less than 0.01".to_owned();

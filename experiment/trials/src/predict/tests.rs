@@ -63,11 +63,11 @@ use Verdict::{Cannot, Critical, KeepsUp};
 #[test]
 fn the_classic_grid() {
     for rpu in [10, 100] {
-        let share = rpu as f64 / 10.0 * 0.003;
+        let load = rpu as f64 / 10.0 * 0.003;
         expect(
             &cell(Sequential, 1, rpu, "0", AtArrival),
             KeepsUp,
-            share,
+            load,
             Some(0.0),
         );
         expect(
@@ -86,7 +86,7 @@ fn the_classic_grid() {
         expect(&cell(pool, 100, 100, "1s", AtArrival), Critical, 1.0, Some(0.8));
         expect(&cell(pool, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
     }
-    // The original's hidden limit of 100 cost it ten seconds a window.
+    // A client's default limit of 100 connections costs ten seconds a window.
     expect(&cell(Async, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
 }
 
@@ -161,9 +161,9 @@ fn keys_help_only_a_sequential_strategy() {
         1.8,
         None,
     );
-    for keys_ in [1, 5] {
+    for keys_count in [1, 5] {
         expect(
-            &keys(cell(ThreadPool, 40, 4, "1s", AtClose), keys_, 0.0),
+            &keys(cell(ThreadPool, 40, 4, "1s", AtClose), keys_count, 0.0),
             KeepsUp,
             0.1,
             Some(1.0),
@@ -192,9 +192,7 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
     runs_out.retries = 1;
     expect(&runs_out, KeepsUp, 0.04, Some(3.8));
     assert!(
-        of(&runs_out)
-            .why
-            .ends_with("; every call runs into its timeout of 2s."),
+        of(&runs_out).why.ends_with("; every call times out after 2s."),
         "{}",
         of(&runs_out).why
     );
@@ -221,27 +219,27 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     let why = |settings: &TrialSettings| of(settings).why;
     assert_eq!(
         why(&cell(Sequential, 1, 10, "1s", AtArrival)),
-        "10 calls a second of 1s keep 10 in flight and 1 can be, 1000 % of the capacity: \
+        "10 calls a second of 1s each need 10 in flight on average; the limit is 1, the load 1000 % of the capacity: \
          it falls behind by 90.03s with every window of 10s."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtArrival)),
-        "100 calls a second of 1s keep 100 in flight and 1000 can be, 10 % of the capacity: \
-         events arrive at the latest one read batch (200ms) before the close, which leaves 800.3ms of calls."
+        "100 calls a second of 1s each need 100 in flight on average; the limit is 1000, the load 10 % of the capacity: \
+         the last events arrive one read batch (200ms) before the close, and calls end 800.3ms after it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 10, "0", AtArrival)),
-        "10 calls a second of 300us keep less than 0.01 in flight and 1000 can be, 0.03 % of the capacity: \
-         events arrive at the latest one read batch (200ms) before the close, which leaves no call."
+        "10 calls a second of 300us each need less than 0.01 in flight on average; the limit is 1000, the load 0.03 % of the capacity: \
+         the last events arrive one read batch (200ms) before the close, so all calls end before it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtClose)),
-        "100 calls a second of 1s keep 100 in flight and 1000 can be, 10 % of the capacity: \
+        "100 calls a second of 1s each need 100 in flight on average; the limit is 1000, the load 10 % of the capacity: \
          the 1000 calls of a window begin at its close and take 1s."
     );
     assert!(
         why(&cell(ThreadPool, 100, 100, "1s", AtArrival))
-            .contains("100 % of the capacity: nothing is to spare")
+            .contains("100 % of the capacity: there is no spare capacity")
     );
     assert!(why(&cell(Async, 1_000, 10, "11s", AtClose)).contains("longer than its window of 10s"));
 }
@@ -272,7 +270,7 @@ fn simulated(settings: &TrialSettings, service_s: f64, workers: u64, phase_s: f6
     last_end.saturating_sub(nanos(close_s)) as f64 / 1e9
 }
 
-fn start_rules_() -> impl Strategy<Value = StartRule> {
+fn any_start_rule() -> impl Strategy<Value = StartRule> {
     prop_oneof![Just(AtArrival), Just(AtClose)]
 }
 
@@ -285,17 +283,17 @@ proptest! {
     fn bursts_are_served_as_in_a_simulation(rpu in 1u64..400, workers in 1u64..60, delay_ms in 1u64..900, phase in 0.01f64..0.99) {
         let settings = cell(ThreadPool, workers, rpu, &format!("{delay_ms}ms"), AtArrival);
         let service = Service::of(&settings);
-        let crew = Crew::of(&settings, 2.0);
-        prop_assume!(service.mean_s / crew.step_s < 1.0);
+        let servers = Servers::of(&settings, 2.0);
+        prop_assume!(service.mean_s / servers.interval_s < 1.0);
         let phase_s = phase * tail::period_s(&settings);
-        let predicted = tail::at_arrival_with_phase(&settings, &service, &crew, phase_s);
+        let predicted = tail::at_arrival_with_phase(&settings, &service, &servers, phase_s);
         let simulated = simulated(&settings, service.mean_s, workers, phase_s);
         prop_assert!((predicted - simulated).abs() < 1e-6, "{predicted} against {simulated}");
     }
 
     #[test]
     fn more_load_is_never_better(
-        strategy in strategies(), rule in start_rules_(), keys in 1u64..9,
+        strategy in strategies(), rule in any_start_rule(), keys in 1u64..9,
         rpu in 1u64..1_000, more_rpu in 0u64..1_000, delay_us in 0u64..3_000_000, more_us in 0u64..3_000_000,
     ) {
         let at = |rpu: u64, delay_us: u64| {
@@ -318,7 +316,7 @@ proptest! {
 
     #[test]
     fn more_workers_are_never_worse(
-        rule in start_rules_(), rpu in 1u64..1_000, delay_us in 0u64..3_000_000, workers in 1u64..300, more in 0u64..300,
+        rule in any_start_rule(), rpu in 1u64..1_000, delay_us in 0u64..3_000_000, workers in 1u64..300, more in 0u64..300,
     ) {
         let with = |workers: u64| of(&cell(Async, workers, rpu, &format!("{delay_us}us"), rule));
         let (few, many) = (with(workers), with(workers + more));
@@ -336,8 +334,8 @@ proptest! {
     }
 
     #[test]
-    fn no_possible_trial_panics(
-        strategy in strategies(), rule in start_rules_(), rpu in 1u64..=1_000_000, workers in 1u64..=100_000,
+    fn every_possible_trial_has_a_finite_prediction(
+        strategy in strategies(), rule in any_start_rule(), rpu in 1u64..=1_000_000, workers in 1u64..=100_000,
         keys in 1u64..=1_000, skew in 0.0f64..10.0, cpu: bool, capacity in proptest::option::of(1u64..1_000),
         delay in "(0|1ns|24h|exponential\\(0\\)|exponential\\(1h\\)|uniform\\(0,24h\\)|percentiles\\(50=1ms,99=10s\\))",
         fail in 0.0f64..=1.0, retries in 0u32..=100,

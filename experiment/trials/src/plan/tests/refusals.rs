@@ -1,4 +1,4 @@
-//! What a plan must not say, and the one line that says so.
+//! Plans that are refused, with the message. Long tests are tables of cases.
 
 use super::{SMALL, parse};
 

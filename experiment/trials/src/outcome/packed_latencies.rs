@@ -1,19 +1,18 @@
-//! Histograms as the journal has them. A run has tens of thousands of them, and one that is open takes up to 100 KB:
-//! they are opened one at a time, where a figure is drawn from them.
+//! Histograms in the journal's encoding. A run has tens of thousands, and a decoded one takes up to 100 KB, so each is
+//! decoded only while a figure is computed from it.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use wire::Latencies;
 
-/// Latencies in their encoded form, known to be readable.
+/// Encoded latencies that are known to be decodable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedLatencies(Box<str>);
 
 impl PackedLatencies {
-    /// The histogram.
     pub fn open(&self) -> Latencies {
-        // Whatever is in here has been decoded once, or was encoded by us.
+        // Cannot fail: the text was decoded once or encoded here.
         Latencies::decode(&self.0).unwrap_or_default()
     }
 }
@@ -51,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_packed_comes_out() {
+    fn packing_keeps_the_histogram() {
         let mut latencies = Latencies::new();
         latencies.record(Duration::from_millis(3));
         let packed = PackedLatencies::from(latencies.clone());

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
+use wire::StrategyKind;
 
 use super::*;
-use wire::StrategyKind;
 
 fn number(value: u64) -> NonZeroU64 {
     NonZeroU64::new(value).unwrap()
@@ -72,16 +72,16 @@ fn closing_a_key_takes_its_time() {
 
 #[test]
 fn more_partitions_than_keys_are_of_no_use() {
-    let asked = |keys| {
+    let needed = |keys| {
         deployment(
             &settings(keys, "0", StartRule::AtArrival),
             &Limits::default(),
             number(1_000_000),
         )
     };
-    assert_eq!(asked(1), Err(Bound::Processor));
-    assert_eq!(asked(50), Err(Bound::Processor));
-    let deployment = asked(1_000_000).unwrap();
+    assert_eq!(needed(1), Err(Bound::Processor));
+    assert_eq!(needed(50), Err(Bound::Processor));
+    let deployment = needed(1_000_000).unwrap();
     // 100 would do if keys fell evenly and closed in no time: each partition has some 9,000, which close for 0.9 s.
     assert_eq!(deployment.partitions, 114);
     assert!(
@@ -99,9 +99,9 @@ fn a_busy_key_keeps_its_partition_busy() {
         key_skew: 1.2,
         ..settings(1_000, "0", StartRule::AtArrival)
     };
-    let share = busiest_share(1_000, 1.2);
+    let fraction = busiest_key_fraction(1_000, 1.2);
     let fits = |rate| deployment(&skewed, &Limits::default(), number(rate)).is_ok();
-    assert!(fits((9_000.0 / share) as u64) && !fits((11_000.0 / share) as u64));
+    assert!(fits((9_000.0 / fraction) as u64) && !fits((11_000.0 / fraction) as u64));
 }
 
 fn any_settings() -> impl Strategy<Value = TrialSettings> {
@@ -145,7 +145,7 @@ proptest! {
             prop_assert_eq!(exceeded(&settings, &limits, carried.rate), None);
         }
         prop_assert_eq!(exceeded(&settings, &limits, carried.rate + 1), Some(carried.bound));
-        prop_assert!(carried.rate as f64 <= PROCESSOR_SHARE * 2.0 / 140e-6 + 1.0);
+        prop_assert!(carried.rate as f64 <= MAX_PROCESSOR_UTILIZATION * 2.0 / 140e-6 + 1.0);
     }
 
     #[test]
@@ -161,10 +161,10 @@ proptest! {
     }
 
     #[test]
-    fn the_busiest_partition_is_between_its_even_share_and_all(keys in 1u64..1_000_000, skew in 0f64..2.0, n in 1u64..10_000) {
+    fn the_busiest_partition_has_at_least_an_even_fraction(keys in 1u64..1_000_000, skew in 0f64..2.0, n in 1u64..10_000) {
         let settings = TrialSettings { key_skew: skew, ..settings(keys, "0", StartRule::AtArrival) };
-        let share = busiest_partition(&settings, n);
-        prop_assert!(share <= 1.0 && share >= 1.0 / n as f64 * 0.999_999);
-        prop_assert!(share >= busiest_share(keys, skew).min(1.0) * 0.999_999);
+        let fraction = busiest_partition_fraction(&settings, n);
+        prop_assert!(fraction <= 1.0 && fraction >= 1.0 / n as f64 * 0.999_999);
+        prop_assert!(fraction >= busiest_key_fraction(keys, skew).min(1.0) * 0.999_999);
     }
 }
