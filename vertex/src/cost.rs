@@ -1,5 +1,5 @@
-//! What a process and its descendants cost: processor time, memory and threads, sampled from `/proc` by a
-//! thread of its own, so that measuring takes no turn from the runtime that drives the trial. Only on Linux.
+//! Processor time, memory and threads of a process with its descendants, sampled from `/proc`. A separate thread takes the
+//! samples, so that they do not delay the runtime that drives the trial. Linux only.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -8,24 +8,24 @@ use std::time::Duration;
 
 use crate::proc::{Stat, processes};
 
-/// Between two samples: short against a window, long against the tens of microseconds that a sample takes.
+/// Between two samples: short compared with a window, long compared with a sample of some tens of microseconds.
 const PERIOD: Duration = Duration::from_millis(200);
 
-/// Samples between two searches for new children; a search reads one file for every process of the machine.
+/// Samples between two searches for new children; a search reads a file of every process of the machine.
 const SEARCH_EVERY: u32 = 5;
 
-/// Highest and last figures seen of a process and its descendants.
+/// Resources used by a process and its descendants.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Processor time, user and system, of the living and of those waited for, µs.
+    /// Processor time, user and system, of running and of reaped processes, µs.
     pub cpu_us: u64,
-    /// Highest resident memory, bytes, summed over the processes of one sample.
+    /// Highest resident memory of a sample, bytes, summed over processes.
     pub peak_memory_bytes: u64,
-    /// Highest number of threads, summed over the processes of one sample.
+    /// Highest number of threads of a sample, summed over processes.
     pub peak_threads: u64,
 }
 
-/// Samples until it is finished or dropped.
+/// Takes samples until it is finished or dropped.
 #[derive(Debug)]
 pub struct Sampler {
     stop: Sender<()>,
@@ -33,7 +33,7 @@ pub struct Sampler {
 }
 
 impl Sampler {
-    /// Begins to sample the process `pid` and its descendants; nothing where there is no `/proc` to read.
+    /// Starts to sample the process `pid` and its descendants; `None` without `/proc` or such a process.
     pub fn start(pid: u32) -> Option<Self> {
         Stat::read(pid)?;
         let (stop, stopped) = mpsc::channel();
@@ -42,9 +42,9 @@ impl Sampler {
             .spawn(move || {
                 let mut usage = None;
                 let mut pids = vec![pid];
-                for turn in 0u32.. {
+                for sample in 0u32.. {
                     let ended = stopped.recv_timeout(PERIOD) != Err(RecvTimeoutError::Timeout);
-                    if ended || turn % SEARCH_EVERY == 0 {
+                    if ended || sample % SEARCH_EVERY == 0 {
                         pids = descendants(pid);
                     }
                     add_sample(&mut usage, pids.iter().filter_map(|pid| Stat::read(*pid)));
@@ -58,21 +58,21 @@ impl Sampler {
         Some(Self { stop, thread })
     }
 
-    /// Takes a last sample and ends; nothing where no sample could be taken. Blocks for as long as a sample takes.
+    /// Takes a last sample and stops; `None` if no sample could be taken. Blocks for the duration of a sample.
     pub fn finish(self) -> Option<Usage> {
         drop(self.stop);
         self.thread.join().ok().flatten()
     }
 }
 
-/// One sample of the process `pid` and its descendants; nothing where there is no `/proc` to read.
+/// One sample of the process `pid` and its descendants; `None` without `/proc` or such a process.
 pub fn sample(pid: u32) -> Option<Usage> {
     let mut usage = None;
     add_sample(&mut usage, descendants(pid).into_iter().filter_map(Stat::read));
     usage
 }
 
-/// One sample of the process `pid` by itself; nothing where there is no `/proc` to read.
+/// One sample of the process `pid` alone; `None` without `/proc` or such a process.
 pub fn sample_alone(pid: u32) -> Option<Usage> {
     let mut usage = None;
     add_sample(&mut usage, Stat::read(pid).into_iter());
@@ -102,7 +102,7 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// The process and everything below it.
+/// The process and its descendants.
 fn descendants(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for pid in processes() {
@@ -113,7 +113,7 @@ fn descendants(root: u32) -> Vec<u32> {
     let mut found = vec![root];
     let mut next = 0;
     while let Some(pid) = found.get(next).copied() {
-        // Taken out, so that a process id reused while reading cannot make a circle.
+        // Removed, so that a process id that is reused while reading cannot make a cycle.
         found.extend(children.remove(&pid).unwrap_or_default());
         next += 1;
     }

@@ -1,4 +1,4 @@
-//! Facts of the machine and of the versions a run was made with: figures without them cannot be compared.
+//! Facts of the machine and of the versions of a run: without them its measurements cannot be compared.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -6,12 +6,12 @@ use std::num::NonZeroUsize;
 /// The version of Numaflow's Rust SDK that the processes are built with; a test compares it with the lock file.
 pub const NUMAFLOW_SDK: &str = "0.6.0";
 
-/// How many calls the machine's processors can work on at once; 1 where it cannot be told.
+/// Number of cores available to this process; 1 if unknown.
 pub fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// The facts by name; what cannot be told is absent.
+/// The facts by name; unknown ones are absent.
 pub fn facts() -> BTreeMap<String, String> {
     let limit = rlimit::Resource::NOFILE.get_soft().ok();
     let uname = rustix::system::uname();
@@ -46,17 +46,17 @@ pub fn facts() -> BTreeMap<String, String> {
     .collect()
 }
 
-/// Raises the number of files that this process and its children may have open to `wanted`, or as far as the system
-/// allows; the number from now on, `u64::MAX` for no limit.
+/// Raises the limit of open files for this process and its children to `wanted`, or as far as the system allows. Returns
+/// the new limit, `u64::MAX` for none.
 pub fn raise_descriptor_limit(wanted: u64) -> u64 {
-    // Where raising is refused the old limit holds.
+    // If raising is refused the old limit stays.
     let raised = rlimit::increase_nofile_limit(wanted);
     raised
         .or_else(|_| rlimit::Resource::NOFILE.get_soft())
         .unwrap_or(u64::MAX)
 }
 
-/// The first value of `name` in lines of name, separator and value; quotes around the value are taken off.
+/// The first value of `name` in lines of name, separator and value, without surrounding quotes.
 fn field(text: &str, name: &str, separator: char) -> Option<String> {
     text.lines().find_map(|line| {
         let (found, value) = line.split_once(separator)?;
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn facts_say_what_a_reader_must_know() {
+    fn facts_have_versions_and_hardware() {
         let facts = facts();
         for name in [
             "os",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_descriptor_limit_is_raised_as_far_as_it_may_be_and_never_lowered() {
+    fn the_descriptor_limit_is_raised_to_the_hard_limit_and_never_lowered() {
         let before = rlimit::Resource::NOFILE.get().unwrap();
         assert_eq!(raise_descriptor_limit(1), before.0, "it is enough");
         assert_eq!(raise_descriptor_limit(u64::MAX), before.1);
