@@ -76,7 +76,7 @@ pub fn check_pipeline(pipeline: &Value, faults: &mut Vec<String>) {
     for vertex in spec["vertices"].as_array().into_iter().flatten() {
         let name = vertex["name"].as_str().unwrap_or_default();
         if !is_name(name) || !names.insert(name) {
-            faults.push(format!("the vertex' name `{name}` is invalid or there twice"));
+            faults.push(format!("the vertex's name `{name}` is invalid or there twice"));
         }
         let service = format!("{pipeline}-{name}-headless");
         if service.len() > LONGEST_NAME {

@@ -91,12 +91,12 @@ async fn what_belongs_to_a_finished_job_goes_and_to_an_active_one_stays() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_release_is_removed_with_all_its_pipelines_and_no_others() {
     let fixture = Fixture::new(Trouble::default()).await;
-    let nobody = json!({});
+    let no_owner = json!({});
     for (name, release) in [("mine", "mine"), ("ar-cccccc-1", "mine"), ("theirs", "theirs")] {
         let labels = json!({"app.kubernetes.io/instance": release});
         fixture
             .cluster
-            .put(NUMAFLOW, "pipelines", pipeline(name, labels, &nobody));
+            .put(NUMAFLOW, "pipelines", pipeline(name, labels, &no_owner));
     }
     let labels = json!({"app.kubernetes.io/instance": "mine", "app.kubernetes.io/component": "experiment",
         "app.kubernetes.io/name": "async-reduce"});

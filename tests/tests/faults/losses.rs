@@ -63,7 +63,7 @@ async fn a_udf_killed_in_the_middle_of_a_window_loses_exactly_what_the_ledger_sa
             .collect();
         processes.len() == 2
     };
-    until("the new process' records come too", PATIENCE, || {
+    until("the new process's records come too", PATIENCE, || {
         second(&pipeline)
     })
     .await;
