@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 use engine::TrialProgress;
-use engine::run::Progress;
+use engine::run_loop::Progress;
 use trials::outcome::{TrialEnd, TrialOutcome};
 use trials::trial::Trial;
 

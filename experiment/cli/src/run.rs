@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use engine::Engine;
-use engine::run::{RunEnd, remaining, run as run_trials};
+use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use trials::endpoint_url::EndpointUrl;

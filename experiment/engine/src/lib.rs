@@ -1,4 +1,20 @@
-//! Where a trial runs: one trait, one implementation per place. The run loop knows nothing else of them.
+//! The interface of an engine, which runs trials, and the run loop that uses it.
+//!
+//! # Layout
+//!
+//! - crate root: the trait [`Engine`], its error, [`TrialProgress`] and [`Observation`].
+//! - [`run_loop`]: runs the trials of a plan and writes each outcome to the journal.
+//! - [`windows`]: computes a trial's measurements from its records.
+//! - [`sequence`]: finds missing and repeated lines by their numbers.
+
+#![allow(
+    missing_docs,
+    reason = "used by this workspace only: a name that says what it holds needs no second sentence"
+)]
+
+pub mod run_loop;
+pub mod sequence;
+pub mod windows;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -6,25 +22,19 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use wire::{Latencies, OutcomeCounts};
-
 use trials::outcome::{Cost, Instruments, Ledger, TrialEnd, WindowResult};
 use trials::trial::Trial;
+use wire::{Latencies, OutcomeCounts};
 
-pub mod run;
-pub mod sequence;
-pub mod windows;
-
-/// Why an engine cannot be set up, or a trial not be run to its end.
+/// Why an engine cannot be set up, or a trial cannot be run to its end.
 #[derive(Debug)]
 pub struct EngineError {
-    /// Whether a setting is wrong, in contrast to something that failed.
+    /// Whether a setting is wrong, as opposed to a failure.
     pub wrong_use: bool,
     source: Box<dyn Error + Send + Sync>,
 }
 
 impl EngineError {
-    /// An engine's own error; `wrong_use` where a setting is wrong.
     pub fn new(wrong_use: bool, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
             wrong_use,
@@ -39,7 +49,7 @@ impl fmt::Display for EngineError {
     }
 }
 
-/// Transparent: its text and its cause are those of the engine's error.
+/// Transparent: message and source are those of the wrapped error.
 impl Error for EngineError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.source()
@@ -49,71 +59,63 @@ impl Error for EngineError {
 /// Runs trials, one at a time.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// Its name on the command line and in the journal.
+    /// Name on the command line and in the journal.
     fn name(&self) -> &'static str;
 
-    /// Whether these trials can be run at all; asked once, before the first of them.
+    /// Checks, once and before the first trial, whether these trials can be run.
     ///
     /// # Errors
-    /// Where something that all of them need is not there, or one asks for what this engine cannot give.
+    /// Returns an error if a precondition of all trials is not met, or if a trial has a setting that this engine does not
+    /// support.
     async fn check(&self, trials: &[Trial], progress: &dyn TrialProgress) -> Result<(), EngineError>;
 
-    /// How long a trial takes if it keeps up, set-up included: for telling the time left.
+    /// Duration of a trial that keeps up, set-up included, for estimating the time left.
     fn expected(&self, trial: &Trial) -> Duration;
 
-    /// Facts of where the trials run that the machine's own facts do not have, by name.
+    /// Facts of the place where trials run, by name, in addition to those of this machine.
     async fn facts(&self) -> BTreeMap<String, String> {
         BTreeMap::new()
     }
 
-    /// Runs one trial to its end. Dropping the future abandons the trial and ends whatever was
-    /// started for it on this machine; what is elsewhere ends with [`Engine::finish`].
+    /// Runs one trial to its end. Dropping the future abandons the trial and ends its processes on this machine;
+    /// [`Engine::finish`] removes what it left elsewhere.
     ///
     /// # Errors
-    /// Where the trial could not be run to its end; the next one may still succeed.
+    /// Returns an error if the trial could not be run to its end. The next trial may still succeed.
     async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError>;
 
-    /// Why no more trials can be run, where that is so: asked after each of them.
+    /// The reason if no further trial can be run. Called after each trial.
     fn stopped(&self) -> Option<EngineError> {
         None
     }
 
-    /// Takes away what is left of the run: called once, after the last trial or when the run was interrupted in the
-    /// midst of one. It takes a bounded time.
+    /// Removes what the run has left. Called once, after the last trial or after an interruption. Takes a bounded time.
     ///
     /// # Errors
-    /// Where something is left.
+    /// Returns an error if something could not be removed.
     async fn finish(&mut self, _progress: &dyn TrialProgress) -> Result<(), EngineError> {
         Ok(())
     }
 }
 
-/// Hears how far a trial is.
+/// Receives the progress of a trial.
 pub trait TrialProgress: Send + Sync {
-    /// `closed` windows of `all`, warm-up windows included, have given their results.
+    /// `closed` of `all` windows, warm-up windows included, have a result.
     fn windows(&self, closed: u32, all: u32);
 
-    /// A line for whoever watches the run, beside what is shown of the windows.
+    /// A line for the terminal.
     fn note(&self, line: &str);
 }
 
-/// What an engine has seen of a trial that ran to its end.
+/// The measurements of a trial that ran to its end; see [`trials::outcome::TrialOutcome`] for the fields.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Observation {
-    /// Completed or cut off.
     pub end: TrialEnd,
-    /// Its windows in order: warm-up windows, then measured ones.
     pub windows: Vec<WindowResult>,
-    /// Where every event went; absent where the UDF does not emit records that name event numbers.
     pub ledger: Option<Ledger>,
-    /// Calls of all windows by how they ended.
     pub outcomes: OutcomeCounts,
-    /// Latency of the attempts in the measured windows.
     pub latency: Latencies,
-    /// Waiting for a slot in the measured windows.
     pub slot_wait: Latencies,
-    /// How exact the instruments were.
     pub instruments: Option<Instruments>,
-    /// What the UDF cost; absent where it cannot be measured.
     pub cost: Option<Cost>,
 }

@@ -1,29 +1,24 @@
-//! Running numbers of lines, as a proof: whoever reads a log again from an earlier point, or after a break, neither
-//! misses a line nor counts one twice.
+//! Checks the sequence numbers of lines, so that a log that is read again from an earlier point, or after a broken
+//! connection, is counted completely and without duplicates.
 
 use std::collections::BTreeMap;
 
-/// The numbers that come next, by the process that writes the lines.
+/// The next number of each process that writes lines.
 #[derive(Debug, Clone, Default)]
 pub struct Sequence {
     next: BTreeMap<u64, u64>,
 }
 
-/// What a line is to those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Taken {
-    /// The next one.
     New,
-    /// One that has been taken before.
     Repeated,
 }
 
-/// A line that did not come.
+/// Missing lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
-    /// The number that was to come.
     pub expected: u64,
-    /// The number that came.
     pub found: u64,
 }
 
@@ -31,7 +26,7 @@ impl Sequence {
     /// Takes line `line` (from 0) of the process with the nonce `process`.
     ///
     /// # Errors
-    /// Where lines before it have not been taken.
+    /// Returns a [`Gap`] if lines before it are missing.
     pub fn take(&mut self, process: u64, line: u64) -> Result<Taken, Gap> {
         let next = self.next.entry(process).or_default();
         match line {
@@ -54,7 +49,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// A log of several processes is read in pieces, each piece from some earlier line on.
+        /// A log of several processes is read in pieces that overlap.
         #[test]
         fn pieces_that_overlap_make_the_whole(
             lengths in proptest::collection::vec(0u64..20, 1..4),

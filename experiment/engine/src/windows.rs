@@ -1,31 +1,33 @@
-//! What every engine makes of a trial's records: which windows there are, what was measured of each, merged
-//! histograms, the instruments' figures. No clock, no process and no network here.
+//! Computes a trial's measurements from its records, for every engine: windows, merged histograms, instruments. Uses no
+//! clock, process or network.
+
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
-
-use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord, Workload};
 
 use trials::outcome::{Cost, Instruments, TrialEnd, WindowMeasure, WindowResult};
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
+use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord, Workload};
 
-/// What has arrived at the sink, by the start of the window in milliseconds since the epoch.
+/// Arrivals at the sink, by the window's start in milliseconds since the epoch.
 pub type ByWindow = BTreeMap<u64, Arrivals>;
 
-/// What has arrived at the sink of one window.
+/// Arrivals of one window at the sink.
 #[derive(Debug, Clone, Default)]
 pub struct Arrivals {
-    /// Lines, records or not.
+    /// Lines, with or without a record.
     pub lines: u64,
     /// Lines that the sink marked as duplicates.
     pub duplicates: u64,
-    /// When the last one arrived, microseconds since the epoch.
+    /// Arrival of the last line, microseconds since the epoch.
     pub last_us: u64,
-    /// Those that are records of ours.
+    /// Records among the lines.
     pub records: Vec<PackedRecord>,
 }
 
-/// A record as the sink wrote it. Open, its histograms take some 100 KB, and a long trial has thousands of them.
+/// A record as text. Its decoded histograms take some 100 KB, and a long trial has thousands of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedRecord {
     /// Its key, the parts joined by `:`.
@@ -34,16 +36,16 @@ pub struct PackedRecord {
 }
 
 impl PackedRecord {
-    /// The record.
+    /// Decodes the record.
     pub fn open(&self) -> Option<WindowRecord> {
-        // Always there: the text was made of a record.
+        // Always `Some`: the text was encoded from a record.
         serde_json::from_str(&self.text).ok()
     }
 }
 
 impl From<&WindowRecord> for PackedRecord {
     fn from(record: &WindowRecord) -> Self {
-        // Names and numbers only, which can always be written.
+        // Cannot fail: a record has names and numbers only.
         let text = serde_json::to_string(record).unwrap_or_default();
         Self {
             key: record.keys.join(":").into(),
@@ -52,14 +54,14 @@ impl From<&WindowRecord> for PackedRecord {
     }
 }
 
-/// The close of a window as a data plane saw it. Stamps are microseconds since the epoch.
+/// The close of a window as the data plane measured it. Timestamps are microseconds since the epoch.
 #[derive(Debug, Clone, Copy)]
 pub struct Stream {
-    /// Events it was given.
+    /// Events sent to the UDF.
     pub events: u64,
-    /// When its input ended.
+    /// End of the input.
     pub half_close_us: u64,
-    /// When its last result had come.
+    /// End of the results.
     pub eof_us: u64,
 }
 
@@ -78,15 +80,15 @@ pub fn window_ms(settings: &TrialSettings) -> u64 {
         .max(1)
 }
 
-/// Events that are due in so many windows, rounded up: with one less the last window might never close.
+/// Number of events due in `windows` windows. Rounded up: with one less the last window might never close.
 pub fn events_in(settings: &TrialSettings, windows: u64) -> u64 {
     let per_window_nanos = u128::from(settings.rpu.get()) * settings.window.as_nanos();
     let events = (per_window_nanos * u128::from(windows)).div_ceil(1_000_000_000);
     u64::try_from(events).unwrap_or(u64::MAX)
 }
 
-/// Puts a line of the sink where it belongs.
-pub fn arrive(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
+/// Adds a line of the sink to its window.
+pub fn add_line(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
     // A result's event time is the last millisecond of its window.
     let end_ms = u64::try_from(line.event_time_ms.saturating_add(1)).unwrap_or(0);
     let arrivals = arrivals.entry(end_ms.saturating_sub(window_ms)).or_default();
@@ -98,7 +100,7 @@ pub fn arrive(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
         .extend(line.record.as_ref().map(PackedRecord::from));
 }
 
-/// All records, open, by the start of the window that they arrived for: each is opened here and nowhere else.
+/// Decodes all records, by the start of their window. Called once, as decoding is expensive.
 pub fn open(arrivals: &ByWindow) -> BTreeMap<u64, Vec<WindowRecord>> {
     let opened = |arrivals: &Arrivals| arrivals.records.iter().filter_map(PackedRecord::open).collect();
     arrivals
@@ -107,15 +109,15 @@ pub fn open(arrivals: &ByWindow) -> BTreeMap<u64, Vec<WindowRecord>> {
         .collect()
 }
 
-/// Whether there are results without a record: they name no events, and nothing can be found by number.
+/// Whether there are results without a record. They name no events, so no ledger can be computed.
 pub fn records_missing(arrivals: &ByWindow) -> bool {
     arrivals
         .values()
         .any(|arrivals| arrivals.lines > arrivals.records.len() as u64)
 }
 
-/// Over all keys of a window, whose records these are. Without records of ours, execution time and close tail are those of the data plane:
-/// start of the window (when its first event is due) → EOF, and half-close → EOF. Nothing where that is unknown too.
+/// Measures a window over all its keys. Without records the data plane's view is used: execution time is start of the
+/// window (when its first event is due) → EOF, close tail is half-close → EOF. `None` if that is unknown too.
 pub fn measure(
     arrivals: &Arrivals,
     records: &[WindowRecord],
@@ -156,7 +158,7 @@ pub fn measure(
     })
 }
 
-/// Outcomes of the records of the windows that were asked for; histograms of those that are measured.
+/// Outcomes of all windows of the trial, and latency and slot wait of the measured ones. Later windows are left out.
 pub fn merge(
     records: &[WindowRecord],
     settings: &TrialSettings,
@@ -180,7 +182,7 @@ pub fn merge(
     (outcomes, latency, slot_wait)
 }
 
-/// Calls that were made: by our endpoint's count, or where it has none by the attempts on record.
+/// Number of calls: the endpoint's count, or without one the attempts in the records.
 pub fn calls(endpoint: Option<&EndpointStats>, records: &[WindowRecord], settings: &TrialSettings) -> u64 {
     match endpoint {
         Some(endpoint) if settings.workload == Workload::Http => endpoint.served,
@@ -190,7 +192,7 @@ pub fn calls(endpoint: Option<&EndpointStats>, records: &[WindowRecord], setting
     }
 }
 
-/// How a trial ended whose windows are these: completed, or cut off where one is censored.
+/// Completed, or cut off if a window is censored.
 pub fn end(windows: &[WindowResult]) -> TrialEnd {
     match windows.iter().any(|window| window.measured.is_none()) {
         true => TrialEnd::CutOff,
@@ -198,7 +200,6 @@ pub fn end(windows: &[WindowResult]) -> TrialEnd {
     }
 }
 
-/// What so many calls cost.
 pub fn cost(usage: Usage, calls: u64) -> Cost {
     Cost {
         cpu_us: usage.cpu_us,
@@ -208,7 +209,7 @@ pub fn cost(usage: Usage, calls: u64) -> Cost {
     }
 }
 
-/// What generator, endpoint and sink tell of themselves, beside the engine's own counts.
+/// Combines the statistics of generator, endpoint and sink with the engine's own counts.
 pub fn instruments(
     generator: GeneratorStats,
     endpoint: Option<EndpointStats>,
@@ -226,110 +227,5 @@ pub fn instruments(
         endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
         endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess.into()),
         engine,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may panic")]
-
-    use std::time::Duration;
-
-    use wire::Ranges;
-
-    use super::*;
-
-    const MINUTES: i64 = 10 * 60 * 1_000_000;
-
-    /// What arrived of the window from 10,000 s to 10,010 s, by the clocks of a UDF and a sink that are off by so many
-    /// microseconds: first event at once, close of book at its end, result 300 ms later, at the sink 2 ms later.
-    fn arrivals(udf_off_us: i64, sink_off_us: i64) -> Arrivals {
-        let udf = |at_us: u64| at_us.checked_add_signed(udf_off_us).unwrap();
-        let record = |key: &str, result_us: u64| -> PackedRecord {
-            let record = serde_json::json!({
-                "process": 1, "window_start_ms": 10_000_000, "window_end_ms": 10_010_000, "keys": [key],
-                "settings": {
-                    "strategy": "async", "start_rule": "at-arrival", "workload": "http", "max_workers": 1,
-                    "io_delay": "0", "timeout": "1s", "retries": 0, "cpu_offload": false,
-                },
-                "events": 1, "outcomes": {"ok": 1}, "seen": {},
-                "first_arrival_us": udf(10_000_000_000), "last_arrival_us": udf(10_009_000_000),
-                "close_us": udf(10_010_000_000), "result_us": udf(result_us),
-            });
-            PackedRecord::from(&serde_json::from_value::<WindowRecord>(record).unwrap())
-        };
-        Arrivals {
-            lines: 2,
-            duplicates: 0,
-            last_us: 10_010_302_000u64.checked_add_signed(sink_off_us).unwrap(),
-            records: vec![record("a", 10_010_100_000), record("b", 10_010_300_000)],
-        }
-    }
-
-    fn opened(arrivals: &Arrivals) -> Vec<WindowRecord> {
-        let opened: Vec<WindowRecord> = arrivals.records.iter().filter_map(PackedRecord::open).collect();
-        assert_eq!(opened.len(), arrivals.records.len(), "each can be opened");
-        opened
-    }
-
-    #[test]
-    fn a_packed_record_opens_as_it_was() {
-        let mut record = opened(&arrivals(0, 0)).remove(0);
-        for micros in [0, 1, 999, 131_072, 86_400_000_000] {
-            record.latency.record(Duration::from_micros(micros));
-            record.slot_wait.record(Duration::from_micros(micros / 3));
-        }
-        record.seen.insert(u64::MAX, Ranges::span(0, u64::MAX - 1));
-        (record.process, record.attempts) = (u64::MAX, u64::MAX);
-        record.keys = vec!["a".to_owned(), "\"b\n".to_owned()];
-        let packed = PackedRecord::from(&record);
-        assert_eq!(&*packed.key, "a:\"b\n");
-        assert_eq!(packed.open(), Some(record));
-    }
-
-    #[test]
-    fn clocks_that_differ_change_the_result_lag_alone() {
-        let of = |udf_off_us, sink_off_us| {
-            let arrivals = arrivals(udf_off_us, sink_off_us);
-            measure(&arrivals, &opened(&arrivals), None, 10_000_000, 10_000).unwrap()
-        };
-        let same = of(0, 0);
-        assert_eq!(
-            (same.close_tail_us, same.execution_time_us, same.result_lag_us),
-            (300_000, 10_300_000, 302_000)
-        );
-        for (udf_off_us, sink_off_us, result_lag_us) in [
-            (MINUTES, 0, 302_000),
-            (-MINUTES, 0, 302_000),
-            (0, MINUTES, 600_302_000),
-            (0, -MINUTES, 0),
-            (MINUTES, -MINUTES, 0),
-            (-MINUTES, MINUTES, 600_302_000),
-        ] {
-            let expected = WindowMeasure {
-                result_lag_us,
-                ..same.clone()
-            };
-            assert_eq!(
-                of(udf_off_us, sink_off_us),
-                expected,
-                "{udf_off_us} {sink_off_us}"
-            );
-        }
-    }
-
-    #[test]
-    fn what_records_claim_is_counted_without_overflow() {
-        let arrivals = arrivals(0, 0);
-        let mut records = opened(&arrivals);
-        for record in &mut records {
-            (record.events, record.reading_stopped) = (u64::MAX, u64::MAX);
-            record.outcomes.values_mut().for_each(|count| *count = u64::MAX);
-        }
-        let measured = measure(&arrivals, &records, None, 10_000_000, 10_000).unwrap();
-        assert_eq!(
-            (measured.events, measured.ok, measured.reading_stopped),
-            (u64::MAX, u64::MAX, u64::MAX)
-        );
     }
 }

@@ -1,204 +1,32 @@
-//! Runs a trial on this machine: the real processes as children, driven by the embedded data plane over their real
-//! sockets. Whatever is started for a trial ends with it, however it ends.
+//! Runs trials on this machine: the real programs as child processes, connected by the embedded data plane over their real
+//! sockets. All processes of a trial end with it, however it ends.
+//!
+//! # Layout
+//!
+//! From the top down; a module uses only those below it.
+//!
+//! - [`LocalEngine`] (`local_engine`): the engine that the run loop calls.
+//! - `pipeline`: the child processes of one trial and the data plane between them.
+//! - `observation`: computes the observation from what a trial left behind.
+//! - `recorder`: collects closed windows, drops and records while a trial runs.
+//! - `user_endpoint`: checks that the user's own endpoint answers.
+//! - `commands`: command lines and environment of the child processes.
+//! - [`LocalConfig`] (`config`) and [`LocalError`] (`error`).
 
-use std::net::SocketAddr;
-use std::path::Path;
-use std::time::Duration;
+#![allow(
+    missing_docs,
+    reason = "used by this workspace only: a name that says what it holds needs no second sentence"
+)]
 
-use async_trait::async_trait;
-use launcher::LaunchError;
-use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use wire::{Clock, GeneratorStats};
-
-use self::assemble::{Evidence, assemble};
-use self::pipeline::{Binaries, Pipeline, places};
-use self::watch::Watch;
-use engine::windows::{window_ms, window_starts};
-use engine::{Engine, EngineError, Observation, TrialProgress};
-use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
-use trials::trial::Trial;
-use vertex::cost::Sampler;
-use vertex::machine;
-
-mod assemble;
+mod commands;
+mod config;
 mod error;
-mod flags;
-mod own_endpoint;
+mod local_engine;
+mod observation;
 mod pipeline;
-mod watch;
+mod recorder;
+mod user_endpoint;
 
-pub use error::LocalError;
-
-/// Between two looks for the first event's due time.
-const FIRST_EVENT_POLL: Duration = Duration::from_millis(20);
-
-/// How long `/stats` may take to answer.
-const STATS_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Set-up and clean-up of a trial, and the wait for the window boundary it starts on, half a window on average.
-const SET_UP: Duration = Duration::from_millis(800);
-
-/// What the engine must know besides the trial.
-#[derive(Debug, Clone)]
-pub struct LocalConfig {
-    /// How long after the last window's end a trial is cut off.
-    pub cut_off: Duration,
-    /// How long processes may take to become ready.
-    pub patience: Duration,
-    /// A shell command that starts a reduce UDF other than ours.
-    pub udf_command: Option<String>,
-    /// The user's own endpoint instead of ours.
-    pub endpoint_url: Option<EndpointUrl>,
-}
-
-/// The engine `local`.
-#[derive(Debug)]
-pub struct LocalEngine {
-    config: LocalConfig,
-    binaries: Binaries,
-    http: reqwest::Client,
-    clock: Clock,
-}
-
-impl LocalEngine {
-    /// Looks for the binaries in `folder` and makes room for many connections.
-    ///
-    /// # Errors
-    /// Where a binary is missing or the folder for sockets has too long a path.
-    pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
-        let binaries = Binaries::find(folder)?;
-        trial_folder()?;
-        // Every call in flight is a connection at both of its ends, and the children inherit the limit.
-        machine::raise_descriptor_limit(u64::MAX);
-        // Fails only where a provider has been chosen before.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(STATS_TIMEOUT)
-            .build();
-        Ok(Self {
-            config,
-            binaries,
-            http: http.map_err(LocalError::Client)?,
-            clock: Clock::start(),
-        })
-    }
-
-    async fn stats<T: DeserializeOwned>(
-        &self,
-        process: &'static str,
-        address: SocketAddr,
-    ) -> Result<T, LocalError> {
-        let error = |source| LocalError::Stats { process, source };
-        let answer = self
-            .http
-            .get(format!("http://{address}/stats"))
-            .send()
-            .await
-            .map_err(error)?;
-        answer
-            .error_for_status()
-            .map_err(error)?
-            .json()
-            .await
-            .map_err(error)
-    }
-
-    /// When event 0 is due, microseconds since the epoch.
-    async fn first_due_us(&self, generator: SocketAddr) -> Result<u64, LocalError> {
-        let poll = async {
-            loop {
-                let stats: GeneratorStats = self.stats("generator", generator).await?;
-                if let Some(t0_us) = stats.t0_us {
-                    return Ok(t0_us);
-                }
-                sleep(FIRST_EVENT_POLL).await;
-            }
-        };
-        let patience = self.config.patience;
-        timeout(patience, poll).await.map_err(|_| LaunchError::NotReady {
-            process: "generator".to_owned(),
-            patience,
-        })?
-    }
-}
-
-#[async_trait]
-impl Engine for LocalEngine {
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
-    async fn check(&self, trials: &[Trial], _: &dyn TrialProgress) -> Result<(), EngineError> {
-        let Some(url) = &self.config.endpoint_url else {
-            return Ok(());
-        };
-        check_user_endpoint(trials).map_err(LocalError::from)?;
-        Ok(own_endpoint::probe(url, self.config.patience).await?)
-    }
-
-    fn expected(&self, trial: &Trial) -> Duration {
-        let settings = &trial.settings;
-        // The last window closes when the one after it has begun.
-        let windows = settings.warmup + settings.windows;
-        SET_UP + settings.window * windows + settings.window / 2 + settings.read_timeout * 2
-    }
-
-    async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError> {
-        let settings = &trial.settings;
-        let folder = trial_folder()?;
-        let watch = Watch::new(window_ms(settings));
-        let mut pipeline = Pipeline::start(&self.binaries, &self.config, settings, folder.path()).await?;
-        pipeline.drive(settings, self.config.patience, &watch).await?;
-        let sampler = pipeline.udf_id().and_then(Sampler::start);
-
-        let t0_us = pipeline
-            .guard(self.first_due_us(pipeline.generator_address))
-            .await?;
-        let windows = window_starts(settings, t0_us / 1_000);
-        let all = settings.warmup + settings.windows;
-        let end = self.clock.instant(t0_us) + settings.window * all + self.config.cut_off;
-        let complete = watch.complete(&windows, |closed| {
-            progress.windows(u32::try_from(closed).unwrap_or(u32::MAX), all);
-        });
-        let observed = async {
-            // Neither ending is an error: the windows without result are found below.
-            let _ = timeout_at(Instant::from_std(end), complete).await;
-            Ok(())
-        };
-        pipeline.guard(observed).await?;
-
-        let stopped = std::time::Instant::now();
-        let counts = pipeline.stop_data_plane(settings.read_timeout).await?;
-        let usage = sampler.and_then(Sampler::finish);
-        let generator = self.stats("generator", pipeline.generator_address).await?;
-        let endpoint = match pipeline.endpoint_address {
-            Some(address) => Some(self.stats("endpoint", address).await?),
-            None => None,
-        };
-        pipeline.stop().await;
-        let evidence = Evidence {
-            clock: self.clock,
-            t0_ms: t0_us / 1_000,
-            seen: watch.seen(),
-            generator,
-            endpoint,
-            usage,
-            counts: counts.unwrap_or_default(),
-            stopped,
-        };
-        Ok(assemble(settings, evidence))
-    }
-}
-
-/// A folder for the sockets of one trial, removed when dropped.
-fn trial_folder() -> Result<tempfile::TempDir, LocalError> {
-    let parent = std::env::temp_dir();
-    let folder = tempfile::Builder::new().prefix("ar-").tempdir();
-    let folder = folder.map_err(|source| LocalError::Folder { parent, source })?;
-    places(folder.path()).map_err(|_| LocalError::FolderTooLong {
-        parent: std::env::temp_dir(),
-    })?;
-    Ok(folder)
-}
+pub use self::config::LocalConfig;
+pub use self::error::LocalError;
+pub use self::local_engine::LocalEngine;

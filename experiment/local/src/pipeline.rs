@@ -1,4 +1,4 @@
-//! The children of one trial and the data plane between them, from start to stop. Dropped, all of them end.
+//! The child processes of one trial and the data plane between them, from start to stop. Dropping it ends all of them.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,48 +7,48 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use engine::windows::events_in;
 use launcher::{Child, LaunchError, Place, Stderr};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-
-use super::flags;
-use super::watch::Watch;
-use super::{LocalConfig, LocalError};
-use ::engine::windows::events_in;
 use trials::trial::TrialSettings;
 
-/// How long a process is given to end by itself when it is told to.
+use crate::commands;
+use crate::config::LocalConfig;
+use crate::error::LocalError;
+use crate::recorder::Recorder;
+
+/// How long a process may take to end after a request to stop.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long a dead process may take to be noticed after its connection broke.
+/// How long to wait for the exit of a process after its connection broke.
 const DEATH_NOTICE: Duration = Duration::from_millis(500);
-/// How long this machine may stand still without the last window's close depending on it.
+/// Longest stall of this machine for which the last window still closes.
 const STALL: Duration = Duration::from_secs(2);
 
-/// Where the programs are.
+/// Paths of the programs.
 #[derive(Debug)]
-pub(super) struct Binaries {
+pub(crate) struct Binaries {
     endpoint: PathBuf,
     generator: PathBuf,
     udf: PathBuf,
     sink: PathBuf,
 }
 
-/// What runs for a trial.
 #[derive(Debug)]
-pub(super) struct Pipeline {
-    /// Where our endpoint answers; absent where the calls go to the user's own.
+pub(crate) struct Pipeline {
+    /// `None` if calls go to the user's own endpoint.
     pub endpoint_address: Option<SocketAddr>,
-    /// Where the generator tells its stats.
+    /// Address of the generator's `/stats`.
     pub generator_address: SocketAddr,
     endpoint: Option<Child>,
     generator: Child,
     udf: Child,
     sink: Child,
-    foreign_udf: bool,
+    is_user_udf: bool,
     sockets: dataplane::Sockets,
-    /// The data plane and the reader of the sink: before they are told to, they end only when something is wrong.
+    /// The data plane and the reader of the sink. Until they are stopped they end only with an error.
     tasks: JoinSet<Result<Counts, LocalError>>,
     stop_data_plane: Option<oneshot::Sender<()>>,
 }
@@ -57,7 +57,7 @@ pub(super) struct Pipeline {
 type Counts = Option<BTreeMap<String, u64>>;
 
 impl Binaries {
-    /// All four in one folder.
+    /// Finds all four in one folder.
     pub fn find(folder: &Path) -> Result<Self, LocalError> {
         let find = |name: &'static str| {
             let path = folder.join(name);
@@ -77,7 +77,7 @@ impl Binaries {
 }
 
 impl Pipeline {
-    /// Starts the processes, with their sockets in `folder`.
+    /// Starts the processes with their sockets in `folder`.
     pub async fn start(
         binaries: &Binaries,
         config: &LocalConfig,
@@ -87,28 +87,31 @@ impl Pipeline {
         let spawn = |name, command| Child::spawn(name, command, Stderr::Tail);
         let [source, reduce, sink] = places(folder)?;
         let mut endpoint = match config.endpoint_url {
-            None => Some(spawn("endpoint", flags::endpoint(&binaries.endpoint, settings))?),
+            None => Some(spawn(
+                "endpoint",
+                commands::endpoint(&binaries.endpoint, settings),
+            )?),
             Some(_) => None,
         };
-        // The events of one more window close the last one, and of as many as a stall of this machine may bring along with
-        // it: a read's watermark is its first event's time.
+        // An event of a later window closes the last one, in a later read: a batch's watermark is its first event's time.
+        // A stall may put several windows into one batch, so there are events for as many.
         let windows = u64::from(settings.warmup) + u64::from(settings.windows);
         let count = events_in(settings, windows + windows_in(STALL, settings.window));
         let mut generator = spawn(
             "generator",
-            flags::generator(&binaries.generator, settings, count, &source),
+            commands::generator(&binaries.generator, settings, count, &source),
         )?;
-        let sink_process = spawn("sink", flags::sink(&binaries.sink, &sink))?;
+        let sink_process = spawn("sink", commands::sink(&binaries.sink, &sink))?;
         let (endpoint_address, url) = match (&mut endpoint, &config.endpoint_url) {
             (Some(endpoint), _) => {
                 let address = address(endpoint, config.patience).await?;
                 (Some(address), format!("http://{address}"))
             }
-            (None, own) => (None, own.as_ref().map(ToString::to_string).unwrap_or_default()),
+            (None, url) => (None, url.as_ref().map(ToString::to_string).unwrap_or_default()),
         };
         let udf = match &config.udf_command {
-            Some(line) => flags::foreign_udf(line, settings, &url, &reduce),
-            None => flags::udf(&binaries.udf, settings, &url, &reduce),
+            Some(line) => commands::user_udf(line, settings, &url, &reduce),
+            None => commands::udf(&binaries.udf, settings, &url, &reduce),
         };
         let udf = spawn("udf", udf)?;
         let generator_address = address(&mut generator, config.patience).await?;
@@ -119,7 +122,7 @@ impl Pipeline {
             generator,
             udf,
             sink: sink_process,
-            foreign_udf: config.udf_command.is_some(),
+            is_user_udf: config.udf_command.is_some(),
             sockets: dataplane::Sockets {
                 source: vertex(source),
                 reduce: vertex(reduce),
@@ -130,17 +133,17 @@ impl Pipeline {
         })
     }
 
-    /// Connects the data plane and lets it run; `watch` sees what happens.
+    /// Connects the data plane and runs it; `recorder` observes it.
     pub async fn drive(
         &mut self,
         settings: &TrialSettings,
         patience: Duration,
-        watch: &Arc<Watch>,
+        recorder: &Arc<Recorder>,
     ) -> Result<(), LocalError> {
         if let Some(stdout) = self.sink.take_stdout() {
-            let watch = Arc::clone(watch);
+            let recorder = Arc::clone(recorder);
             self.tasks
-                .spawn(async move { watch.read_sink(stdout).await.map(|()| None) });
+                .spawn(async move { recorder.read_sink(stdout).await.map(|()| None) });
         }
         let config = dataplane::Config::new(settings.window, settings.read_timeout);
         let sockets = self.sockets.clone();
@@ -150,10 +153,10 @@ impl Pipeline {
             .await?;
         let (stop, stopped) = oneshot::channel();
         self.stop_data_plane = Some(stop);
-        let observer: Arc<Watch> = Arc::clone(watch);
+        let observer = Arc::clone(recorder);
         self.tasks.spawn(async move {
             let stopped = async {
-                // A dropped sender stops it as well.
+                // Dropping the sender stops it too.
                 let _ = stopped.await;
             };
             let counts = data_plane.run(observer, stopped).await;
@@ -164,13 +167,16 @@ impl Pipeline {
         Ok(())
     }
 
-    /// The process id of the UDF; nothing where it has ended.
+    /// The UDF's process id; `None` after its end.
     pub fn udf_id(&self) -> Option<u32> {
         self.udf.id()
     }
 
-    /// Does `work` unless a child dies or a task ends before. A broken connection is mostly somebody's death:
-    /// then the death is what is told.
+    /// Runs `work` until a child exits or a task ends. A broken connection is usually caused by the exit of a child, so the
+    /// exit is reported if it is noticed within [`DEATH_NOTICE`].
+    ///
+    /// # Errors
+    /// Returns the error of `work`, of a task, or the exit of a child.
     pub async fn guard<T>(
         &mut self,
         work: impl Future<Output = Result<T, LocalError>>,
@@ -216,7 +222,7 @@ impl Pipeline {
         Err(timeout(DEATH_NOTICE, death).await.map_or(error, LocalError::from))
     }
 
-    /// Stops the data plane; its counts, where it stops in time. A read in progress is waited for.
+    /// Stops the data plane after the read in progress and returns its counts; `None` if it does not stop in time.
     pub async fn stop_data_plane(&mut self, read_timeout: Duration) -> Result<Counts, LocalError> {
         drop(self.stop_data_plane.take());
         match timeout(STOP_PATIENCE + read_timeout, self.tasks.join_next()).await {
@@ -226,7 +232,7 @@ impl Pipeline {
         }
     }
 
-    /// Lets all children end, a foreign UDF by a signal as well.
+    /// Ends all children. The user's own UDF gets a signal, since it may ignore the end of standard input.
     pub async fn stop(mut self) {
         self.tasks.abort_all();
         let endpoint = async {
@@ -234,7 +240,7 @@ impl Pipeline {
                 endpoint.stop(STOP_PATIENCE).await;
             }
         };
-        if self.foreign_udf {
+        if self.is_user_udf {
             self.udf.terminate();
         }
         tokio::join!(
@@ -246,8 +252,8 @@ impl Pipeline {
     }
 }
 
-/// Where source, UDF and sink serve.
-pub(super) fn places(folder: &Path) -> Result<[Place; 3], LaunchError> {
+/// Sockets of source, UDF and sink.
+pub(crate) fn places(folder: &Path) -> Result<[Place; 3], LaunchError> {
     let place = |name| Place::within(folder, name);
     Ok([place("source")?, place("udf")?, place("sink")?])
 }
@@ -262,13 +268,12 @@ fn vertex(Place { socket, server_info }: Place) -> dataplane::VertexSockets {
     dataplane::VertexSockets { socket, server_info }
 }
 
-/// Windows that cover so much time, at least one.
+/// Number of windows that cover `time`, at least one.
 fn windows_in(time: Duration, window: Duration) -> u64 {
     let windows = time.as_nanos().div_ceil(window.as_nanos().max(1));
     u64::try_from(windows).unwrap_or(u64::MAX).max(1)
 }
 
-/// The data plane's counts by their names.
 fn by_name(counts: &dataplane::Counts) -> BTreeMap<String, u64> {
     [
         ("read", counts.read),

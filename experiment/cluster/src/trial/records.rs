@@ -73,7 +73,7 @@ impl Records {
         match seen.sequence.take(line.process, line.line) {
             // Without its record the window cannot be measured, as the data plane is not observed here.
             Ok(Taken::New) if line.record.is_none() => return Err(ClusterEngineError::NoRecord),
-            Ok(Taken::New) => windows::arrive(&mut seen.arrivals, line, self.window_ms),
+            Ok(Taken::New) => windows::add_line(&mut seen.arrivals, line, self.window_ms),
             Ok(Taken::Repeated) => {}
             Err(Gap { expected, found }) => return Err(ClusterEngineError::SinkGap { expected, found }),
         }

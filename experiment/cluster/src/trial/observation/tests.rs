@@ -94,7 +94,7 @@ fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidenc
             record: Some(record.clone()),
             text: None,
         };
-        windows::arrive(&mut arrivals, line, 1_000);
+        windows::add_line(&mut arrivals, line, 1_000);
     }
     Evidence {
         t0_ms: T0_MS,

@@ -2,12 +2,12 @@
 
 use std::num::NonZeroU64;
 
+use engine::windows::{Arrivals, PackedRecord};
+use trials::outcome::{Cost, TrialEnd, WindowMeasure};
 use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWindow, Settings, Workload};
 use wire::{StartRule, StrategyKind, WindowRecord};
 
 use super::*;
-use ::engine::windows::{Arrivals, PackedRecord};
-use trials::outcome::{Cost, TrialEnd, WindowMeasure};
 
 const T0_MS: u64 = 100_000;
 
@@ -81,7 +81,7 @@ fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
 
 /// A trial of `windows` windows of which the first `closed` have been closed, `ago` before the data plane stopped,
 /// with two results each; nothing has arrived.
-fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
+fn data(windows: u64, closed: u64, ago: Duration) -> TrialData {
     let start = Instant::now();
     let clock = Clock::anchored(Duration::from_millis(T0_MS), start);
     let stopped = start + Duration::from_secs(60);
@@ -92,7 +92,7 @@ fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
             .into_iter()
             .collect(),
     };
-    let mut seen = Seen::default();
+    let mut recorded = Recorded::default();
     for index in 0..closed {
         let eof = stopped - ago;
         let closing = Closing {
@@ -101,12 +101,12 @@ fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
             half_close: eof - Duration::from_millis(400),
             eof,
         };
-        seen.closings.insert(T0_MS + index * 1_000, closing);
+        recorded.closings.insert(T0_MS + index * 1_000, closing);
     }
-    Evidence {
+    TrialData {
         clock,
         t0_ms: T0_MS,
-        seen,
+        recorded,
         generator: GeneratorStats {
             generator: 1,
             t0_us: Some(T0_MS * 1_000),
@@ -142,11 +142,11 @@ fn evidence(windows: u64, closed: u64, ago: Duration) -> Evidence {
     }
 }
 
-fn arrive(evidence: &mut Evidence, index: u64, records: Vec<WindowRecord>) {
+fn arrive(data: &mut TrialData, index: u64, records: Vec<WindowRecord>) {
     let start_ms = T0_MS + index * 1_000;
     let last_us = (start_ms + 1_700) * 1_000;
     let lines = records.len() as u64;
-    evidence.seen.arrivals.insert(
+    data.recorded.arrivals.insert(
         start_ms,
         Arrivals {
             lines,
@@ -163,13 +163,14 @@ fn both(index: u64) -> Vec<WindowRecord> {
 
 #[test]
 fn a_window_is_measured_over_its_keys() {
-    let mut evidence = evidence(2, 2, Duration::ZERO);
-    arrive(&mut evidence, 0, both(0));
-    arrive(&mut evidence, 1, both(1));
-    let seen = assemble(&settings(1, 1), evidence);
-    assert_eq!(seen.end, TrialEnd::Completed);
+    let mut data = data(2, 2, Duration::ZERO);
+    arrive(&mut data, 0, both(0));
+    arrive(&mut data, 1, both(1));
+    let observed = observation(&settings(1, 1), data);
+    assert_eq!(observed.end, TrialEnd::Completed);
     assert_eq!(
-        seen.windows
+        observed
+            .windows
             .iter()
             .map(|window| window.warmup)
             .collect::<Vec<_>>(),
@@ -187,23 +188,23 @@ fn a_window_is_measured_over_its_keys() {
         peak_in_flight: 6,
         reading_stopped: 0,
     };
-    assert_eq!(seen.windows[1].measured.as_ref(), Some(&expected));
+    assert_eq!(observed.windows[1].measured.as_ref(), Some(&expected));
     assert_eq!(
-        seen.latency.count(),
+        observed.latency.count(),
         2,
         "the warm-up window's calls are in no histogram"
     );
     assert_eq!(
-        seen.outcomes,
+        observed.outcomes,
         OutcomeCounts::from([(Outcome::Ok, 36), (Outcome::Timeout, 4)])
     );
-    let ledger = seen.ledger.unwrap();
+    let ledger = observed.ledger.unwrap();
     assert!(
         ledger.balances() && ledger.ok == 36 && ledger.failed == 4,
         "{ledger:?}"
     );
     assert_eq!(
-        seen.cost,
+        observed.cost,
         Some(Cost {
             cpu_us: 5,
             calls: 33,
@@ -212,7 +213,8 @@ fn a_window_is_measured_over_its_keys() {
         })
     );
     assert_eq!(
-        seen.instruments
+        observed
+            .instruments
             .and_then(|instruments| instruments.endpoint_repeats),
         Some(2)
     );
@@ -220,12 +222,12 @@ fn a_window_is_measured_over_its_keys() {
 
 #[test]
 fn a_window_without_all_its_results_is_censored() {
-    let mut evidence = evidence(2, 1, Duration::from_secs(1));
-    arrive(&mut evidence, 0, vec![record("key-0", 0, 200)]);
-    let seen = assemble(&settings(0, 2), evidence);
-    assert_eq!(seen.end, TrialEnd::CutOff);
-    assert!(seen.windows.iter().all(|window| window.measured.is_none()));
-    let ledger = seen.ledger.unwrap();
+    let mut data = data(2, 1, Duration::from_secs(1));
+    arrive(&mut data, 0, vec![record("key-0", 0, 200)]);
+    let observed = observation(&settings(0, 2), data);
+    assert_eq!(observed.end, TrialEnd::CutOff);
+    assert!(observed.windows.iter().all(|window| window.measured.is_none()));
+    let ledger = observed.ledger.unwrap();
     assert!(ledger.balances(), "{ledger:?}");
     assert_eq!(
         (ledger.ok, ledger.open, ledger.lost),
@@ -235,21 +237,21 @@ fn a_window_without_all_its_results_is_censored() {
 }
 
 #[test]
-fn what_should_long_have_arrived_is_lost() {
-    let mut evidence = evidence(1, 1, Duration::from_secs(5));
-    arrive(&mut evidence, 0, vec![record("key-0", 0, 200)]);
-    let ledger = assemble(&settings(0, 1), evidence).ledger.unwrap();
+fn a_result_that_is_long_overdue_is_lost() {
+    let mut data = data(1, 1, Duration::from_secs(5));
+    arrive(&mut data, 0, vec![record("key-0", 0, 200)]);
+    let ledger = observation(&settings(0, 1), data).ledger.unwrap();
     assert_eq!((ledger.ok, ledger.open, ledger.lost), (9, 0, 10));
 }
 
 #[test]
 fn results_without_records_are_timed_by_the_data_plane() {
-    let mut evidence = evidence(1, 1, Duration::from_secs(58));
-    arrive(&mut evidence, 0, Vec::new());
-    evidence.seen.arrivals.entry(T0_MS).or_default().lines = 2;
-    let seen = assemble(&settings(0, 1), evidence);
-    assert_eq!((&seen.end, &seen.ledger), (&TrialEnd::Completed, &None));
-    let measured = seen.windows[0].measured.as_ref().unwrap();
+    let mut data = data(1, 1, Duration::from_secs(58));
+    arrive(&mut data, 0, Vec::new());
+    data.recorded.arrivals.entry(T0_MS).or_default().lines = 2;
+    let observed = observation(&settings(0, 1), data);
+    assert_eq!((&observed.end, &observed.ledger), (&TrialEnd::Completed, &None));
+    let measured = observed.windows[0].measured.as_ref().unwrap();
     assert_eq!((measured.keys, measured.events, measured.ok), (2, 20, 0));
     assert_eq!(
         (measured.execution_time_us, measured.close_tail_us),
@@ -259,25 +261,22 @@ fn results_without_records_are_timed_by_the_data_plane() {
 
 #[test]
 fn a_cpu_trial_counts_its_own_calls() {
-    let mut evidence = evidence(1, 1, Duration::ZERO);
-    arrive(&mut evidence, 0, both(0));
+    let mut data = data(1, 1, Duration::ZERO);
+    arrive(&mut data, 0, both(0));
     let settings = TrialSettings {
         workload: Workload::Cpu,
         ..settings(0, 1)
     };
-    assert_eq!(
-        assemble(&settings, evidence).cost.map(|cost| cost.calls),
-        Some(20)
-    );
+    assert_eq!(observation(&settings, data).cost.map(|cost| cost.calls), Some(20));
 }
 
 #[test]
 fn an_endpoint_that_is_not_ours_is_not_measured() {
-    let mut evidence = evidence(1, 1, Duration::ZERO);
-    evidence.endpoint = None;
-    arrive(&mut evidence, 0, both(0));
-    let seen = assemble(&settings(0, 1), evidence);
-    let instruments = seen.instruments.unwrap();
+    let mut data = data(1, 1, Duration::ZERO);
+    data.endpoint = None;
+    arrive(&mut data, 0, both(0));
+    let observed = observation(&settings(0, 1), data);
+    let instruments = observed.instruments.unwrap();
     assert_eq!(
         (
             instruments.endpoint_served,
@@ -289,7 +288,7 @@ fn an_endpoint_that_is_not_ours_is_not_measured() {
     );
     let attempts: u64 = both(0).iter().map(|record| record.attempts).sum();
     assert_eq!(
-        seen.cost.map(|cost| cost.calls),
+        observed.cost.map(|cost| cost.calls),
         Some(attempts),
         "the records' own count"
     );

@@ -1,57 +1,56 @@
-//! What a trial shows while it runs: windows closed and events dropped by the data plane, records that reached the
-//! sink. Both sides write here; the engine waits for the moment when every window has given its results.
+//! Records a running trial: windows closed and events dropped by the data plane, lines written by the sink. The engine
+//! waits here until every window has its results.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use dataplane::{DropReason, Message, Observer, WindowClosed};
+use engine::sequence::{Gap, Sequence, Taken};
+use engine::windows::{self, ByWindow};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
 use wire::{Event, Ranges, SinkLine};
 
-use super::LocalError;
-use ::engine::sequence::{Gap, Sequence, Taken};
-use ::engine::windows::{self, ByWindow};
+use crate::error::LocalError;
 
-/// Collects; shared by the data plane, the reader of the sink and the engine.
+/// Shared by the data plane, the reader of the sink and the engine.
 #[derive(Debug)]
-pub(super) struct Watch {
+pub(crate) struct Recorder {
     window_ms: u64,
-    seen: Mutex<Seen>,
+    recorded: Mutex<Recorded>,
     changed: Notify,
 }
 
-/// What has been seen so far; by the start of the window, milliseconds since the epoch.
+/// The records so far, by the window's start in milliseconds since the epoch.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Seen {
-    /// Windows that the data plane has closed.
+pub(crate) struct Recorded {
+    /// Windows closed by the data plane.
     pub closings: BTreeMap<u64, Closing>,
-    /// What the sink has written.
+    /// Lines written by the sink.
     pub arrivals: ByWindow,
-    /// Events that the data plane dropped, by window and key.
+    /// Events dropped by the data plane, by window and key.
     pub late: BTreeMap<(u64, String), Ranges>,
-    /// Dropped messages that are no event of ours.
+    /// Dropped messages that are not events of ours.
     pub late_undecoded: u64,
     sequence: Sequence,
 }
 
-/// The close of one window by the data plane.
+/// The close of one window.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Closing {
-    /// Events it was given.
+pub(crate) struct Closing {
+    /// Events sent to the UDF.
     pub events: u64,
-    /// Results it gave.
     pub results: u64,
-    /// When the data plane ended its input.
+    /// End of the input.
     pub half_close: Instant,
-    /// When its last result had come.
+    /// End of the results.
     pub eof: Instant,
 }
 
-impl Seen {
-    /// Whether a window has given all its results and the sink has them.
+impl Recorded {
+    /// Whether all results of a window have arrived at the sink.
     pub fn complete(&self, window_start_ms: u64) -> bool {
         let arrived = self
             .arrivals
@@ -62,10 +61,10 @@ impl Seen {
             .is_some_and(|closing| closing.results > 0 && arrived >= closing.results)
     }
 
-    fn arrive(&mut self, line: SinkLine, window_ms: u64) -> Result<(), LocalError> {
+    fn add_line(&mut self, line: SinkLine, window_ms: u64) -> Result<(), LocalError> {
         match self.sequence.take(line.process, line.line) {
-            Ok(Taken::New) => windows::arrive(&mut self.arrivals, line, window_ms),
-            // Nothing is read twice here, so neither should a number come twice.
+            Ok(Taken::New) => windows::add_line(&mut self.arrivals, line, window_ms),
+            // The output is read once, so a repeated number is an error.
             Ok(Taken::Repeated) => {
                 return Err(LocalError::SinkRepeats { line: line.line });
             }
@@ -74,7 +73,7 @@ impl Seen {
         Ok(())
     }
 
-    fn drop_event(&mut self, message: &Message, window_ms: u64) {
+    fn add_drop(&mut self, message: &Message, window_ms: u64) {
         match Event::decode(&message.payload) {
             Ok(event) => {
                 let event_ms = message.event_time_ms();
@@ -89,30 +88,29 @@ impl Seen {
     }
 }
 
-impl Watch {
-    /// For windows of `window_ms` milliseconds.
+impl Recorder {
     pub fn new(window_ms: u64) -> Arc<Self> {
         Arc::new(Self {
             window_ms,
-            seen: Mutex::default(),
+            recorded: Mutex::default(),
             changed: Notify::new(),
         })
     }
 
-    /// What has been seen so far.
-    pub fn seen(&self) -> Seen {
+    /// A copy of the records so far.
+    pub fn recorded(&self) -> Recorded {
         self.lock().clone()
     }
 
-    /// Waits until all of `windows` (their starts) are complete; `progress` hears how many are at every change.
+    /// Waits until all of `windows` (their starts) are complete. Calls `progress` with their number at every change.
     pub async fn complete(&self, windows: &[u64], progress: impl Fn(usize)) {
         loop {
             let changed = self.changed.notified();
             let closed = {
-                let seen = self.lock();
+                let recorded = self.lock();
                 windows
                     .iter()
-                    .filter(|start_ms| seen.complete(**start_ms))
+                    .filter(|start_ms| recorded.complete(**start_ms))
                     .count()
             };
             progress(closed);
@@ -123,32 +121,32 @@ impl Watch {
         }
     }
 
-    /// Reads what the sink writes, until it ends.
+    /// Reads the sink's output to its end.
     ///
     /// # Errors
-    /// Where a line is none of a sink's, or one is missing.
+    /// Returns an error if a line cannot be parsed, is missing or is repeated.
     pub async fn read_sink(&self, mut lines: Lines<BufReader<ChildStdout>>) -> Result<(), LocalError> {
         while let Some(text) = lines.next_line().await.map_err(LocalError::SinkRead)? {
             let line = serde_json::from_str(&text).map_err(|source| LocalError::SinkLine { source })?;
-            self.lock().arrive(line, self.window_ms)?;
+            self.lock().add_line(line, self.window_ms)?;
             self.changed.notify_one();
         }
         Ok(())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Observer for Watch {
+impl Observer for Recorder {
     fn dropped(&self, message: &Message, _reason: DropReason) {
-        self.lock().drop_event(message, self.window_ms);
+        self.lock().add_drop(message, self.window_ms);
     }
 
     fn window_closed(&self, closed: &WindowClosed) {
-        let mut seen = self.lock();
-        let closing = seen.closings.entry(closed.start_ms).or_insert(Closing {
+        let mut recorded = self.lock();
+        let closing = recorded.closings.entry(closed.start_ms).or_insert(Closing {
             events: 0,
             results: 0,
             half_close: closed.half_close,
@@ -157,7 +155,7 @@ impl Observer for Watch {
         closing.events += closed.events;
         closing.results += closed.results;
         closing.eof = closed.eof;
-        drop(seen);
+        drop(recorded);
         self.changed.notify_one();
     }
 }
@@ -182,11 +180,11 @@ mod tests {
 
     #[test]
     fn lines_belong_to_the_window_that_ends_with_them() {
-        let mut seen = Seen::default();
+        let mut recorded = Recorded::default();
         for (number, event_time_ms) in [(0, 10_999), (1, 10_999), (2, 11_999)] {
-            seen.arrive(line(number, event_time_ms), 1_000).unwrap();
+            recorded.add_line(line(number, event_time_ms), 1_000).unwrap();
         }
-        let found: Vec<_> = seen
+        let found: Vec<_> = recorded
             .arrivals
             .iter()
             .map(|(start, of)| (*start, of.lines, of.duplicates, of.last_us))
@@ -196,9 +194,9 @@ mod tests {
 
     #[test]
     fn a_missing_line_is_noticed() {
-        let mut seen = Seen::default();
-        seen.arrive(line(0, 999), 1_000).unwrap();
-        let gap = seen.arrive(line(2, 999), 1_000);
+        let mut recorded = Recorded::default();
+        recorded.add_line(line(0, 999), 1_000).unwrap();
+        let gap = recorded.add_line(line(2, 999), 1_000);
         assert!(matches!(
             gap,
             Err(LocalError::SinkGap {
@@ -210,10 +208,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_trial_is_complete_when_every_window_has_all_its_results() {
-        let watch = Watch::new(1_000);
+        let recorder = Recorder::new(1_000);
         let closed = |start_ms: u64| {
             let now = Instant::now();
-            watch.window_closed(&WindowClosed {
+            recorder.window_closed(&WindowClosed {
                 start_ms,
                 end_ms: start_ms + 1_000,
                 events: 5,
@@ -223,11 +221,14 @@ mod tests {
             });
         };
         let arrive = |number: u64, event_time_ms: i64| {
-            watch.lock().arrive(line(number, event_time_ms), 1_000).unwrap();
-            watch.changed.notify_one();
+            recorder
+                .lock()
+                .add_line(line(number, event_time_ms), 1_000)
+                .unwrap();
+            recorder.changed.notify_one();
         };
         let progress = Mutex::new(Vec::new());
-        let complete = watch.complete(&[10_000, 11_000], |closed| progress.lock().unwrap().push(closed));
+        let complete = recorder.complete(&[10_000, 11_000], |closed| progress.lock().unwrap().push(closed));
         let happen = async {
             for (start_ms, first) in [(10_000, 0), (11_000, 2)] {
                 closed(start_ms);
@@ -242,6 +243,6 @@ mod tests {
         let mut progress = progress.into_inner().unwrap();
         progress.dedup();
         assert_eq!(progress, [0, 1, 2]);
-        assert!(watch.seen().complete(10_000) && !watch.seen().complete(12_000));
+        assert!(recorder.recorded().complete(10_000) && !recorder.recorded().complete(12_000));
     }
 }

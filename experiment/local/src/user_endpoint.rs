@@ -1,5 +1,5 @@
-//! Whether the user's own endpoint can be called. Asked before anything starts, because a trial whose every call
-//! fails would still run to its end.
+//! Checks that the user's own endpoint answers before anything starts, because a trial whose every call fails would still
+//! run to its end.
 
 use std::error::Error;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::error::LocalError;
 /// Calls it once, as the UDF will.
 ///
 /// # Errors
-/// Where nobody answers within `patience`, what answers is not HTTP, or the status is no success.
-pub(super) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<(), LocalError> {
+/// Returns an error if there is no answer within `patience`, the answer is not HTTP, or its status is not a success.
+pub(crate) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<(), LocalError> {
     let client = reqwest::Client::builder()
         .http1_only()
         .no_proxy()
@@ -22,12 +22,12 @@ pub(super) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<
         .build()
         .map_err(LocalError::Client)?;
     let url = format!("{endpoint}/ping?delay=0");
-    let answer = client.get(&url).send().await;
-    let status = answer.map_err(|error| LocalError::EndpointSilent {
-        what: what_happened(&error, patience),
+    let response = client.get(&url).send().await;
+    let response = response.map_err(|error| LocalError::EndpointSilent {
+        reason: reason(&error, patience),
         url: url.clone(),
     })?;
-    match status.status() {
+    match response.status() {
         status if status.is_success() => Ok(()),
         status => Err(LocalError::EndpointStatus {
             advice: advice(status),
@@ -37,11 +37,11 @@ pub(super) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<
     }
 }
 
-fn what_happened(error: &reqwest::Error, patience: Duration) -> String {
-    // The client's own words repeat the URL; what the system said is at the end of the chain.
+fn reason(error: &reqwest::Error, patience: Duration) -> String {
+    // The client's own message repeats the URL; the system's error is at the end of the chain.
     let mut cause: &dyn Error = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
+    while let Some(source) = cause.source() {
+        cause = source;
     }
     if error.is_timeout() {
         format!("no answer within {}", wire::format_duration(patience))

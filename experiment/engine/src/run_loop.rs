@@ -1,47 +1,45 @@
-//! The loop over the trials of a plan: skips what the journal has, writes down every outcome as it ends, stops
-//! cleanly when interrupted. It owns no detail of any engine.
+//! The loop over the trials of a plan: appends each outcome to the journal as the trial ends, and stops when interrupted.
+//! Independent of the engine.
 
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::Duration;
 
-use wire::Clock;
-
-use crate::{Engine, EngineError, TrialProgress};
 use trials::journal::{Journal, JournalError, JournalLine, latest};
 use trials::outcome::{PackedLatencies, TrialEnd, TrialOutcome};
 use trials::predict::predict;
 use trials::trial::Trial;
 use vertex::machine;
+use wire::Clock;
 
-/// Hears how far a run is.
+use crate::{Engine, EngineError, TrialProgress};
+
+/// Receives the progress of a run.
 pub trait Progress: TrialProgress {
-    /// A trial starts: the `position`-th (from 1) of `all` that this run has to do; `left` is expected for it and those after it.
+    /// A trial starts: number `position` (from 1) of `all` in this run. `left` is the expected time for it and those after
+    /// it.
     fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration);
     /// A trial has ended and is in the journal.
     fn trial_ended(&self, outcome: &TrialOutcome);
 }
 
-/// How a run ended.
 #[derive(Debug)]
 pub enum RunEnd {
     /// Every trial has an outcome.
     Finished,
-    /// It was interrupted; `missing` trials have no outcome.
     Interrupted {
-        /// Trials without an outcome, the abandoned one included.
+        /// Trials without an outcome, including the abandoned one.
         missing: usize,
     },
-    /// The engine cannot go on.
+    /// The engine cannot run further trials.
     Stopped {
         /// Trials without an outcome.
         missing: usize,
-        /// Why it cannot.
         why: EngineError,
     },
 }
 
-/// The trials that have yet to be run: those without an outcome and those that failed.
+/// The trials that still have to be run: those that failed or have no outcome.
 pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Trial> {
     let latest = latest(lines);
     let done = |outcome: &TrialOutcome| matches!(outcome.end, TrialEnd::Completed | TrialEnd::CutOff);
@@ -56,11 +54,11 @@ pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Tria
         .collect()
 }
 
-/// Runs the trials one after another, in their order; a trial that fails is written down and the next one runs. However it
-/// ends, what is left is the engine's to take away ([`Engine::finish`]).
+/// Runs the trials one after another. A failed trial is journalled, and the next one runs. The caller must call
+/// [`Engine::finish`] afterwards.
 ///
 /// # Errors
-/// Where the journal cannot be written: nothing more is run then.
+/// Returns an error if the journal cannot be written; no further trial is run then.
 pub async fn run(
     trials: &[&Trial],
     engine: &mut dyn Engine,
@@ -75,7 +73,7 @@ pub async fn run(
         progress.trial_started(index + 1, trials.len(), trial, left);
         let outcome = tokio::select! {
             biased;
-            // The trial is dropped, and with it whatever was started for it.
+            // Drops the trial, which ends its processes.
             () = &mut interrupted => return Ok(RunEnd::Interrupted { missing: trials.len() - index }),
             outcome = run_trial(trial, engine, progress, &clock) => outcome,
         };

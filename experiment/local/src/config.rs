@@ -1,0 +1,17 @@
+//! What the engine needs to know besides the trial.
+
+use std::time::Duration;
+
+use trials::endpoint_url::EndpointUrl;
+
+#[derive(Debug, Clone)]
+pub struct LocalConfig {
+    /// How long a trial waits for results after its last window.
+    pub cut_off: Duration,
+    /// How long processes may take to become ready.
+    pub patience: Duration,
+    /// Shell command that starts another reduce UDF instead of ours.
+    pub udf_command: Option<String>,
+    /// The user's own endpoint instead of ours.
+    pub endpoint_url: Option<EndpointUrl>,
+}
