@@ -1,6 +1,5 @@
-//! Draws the report of a run that never happened, to look at the page while working on it, or writes its journal, to
-//! measure `experiment report` by:
-//! `cargo run -p experiment --example synthetic_report -- DIR [classic|start-rules|long|huge|grid] [--journal]`.
+//! Draws the report of a synthetic run, for working on the page, or writes its journal, for measuring `experiment report`:
+//! `cargo run -p report --example synthetic_report -- DIR [classic|start-rules|long|huge|grid] [--journal]`.
 
 use std::error::Error;
 use std::fs::File;

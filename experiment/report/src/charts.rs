@@ -1,29 +1,29 @@
-//! The two charts as small multiples: panels that a phone stacks and a desk sets side by side. What both share is
-//! here: panels, legend, and how a series is drawn.
+//! The two charts as small multiples. This file has what both share: panels, legend, and the style of a series.
 
+mod close_tails;
+mod execution_times;
 mod picture;
-mod tails;
-mod windows;
 
 use serde::Serialize;
 
-use super::svg::{Marker, Svg};
 use crate::summary::{Series, Summary};
+use crate::svg::{Marker, Svg};
+use crate::text;
 
+pub(super) use close_tails::close_tails;
+pub(super) use execution_times::execution_times;
 pub(super) use picture::picture;
-pub(super) use tails::tails;
-pub(super) use windows::windows;
 
-/// Panels drawn at most in one chart, so that a page stays one that a browser can open.
+/// Maximum panels of a chart, so that a browser can open the page.
 pub(super) const MAX_PANELS: usize = 200;
 
-/// Colours in the style sheet.
+/// Number of colours in the style sheet.
 const COLOURS: usize = 8;
 
-/// Dashes in the style sheet.
+/// Number of dash patterns in the style sheet.
 const DASHES: usize = 4;
 
-/// A chart: its legend and its panels.
+/// A chart.
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
     pub(super) legend: Vec<LegendEntry>,
@@ -32,15 +32,13 @@ pub(super) struct Figure {
     pub(super) left_out: usize,
 }
 
-/// One line of a legend.
 #[derive(Debug, Serialize)]
 pub(super) struct LegendEntry {
-    /// A small drawing.
+    /// A small drawing as SVG.
     pub(super) swatch: String,
     pub(super) label: String,
 }
 
-/// One panel of a chart.
 #[derive(Debug, Serialize)]
 pub(super) struct Panel {
     pub(super) caption: String,
@@ -49,11 +47,11 @@ pub(super) struct Panel {
 
 /// How a series is drawn.
 pub(super) struct Style {
-    /// Classes of its lines.
+    /// CSS classes of lines.
     line: String,
-    /// Classes of its markers.
+    /// CSS classes of markers.
     marker: String,
-    /// Class of its colour alone.
+    /// CSS class of the colour.
     colour: String,
     shape: Marker,
 }
@@ -70,7 +68,7 @@ impl Style {
         }
     }
 
-    /// A small drawing of the line with its marker, hidden from readers of text: its label says the same.
+    /// A small drawing of the line with its marker, hidden from screen readers, which read the label.
     pub(super) fn swatch(&self) -> String {
         let mut svg = bare(36);
         svg.line(&self.line, (1.0, 8.0), (35.0, 8.0));
@@ -106,7 +104,7 @@ fn window_entry(summary: &Summary<'_>) -> LegendEntry {
     let mut lengths: Vec<String> = summary
         .cells
         .iter()
-        .map(|cell| super::text::setting(cell.window))
+        .map(|cell| text::setting(cell.window))
         .collect();
     lengths.dedup();
     let length = if lengths.len() == 1 {

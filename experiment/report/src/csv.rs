@@ -1,5 +1,5 @@
-//! The figures for other programs: durations in whole microseconds, settings in the plan's spelling. What was not
-//! measured or not recorded is an empty field, never a number.
+//! The figures for other programs: durations in whole microseconds, settings as in the plan. Values that were not measured
+//! or not recorded are empty fields.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use trials::trial::TrialSettings;
 use wire::Outcome;
 use wire::settings::{Shown, TABLE};
 
-use super::sentences;
+use crate::sentences;
 use crate::summary::{Agreement, Row, Spread, Summary};
 
-/// One window of a trial.
+/// One window of a trial. The field names are the columns of `windows.csv`.
 #[derive(Default, Serialize)]
 struct WindowRow<'a> {
     trial: &'a str,
@@ -38,7 +38,7 @@ struct WindowRow<'a> {
     trial_ended_us: u64,
 }
 
-/// One row of the summary, but for the calls by how they ended.
+/// One row of the summary, without the calls by outcome. The field names are the columns of `summary.csv`.
 #[derive(Default, Serialize)]
 struct SummaryRow {
     trials: usize,
@@ -81,6 +81,7 @@ struct SummaryRow {
     cpu_us_per_1000_calls: Option<u128>,
     peak_memory_bytes: Option<u64>,
     peak_threads: Option<u64>,
+    // The stream overhead; the columns keep their names for programs that read them.
     stream_share_p50_us: Option<u128>,
     stream_share_p99_us: Option<u128>,
     stream_share_max_us: Option<u128>,
@@ -88,7 +89,7 @@ struct SummaryRow {
     series: String,
 }
 
-/// A writer that has written the names of the columns: settings, then the fields of a row, then further ones.
+/// Creates a writer and writes the header: settings, the fields of a row, further columns.
 fn writer<R: Default + Serialize>(
     out: &mut dyn Write,
     further: impl Iterator<Item = String>,
@@ -104,7 +105,7 @@ fn writer<R: Default + Serialize>(
     Ok(writer)
 }
 
-/// The names of a row's fields.
+/// The field names of a row.
 fn names<R: Serialize>(row: &R) -> io::Result<Vec<String>> {
     let mut header = Writer::from_writer(Vec::new());
     header.serialize(row)?;
@@ -119,20 +120,20 @@ fn names<R: Serialize>(row: &R) -> io::Result<Vec<String>> {
         .collect())
 }
 
-/// The settings that rows can differ in, as text.
-fn settings(asked: &TrialSettings) -> Vec<String> {
-    asked
+/// The settings that can vary between rows, as text.
+fn settings_texts(settings: &TrialSettings) -> Vec<String> {
+    settings
         .values()
         .filter(|(setting, ..)| setting.shown != Shown::Never)
         .map(|(_, text, _)| text.unwrap_or_default())
         .collect()
 }
 
-/// One row for each window, warm-up and censored ones included.
+/// One row for each window, including warm-up and censored ones.
 pub(super) fn windows(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = writer::<WindowRow<'_>>(out, std::iter::empty())?;
     for trial in &summary.trials {
-        let settings = settings(&trial.trial.settings);
+        let settings = settings_texts(&trial.trial.settings);
         for window in &trial.windows {
             writer.serialize((&settings, window_row(trial, window)))?;
         }
@@ -178,11 +179,16 @@ pub(super) fn summary(summary: &Summary<'_>, out: &mut dyn Write) -> io::Result<
             .iter()
             .map(|outcome| *row.outcomes.get(outcome).unwrap_or(&0))
             .collect();
-        writer.serialize((settings(&first.trial.settings), summary_row(summary, row), calls))?;
+        writer.serialize((
+            settings_texts(&first.trial.settings),
+            summary_row(summary, row),
+            calls,
+        ))?;
     }
     writer.flush()
 }
 
+/// Longer than a screen: one line for each column.
 fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
     let micros = |duration: Option<Duration>| duration.map(|duration| duration.as_micros());
     let median = |spread: Option<Spread>| micros(spread.map(|spread| spread.median));
@@ -238,9 +244,9 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
             .map(|cost| u128::from(cost.cpu_us) * 1_000 / u128::from(cost.calls)),
         peak_memory_bytes: cost.map(|cost| cost.peak_memory_bytes),
         peak_threads: cost.map(|cost| cost.peak_threads),
-        stream_share_p50_us: micros(row.stream_share.map(|share| share.p50)),
-        stream_share_p99_us: micros(row.stream_share.map(|share| share.p99)),
-        stream_share_max_us: micros(row.stream_share.map(|share| share.max)),
+        stream_share_p50_us: micros(row.stream_overhead.map(|overhead| overhead.p50)),
+        stream_share_p99_us: micros(row.stream_overhead.map(|overhead| overhead.p99)),
+        stream_share_max_us: micros(row.stream_overhead.map(|overhead| overhead.max)),
         cell: summary.cell_label(row),
         series: summary.series_label(row).to_owned(),
     }

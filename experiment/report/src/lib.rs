@@ -1,5 +1,23 @@
-//! The report: one page that anyone can open anywhere, its main chart as a picture, its figures as CSV and Markdown.
-//! Drawn from the journal alone; the same journal gives the same files.
+//! The report of a run: a self-contained HTML page, its main chart as SVG, its figures as CSV and Markdown. Its only input
+//! is the journal; the same journal gives the same files.
+//!
+//! # Layout
+//!
+//! From the top down; a module uses only those below it.
+//!
+//! - crate root: [`write()`] for the files, [`table()`] for the terminal.
+//! - `page`: the HTML page, from the template `report.html.jinja`.
+//! - `question`, `sentences`: what the plan asks and what was measured, in words.
+//! - `charts`: close tails, execution times, and the main chart as a picture.
+//! - `tables`: the content of each table; `table`: a table as HTML, Markdown and text.
+//! - `csv`: the figures for other programs.
+//! - [`summary`]: trials grouped into cells and series, repeats merged.
+//! - `svg`, `scale`, `text`: shapes, axis scales, formatted numbers.
+
+#![allow(
+    missing_docs,
+    reason = "used by this workspace only: a name that says what it holds needs no second sentence"
+)]
 
 mod charts;
 mod csv;
@@ -17,22 +35,17 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::summary::Summary;
 use trials::journal::JournalLine;
 use trials::outcome::TrialEnd;
+
+use crate::summary::Summary;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
-    /// A file could not be written; what was there before is untouched.
+    /// A file could not be written; the earlier one is unchanged.
     #[error("cannot write {}: {source}{}", path.display(), advice(source))]
-    WritingFile {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The page could not be drawn.
+    WritingFile { path: PathBuf, source: io::Error },
     #[error("cannot draw the report's page")]
     DrawingPage(#[from] minijinja::Error),
 }
@@ -50,28 +63,28 @@ fn advice(error: &io::Error) -> &'static str {
     }
 }
 
-/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each whole or not at all, and
+/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each atomically, and
 /// returns the page's path. The latest outcome of each trial counts.
 ///
 /// # Errors
-/// [`ReportError`] where a file cannot be written, or the page not be drawn.
+/// Returns an error if a file cannot be written or the page's template fails.
 pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> {
     let summary = Summary::new(lines);
     let page = page::draw(&summary)?;
-    whole(&dir.join("windows.csv"), |out| csv::windows(&summary, out))?;
-    whole(&dir.join("summary.csv"), |out| csv::summary(&summary, out))?;
-    whole(&dir.join("summary.md"), |out| {
+    write_atomically(&dir.join("windows.csv"), |out| csv::windows(&summary, out))?;
+    write_atomically(&dir.join("summary.csv"), |out| csv::summary(&summary, out))?;
+    write_atomically(&dir.join("summary.md"), |out| {
         out.write_all(markdown(&summary).as_bytes())
     })?;
-    whole(&dir.join("close-tail.svg"), |out| {
-        out.write_all(charts::picture(name(&summary), &charts::tails(&summary)).as_bytes())
+    write_atomically(&dir.join("close-tail.svg"), |out| {
+        out.write_all(charts::picture(name(&summary), &charts::close_tails(&summary)).as_bytes())
     })?;
     let path = dir.join("report.html");
-    whole(&path, |out| out.write_all(page.as_bytes()))?;
+    write_atomically(&path, |out| out.write_all(page.as_bytes()))?;
     Ok(path)
 }
 
-/// The table that is printed at the end of a run, with what failed or does not balance below it.
+/// The table for the terminal, followed by failed trials and ledgers that do not balance.
 pub fn table(lines: &[JournalLine]) -> String {
     let summary = Summary::new(lines);
     let mut out = tables::terminal(&summary).terminal();
@@ -80,7 +93,7 @@ pub fn table(lines: &[JournalLine]) -> String {
             out.push_str(&format!(
                 "FAILED {}: {}\n",
                 trial.trial.id,
-                text::harmless(reason)
+                text::sanitize(reason)
             ));
         }
     }
@@ -94,7 +107,6 @@ pub fn table(lines: &[JournalLine]) -> String {
     out
 }
 
-/// The plan's name.
 fn name<'a>(summary: &Summary<'a>) -> &'a str {
     summary
         .facts
@@ -102,7 +114,7 @@ fn name<'a>(summary: &Summary<'a>) -> &'a str {
 }
 
 fn markdown(summary: &Summary<'_>) -> String {
-    let name = text::harmless(name(summary))
+    let name = text::sanitize(name(summary))
         .replace(['\n', '\t'], " ")
         .replace('<', "&lt;");
     let mut out = format!("# {name}\n\n");
@@ -117,8 +129,11 @@ fn markdown(summary: &Summary<'_>) -> String {
     out
 }
 
-/// Writes beside the file and renames, so that a reader meets the old file or the new one, never a part.
-fn whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ReportError> {
+/// Writes to a temporary file and renames it, so that a reader sees the old file or the new one, never a part.
+fn write_atomically(
+    path: &Path,
+    fill: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), ReportError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = path.with_file_name(name);
@@ -126,12 +141,12 @@ fn whole(path: &Path, fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Re
         let mut out = BufWriter::new(File::create(&partial)?);
         fill(&mut out)?;
         out.flush()?;
-        // A full disk may tell of itself only now.
+        // A full disk may be reported only now.
         out.get_ref().sync_all()?;
         fs::rename(&partial, path)
     };
     attempt().map_err(|source| {
-        // What is left of it is worth nothing, and the error that counts is the first.
+        // The partial file is useless, and the first error is the one to report.
         let _ = fs::remove_file(&partial);
         ReportError::WritingFile {
             path: path.to_owned(),
@@ -150,8 +165,8 @@ mod tests {
     fn a_file_that_could_not_be_written_is_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("report.html");
-        whole(&path, |out| out.write_all(b"old")).unwrap();
-        let error = whole(&path, |out| {
+        write_atomically(&path, |out| out.write_all(b"old")).unwrap();
+        let error = write_atomically(&path, |out| {
             // More than is kept back until the end.
             out.write_all(&[b'n'; 100_000])?;
             Err(io::ErrorKind::StorageFull.into())

@@ -1,5 +1,4 @@
-//! The page: everything it shows, gathered for its template. Whatever was written by others (names, reasons, the
-//! plan's text) is escaped there.
+//! Collects the content of the page and renders its template, which escapes all text of others (names, reasons, the plan).
 
 use std::collections::BTreeMap;
 
@@ -8,10 +7,10 @@ use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
 
-use super::charts::{self, Figure, Style};
-use super::table::Table;
-use super::{question, sentences, tables, text};
+use crate::charts::{self, Figure, Style};
 use crate::summary::{Row, Summary};
+use crate::table::Table;
+use crate::{question, sentences, tables, text};
 
 #[derive(Serialize)]
 struct Page<'a> {
@@ -19,19 +18,19 @@ struct Page<'a> {
     started: Option<String>,
     facts: Vec<Fact>,
     notes: Vec<Note>,
-    asked: Vec<String>,
+    question: Vec<String>,
     sentences: [String; 3],
-    stream_share: Option<String>,
+    stream_overhead: Option<String>,
     machine: BTreeMap<&'a str, &'a str>,
     engine: &'a str,
     command: &'a str,
     plan_text: &'a str,
-    tails: Figure,
-    windows: Figure,
+    close_tails: Figure,
+    execution_times: Figure,
     tables: Tables,
 }
 
-/// A figure at the head of the page.
+/// A number at the head of the page.
 #[derive(Serialize)]
 struct Fact {
     value: String,
@@ -39,7 +38,7 @@ struct Fact {
     bad: bool,
 }
 
-/// What must be known before anything else is believed.
+/// A warning above the results.
 #[derive(Serialize)]
 struct Note {
     text: String,
@@ -56,15 +55,15 @@ struct Tables {
     outcomes: Table,
     cost: Table,
     instruments: Table,
-    stream_share: Table,
+    stream_overhead: Table,
     numaflow: Table,
     failures: Table,
 }
 
-/// Draws the page.
+/// Renders the page.
 ///
 /// # Errors
-/// Where the template fails, which its tests rule out.
+/// Returns an error if the template fails, which its tests rule out.
 pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|name| match name {
@@ -82,7 +81,7 @@ pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
     let page = environment
         .get_template("report.html")?
         .render(Serde(Page::new(summary)))?;
-    Ok(text::harmless(&page))
+    Ok(text::sanitize(&page))
 }
 
 impl<'a> Page<'a> {
@@ -97,22 +96,22 @@ impl<'a> Page<'a> {
                 .collect()
         });
         Self {
-            title: super::name(summary),
+            title: crate::name(summary),
             started: summary.first_started_us.map(text::date),
             facts: head(summary),
             notes: notes(summary),
-            asked: question::asked(summary)
+            question: question::paragraphs(summary)
                 .iter()
                 .map(|paragraph| text::unbreakable(paragraph))
                 .collect(),
             sentences: sentences::outcome(summary).map(|sentence| text::unbreakable(&sentence)),
-            stream_share: stream_share(summary),
+            stream_overhead: stream_overhead(summary),
             machine: machine.unwrap_or_default(),
             engine: facts.map_or("", |facts| facts.engine.as_str()),
             command: facts.map_or("", |facts| facts.command.as_str()),
             plan_text: facts.map_or("", |facts| facts.plan_text.as_str()),
-            tails: charts::tails(summary),
-            windows: charts::windows(summary),
+            close_tails: charts::close_tails(summary),
+            execution_times: charts::execution_times(summary),
             tables: Tables {
                 series: tables::series(summary).for_page(&swatches),
                 main: tables::main(summary).for_page(&swatches),
@@ -122,7 +121,7 @@ impl<'a> Page<'a> {
                 outcomes: tables::outcomes(summary).for_page(&swatches),
                 cost: tables::cost(summary).for_page(&swatches),
                 instruments: tables::instruments(summary).for_page(&swatches),
-                stream_share: tables::stream_share(summary).for_page(&swatches),
+                stream_overhead: tables::stream_overhead(summary).for_page(&swatches),
                 numaflow: tables::numaflow(summary).for_page(&swatches),
                 failures: tables::failures(summary).for_page(&swatches),
             },
@@ -163,11 +162,11 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
     facts
 }
 
-/// What stream and data plane added to the closes; nothing where no window tells.
-fn stream_share(summary: &Summary<'_>) -> Option<String> {
-    let share = summary.stream_share()?;
-    let [p50, p99, max] = [share.p50, share.p99, share.max].map(text::duration);
-    let windows = text::counted(share.windows, "window");
+/// `None` if no window has both measurements.
+fn stream_overhead(summary: &Summary<'_>) -> Option<String> {
+    let overhead = summary.stream_overhead()?;
+    let [p50, p99, max] = [overhead.p50, overhead.p99, overhead.max].map(text::duration);
+    let windows = text::counted(overhead.windows, "window");
     let sentence = format!(
         "Over {windows}, stream and data plane added {p50} to a close at the median, {p99} at p99 and {max} at most."
     );
@@ -179,7 +178,7 @@ fn notes(summary: &Summary<'_>) -> Vec<Note> {
     let unbalanced = summary.unbalanced().count() as u64;
     if unbalanced > 0 {
         let text = format!(
-            "The ledger of {} does not balance: some events are unaccounted for, so do not rely on those figures.",
+            "The ledger of {} does not balance: some events are unaccounted for, so do not rely on its figures.",
             text::counted(unbalanced, "trial")
         );
         notes.push(Note { text, bad: true });

@@ -1,18 +1,17 @@
-//! What was asked, in words: what the plan varied and under which conditions, read off the trials.
+//! The plan's question in words: what it varies and under which conditions, derived from the trials.
 
 use std::collections::BTreeSet;
 
+use trials::trial::TrialSettings;
 use wire::Workload;
 
-use super::text;
 use crate::summary::Summary;
-use trials::trial::TrialSettings;
+use crate::text;
 
-/// Values of an axis that are named one by one; nobody reads more.
-const MOST_NAMED: usize = 12;
+/// With more values than this only their number, first and last are given.
+const MAX_LISTED: usize = 12;
 
-/// The plan's question, a paragraph in each entry.
-pub(super) fn asked(summary: &Summary<'_>) -> Vec<String> {
+pub(super) fn paragraphs(summary: &Summary<'_>) -> Vec<String> {
     let all: Vec<&TrialSettings> = summary
         .trials
         .iter()
@@ -22,7 +21,7 @@ pub(super) fn asked(summary: &Summary<'_>) -> Vec<String> {
         return vec!["No trial has ended yet, so there is nothing to show.".to_owned()];
     }
     let strategies = distinct(summary.series.iter().map(|series| series.strategy.to_string()));
-    let rpus: BTreeSet<u64> = all.iter().map(|asked| asked.rpu.get()).collect();
+    let rpus: BTreeSet<u64> = all.iter().map(|settings| settings.rpu.get()).collect();
     let rpus: Vec<String> = rpus.into_iter().map(text::count).collect();
     let mut by_delay: Vec<_> = summary
         .cells
@@ -56,8 +55,9 @@ pub(super) fn asked(summary: &Summary<'_>) -> Vec<String> {
 }
 
 fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
-    let of =
-        |value: fn(&TrialSettings) -> String| text::list(&distinct(all.iter().map(|asked| value(asked))));
+    let of = |value: fn(&TrialSettings) -> String| {
+        text::list(&distinct(all.iter().map(|settings| value(settings))))
+    };
     let repeats = summary.rows.iter().map(|row| row.trials.len()).max().unwrap_or(1) as u64;
     let mut sentence = format!(
         "Each trial runs the whole pipeline: {} warm-up and {} measured windows of {}, {} {}",
@@ -65,7 +65,7 @@ fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
         of(|a| text::count(u64::from(a.windows))),
         of(|a| text::setting(a.window)),
         of(|a| text::count(a.keys.get())),
-        if all.iter().all(|asked| asked.keys.get() == 1) {
+        if all.iter().all(|settings| settings.keys.get() == 1) {
             "key"
         } else {
             "keys"
@@ -85,18 +85,15 @@ fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
             .flat_map(|cell| cell.others.iter().map(|other| other.name.to_owned())),
     );
     if !others.is_empty() {
-        sentence.push_str(&format!(
-            " Varied beside rate and delay: {}.",
-            text::list(&others)
-        ));
+        sentence.push_str(&format!(" Also varied: {}.", text::list(&others)));
     }
     sentence
 }
 
-/// All of a few values; of many their number, first and last.
+/// A list with "or", shortened above [`MAX_LISTED`] values.
 fn alternatives(values: &[String]) -> String {
     match values {
-        [first, .., last] if values.len() > MOST_NAMED => {
+        [first, .., last] if values.len() > MAX_LISTED => {
             format!(
                 "one of {} values from {first} to {last}",
                 text::count(values.len() as u64)
@@ -107,7 +104,7 @@ fn alternatives(values: &[String]) -> String {
     }
 }
 
-/// Each text once, in the order of its first.
+/// Distinct texts in order of their first appearance.
 fn distinct(texts: impl Iterator<Item = String>) -> Vec<String> {
     let mut distinct: Vec<String> = Vec::new();
     for text in texts {

@@ -1,44 +1,43 @@
-//! Scales from values to places, with round ticks.
+//! Scales from a domain of values to a range of coordinates, with round ticks.
 
 use std::time::Duration;
 
 use super::text;
 
-/// A straight scale from values to places.
 #[derive(Clone, Copy)]
 pub(crate) struct Linear {
-    pub(crate) values: (f64, f64),
-    pub(crate) places: (f64, f64),
+    pub(crate) domain: (f64, f64),
+    pub(crate) range: (f64, f64),
 }
 
-/// A logarithmic scale; values below its lowest are placed there.
+/// A logarithmic scale. Values below its domain are drawn at the lower end.
 #[derive(Clone, Copy)]
 pub(crate) struct Log {
-    pub(crate) values: (f64, f64),
-    pub(crate) places: (f64, f64),
+    pub(crate) domain: (f64, f64),
+    pub(crate) range: (f64, f64),
 }
 
 impl Linear {
-    /// From a round value at or below `lowest` to one at or above `highest`, over `places`.
-    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
+    /// The domain is from a round value at or below `lowest` to one at or above `highest`.
+    pub(crate) fn around(lowest: f64, highest: f64, range: (f64, f64)) -> Self {
         let step = nice_step(highest - lowest, 5);
         let low = (lowest / step + 1e-9).floor().max(0.0) * step;
         Self {
-            values: (low, ((highest / step).ceil() * step).max(low + step)),
-            places,
+            domain: (low, ((highest / step).ceil() * step).max(low + step)),
+            range,
         }
     }
 
     pub(crate) fn at(&self, value: f64) -> f64 {
-        let share = (value - self.values.0) / (self.values.1 - self.values.0).max(f64::MIN_POSITIVE);
-        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
+        let fraction = (value - self.domain.0) / (self.domain.1 - self.domain.0).max(f64::MIN_POSITIVE);
+        self.range.0 + fraction.clamp(0.0, 1.0) * (self.range.1 - self.range.0)
     }
 
     /// Round values (1, 2 or 5 times a power of ten apart), about `count` of them.
     pub(crate) fn ticks(&self, count: u32) -> Vec<f64> {
-        let step = nice_step(self.values.1 - self.values.0, count);
-        let first = (self.values.0 / step).ceil() as i64;
-        let last = (self.values.1 / step + 1e-9).floor() as i64;
+        let step = nice_step(self.domain.1 - self.domain.0, count);
+        let first = (self.domain.0 / step).ceil() as i64;
+        let last = (self.domain.1 / step + 1e-9).floor() as i64;
         (first..=last).map(|i| i as f64 * step).collect()
     }
 }
@@ -58,8 +57,9 @@ fn nice_step(span: f64, count: u32) -> f64 {
 }
 
 impl Log {
-    /// From the decade below `lowest` to the round value (1, 2, 5) at or above `highest`, at least a decade; both positive.
-    pub(crate) fn around(lowest: f64, highest: f64, places: (f64, f64)) -> Self {
+    /// The domain is from the decade below `lowest` to the round value (1, 2, 5) at or above `highest`, at least a decade.
+    /// Both must be positive.
+    pub(crate) fn around(lowest: f64, highest: f64, range: (f64, f64)) -> Self {
         let low = 10f64.powf((lowest.log10() + 1e-9).floor());
         let decade = 10f64.powf((highest.log10() + 1e-9).floor());
         let high = [1.0, 2.0, 5.0, 10.0]
@@ -67,22 +67,22 @@ impl Log {
             .into_iter()
             .find(|v| *v >= highest * 0.999_999);
         Self {
-            values: (low, high.unwrap_or(decade * 10.0).max(low * 10.0)),
-            places,
+            domain: (low, high.unwrap_or(decade * 10.0).max(low * 10.0)),
+            range,
         }
     }
 
     pub(crate) fn at(&self, value: f64) -> f64 {
-        let (low, high) = (self.values.0.log10(), self.values.1.log10());
-        let share = (value.max(self.values.0).log10() - low) / (high - low);
-        self.places.0 + share.clamp(0.0, 1.0) * (self.places.1 - self.places.0)
+        let (low, high) = (self.domain.0.log10(), self.domain.1.log10());
+        let fraction = (value.max(self.domain.0).log10() - low) / (high - low);
+        self.range.0 + fraction.clamp(0.0, 1.0) * (self.range.1 - self.range.0)
     }
 
     /// The decades, and 2 and 5 times them where there are fewer than three.
     pub(crate) fn ticks(&self) -> Vec<f64> {
         let (low, high) = (
-            self.values.0.log10().round() as i32,
-            self.values.1.log10().ceil() as i32,
+            self.domain.0.log10().round() as i32,
+            self.domain.1.log10().ceil() as i32,
         );
         let steps: &[f64] = if f64::from(high - low) < 3.0 {
             &[1.0, 2.0, 5.0]
@@ -91,12 +91,12 @@ impl Log {
         };
         (low..=high)
             .flat_map(|decade| steps.iter().map(move |step| step * 10f64.powi(decade)))
-            .filter(|tick| *tick <= self.values.1 * 1.000_001)
+            .filter(|tick| *tick <= self.domain.1 * 1.000_001)
             .collect()
     }
 }
 
-/// A tick of a scale of microseconds.
+/// The label of a tick in microseconds.
 pub(crate) fn micros_label(micros: f64) -> String {
     text::setting(Duration::from_nanos((micros * 1e3).round() as u64))
 }
@@ -129,7 +129,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scales_stay_inside_their_places(low in 1e-3f64..1e12, factor in 1.0f64..1e9, value in 0.0f64..1e13) {
+        fn scales_stay_inside_their_range(low in 1e-3f64..1e12, factor in 1.0f64..1e9, value in 0.0f64..1e13) {
             let log = Log::around(low, low * factor, (200.0, 20.0));
             prop_assert!((20.0..=200.0).contains(&log.at(value)));
             prop_assert!(log.at(low) >= log.at(low * factor));

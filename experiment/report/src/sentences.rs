@@ -1,11 +1,11 @@
-//! What came out, in words. Every sentence is computed and must be true of odd runs too: a single strategy,
-//! everything censored, everything failed, nothing run.
+//! The results in three sentences. They must also be true of unusual runs: a single strategy, everything censored,
+//! everything failed, nothing run.
 
-use super::text;
-use crate::summary::{Agreement, Condition, Row, Summary};
 use trials::predict::Verdict;
 
-/// The three sentences.
+use crate::summary::{Agreement, Condition, Row, Summary};
+use crate::text;
+
 pub(super) fn outcome(summary: &Summary<'_>) -> [String; 3] {
     [kept_up(summary), tails(summary), predicted(summary)]
 }
@@ -24,45 +24,10 @@ fn kept_up(summary: &Summary<'_>) -> String {
             ),
         };
     }
-    // Series with the same score share a clause; the best come first.
-    let mut scores: Vec<((usize, usize), Vec<&str>)> = Vec::new();
-    let mut unjudged: Vec<String> = Vec::new();
-    for (place, series) in summary.series.iter().enumerate() {
-        let rows: Vec<&Row<'_>> = summary.rows.iter().filter(|row| row.series == place).collect();
-        let judged = rows.iter().filter(|row| row.condition.is_some()).count();
-        let kept = rows
-            .iter()
-            .filter(|row| row.condition == Some(Condition::KeptUp))
-            .count();
-        if judged < rows.len() {
-            let missing = (rows.len() - judged) as u64;
-            unjudged.push(format!("{} in {}", series.label, text::counted(missing, "cell")));
-        }
-        match scores.iter_mut().find(|(score, _)| *score == (kept, judged)) {
-            _ if judged == 0 => {}
-            Some((_, labels)) => labels.push(&series.label),
-            None => scores.push(((kept, judged), vec![&series.label])),
-        }
-    }
-    scores.sort_by(|((a, of_a), _), ((b, of_b), _)| (b * of_a).cmp(&(a * of_b)));
+    let Scores { scores, unjudged } = Scores::of(summary);
     let clauses: Vec<String> = scores
         .iter()
-        .map(|((kept, judged), labels)| {
-            let (each, its) = if labels.len() > 1 {
-                (" each", "their")
-            } else {
-                ("", "its")
-            };
-            let cells = match (*kept, *judged) {
-                (1, 1) => format!("in {its} only cell"),
-                (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
-                (2, 2) => "in both cells".to_owned(),
-                (kept, judged) if kept == judged => format!("in all {} cells", number(judged)),
-                (0, judged) => format!("in none of {} cells", number(judged)),
-                (kept, judged) => format!("in {} of {} cells{each}", number(kept), number(judged)),
-            };
-            format!("{} kept up {cells}", text::list(labels))
-        })
+        .map(|(score, labels)| clause(*score, labels))
         .collect();
     let mut sentence = clauses.join("; ");
     if !unjudged.is_empty() {
@@ -75,7 +40,59 @@ fn kept_up(summary: &Summary<'_>) -> String {
     capitalised(&sentence) + "."
 }
 
-/// Capitalised where the first word is no name that is spelled in small letters; names of strategies are left alone.
+/// In how many cells each series kept up.
+struct Scores<'a> {
+    /// Cells kept up and cells judged, with the series that have this score. Highest fraction first.
+    scores: Vec<((usize, usize), Vec<&'a str>)>,
+    /// Series with cells whose trials all failed.
+    unjudged: Vec<String>,
+}
+
+impl<'a> Scores<'a> {
+    fn of(summary: &'a Summary<'_>) -> Self {
+        let mut scores: Vec<((usize, usize), Vec<&str>)> = Vec::new();
+        let mut unjudged: Vec<String> = Vec::new();
+        for (index, series) in summary.series.iter().enumerate() {
+            let rows: Vec<&Row<'_>> = summary.rows.iter().filter(|row| row.series == index).collect();
+            let judged = rows.iter().filter(|row| row.condition.is_some()).count();
+            let kept = rows
+                .iter()
+                .filter(|row| row.condition == Some(Condition::KeptUp))
+                .count();
+            if judged < rows.len() {
+                let missing = (rows.len() - judged) as u64;
+                unjudged.push(format!("{} in {}", series.label, text::counted(missing, "cell")));
+            }
+            match scores.iter_mut().find(|(score, _)| *score == (kept, judged)) {
+                _ if judged == 0 => {}
+                Some((_, labels)) => labels.push(&series.label),
+                None => scores.push(((kept, judged), vec![&series.label])),
+            }
+        }
+        scores.sort_by(|((a, of_a), _), ((b, of_b), _)| (b * of_a).cmp(&(a * of_b)));
+        Self { scores, unjudged }
+    }
+}
+
+/// What series with the same score have in common.
+fn clause(score: (usize, usize), labels: &[&str]) -> String {
+    let (each, its) = if labels.len() > 1 {
+        (" each", "their")
+    } else {
+        ("", "its")
+    };
+    let cells = match score {
+        (1, 1) => format!("in {its} only cell"),
+        (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
+        (2, 2) => "in both cells".to_owned(),
+        (kept, judged) if kept == judged => format!("in all {} cells", number(judged)),
+        (0, judged) => format!("in none of {} cells", number(judged)),
+        (kept, judged) => format!("in {} of {} cells{each}", number(kept), number(judged)),
+    };
+    format!("{} kept up {cells}", text::list(labels))
+}
+
+/// Capitalises the first word unless it is the name of a strategy.
 fn capitalised(sentence: &str) -> String {
     if sentence.starts_with("nothing") {
         sentence.replacen('n', "N", 1)
@@ -86,7 +103,7 @@ fn capitalised(sentence: &str) -> String {
 
 fn tails(summary: &Summary<'_>) -> String {
     let mut hardest: Vec<usize> = (0..summary.cells.len()).collect();
-    // The hardest first; of equals the one with the higher rate, then the later one.
+    // Hardest first; equal ones by higher rate, then by later position.
     let key = |cell: &usize| {
         summary
             .cells
@@ -138,7 +155,7 @@ fn tail_of(row: &Row<'_>) -> String {
     }
 }
 
-/// The extremes of a cell, and what must be known of its strategies beside them.
+/// The extremes of a cell, and its strategies that did not keep up.
 fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_all: bool) -> String {
     let label = summary
         .cells
@@ -151,7 +168,7 @@ fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_al
     };
     let name = |row: &Row<'_>| summary.series_label(row).to_owned();
     let seconds = |row: &Row<'_>| row.close_tail.map_or(0.0, |spread| spread.median.as_secs_f64());
-    let place = if hardest_of_all {
+    let cell_words = if hardest_of_all {
         format!("At the hardest cell ({label})")
     } else {
         format!("At {label}, the hardest cell where two strategies gave results,")
@@ -162,7 +179,7 @@ fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_al
         factor => format!(", {} times as long", text::ratio(factor)),
     };
     let mut sentence = format!(
-        "{place} the median close tail ranged from {} ({}) to {} ({}){judgement}",
+        "{cell_words} the median close tail ranged from {} ({}) to {} ({}){judgement}",
         tail_of(low),
         name(low),
         tail_of(high),
@@ -193,7 +210,7 @@ fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_al
     sentence + "."
 }
 
-/// No cell has two strategies to compare: the easiest and the hardest measured cell of what there is.
+/// The easiest and the hardest measured cell, if no cell has two strategies to compare.
 fn alone(summary: &Summary<'_>, cells: &[usize]) -> String {
     let of = |cell: usize| summary.rows_of(cell).iter().find(|row| row.close_tail.is_some());
     let (Some(hard), Some(easy)) = (
@@ -223,7 +240,7 @@ fn alone(summary: &Summary<'_>, cells: &[usize]) -> String {
 fn predicted(summary: &Summary<'_>) -> String {
     let agreements: Vec<Agreement> = summary.rows.iter().filter_map(Row::agreement).collect();
     if agreements.is_empty() {
-        return "Nothing was measured that the prediction could be held against.".to_owned();
+        return "Nothing was measured to compare the prediction with.".to_owned();
     }
     let count = |one: Agreement| agreements.iter().filter(|agreement| **agreement == one).count() as u64;
     let (right, wrong, edge) = (
@@ -272,12 +289,10 @@ fn predicted(summary: &Summary<'_>) -> String {
     sentence + "."
 }
 
-/// A number of cases or cells.
 fn number(number: usize) -> String {
     text::count(number as u64)
 }
 
-/// A verdict in words.
 pub(super) fn verdict(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::KeepsUp => "keeps up",
@@ -286,7 +301,6 @@ pub(super) fn verdict(verdict: Verdict) -> &'static str {
     }
 }
 
-/// What was seen in words.
 pub(super) fn condition(condition: Option<Condition>) -> &'static str {
     match condition {
         Some(Condition::KeptUp) => "kept up",

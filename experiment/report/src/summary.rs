@@ -1,44 +1,43 @@
-//! A run condensed: its trials sorted into cells and series, one row for each setting, repeats merged. Every figure
-//! of the report is taken from here. A median is of measured windows only, and its censored windows stand beside it.
+//! The summary of a run: trials grouped into cells and series, one row for each pair, repeats merged. All figures of the
+//! report come from here. Medians are of measured windows only and are shown with the number of censored ones.
 
+mod grouping;
 mod percentiles;
 mod row;
-mod settings;
-mod share;
+mod stream_overhead;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use trials::journal::{self, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
 
+pub use grouping::{Cell, Series};
 pub use percentiles::Percentiles;
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
-pub use settings::{Cell, Series};
-pub use share::StreamShare;
+pub use stream_overhead::StreamOverhead;
 pub use trials::condition::Condition;
 
-/// A run, condensed.
 #[derive(Debug)]
 pub struct Summary<'a> {
-    /// Facts of the run as it was last started or resumed; absent from an empty journal.
+    /// Facts of the latest start or resumption; `None` for an empty journal.
     pub facts: Option<&'a RunFacts>,
-    /// How often it was started: 1 for a run that was never resumed.
+    /// Number of starts: 1 if the run was never resumed.
     pub starts: usize,
-    /// When it was first started, microseconds since the epoch.
+    /// Microseconds since the epoch.
     pub first_started_us: Option<u64>,
     /// The latest outcome of each trial, by cell, series and repeat.
     pub trials: Vec<&'a TrialOutcome>,
-    /// The cells, by their other settings, delay and RPU.
+    /// Ordered by other settings, delay and RPU.
     pub cells: Vec<Cell>,
-    /// The series, in the order in which legends show them.
+    /// In the order of legends.
     pub series: Vec<Series>,
-    /// One row for each cell and series that has a trial, by cell, then series.
+    /// One row for each cell and series with a trial, by cell, then series.
     pub rows: Vec<Row<'a>>,
 }
 
 impl<'a> Summary<'a> {
-    /// Condenses a journal; the latest outcome of each trial counts.
+    /// Summarizes a journal; the latest outcome of each trial counts.
     pub fn new(lines: &'a [JournalLine]) -> Self {
         let runs: Vec<&RunFacts> = lines
             .iter()
@@ -48,26 +47,26 @@ impl<'a> Summary<'a> {
             })
             .collect();
         let outcomes: Vec<&TrialOutcome> = journal::latest(lines).into_values().collect();
-        let varying = settings::Varying::of(&outcomes);
-        let mut sorted: BTreeMap<(Cell, Series), Vec<&TrialOutcome>> = BTreeMap::new();
+        let varying = grouping::Varying::of(&outcomes);
+        let mut groups: BTreeMap<(Cell, Series), Vec<&TrialOutcome>> = BTreeMap::new();
         for outcome in outcomes {
-            let asked = &outcome.trial.settings;
-            let place = (varying.cell(asked), varying.series(asked));
-            sorted.entry(place).or_default().push(outcome);
+            let settings = &outcome.trial.settings;
+            let group = (varying.cell(settings), varying.series(settings));
+            groups.entry(group).or_default().push(outcome);
         }
-        let cells: Vec<Cell> = sorted
+        let cells: Vec<Cell> = groups
             .keys()
             .map(|(cell, _)| cell.clone())
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        let mut series: Vec<Series> = sorted
+        let mut series: Vec<Series> = groups
             .keys()
             .map(|(_, series)| series.clone())
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        let rows: Vec<Row<'a>> = sorted
+        let rows: Vec<Row<'a>> = groups
             .into_iter()
             .map(|((cell, one), mut trials)| {
                 trials.sort_by_key(|outcome| outcome.trial.repeat);
@@ -75,7 +74,7 @@ impl<'a> Summary<'a> {
                 Row::new(cell, series.binary_search(&one).unwrap_or_default(), trials)
             })
             .collect();
-        settings::style(&mut series);
+        grouping::style(&mut series);
         Self {
             facts: runs.last().copied(),
             starts: runs.len(),
@@ -94,21 +93,19 @@ impl<'a> Summary<'a> {
         self.rows.get(start..end).unwrap_or_default()
     }
 
-    /// The label of a row's series.
     pub fn series_label(&self, row: &Row<'_>) -> &str {
         self.series
             .get(row.series)
             .map_or("", |series| series.label.as_str())
     }
 
-    /// The label of a row's cell.
     pub fn cell_label(&self, row: &Row<'_>) -> String {
         self.cells.get(row.cell).map(Cell::label).unwrap_or_default()
     }
 
-    /// The share of stream and data plane over all measured windows.
-    pub fn stream_share(&self) -> Option<StreamShare> {
-        StreamShare::of(self.rows.iter().flat_map(Row::measures))
+    /// The stream overhead over all measured windows.
+    pub fn stream_overhead(&self) -> Option<StreamOverhead> {
+        StreamOverhead::of(self.rows.iter().flat_map(Row::measures))
     }
 
     /// The trials whose ledger does not balance.

@@ -1,16 +1,15 @@
-//! Just enough SVG for charts: shapes with classes, escaped text. Colours are the page's
-//! style sheet's, so that one drawing serves light, dark and print.
+//! The parts of SVG that charts need: shapes with classes, escaped text. Colours are in the page's style sheet, so that one
+//! drawing suits light and dark screens and print.
 
 use std::fmt::Write as _;
 
-use super::text;
+use crate::text;
 
 /// A drawing under construction.
 pub(crate) struct Svg {
     out: String,
 }
 
-/// Where a text is anchored.
 #[derive(Clone, Copy)]
 pub(crate) enum Anchor {
     Start,
@@ -18,7 +17,7 @@ pub(crate) enum Anchor {
     End,
 }
 
-/// Shapes that tell series apart without colour, and the mark of a window without result.
+/// Shapes that distinguish series without colour, and the cross of a window without a result.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {
     Square,
@@ -28,10 +27,10 @@ pub(crate) enum Marker {
     Cross,
 }
 
-/// Text made safe inside XML.
+/// Escapes text for XML.
 pub(crate) fn escape(raw: &str) -> String {
     let mut out = String::with_capacity(raw.len());
-    for c in text::harmless(raw).chars() {
+    for c in text::sanitize(raw).chars() {
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -44,16 +43,16 @@ pub(crate) fn escape(raw: &str) -> String {
     out
 }
 
-/// A place with at most one decimal.
-fn place(value: f64) -> String {
+/// Formats a coordinate with at most one decimal.
+fn coordinate(value: f64) -> String {
     let text = format!("{value:.1}");
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
 impl Svg {
-    /// A drawing with a title and a description for those who cannot see it; `id` is unique in the page.
+    /// A drawing with title and description for screen readers. `id` must be unique in the page.
     pub(crate) fn new(id: &str, (width, height): (f64, f64), title: &str, description: &str) -> Self {
-        let (width, height) = (place(width), place(height));
+        let (width, height) = (coordinate(width), coordinate(height));
         let out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" viewBox=\"0 0 {width} {height}\" role=\"img\" \
              aria-labelledby=\"{id}-t {id}-d\"><title id=\"{id}-t\">{}</title><desc id=\"{id}-d\">{}</desc>",
@@ -63,9 +62,9 @@ impl Svg {
         Self { out }
     }
 
-    /// A drawing that is a file: with a size, and with styles of its own (without `<` and `&`).
+    /// A drawing for a file, with a size and embedded styles (without `<` and `&`).
     pub(crate) fn picture((width, height): (f64, f64), title: &str, description: &str, style: &str) -> Self {
-        let (width, height) = (place(width), place(height));
+        let (width, height) = (coordinate(width), coordinate(height));
         let out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
              height=\"{height}\" role=\"img\" aria-labelledby=\"t d\"><title id=\"t\">{}</title><desc id=\"d\">{}</desc>\
@@ -77,9 +76,9 @@ impl Svg {
         Self { out }
     }
 
-    /// A small drawing beside a text that says the same, so readers of text are spared it.
+    /// A small drawing beside a text with the same meaning; hidden from screen readers.
     pub(crate) fn decoration(class: &str, (width, height): (f64, f64)) -> Self {
-        let (width, height) = (place(width), place(height));
+        let (width, height) = (coordinate(width), coordinate(height));
         let out = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"{class}\" viewBox=\"0 0 {width} {height}\" \
              width=\"{width}\" height=\"{height}\" aria-hidden=\"true\">"
@@ -87,15 +86,15 @@ impl Svg {
         Self { out }
     }
 
-    /// Sets a finished drawing into this one.
+    /// Embeds a finished drawing.
     pub(crate) fn embed(&mut self, at: (f64, f64), size: (f64, f64), drawing: &str) {
         let _ = write!(
             self.out,
             "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">{drawing}</svg>",
-            place(at.0),
-            place(at.1),
-            place(size.0),
-            place(size.1)
+            coordinate(at.0),
+            coordinate(at.1),
+            coordinate(size.0),
+            coordinate(size.1)
         );
     }
 
@@ -103,10 +102,10 @@ impl Svg {
         let _ = write!(
             self.out,
             "<line class=\"{class}\" x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\"/>",
-            place(from.0),
-            place(from.1),
-            place(to.0),
-            place(to.1)
+            coordinate(from.0),
+            coordinate(from.1),
+            coordinate(to.0),
+            coordinate(to.1)
         );
     }
 
@@ -114,10 +113,10 @@ impl Svg {
         let _ = write!(
             self.out,
             "<rect class=\"{class}\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\"/>",
-            place(at.0),
-            place(at.1),
-            place(size.0.max(0.0)),
-            place(size.1.max(0.0))
+            coordinate(at.0),
+            coordinate(at.1),
+            coordinate(size.0.max(0.0)),
+            coordinate(size.1.max(0.0))
         );
     }
 
@@ -130,20 +129,20 @@ impl Svg {
         let _ = write!(
             self.out,
             "<text class=\"{class}\" x=\"{}\" y=\"{}\" text-anchor=\"{anchor}\">{}</text>",
-            place(at.0),
-            place(at.1),
+            coordinate(at.0),
+            coordinate(at.1),
             escape(text)
         );
     }
 
-    /// A line through points; nothing for fewer than two.
+    /// A line through at least two points; draws nothing for fewer.
     pub(crate) fn polyline(&mut self, class: &str, points: &[(f64, f64)]) {
         if points.len() < 2 {
             return;
         }
         let _ = write!(self.out, "<polyline class=\"{class}\" points=\"");
         for (x, y) in points {
-            let _ = write!(self.out, "{},{} ", place(*x), place(*y));
+            let _ = write!(self.out, "{},{} ", coordinate(*x), coordinate(*y));
         }
         self.out.push_str("\"/>");
     }
@@ -156,15 +155,15 @@ impl Svg {
         );
     }
 
-    /// Opens a group that shows `hint` where a pointer rests on it.
-    pub(crate) fn open(&mut self, class: &str, hint: &str) {
+    /// Opens a group with a tooltip.
+    pub(crate) fn open(&mut self, class: &str, tooltip: &str) {
         let _ = write!(self.out, "<g class=\"{class}\">");
-        if !hint.is_empty() {
-            let _ = write!(self.out, "<title>{}</title>", escape(hint));
+        if !tooltip.is_empty() {
+            let _ = write!(self.out, "<title>{}</title>", escape(tooltip));
         }
     }
 
-    /// Closes the group opened last.
+    /// Closes the last group.
     pub(crate) fn close(&mut self) {
         self.out.push_str("</g>");
     }
@@ -176,7 +175,7 @@ impl Svg {
 }
 
 impl Marker {
-    /// The shape of a series' colour; shapes and colours go together.
+    /// Each colour has one shape.
     pub(crate) fn of_colour(colour: usize) -> Self {
         [Self::Square, Self::Circle, Self::Triangle, Self::Diamond][colour % 4]
     }
@@ -188,16 +187,16 @@ impl Marker {
             Self::Triangle => &[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
             Self::Diamond => &[(0.0, -1.25), (1.25, 0.0), (0.0, 1.25), (-1.25, 0.0)],
             Self::Circle => {
-                let (left, r) = (place(x - r), place(r));
+                let (left, r) = (coordinate(x - r), coordinate(r));
                 return format!(
                     "M{left} {}a{r} {r} 0 1 0 {} 0a{r} {r} 0 1 0 -{} 0z",
-                    place(y),
+                    coordinate(y),
                     doubled(&r),
                     doubled(&r)
                 );
             }
             Self::Cross => {
-                let [left, right, top, bottom] = [x - r, x + r, y - r, y + r].map(place);
+                let [left, right, top, bottom] = [x - r, x + r, y - r, y + r].map(coordinate);
                 return format!("M{left} {top}L{right} {bottom}M{right} {top}L{left} {bottom}");
             }
         };
@@ -207,8 +206,8 @@ impl Marker {
                 path,
                 "{}{} {}",
                 if i == 0 { "M" } else { "L" },
-                place(x + dx * r),
-                place(y + dy * r)
+                coordinate(x + dx * r),
+                coordinate(y + dy * r)
             );
         }
         path + "z"
@@ -216,5 +215,5 @@ impl Marker {
 }
 
 fn doubled(radius: &str) -> String {
-    place(radius.parse::<f64>().unwrap_or(0.0) * 2.0)
+    coordinate(radius.parse::<f64>().unwrap_or(0.0) * 2.0)
 }

@@ -1,12 +1,12 @@
-//! A table that is drawn three ways: on the page, in Markdown and on the terminal.
+//! A table with three renderings: on the page, in Markdown and on the terminal.
 
 use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use super::text;
+use crate::text;
 
-/// Rows of a table on the page; more are in the CSV files.
+/// Maximum rows of a table on the page; the CSV files have all.
 pub(super) const MAX_ROWS: usize = 1_000;
 
 /// A table whose rows are grouped by cell and named by series.
@@ -18,15 +18,14 @@ pub(super) struct Table {
     pub(super) left_out: usize,
 }
 
-/// A column after those that name the row.
+/// A column after those of cell and series.
 #[derive(Debug, Serialize)]
 pub(super) struct Column {
     pub(super) name: &'static str,
-    /// Numbers are set to the right.
+    /// Numbers are right-aligned.
     pub(super) number: bool,
 }
 
-/// A row.
 #[derive(Debug, Serialize)]
 pub(super) struct TableRow {
     /// The cell's label.
@@ -36,21 +35,20 @@ pub(super) struct TableRow {
     /// Position of the series in the summary.
     #[serde(skip)]
     pub(super) series: usize,
-    /// The series' small drawing; set when the page is drawn.
+    /// The series' small drawing, set for the page only.
     pub(super) swatch: String,
     pub(super) entries: Vec<Entry>,
-    /// What the page says below the row; empty for nothing.
+    /// Shown below the row on the page, unless empty.
     pub(super) note: String,
 }
 
-/// One value.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Entry {
     pub(super) text: String,
     pub(super) tone: Tone,
 }
 
-/// How a value is meant; never said by colour alone.
+/// The meaning of a value, which is never shown by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Tone {
@@ -73,7 +71,7 @@ impl Entry {
         Self::new(text, Tone::Plain)
     }
 
-    /// A value, or a dash where there is none.
+    /// A value, or a dash for `None`.
     pub(super) fn or_dash(text: Option<String>) -> Self {
         text.map_or_else(|| Self::new("–", Tone::Muted), Self::plain)
     }
@@ -90,7 +88,7 @@ pub(super) fn words(name: &'static str) -> Column {
 }
 
 impl Table {
-    /// Leaves out what a page should not carry and draws the rest's swatches, one for each series.
+    /// Limits the rows to [`MAX_ROWS`] and sets their swatches, one for each series.
     pub(super) fn for_page(mut self, swatches: &[String]) -> Self {
         self.left_out += self.rows.len().saturating_sub(MAX_ROWS);
         self.rows.truncate(MAX_ROWS);
@@ -102,9 +100,9 @@ impl Table {
 
     /// As GitHub's Markdown.
     pub(super) fn markdown(&self) -> String {
-        let safe = |raw: &str| {
-            let escaped = text::harmless(raw).replace('\\', "\\\\").replace('|', "\\|");
-            escaped.replace(['\n', '\t'], " ").replace('<', "&lt;")
+        let escaped = |raw: &str| {
+            let text = text::sanitize(raw).replace('\\', "\\\\").replace('|', "\\|");
+            text.replace(['\n', '\t'], " ").replace('<', "&lt;")
         };
         let mut out = String::from("| cell | strategy |");
         for column in &self.columns {
@@ -116,16 +114,16 @@ impl Table {
         }
         out.push('\n');
         for row in &self.rows {
-            let _ = write!(out, "| {} | {} |", safe(&row.group), safe(&row.label));
+            let _ = write!(out, "| {} | {} |", escaped(&row.group), escaped(&row.label));
             for entry in &row.entries {
-                let _ = write!(out, " {} |", safe(&entry.text));
+                let _ = write!(out, " {} |", escaped(&entry.text));
             }
             out.push('\n');
         }
         out
     }
 
-    /// In columns of equal width, cells as headings.
+    /// As aligned text with cells as headings.
     pub(super) fn terminal(&self) -> String {
         let width = |text: &str| text.chars().count();
         let labels = self
@@ -156,13 +154,13 @@ impl Table {
                     write!(line, "  {text:<width$}")
                 };
             }
-            text::harmless(line.trim_end()) + "\n"
+            text::sanitize(line.trim_end()) + "\n"
         };
         let mut out = line("strategy", &mut self.columns.iter().map(|column| column.name));
         let mut group = None;
         for row in &self.rows {
             if group != Some(&row.group) {
-                out.push_str(&format!("{}\n", text::harmless(&row.group)));
+                out.push_str(&format!("{}\n", text::sanitize(&row.group)));
                 group = Some(&row.group);
             }
             out.push_str(&line(

@@ -1,4 +1,4 @@
-//! The report's tables, each from the summary: what a row shows and what is said where nothing was measured.
+//! The content of the report's tables: columns, rows, and what is shown if nothing was measured.
 
 mod calls;
 mod prediction;
@@ -6,19 +6,18 @@ mod trials;
 
 use wire::StartRule;
 
-use super::sentences;
-use super::table::{Entry, Table, TableRow, Tone, numbers, words};
-use super::text;
 use crate::summary::{Condition, Row, Spread, Summary};
+use crate::table::{Column, Entry, Table, TableRow, Tone, numbers, words};
+use crate::{sentences, text};
 
-pub(super) use calls::{cost, latency, outcomes, stream_share};
+pub(super) use calls::{cost, latency, outcomes, stream_overhead};
 pub(super) use prediction::prediction;
 pub(super) use trials::{failures, instruments, ledger, numaflow};
 
 /// A table with one row for each row of the summary.
 fn by_row(
     summary: &Summary<'_>,
-    columns: Vec<super::table::Column>,
+    columns: Vec<Column>,
     keep: impl Fn(&Row<'_>) -> bool,
     entries: impl Fn(&Row<'_>) -> Vec<Entry>,
 ) -> Table {
@@ -45,27 +44,29 @@ fn named(summary: &Summary<'_>, row: &Row<'_>, suffix: &str, entries: Vec<Entry>
     }
 }
 
-/// What each series does, for the question.
+/// Start rule and workers of each series.
 pub(super) fn series(summary: &Summary<'_>) -> Table {
-    let mut columns = vec![words("its calls begin")];
+    let mut columns = vec![words("calls start")];
     columns.extend(numbers(&["max workers"]));
-    let rows = summary.series.iter().enumerate().map(|(place, series)| {
-        let own = summary.rows.iter().filter(|row| row.series == place);
-        let asked: Vec<_> = own
+    let rows = summary.series.iter().enumerate().map(|(index, series)| {
+        let rows = summary.rows.iter().filter(|row| row.series == index);
+        let settings: Vec<_> = rows
             .flat_map(|row| &row.trials)
             .map(|outcome| &outcome.trial.settings)
             .collect();
-        let begins = asked.first().map(|asked| match asked.start_rule {
-            StartRule::AtArrival => "at arrival: each as soon as its event is there",
+        let starts = settings.first().map(|settings| match settings.start_rule {
+            StartRule::AtArrival => "at arrival: each when its event arrives",
             StartRule::AtClose => "at close: all at the window's close of book",
         });
-        let workers = asked.first().map(|asked| text::count(asked.max_workers.get()));
+        let workers = settings
+            .first()
+            .map(|settings| text::count(settings.max_workers.get()));
         TableRow {
             group: String::new(),
             label: series.label.clone(),
-            series: place,
+            series: index,
             swatch: String::new(),
-            entries: vec![Entry::or_dash(begins.map(str::to_owned)), Entry::or_dash(workers)],
+            entries: vec![Entry::or_dash(starts.map(str::to_owned)), Entry::or_dash(workers)],
             note: String::new(),
         }
     });
@@ -93,7 +94,7 @@ fn condition(row: &Row<'_>) -> Entry {
     Entry::new(words, tone)
 }
 
-/// `13`, or `3 of 13` where windows are censored.
+/// `13`, or `3 of 13` if windows are censored.
 fn windows(row: &Row<'_>) -> Entry {
     match (row.windows(), row.censored) {
         (0, _) => Entry::or_dash(None),
@@ -117,7 +118,7 @@ fn range(spread: Option<Spread>) -> Entry {
     Entry::or_dash(spread.map(|s| format!("{} – {}", text::duration(s.min), text::duration(s.max))))
 }
 
-/// The main table: every cell and series in one line.
+/// The main table, with a row for each cell and series.
 pub(super) fn main(summary: &Summary<'_>) -> Table {
     let mut columns = vec![words("outcome")];
     columns.extend(numbers(&[
@@ -146,7 +147,7 @@ pub(super) fn main(summary: &Summary<'_>) -> Table {
     )
 }
 
-/// The table that ends a run: what matters most, in a terminal's width.
+/// The most important columns, for the width of a terminal.
 pub(super) fn terminal(summary: &Summary<'_>) -> Table {
     let mut columns = vec![words("outcome"), words("predicted")];
     columns.extend(numbers(&[

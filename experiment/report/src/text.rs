@@ -1,4 +1,4 @@
-//! Figures as people read them: three significant digits and a unit, thousands set apart, lists with an "and".
+//! Formats figures for people: three significant digits and a unit, thousands separators, lists with "and".
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     format!("{number} {unit}")
 }
 
-/// A duration that was chosen: exact, without zeros at its end, e.g. `1 s`, `200 µs`, `1.5 s`.
+/// A configured duration: exact, without trailing zeros, e.g. `1 s`, `200 µs`, `1.5 s`.
 pub(crate) fn setting(duration: Duration) -> String {
     let text = wire::format_duration(duration);
     let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
@@ -43,7 +43,7 @@ pub(crate) fn setting(duration: Duration) -> String {
     }
 }
 
-/// A delay as people read it: fixed ones like [`setting`], distributions in the plan's spelling.
+/// A delay: fixed ones like [`setting`], distributions as in the plan.
 pub(crate) fn delay(delay: &Delay) -> String {
     match delay {
         Delay::Fixed(fixed) => setting(*fixed),
@@ -61,12 +61,12 @@ pub(crate) fn difference(measured: Duration, expected: Duration) -> String {
     format!("{sign}{}", duration(measured.abs_diff(expected)))
 }
 
-/// A whole number with its thousands set apart by commas.
+/// A whole number with commas between thousands.
 pub(crate) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -74,12 +74,12 @@ pub(crate) fn count(number: u64) -> String {
     text
 }
 
-/// A number and its noun, in the plural where it is not one.
+/// A number and its noun, in the plural unless it is one.
 pub(crate) fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A ratio or share with three significant digits and no zeros at its end.
+/// A ratio with three significant digits and no trailing zeros.
 pub(crate) fn ratio(value: f64) -> String {
     if !value.is_finite() {
         return "∞".to_owned();
@@ -125,19 +125,19 @@ pub(crate) fn list<S: AsRef<str>>(parts: &[S]) -> String {
     }
 }
 
-/// The text with numbers held together with their units, so that no line breaks between them.
+/// Puts a no-break space between a number and its unit.
 pub(crate) fn unbreakable(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut after_digit = false;
-    for (place, c) in text.char_indices() {
-        let holds = c == ' ' && after_digit && starts_with_unit(&text[place + 1..]);
-        out.push(if holds { '\u{a0}' } else { c });
+    for (index, c) in text.char_indices() {
+        let is_unit_gap = c == ' ' && after_digit && starts_with_unit(&text[index + 1..]);
+        out.push(if is_unit_gap { '\u{a0}' } else { c });
         after_digit = c.is_ascii_digit();
     }
     out
 }
 
-/// Whether a text starts with a unit that ends there.
+/// Whether a text starts with a unit as a whole word.
 fn starts_with_unit(text: &str) -> bool {
     let rest = ["µs", "ms", "s", "%"]
         .iter()
@@ -145,7 +145,7 @@ fn starts_with_unit(text: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with([' ', ')', ',', '.', ';']))
 }
 
-/// A stamp in microseconds since the epoch as UTC.
+/// A timestamp in microseconds since the epoch, as UTC.
 pub(crate) fn date(stamp_us: u64) -> String {
     let date = i64::try_from(stamp_us)
         .ok()
@@ -156,8 +156,8 @@ pub(crate) fn date(stamp_us: u64) -> String {
     )
 }
 
-/// Text without characters that neither XML nor a terminal should meet.
-pub(crate) fn harmless(text: &str) -> String {
+/// Replaces characters that are not allowed in XML or would control a terminal.
+pub(crate) fn sanitize(text: &str) -> String {
     text.chars()
         .map(|c| if is_harmful(c) { '\u{fffd}' } else { c })
         .collect()
@@ -220,6 +220,6 @@ mod tests {
         assert_eq!(counted(1, "window"), "1 window");
         let second = Duration::from_secs(1);
         assert_eq!(difference(second, second * 3), "−2.00 s");
-        assert_eq!(harmless("a\u{1b}[31m\nb"), "a\u{fffd}[31m\nb");
+        assert_eq!(sanitize("a\u{1b}[31m\nb"), "a\u{fffd}[31m\nb");
     }
 }

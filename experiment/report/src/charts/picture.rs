@@ -1,7 +1,7 @@
-//! The main chart as a picture of its own, for a README: the page's panels and legend set side by side, with colours
-//! of its own on a light ground, so that it can be read wherever it is shown.
+//! The main chart as a stand-alone SVG file, for a README: the page's panels and legend with embedded styles on a light
+//! background, so that it is readable on any page.
 
-use super::tails::{HEIGHT, WIDTH};
+use super::close_tails::{HEIGHT, WIDTH};
 use super::{Figure, LegendEntry};
 use crate::svg::{Anchor, Svg};
 use crate::text;
@@ -10,29 +10,27 @@ const STYLE: &str = include_str!("picture.css");
 const MARGIN: f64 = 20.0;
 /// Between panels.
 const GAP: f64 = 24.0;
-/// From the top to the end of the heading.
+/// Height of the heading.
 const HEADING: f64 = 52.0;
-/// Above each panel.
+/// Height of a panel's caption.
 const CAPTION: f64 = 26.0;
-/// Of a line of the legend.
+/// Height of a line of the legend.
 const LINE: f64 = 24.0;
 /// Width of a letter in the fonts of legend and captions, rounded up.
 const LETTER: f64 = 7.6;
-/// Panels side by side: more would be too small to read where pictures are as wide as a page of text.
+/// Panels side by side. More would be too small to read in the width of a page of text.
 const COLUMNS: usize = 2;
-/// Width of a swatch with the space after it, and the space after an entry.
+/// Width of a swatch with its margin, and the margin after an entry.
 const SWATCH: (f64, f64) = (44.0, 20.0);
 
-/// Where everything is.
 struct Layout {
     size: (f64, f64),
-    /// Of each panel, without its caption.
+    /// Position of each panel, without its caption.
     panels: Vec<(f64, f64)>,
-    /// Of each entry of the legend.
+    /// Position of each entry of the legend.
     legend: Vec<(f64, f64)>,
 }
 
-/// Draws the picture of `name`'s main chart.
 pub(crate) fn picture(name: &str, figure: &Figure) -> String {
     let layout = Layout::of(figure);
     let captions: Vec<&str> = figure.panels.iter().map(|panel| panel.caption.as_str()).collect();
@@ -59,7 +57,7 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
         );
     }
     for (panel, at) in figure.panels.iter().zip(&layout.panels) {
-        let caption = shortened(&panel.caption, WIDTH);
+        let caption = truncated(&panel.caption, WIDTH);
         svg.text("caption", (at.0 + 4.0, at.1 - 10.0), Anchor::Start, &caption);
         svg.embed(*at, (WIDTH, HEIGHT), &panel.svg);
     }
@@ -75,7 +73,7 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
 }
 
 impl Layout {
-    /// Panels in rows; the legend in the place that an odd number of them leaves free, else above them.
+    /// Panels in rows. The legend is in the gap that an odd number of panels leaves, if it fits, or above the panels.
     fn of(figure: &Figure) -> Self {
         let columns = figure.panels.len().clamp(1, COLUMNS);
         let rows = figure.panels.len().div_ceil(columns);
@@ -89,8 +87,8 @@ impl Layout {
             flow(&figure.legend, width)
         };
         let top = HEADING + above;
-        let panels = (0..figure.panels.len()).map(|place| {
-            let (column, row) = ((place % columns) as f64, (place / columns) as f64);
+        let panels = (0..figure.panels.len()).map(|index| {
+            let (column, row) = ((index % columns) as f64, (index / columns) as f64);
             (MARGIN + column * step.0, top + CAPTION + row * step.1)
         });
         let legend_at = if is_free {
@@ -111,26 +109,26 @@ impl Layout {
     }
 }
 
-/// Places of entries in lines of at most `width` (of one entry at least), and the height of all lines with the
-/// space below.
+/// Positions of entries in lines of at most `width` (at least one entry each), and the height of all lines with the margin
+/// below.
 fn flow(legend: &[LegendEntry], width: f64) -> (Vec<(f64, f64)>, f64) {
     let (mut x, mut y) = (0.0, 0.0);
-    let places = legend.iter().map(|entry| {
+    let positions = legend.iter().map(|entry| {
         let needed = SWATCH.0 + entry.label.chars().count() as f64 * LETTER;
         if x > 0.0 && x + needed > width {
             (x, y) = (0.0, y + LINE);
         }
-        let place = (x, y);
+        let position = (x, y);
         x += needed + SWATCH.1;
-        place
+        position
     });
-    let places: Vec<_> = places.collect();
-    let height = if places.is_empty() { 0.0 } else { y + LINE + 6.0 };
-    (places, height)
+    let positions: Vec<_> = positions.collect();
+    let height = if positions.is_empty() { 0.0 } else { y + LINE + 6.0 };
+    (positions, height)
 }
 
-/// As much of a text as fits.
-fn shortened(text: &str, width: f64) -> String {
+/// Truncates a text to `width`.
+fn truncated(text: &str, width: f64) -> String {
     let fits = (width / LETTER) as usize;
     if text.chars().count() <= fits {
         return text.to_owned();
@@ -169,13 +167,13 @@ mod tests {
             label: label.to_owned(),
         };
         let legend = [entry("ab"), entry("ab"), entry("abcdefghijklmnopqrstuvwxyz")];
-        let (places, height) = flow(&legend, 150.0);
+        let (positions, height) = flow(&legend, 150.0);
         assert_eq!(
-            places.iter().map(|(_, y)| *y).collect::<Vec<_>>(),
+            positions.iter().map(|(_, y)| *y).collect::<Vec<_>>(),
             [0.0, 0.0, LINE]
         );
-        assert_eq!((places[2].0, height), (0.0, 2.0 * LINE + 6.0));
-        assert_eq!(shortened("abcdef", 4.0 * LETTER), "abc…");
-        assert_eq!(shortened("abcd", 4.0 * LETTER), "abcd");
+        assert_eq!((positions[2].0, height), (0.0, 2.0 * LINE + 6.0));
+        assert_eq!(truncated("abcdef", 4.0 * LETTER), "abc…");
+        assert_eq!(truncated("abcd", 4.0 * LETTER), "abcd");
     }
 }

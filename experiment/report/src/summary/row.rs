@@ -1,105 +1,90 @@
-//! One row of the summary: the trials of one cell and series, merged. Windows of failed trials are in no figure.
+//! One row of the summary: the merged trials of one cell and series. Windows of failed trials are left out.
 
 use std::time::Duration;
 
-use wire::OutcomeCounts;
-
-use super::percentiles::Percentiles;
-use super::share::StreamShare;
 use trials::condition::{Condition, condition};
 use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{Prediction, Verdict};
+use wire::OutcomeCounts;
 
-/// A prediction of the close tail is met within this or [`TAIL_TOLERANCE_SHARE`], whichever is more.
+use super::percentiles::Percentiles;
+use super::stream_overhead::StreamOverhead;
+
+/// A predicted close tail is correct within this or [`TAIL_TOLERANCE_FRACTION`], whichever is more.
 pub const TAIL_TOLERANCE: Duration = Duration::from_millis(20);
 
 /// See [`TAIL_TOLERANCE`].
-pub const TAIL_TOLERANCE_SHARE: f64 = 0.1;
+pub const TAIL_TOLERANCE_FRACTION: f64 = 0.1;
 
 /// The trials of one cell and series.
 #[derive(Debug)]
 pub struct Row<'a> {
-    /// Position of its cell in the summary.
+    /// Index of its cell in the summary.
     pub cell: usize,
-    /// Position of its series in the summary.
+    /// Index of its series in the summary.
     pub series: usize,
     /// Its trials by repeat; never empty.
     pub trials: Vec<&'a TrialOutcome>,
-    /// How many of them failed.
     pub failed_trials: usize,
-    /// Windows measured, warm-up left out.
+    /// Measured windows, without warm-up.
     pub measured: u64,
-    /// Windows censored, warm-up left out.
+    /// Censored windows, without warm-up.
     pub censored: u64,
-    /// Close tail of the measured windows; absent where there is none.
+    /// Of the measured windows, like the following; `None` if there is none.
     pub close_tail: Option<Spread>,
-    /// Execution time of the measured windows.
     pub execution_time: Option<Spread>,
-    /// Result lag of the measured windows.
     pub result_lag: Option<Spread>,
-    /// What stream and data plane add to a close; absent where no window tells.
-    pub stream_share: Option<StreamShare>,
-    /// Highest number of calls in flight at once of any key.
+    pub stream_overhead: Option<StreamOverhead>,
+    /// Highest number of calls in flight of any key and window.
     pub peak_in_flight: Option<u64>,
-    /// Latency of the calls, merged.
     pub latency: Percentiles,
-    /// Waiting for a slot, merged.
     pub slot_wait: Percentiles,
-    /// Calls by how they ended, of all trials, failed ones included.
+    /// Calls by outcome, of all trials including failed ones.
     pub outcomes: OutcomeCounts,
-    /// Where the events went, of all trials that have a ledger.
     pub ledger: Option<LedgerSum>,
-    /// What it cost: processor time and calls added, peaks the highest; absent where no trial was measured.
+    /// Sums of processor time and calls, maxima of the peaks; `None` if no trial was measured.
     pub cost: Option<Cost>,
-    /// Whether it kept up; absent where its trials failed.
+    /// `None` if all trials failed.
     pub condition: Option<Condition>,
 }
 
-/// Middle and ends of a number of durations.
+/// Median and range of durations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spread {
-    /// The median; the mean of the middle two for an even number.
+    /// The mean of the middle two for an even number.
     pub median: Duration,
-    /// The shortest.
     pub min: Duration,
-    /// The longest.
     pub max: Duration,
 }
 
-/// Measurement against prediction.
+/// Whether the predicted verdict was right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agreement {
-    /// The verdict was right.
     Agrees,
-    /// The verdict was wrong.
     Disagrees,
-    /// `critical` was expected: at the edge both may happen.
+    /// `critical` was predicted: either outcome may happen.
     Undecided,
 }
 
-/// The ledgers of a row's trials, added.
+/// The sums of the ledgers of a row's trials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LedgerSum {
-    /// Trials that have one.
+    /// Trials with a ledger.
     pub trials: usize,
-    /// Trials whose ledger balances.
     pub balanced: usize,
-    /// Events offered.
     pub offered: u64,
-    /// Events lost.
     pub lost: u64,
-    /// Events repeated.
     pub repeated: u64,
 }
 
 impl<'a> Row<'a> {
     pub(super) fn new(cell: usize, series: usize, trials: Vec<&'a TrialOutcome>) -> Self {
-        let sound: Vec<&TrialOutcome> = trials
+        let not_failed: Vec<&TrialOutcome> = trials
             .iter()
             .copied()
             .filter(|outcome| !failed(outcome))
             .collect();
-        let windows: Vec<&WindowResult> = sound
+        let windows: Vec<&WindowResult> = not_failed
             .iter()
             .flat_map(|outcome| &outcome.windows)
             .filter(|window| !window.warmup)
@@ -113,39 +98,39 @@ impl<'a> Row<'a> {
         Self {
             cell,
             series,
-            failed_trials: trials.len() - sound.len(),
+            failed_trials: trials.len() - not_failed.len(),
             measured: measures.len() as u64,
             censored: (windows.len() - measures.len()) as u64,
             close_tail: spread(|measure| measure.close_tail_us),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
-            stream_share: StreamShare::of(measures.iter().copied()),
+            stream_overhead: StreamOverhead::of(measures.iter().copied()),
             peak_in_flight: measures.iter().map(|measure| measure.peak_in_flight).max(),
-            latency: Percentiles::of(sound.iter().map(|outcome| &outcome.latency)),
-            slot_wait: Percentiles::of(sound.iter().map(|outcome| &outcome.slot_wait)),
+            latency: Percentiles::of(not_failed.iter().map(|outcome| &outcome.latency)),
+            slot_wait: Percentiles::of(not_failed.iter().map(|outcome| &outcome.slot_wait)),
             outcomes,
             ledger: LedgerSum::of(&trials),
-            cost: cost(&sound),
-            condition: condition(&sound),
+            cost: cost(&not_failed),
+            condition: condition(&not_failed),
             trials,
         }
     }
 
-    /// The measured windows of its trials, but for failed ones and warm-up.
+    /// The measured windows, without those of failed trials and warm-up.
     pub(super) fn measures(&self) -> impl Iterator<Item = &'a WindowMeasure> {
-        let sound = self.trials.iter().copied().filter(|outcome| !failed(outcome));
-        let windows = sound
+        let not_failed = self.trials.iter().copied().filter(|outcome| !failed(outcome));
+        let windows = not_failed
             .flat_map(|outcome| &outcome.windows)
             .filter(|window| !window.warmup);
         windows.filter_map(|window| window.measured.as_ref())
     }
 
-    /// What was expected; the same for all repeats.
+    /// The same for all repeats.
     pub fn prediction(&self) -> Option<&'a Prediction> {
         self.trials.first().map(|outcome| &outcome.prediction)
     }
 
-    /// Whether the verdict was right; absent where nothing was measured.
+    /// `None` if nothing was measured.
     pub fn agreement(&self) -> Option<Agreement> {
         let verdict = self.prediction()?.verdict;
         Some(match (verdict, self.condition?) {
@@ -156,32 +141,31 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// Predicted and measured median close tail, where there are both and no window is censored.
+    /// Predicted and measured median close tail, if there are both and no window is censored.
     pub fn tails(&self) -> Option<(Duration, Duration)> {
         let predicted = self.prediction()?.close_tail()?;
         (self.censored == 0).then_some((predicted, self.close_tail?.median))
     }
 
-    /// Whether the median close tail was as predicted, within the tolerance; absent where there is no such pair.
+    /// Whether the median close tail is within the tolerance of the prediction; see [`Row::tails`].
     pub fn tail_as_predicted(&self) -> Option<bool> {
         let (predicted, measured) = self.tails()?;
-        let tolerance = TAIL_TOLERANCE.max(predicted.mul_f64(TAIL_TOLERANCE_SHARE));
+        let tolerance = TAIL_TOLERANCE.max(predicted.mul_f64(TAIL_TOLERANCE_FRACTION));
         Some(predicted.abs_diff(measured) <= tolerance)
     }
 
-    /// Windows that should have given a result: measured and censored.
+    /// Measured and censored windows.
     pub fn windows(&self) -> u64 {
         self.measured + self.censored
     }
 
-    /// Whether every trial of the row failed.
     pub fn all_failed(&self) -> bool {
         self.failed_trials == self.trials.len()
     }
 }
 
 impl Spread {
-    /// Of microseconds; nothing where there is none.
+    /// From microseconds; `None` for an empty list.
     pub fn of(mut micros: Vec<u64>) -> Option<Self> {
         micros.sort_unstable();
         let (min, max) = (*micros.first()?, *micros.last()?);
@@ -214,8 +198,8 @@ pub(crate) fn failed(outcome: &TrialOutcome) -> bool {
     matches!(outcome.end, TrialEnd::Failed { .. })
 }
 
-fn cost(sound: &[&TrialOutcome]) -> Option<Cost> {
-    let costs = sound.iter().filter_map(|outcome| outcome.cost.as_ref());
+fn cost(not_failed: &[&TrialOutcome]) -> Option<Cost> {
+    let costs = not_failed.iter().filter_map(|outcome| outcome.cost.as_ref());
     costs.cloned().reduce(|sum, one| Cost {
         cpu_us: sum.cpu_us + one.cpu_us,
         calls: sum.calls + one.calls,
@@ -229,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_median_lies_between_its_ends() {
+    fn a_median_is_the_mean_of_the_middle_two() {
         let spread = Spread::of(vec![30, 10, 20, 40]);
         let micros = Duration::from_micros;
         assert_eq!(

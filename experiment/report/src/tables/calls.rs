@@ -1,14 +1,14 @@
-//! Tables of the calls: how long they took, how they ended, what they cost.
+//! Tables of calls: latency, outcomes, cost.
 
 use std::time::Duration;
 
+use trials::outcome::Cost;
 use wire::Outcome;
 
 use super::by_row;
 use crate::summary::Summary;
 use crate::table::{Entry, Table, Tone, numbers};
 use crate::text;
-use trials::outcome::Cost;
 
 /// Percentiles of the calls' latency and of waiting for a slot.
 pub(crate) fn latency(summary: &Summary<'_>) -> Table {
@@ -37,7 +37,7 @@ pub(crate) fn latency(summary: &Summary<'_>) -> Table {
     )
 }
 
-/// Calls by how they ended; only outcomes that occurred have a column.
+/// Calls by outcome. Only outcomes that occurred have a column.
 pub(crate) fn outcomes(summary: &Summary<'_>) -> Table {
     let occurred: Vec<Outcome> = Outcome::ALL
         .iter()
@@ -60,8 +60,8 @@ pub(crate) fn outcomes(summary: &Summary<'_>) -> Table {
     )
 }
 
-/// What stream and data plane add to a close, beside the close tail.
-pub(crate) fn stream_share(summary: &Summary<'_>) -> Table {
+/// Time that stream and data plane add to a close, beside the close tail.
+pub(crate) fn stream_overhead(summary: &Summary<'_>) -> Table {
     let columns = numbers(&[
         "windows",
         "stream and data plane, median",
@@ -72,22 +72,21 @@ pub(crate) fn stream_share(summary: &Summary<'_>) -> Table {
     by_row(
         summary,
         columns,
-        |row| row.stream_share.is_some(),
+        |row| row.stream_overhead.is_some(),
         |row| {
-            let share = row.stream_share;
+            let overhead = row.stream_overhead;
             let time = |duration: Option<Duration>| Entry::or_dash(duration.map(text::duration));
             vec![
-                Entry::or_dash(share.map(|share| text::count(share.windows))),
-                time(share.map(|share| share.p50)),
-                time(share.map(|share| share.p99)),
-                time(share.map(|share| share.max)),
+                Entry::or_dash(overhead.map(|overhead| text::count(overhead.windows))),
+                time(overhead.map(|overhead| overhead.p50)),
+                time(overhead.map(|overhead| overhead.p99)),
+                time(overhead.map(|overhead| overhead.max)),
                 time(row.close_tail.map(|spread| spread.median)),
             ]
         },
     )
 }
 
-/// What the UDF cost.
 pub(crate) fn cost(summary: &Summary<'_>) -> Table {
     let columns = numbers(&[
         "calls",
@@ -114,14 +113,14 @@ fn cost_entries(cost: &Cost) -> Vec<Entry> {
         .ok()
         .filter(|_| cost.calls > 0)
         .map(Duration::from_nanos);
-    // Neither records nor our endpoint have counted them: no trial is without calls.
+    // 0 means that neither records nor our endpoint have counted them.
     let calls = Some(cost.calls).filter(|calls| *calls > 0);
     vec![
         Entry::or_dash(calls.map(text::count)),
         Entry::plain(text::duration(Duration::from_micros(cost.cpu_us))),
         Entry::or_dash(per_thousand.map(text::duration)),
         Entry::plain(text::bytes(cost.peak_memory_bytes)),
-        // In a cluster they are not counted; no process has none.
+        // 0 means that they were not counted, as in a cluster.
         Entry::or_dash(
             Some(cost.peak_threads)
                 .filter(|threads| *threads > 0)

@@ -1,10 +1,11 @@
 //! Prediction against measurement, with the reason below each row.
 
+use trials::predict::{Prediction, Verdict};
+
 use super::{condition, median, named, windows};
 use crate::summary::{Agreement, Row, Summary};
 use crate::table::{Entry, Table, TableRow, Tone, numbers, words};
 use crate::{sentences, text};
-use trials::predict::{Prediction, Verdict};
 
 /// A row for each row of the summary.
 pub(crate) fn prediction(summary: &Summary<'_>) -> Table {
@@ -41,7 +42,7 @@ fn entries(row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
         Some(Agreement::Undecided) => Entry::new("edge: either", Tone::Edge),
         None => Entry::or_dash(None),
     };
-    // The table has no column of windows, so what is left out is said beside the figure.
+    // The table has no column of windows, so censored ones are shown beside the median.
     let mut measured = median(row, row.close_tail);
     if row.censored > 0 && row.measured > 0 {
         measured.text.push_str(&format!(" ({})", windows(row).text));

@@ -1,19 +1,18 @@
-//! Tables with a row for each trial, repeats apart: ledgers and instruments are not merged, failures have reasons.
+//! Tables with a row for each trial: ledgers, instruments and failures of repeats are not merged.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use trials::outcome::{Instruments, Ledger, NUMAFLOW_PREFIX, TrialEnd, TrialOutcome};
 use wire::Latencies;
 
 use super::named;
 use crate::summary::Summary;
 use crate::table::{Column, Entry, MAX_ROWS, Table, Tone, numbers, words};
 use crate::text;
-use trials::outcome::NUMAFLOW_PREFIX;
-use trials::outcome::{Instruments, Ledger, TrialEnd, TrialOutcome};
 
-/// A table with one row for each trial that has what is shown: as many as a page carries, since histograms are opened
-/// for each.
+/// A table with one row for each trial for which `shown` is `Some`. Bounded here, as decoding histograms of trials that
+/// the page leaves out would be expensive.
 fn by_trial<'a, T>(
     summary: &'a Summary<'_>,
     columns: Vec<Column>,
@@ -42,7 +41,6 @@ fn by_trial<'a, T>(
     }
 }
 
-/// Where the events of each trial went.
 pub(crate) fn ledger(summary: &Summary<'_>) -> Table {
     let mut columns = numbers(&[
         "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
@@ -79,7 +77,7 @@ fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
     ]
 }
 
-/// How exact the instruments were in each trial.
+/// Precision of the instruments in each trial.
 pub(crate) fn instruments(summary: &Summary<'_>) -> Table {
     let columns = numbers(&[
         "generator late p99",
@@ -99,15 +97,14 @@ pub(crate) fn instruments(summary: &Summary<'_>) -> Table {
 }
 
 fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
-    let quantile =
-        |latencies: &Latencies, share| Entry::or_dash(latencies.quantile(share).map(text::duration));
+    let quantile = |latencies: &Latencies, q| Entry::or_dash(latencies.quantile(q).map(text::duration));
     let mut entries = vec![quantile(&instruments.generator_lateness.open(), 0.99)];
     entries.push(Entry::plain(text::count(instruments.overdue)));
     let not_measured = || Entry::new("not measured", Tone::Muted);
     match &instruments.endpoint_excess {
         Some(excess) => {
             let excess = excess.open();
-            entries.extend([0.5, 0.99].map(|share| quantile(&excess, share)));
+            entries.extend([0.5, 0.99].map(|q| quantile(&excess, q)));
         }
         None => entries.extend([not_measured(), not_measured()]),
     }
@@ -122,7 +119,7 @@ fn instrument_entries(instruments: &Instruments) -> Vec<Entry> {
     entries
 }
 
-/// Numaflow's own figures, of trials that it ran.
+/// Numaflow's own counts, of trials that it ran.
 pub(crate) fn numaflow<'a>(summary: &'a Summary<'_>) -> Table {
     let columns = numbers(&[
         "events read",
@@ -170,7 +167,7 @@ fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
     ]
 }
 
-/// Trials that could not be run to their end, with the reason.
+/// Failed trials with the reason.
 pub(crate) fn failures(summary: &Summary<'_>) -> Table {
     by_trial(
         summary,

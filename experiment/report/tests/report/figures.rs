@@ -1,11 +1,10 @@
-//! Figures: what is in them, what is left out, what is an error.
+//! Figures: what they include, what they leave out, what is an error.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use trials::journal::JournalLine;
 use trials::outcome::{TrialEnd, TrialOutcome};
-
 use trials::trial::TrialSettings;
 use wire::StrategyKind;
 
@@ -191,8 +190,8 @@ fn what_varies_splits_cells_and_series() {
         "axes",
         vec![
             changed(StrategyKind::Async, &|_| {}),
-            changed(StrategyKind::Async, &|asked| asked.max_workers = number(50)),
-            changed(StrategyKind::Async, &|asked| asked.keys = number(5)),
+            changed(StrategyKind::Async, &|settings| settings.max_workers = number(50)),
+            changed(StrategyKind::Async, &|settings| settings.keys = number(5)),
             changed(StrategyKind::ThreadPool, &|_| {}),
         ],
     );
@@ -214,14 +213,14 @@ fn what_varies_splits_cells_and_series() {
 }
 
 #[test]
-fn the_share_of_stream_and_data_plane_stands_beside_the_close_tail() {
-    let mut told = exactly(kept(StrategyKind::Async, 10, "1s", 5), Duration::from_millis(5));
-    for (place, window) in told.windows.iter_mut().enumerate() {
+fn the_overhead_of_stream_and_data_plane_is_beside_the_close_tail() {
+    let mut measured = exactly(kept(StrategyKind::Async, 10, "1s", 5), Duration::from_millis(5));
+    for (index, window) in measured.windows.iter_mut().enumerate() {
         if let Some(measure) = window.measured.as_mut() {
-            measure.stream_tail_us = Some(measure.close_tail_us + 100 * place as u64);
+            measure.stream_tail_us = Some(measure.close_tail_us + 100 * index as u64);
         }
     }
-    // Of a UDF without records the data plane's side is all there is.
+    // Without records only the data plane measures a close.
     let mut foreign = kept(StrategyKind::ThreadPool, 10, "1s", 5);
     for measure in foreign
         .windows
@@ -230,7 +229,7 @@ fn the_share_of_stream_and_data_plane_stands_beside_the_close_tail() {
     {
         measure.ok = 0;
     }
-    let lines = journal("share", vec![told, foreign.clone()]);
+    let lines = journal("overhead", vec![measured, foreign.clone()]);
     let report = Report::of(&lines);
     let rows = report.records("summary.csv");
     let shown = |row: usize| {

@@ -1,4 +1,4 @@
-//! What a report says of runs whose outcome is known beforehand.
+//! Reports of synthetic runs with a known outcome.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! The page: well-formed, alone, and true to what others wrote.
+//! The page: well-formed, self-contained, with text of others escaped.
 
 use trials::journal::JournalLine;
 use wire::StrategyKind;

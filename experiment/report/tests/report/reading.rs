@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use trials::journal::JournalLine;
-
 use roxmltree::{Document, ParsingOptions};
+use trials::journal::JournalLine;
 
 /// A report's files.
 pub struct Report {

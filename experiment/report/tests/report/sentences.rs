@@ -1,4 +1,4 @@
-//! The three sentences that tell what came out.
+//! The three sentences about the results.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::synthetic::{Behaviour, classic, journal, settings, trial};
 use super::{exactly, kept};
 
 #[test]
-fn the_classic_run_is_told_in_three_sentences() {
+fn the_classic_run_has_three_sentences() {
     let lines: Vec<JournalLine> = classic();
     let report = Report::of(&lines);
     let sentences = report.sentences();
@@ -83,7 +83,7 @@ fn sentences_are_true_of_odd_runs() {
             [
                 "No trial has ended.",
                 "No window gave a result, so there is no close tail to compare.",
-                "Nothing was measured that the prediction could be held against.",
+                "Nothing was measured to compare the prediction with.",
             ],
         ),
         (
@@ -129,7 +129,7 @@ fn sentences_are_true_of_odd_runs() {
             [
                 "None of the 2 trials could be run to its end, so nothing was measured.",
                 "No window gave a result, so there is no close tail to compare.",
-                "Nothing was measured that the prediction could be held against.",
+                "Nothing was measured to compare the prediction with.",
             ],
         ),
         (

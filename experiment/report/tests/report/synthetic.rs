@@ -1,4 +1,4 @@
-//! Journals of runs that never happened: what a report must show of them is known beforehand.
+//! Journals of synthetic runs, so that the content of their reports is known.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -13,7 +13,6 @@ use wire::{Delay, Latencies, Outcome, OutcomeCounts, StartRule, StrategyKind, Wo
 /// Start of every synthetic run, microseconds since the epoch: 2026-11-23 20:00 UTC.
 const STARTED_US: u64 = 1_795_464_000_000_000;
 
-/// What a trial does.
 #[derive(Debug, Clone)]
 pub enum Behaviour {
     /// Keeps up with this close tail, give or take a twentieth.
@@ -47,7 +46,7 @@ fn number(value: u64) -> NonZeroU64 {
     NonZeroU64::new(value).unwrap()
 }
 
-/// Settings as in the original: 3 windows of warm-up and 13 measured ones of 10 s, one key.
+/// Settings of the classic plan: 3 windows of warm-up and 13 measured ones of 10 s, one key.
 pub fn settings(strategy: StrategyKind, rpu: u64, delay: &str) -> TrialSettings {
     TrialSettings {
         rpu: number(rpu),
@@ -81,7 +80,7 @@ pub fn settings(strategy: StrategyKind, rpu: u64, delay: &str) -> TrialSettings 
     }
 }
 
-/// The outcome of a trial with these settings that behaves so.
+/// The outcome of a trial with these settings and this behaviour. One field after the other, so long.
 pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> TrialOutcome {
     let id = format!(
         "rpu={}_delay={}_{}_{}_workers={}_keys={}_repeat={repeat}",
@@ -251,7 +250,7 @@ pub fn journal(plan_name: &str, trials: Vec<TrialOutcome>) -> Vec<JournalLine> {
     std::iter::once(JournalLine::Run(facts)).chain(trials).collect()
 }
 
-/// The original's grid with outcomes like the expected ones.
+/// The classic plan with outcomes as expected.
 pub fn classic() -> Vec<JournalLine> {
     let mut trials = Vec::new();
     for (delay, base_us) in [("0", 900), ("200us", 1_300), ("1s", 1_003_000)] {

@@ -1,16 +1,15 @@
-//! Where a cell's windows are placed: the scales of one panel, shared by all its lines.
+//! The scales of one panel, shared by its lines.
 
 use super::{BOTTOM, CROSS_ROW, LEFT, Point, RIGHT, TOP};
 use crate::scale::Linear;
 use crate::summary::{Row, Summary};
 
-/// The scales of one panel.
 pub(super) struct Scales {
     pub(super) x: Linear,
     pub(super) y: Linear,
     /// Series with censored windows, in the order of their rows of crosses.
     pub(super) crossed: Vec<usize>,
-    /// The cell's series: they stand side by side, so that equal values hide nobody.
+    /// The cell's series. They are drawn side by side, so that equal values do not cover each other.
     drawn: Vec<usize>,
     pub(super) last_index: u32,
     pub(super) warmups: u32,
@@ -39,8 +38,8 @@ impl Scales {
         drawn.dedup();
         let last_index = all().map(|point| point.index).max().unwrap_or(0);
         let x = Linear {
-            values: (0.0, f64::from(last_index.max(1))),
-            places: (LEFT + 16.0, RIGHT - 16.0),
+            domain: (0.0, f64::from(last_index.max(1))),
+            range: (LEFT + 16.0, RIGHT - 16.0),
         };
         Self {
             x,
@@ -60,19 +59,19 @@ impl Scales {
         }
     }
 
-    /// How far apart series stand within a window.
+    /// Distance between series within a window.
     pub(super) fn step(&self) -> f64 {
-        let spacing = (self.x.places.1 - self.x.places.0) / f64::from(self.last_index.max(1));
+        let spacing = (self.x.range.1 - self.x.range.0) / f64::from(self.last_index.max(1));
         (spacing * 0.85 / self.drawn.len().max(1) as f64).min(6.0)
     }
 
     pub(super) fn x(&self, point: &Point, series: usize) -> f64 {
-        let place = self
+        let position = self
             .drawn
             .iter()
             .position(|one| *one == series)
             .unwrap_or_default();
         let middle = (self.drawn.len().max(1) - 1) as f64 / 2.0;
-        self.x.at(f64::from(point.index)) + (place as f64 - middle) * self.step()
+        self.x.at(f64::from(point.index)) + (position as f64 - middle) * self.step()
     }
 }

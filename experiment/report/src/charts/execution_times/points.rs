@@ -1,24 +1,23 @@
-//! The points of a line. A long trial has more windows than a panel has pixels, so a point stands for several of them
-//! and keeps the slowest and the fastest: no extreme is lost.
+//! The points of a line. A long trial has more windows than a panel has pixels, so each point represents several windows
+//! by the slowest and the fastest, which keeps all extremes.
 
 use trials::outcome::WindowResult;
 
-/// Points drawn at most per line; beyond, each stands for several windows.
+/// Maximum points of a line.
 const MAX_POINTS: usize = 240;
 
-/// A point of a line: a window, or several of a long trial.
+/// One window, or several of a long trial.
 pub(super) struct Point {
     pub(super) index: u32,
     pub(super) warmup: bool,
-    /// The longest execution time of its windows, seconds.
+    /// Longest execution time of its windows, seconds.
     pub(super) seconds: Option<f64>,
-    /// The shortest, where they are several.
+    /// Shortest execution time, if there are several windows.
     pub(super) fastest: Option<f64>,
     /// Whether any of its windows is censored.
     pub(super) censored: bool,
 }
 
-/// How many windows each point of a trial with so many stands for.
 pub(super) fn windows_per_point(windows: usize) -> usize {
     windows.div_ceil(MAX_POINTS).max(1)
 }
@@ -42,11 +41,12 @@ pub(super) fn points(windows: &[WindowResult], width: usize) -> Vec<Point> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use trials::outcome::WindowMeasure;
 
+    use super::*;
+
     #[test]
-    fn extremes_survive_the_bundling() {
+    fn points_keep_the_extremes_of_their_windows() {
         let window = |index: u32, time: Option<u64>| WindowResult {
             index,
             warmup: index == 0,

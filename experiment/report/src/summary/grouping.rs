@@ -1,57 +1,54 @@
-//! Which settings make a cell and which a series. A series is a strategy with whatever else of its own varies; every
-//! other setting that varies splits the cells. What is the same everywhere is named nowhere.
+//! Groups trials by their settings. A series is a strategy with those of its own settings that vary; every other setting
+//! that varies splits the cells. Settings with one value are in no label.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use trials::outcome::TrialOutcome;
+use trials::trial::TrialSettings;
 use wire::settings::{Form, Setting, Shown};
 use wire::{StrategyKind, Workload, parse_duration};
 
 use crate::text;
-use trials::outcome::TrialOutcome;
-use trials::trial::TrialSettings;
 
 /// A point of the grid: everything but the strategy and its own settings.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cell {
-    /// Other settings that vary in the run, as (name, value); their sizes order them.
+    /// Other settings that vary in the run, for ordering by value.
     pub others: Vec<Other>,
-    /// Mean delay in nanoseconds, then its text: the order of delays.
+    /// Mean delay in nanoseconds, then its text.
     delay_order: (u128, String),
     /// Events per second.
     pub rpu: u64,
-    /// The delay as people read it.
+    /// The delay, formatted.
     pub delay: String,
-    /// Whether the delay is processor time: every trial of the run has the workload `cpu`.
+    /// Whether every trial of the run has the workload `cpu`, so that the delay is processor time.
     all_cpu: bool,
-    /// Mean delay.
     pub delay_mean: Duration,
-    /// Length of a window.
     pub window: Duration,
 }
 
 /// A setting that varies, apart from RPU, delay and those of a series.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Other {
-    /// Its name in words.
+    /// Its label.
     pub name: &'static str,
-    /// Orders the values; the text decides between equals.
+    /// Orders values; equal ones are ordered by text.
     order: u128,
-    /// Its value as people read it.
+    /// Its value, formatted.
     pub value: String,
 }
 
-/// A line of the charts: a strategy with what varies among its own settings.
+/// A line of the charts: a strategy with those of its own settings that vary.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Series {
-    /// The strategy.
     pub strategy: StrategyKind,
     variant_order: Vec<u128>,
-    /// What the legend says, e.g. `async · at-close`.
+    /// For legends, e.g. `async · at-close`.
     pub label: String,
-    /// Which of the colours and marker shapes it has.
+    /// Index of its colour and marker shape.
     pub colour: usize,
-    /// Which of the dashes it has, from 0 (solid, filled markers).
+    /// Index of its dash pattern; 0 is solid with filled markers.
     pub dash: usize,
 }
 
@@ -63,7 +60,7 @@ pub(super) struct Varying {
 }
 
 impl Cell {
-    /// The cell in words, e.g. `RPU 100, delay 1 s`.
+    /// For example `RPU 100, delay 1 s`.
     pub fn label(&self) -> String {
         let mut label = format!(
             "RPU {}, {} {}",
@@ -77,7 +74,7 @@ impl Cell {
         label
     }
 
-    /// The other settings in words, e.g. `keys 5`; empty where none varies.
+    /// The other settings, e.g. `keys 5`; empty if none varies.
     pub fn others_label(&self) -> String {
         let others: Vec<String> = self
             .others
@@ -87,12 +84,12 @@ impl Cell {
         others.join(", ")
     }
 
-    /// What the delay is called: `delay`, or `processor time` where nothing but `cpu` is run.
+    /// `delay`, or `processor time` if all trials have the workload `cpu`.
     pub fn delay_word(&self) -> &'static str {
         if self.all_cpu { "processor time" } else { "delay" }
     }
 
-    /// How hard it is: calls that must be in flight at once to keep up, on average.
+    /// Mean calls in flight needed to keep up, as a measure of difficulty.
     pub fn needed_in_flight(&self) -> f64 {
         self.rpu as f64 * self.delay_mean.as_secs_f64()
     }
@@ -103,13 +100,13 @@ impl Varying {
         let mut others: BTreeMap<&'static str, BTreeSet<Other>> = BTreeMap::new();
         let mut series: BTreeMap<(StrategyKind, &'static str), BTreeSet<u128>> = BTreeMap::new();
         for outcome in outcomes {
-            let asked = &outcome.trial.settings;
-            for other in shown(asked, Shown::Cell) {
+            let settings = &outcome.trial.settings;
+            for other in shown(settings, Shown::Cell) {
                 others.entry(other.name).or_default().insert(other);
             }
-            for own in shown(asked, Shown::Series) {
+            for own in shown(settings, Shown::Series) {
                 series
-                    .entry((asked.strategy, own.name))
+                    .entry((settings.strategy, own.name))
                     .or_default()
                     .insert(own.order);
             }
@@ -132,32 +129,32 @@ impl Varying {
         }
     }
 
-    pub(super) fn cell(&self, asked: &TrialSettings) -> Cell {
-        let mean = asked.io_delay.mean();
+    pub(super) fn cell(&self, settings: &TrialSettings) -> Cell {
+        let mean = settings.io_delay.mean();
         Cell {
-            others: shown(asked, Shown::Cell)
+            others: shown(settings, Shown::Cell)
                 .filter(|o| self.others.contains(o.name))
                 .collect(),
-            delay_order: (mean.as_nanos(), asked.io_delay.to_string()),
-            rpu: asked.rpu.get(),
-            delay: text::delay(&asked.io_delay),
+            delay_order: (mean.as_nanos(), settings.io_delay.to_string()),
+            rpu: settings.rpu.get(),
+            delay: text::delay(&settings.io_delay),
             all_cpu: self.all_cpu,
             delay_mean: mean,
-            window: asked.window,
+            window: settings.window,
         }
     }
 
-    pub(super) fn series(&self, asked: &TrialSettings) -> Series {
-        let names = self.series.get(&asked.strategy);
-        let own: Vec<Other> = shown(asked, Shown::Series)
+    pub(super) fn series(&self, settings: &TrialSettings) -> Series {
+        let names = self.series.get(&settings.strategy);
+        let own: Vec<Other> = shown(settings, Shown::Series)
             .filter(|own| names.is_some_and(|names| names.contains(own.name)))
             .collect();
-        let mut label = asked.strategy.name().to_owned();
+        let mut label = settings.strategy.name().to_owned();
         for one in &own {
             label.push_str(&format!(" · {}", one.value));
         }
         Series {
-            strategy: asked.strategy,
+            strategy: settings.strategy,
             variant_order: own.iter().map(|one| one.order).collect(),
             label,
             colour: 0,
@@ -166,8 +163,8 @@ impl Varying {
     }
 }
 
-/// Gives every series its colour and dash: colours tell strategies apart and dashes the variants of one, but where
-/// there is only one strategy colours tell its variants apart.
+/// Sets the colour and dash of every series. Colours distinguish strategies and dashes their variants; with a single
+/// strategy colours distinguish its variants.
 pub(super) fn style(series: &mut [Series]) {
     let strategies: BTreeSet<StrategyKind> = series.iter().map(|one| one.strategy).collect();
     let mut variants: BTreeMap<StrategyKind, usize> = BTreeMap::new();
@@ -184,9 +181,9 @@ pub(super) fn style(series: &mut [Series]) {
     }
 }
 
-/// The settings that a report shows so, in the table's order.
-fn shown(asked: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> {
-    asked
+/// The settings with this place in the report, in the table's order.
+fn shown(settings: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> {
+    settings
         .values()
         .filter(move |(setting, ..)| setting.shown == shown)
         .map(|(setting, text, rank)| Other {
@@ -196,7 +193,7 @@ fn shown(asked: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> {
         })
 }
 
-/// A value as people read it.
+/// Formats a value.
 fn value(setting: &Setting, text: Option<String>) -> String {
     let Some(text) = text else {
         return format!("{} not recorded", setting.label);

@@ -1,23 +1,20 @@
-//! What all panels of the main chart share, so that they can be compared: places, scale, axes.
+//! The layout, scale and axes of the main chart. All panels share them, so that they can be compared.
 
 use crate::scale::{Linear, Log, micros_label};
 use crate::summary::{Cell, Spread, Summary};
 use crate::svg::{Anchor, Svg};
 use crate::text;
 
-/// Width of a panel.
 pub(crate) const WIDTH: f64 = 380.0;
-/// Height of a panel.
 pub(crate) const HEIGHT: f64 = 320.0;
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = WIDTH - 10.0;
 const BOTTOM: f64 = HEIGHT - 44.0;
-/// The band at the top edge for what gave no result, from its top to its bottom.
+/// Top and bottom of the band for rows without a result, at the top edge.
 pub(super) const BAND: (f64, f64) = (24.0, 42.0);
 /// Width of a digit in the ticks' font, rounded up.
 const DIGIT: f64 = 7.5;
 
-/// What all panels share, so that they can be compared.
 pub(super) struct Frame {
     pub(super) rpus: Vec<u64>,
     scale: Log,
@@ -55,7 +52,7 @@ impl Frame {
     }
 
     fn top(&self) -> f64 {
-        self.scale.places.1
+        self.scale.range.1
     }
 
     fn category(&self) -> f64 {
@@ -63,9 +60,9 @@ impl Frame {
     }
 
     pub(super) fn x(&self, rpu: u64, series: usize) -> f64 {
-        let place = self.rpus.binary_search(&rpu).unwrap_or_default() as f64;
+        let position = self.rpus.binary_search(&rpu).unwrap_or_default() as f64;
         let step = (self.category() * 0.8 / self.series.max(1) as f64).min(15.0);
-        let middle = LEFT + (place + 0.5) * self.category();
+        let middle = LEFT + (position + 0.5) * self.category();
         middle + (series as f64 - (self.series.max(1) - 1) as f64 / 2.0) * step
     }
 
@@ -107,22 +104,22 @@ pub(super) fn axes(svg: &mut Svg, frame: &Frame, cell: &Cell) {
         .unwrap_or(1) as f64
         * DIGIT;
     let every = (widest / frame.category()).ceil().max(1.0) as usize;
-    for (place, rpu) in frame.rpus.iter().enumerate() {
-        let places = Linear {
-            values: (0.0, frame.rpus.len() as f64),
-            places: (LEFT, RIGHT),
+    for (position, rpu) in frame.rpus.iter().enumerate() {
+        let scale = Linear {
+            domain: (0.0, frame.rpus.len() as f64),
+            range: (LEFT, RIGHT),
         };
-        if place > 0 && place % every == 0 {
+        if position > 0 && position % every == 0 {
             svg.line(
                 "grid",
-                (places.at(place as f64), frame.top()),
-                (places.at(place as f64), BOTTOM),
+                (scale.at(position as f64), frame.top()),
+                (scale.at(position as f64), BOTTOM),
             );
         }
-        if place % every == 0 {
+        if position % every == 0 {
             svg.text(
                 "tick",
-                (places.at(place as f64 + 0.5), BOTTOM + 18.0),
+                (scale.at(position as f64 + 0.5), BOTTOM + 18.0),
                 Anchor::Middle,
                 &text::count(*rpu),
             );

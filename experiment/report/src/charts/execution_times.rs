@@ -1,18 +1,18 @@
-//! The original's chart, one panel for each cell: execution time of each window, one line for each trial. Censored
-//! windows are gaps with a cross at the top edge, in a row of their own for each series.
+//! The execution time of each window: one panel for each cell, one line for each trial. Censored windows are gaps in the
+//! line and crosses at the top edge, one row of crosses for each series.
 
 mod points;
 mod scales;
 
-use points::{Point, points, windows_per_point};
-use scales::Scales;
+use trials::outcome::TrialOutcome;
 
+use self::points::{Point, points, windows_per_point};
+use self::scales::Scales;
 use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
 use crate::scale::Linear;
 use crate::summary::{Row, Summary};
 use crate::svg::{Anchor, Marker, Svg};
 use crate::text;
-use trials::outcome::TrialOutcome;
 
 const WIDTH: f64 = 440.0;
 const HEIGHT: f64 = 270.0;
@@ -22,11 +22,10 @@ const BOTTOM: f64 = HEIGHT - 42.0;
 const TOP: f64 = 22.0;
 /// Height of a series' row of crosses.
 const CROSS_ROW: f64 = 13.0;
-/// Points up to which each has a marker and a hint.
+/// With more points than this, points have no marker and no tooltip.
 const MAX_MARKERS: usize = 40;
 
-/// Draws the original's chart for each cell.
-pub(crate) fn windows(summary: &Summary<'_>) -> Figure {
+pub(crate) fn execution_times(summary: &Summary<'_>) -> Figure {
     let mut legend = series_legend(summary);
     legend.push(window_entry(summary));
     if summary
@@ -38,7 +37,7 @@ pub(crate) fn windows(summary: &Summary<'_>) -> Figure {
         svg.rect("warmup", (0.0, 1.0), (16.0, 14.0));
         legend.push(LegendEntry {
             swatch: svg.finish(),
-            label: "warm-up, in no figure".to_owned(),
+            label: "warm-up, not measured".to_owned(),
         });
     }
     if summary
@@ -119,6 +118,7 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
     }
 }
 
+/// In this order, as later shapes cover earlier ones.
 fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
     svg.text(
         "axis-title",
@@ -126,6 +126,17 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
         Anchor::Start,
         "execution time in seconds",
     );
+    warmup_area(svg, scales);
+    time_axis(svg, scales);
+    cross_band(svg, scales);
+    if let Some(cell) = summary.cells.get(cell) {
+        let y = scales.y.at(cell.window.as_secs_f64());
+        svg.line("reference", (LEFT, y), (RIGHT, y));
+    }
+    window_axis(svg, scales);
+}
+
+fn warmup_area(svg: &mut Svg, scales: &Scales) {
     if scales.warmups > 0 {
         let end = scales.x.at(f64::from(scales.warmups) - 0.5);
         svg.rect("warmup", (LEFT, TOP), (end - LEFT, BOTTOM - TOP));
@@ -138,6 +149,9 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
             );
         }
     }
+}
+
+fn time_axis(svg: &mut Svg, scales: &Scales) {
     let ticks = scales.y.ticks(5);
     let step = ticks
         .first()
@@ -154,6 +168,10 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
             &format!("{tick:.decimals$}"),
         );
     }
+}
+
+/// The background of the crosses.
+fn cross_band(svg: &mut Svg, scales: &Scales) {
     if !scales.crossed.is_empty() {
         let height = scales.crossed.len() as f64 * CROSS_ROW + 4.0;
         svg.rect("band", (LEFT, TOP), (RIGHT - LEFT, height));
@@ -164,14 +182,13 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
             "no result",
         );
     }
-    if let Some(cell) = summary.cells.get(cell) {
-        let y = scales.y.at(cell.window.as_secs_f64());
-        svg.line("reference", (LEFT, y), (RIGHT, y));
-    }
+}
+
+fn window_axis(svg: &mut Svg, scales: &Scales) {
     svg.line("axis", (LEFT, BOTTOM), (RIGHT, BOTTOM));
     let indices = Linear {
-        values: (0.0, f64::from(scales.last_index)),
-        places: (0.0, 1.0),
+        domain: (0.0, f64::from(scales.last_index)),
+        range: (0.0, 1.0),
     };
     for tick in indices
         .ticks(10)
@@ -196,11 +213,11 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
 }
 
 fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usize, points: &[Point]) {
-    let place = |point: &Point, seconds: f64| (scales.x(point, series), scales.y.at(seconds));
+    let at = |point: &Point, seconds: f64| (scales.x(point, series), scales.y.at(seconds));
     for run in points.split(|point| point.seconds.is_none()) {
-        let slowest = run.iter().filter_map(|p| p.seconds.map(|s| place(p, s)));
+        let slowest = run.iter().filter_map(|p| p.seconds.map(|s| at(p, s)));
         let slowest: Vec<(f64, f64)> = slowest.collect();
-        let fastest = run.iter().rev().filter_map(|p| p.fastest.map(|s| place(p, s)));
+        let fastest = run.iter().rev().filter_map(|p| p.fastest.map(|s| at(p, s)));
         let fastest: Vec<(f64, f64)> = fastest.collect();
         if !fastest.is_empty() {
             let outline = [slowest.as_slice(), fastest.as_slice()].concat();
@@ -220,12 +237,12 @@ fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usiz
             svg.marker(
                 &style.marker,
                 style.shape,
-                place(point, seconds),
+                at(point, seconds),
                 (1.5 + scales.step() / 3.0).min(3.5),
             );
             svg.close();
         } else if alone(i.wrapping_sub(1)) && alone(i + 1) {
-            svg.marker(&style.marker, style.shape, place(point, seconds), 2.0);
+            svg.marker(&style.marker, style.shape, at(point, seconds), 2.0);
         }
     }
     let row = scales

@@ -1,23 +1,23 @@
-//! The main chart: close tail against RPU, one panel for each delay, by series. Median with whiskers from shortest
-//! to longest; a cross at the top edge where windows gave no result.
+//! The main chart: close tail against RPU, one panel for each delay. Each series has a median with whiskers from shortest
+//! to longest, and a cross at the top edge if windows gave no result.
 
 mod frame;
 
-use super::{Figure, MAX_PANELS, Panel, Style, cross_entry, series_legend, window_entry};
+use self::frame::{BAND, Frame, axes};
+use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
 use crate::summary::{Cell, Row, Spread, Summary};
 use crate::svg::{Anchor, Marker, Svg};
 use crate::text;
-use frame::{BAND, Frame, axes};
-pub(crate) use frame::{HEIGHT, WIDTH};
 
-/// The cells of one panel: the same but for their RPU.
+pub(crate) use self::frame::{HEIGHT, WIDTH};
+
+/// The cells of one panel, which differ in RPU only.
 struct Facet<'a> {
     first: &'a Cell,
     cells: Vec<usize>,
 }
 
-/// Draws the main chart.
-pub(crate) fn tails(summary: &Summary<'_>) -> Figure {
+pub(crate) fn close_tails(summary: &Summary<'_>) -> Figure {
     let frame = Frame::of(summary);
     let facets = facets(&summary.cells);
     let mut legend = series_legend(summary);
@@ -26,7 +26,7 @@ pub(crate) fn tails(summary: &Summary<'_>) -> Figure {
         legend.push(cross_entry("windows without result (censored)"));
     }
     if summary.rows.iter().any(Row::all_failed) {
-        legend.push(super::LegendEntry {
+        legend.push(LegendEntry {
             swatch: failed_swatch(),
             label: "trial failed".to_owned(),
         });
@@ -42,21 +42,21 @@ pub(crate) fn tails(summary: &Summary<'_>) -> Figure {
 }
 
 fn failed_swatch() -> String {
-    let mut svg = super::bare(16);
+    let mut svg = bare(16);
     svg.text("failed", (8.0, 13.0), Anchor::Middle, "!");
     svg.finish()
 }
 
 fn facets(cells: &[Cell]) -> Vec<Facet<'_>> {
     let mut facets: Vec<Facet<'_>> = Vec::new();
-    for (place, cell) in cells.iter().enumerate() {
+    for (index, cell) in cells.iter().enumerate() {
         match facets.last_mut() {
             Some(facet) if facet.first.delay == cell.delay && facet.first.others == cell.others => {
-                facet.cells.push(place);
+                facet.cells.push(index);
             }
             _ => facets.push(Facet {
                 first: cell,
-                cells: vec![place],
+                cells: vec![index],
             }),
         }
     }
@@ -77,12 +77,12 @@ fn panel(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_>, number: usize)
         &describe(summary, facet),
     );
     axes(&mut svg, frame, cell);
-    for (place, series) in summary.series.iter().enumerate() {
+    for (index, series) in summary.series.iter().enumerate() {
         let style = Style::of(series);
         let rows: Vec<&Row<'_>> = facet
             .cells
             .iter()
-            .filter_map(|cell| summary.rows_of(*cell).iter().find(|row| row.series == place))
+            .filter_map(|cell| summary.rows_of(*cell).iter().find(|row| row.series == index))
             .collect();
         connect(&mut svg, frame, summary, &rows, &style);
         for row in rows {
@@ -95,7 +95,7 @@ fn panel(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_>, number: usize)
     }
 }
 
-/// Joins medians of neighbouring rates, where no window of either is censored.
+/// Connects the medians of neighbouring rates if no window of either is censored.
 fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, rows: &[&Row<'_>], style: &Style) {
     for pair in rows.windows(2) {
         let [from, to] = pair else { continue };
@@ -106,8 +106,8 @@ fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, rows: &[&Row<'_>
                 .map(|cell| cell.rpu)
                 .unwrap_or_default()
         };
-        let place = |row: &Row<'_>| frame.rpus.binary_search(&rpu(row)).unwrap_or_default();
-        if from.censored + to.censored > 0 || place(to) != place(from) + 1 {
+        let position = |row: &Row<'_>| frame.rpus.binary_search(&rpu(row)).unwrap_or_default();
+        if from.censored + to.censored > 0 || position(to) != position(from) + 1 {
             continue;
         }
         if let (Some(a), Some(b)) = (from.close_tail, to.close_tail) {
@@ -127,13 +127,13 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
         row.series,
     );
     let band = (BAND.0 + BAND.1) / 2.0;
-    let hint = format!(
+    let tooltip = format!(
         "{}, {}: {}",
         summary.series_label(row),
         summary.cell_label(row),
         in_words(row)
     );
-    svg.open("point", &hint);
+    svg.open("point", &tooltip);
     if let Some(spread) = row.close_tail {
         let (low, high, middle) = (frame.y(spread.min), frame.y(spread.max), frame.y(spread.median));
         svg.line(&format!("whisker {}", style.colour), (x, low), (x, high));

@@ -1,31 +1,29 @@
-//! What stream and data plane add to a close: the data plane sees it from its half-close to the stream's end, the UDF from
-//! its close of book to its last result. The close tail is the UDF's; the difference is what lies between the two.
+//! The time that stream and data plane add to a close. The data plane measures a close from its half-close to the end of
+//! the stream, the UDF from its close of book to its last result, which is the close tail. The overhead is the difference.
 
 use std::time::Duration;
 
 use trials::outcome::WindowMeasure;
 
-/// The share over a number of windows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StreamShare {
-    /// Windows of which both sides are known.
+pub struct StreamOverhead {
+    /// Windows with both measurements.
     pub windows: u64,
     /// The lower median.
     pub p50: Duration,
-    /// At most so long in 99 % of the windows (the nearest rank: of fewer than a hundred it is the longest).
+    /// By nearest rank, so with fewer than a hundred windows it is the maximum.
     pub p99: Duration,
-    /// The longest.
     pub max: Duration,
 }
 
-impl StreamShare {
-    /// Of windows with both sides; nothing where there is none.
+impl StreamOverhead {
+    /// `None` if no window has both measurements.
     pub(super) fn of<'a>(measures: impl Iterator<Item = &'a WindowMeasure>) -> Option<Self> {
-        let mut micros: Vec<u64> = measures.filter_map(share_us).collect();
+        let mut micros: Vec<u64> = measures.filter_map(overhead_us).collect();
         micros.sort_unstable();
         let rank = |percent: usize| {
-            let place = (micros.len() * percent).div_ceil(100).max(1) - 1;
-            micros.get(place).map(|micros| Duration::from_micros(*micros))
+            let rank = (micros.len() * percent).div_ceil(100).max(1) - 1;
+            micros.get(rank).map(|micros| Duration::from_micros(*micros))
         };
         Some(Self {
             windows: micros.len() as u64,
@@ -36,8 +34,8 @@ impl StreamShare {
     }
 }
 
-/// Without records there is only the data plane's side, which then is the close tail too.
-fn share_us(measure: &WindowMeasure) -> Option<u64> {
+/// Without records the close tail is the data plane's own measurement, so there is no difference.
+fn overhead_us(measure: &WindowMeasure) -> Option<u64> {
     let has_records = measure.ok + measure.failed > 0;
     let stream_us = measure.stream_tail_us.filter(|_| has_records)?;
     Some(stream_us.saturating_sub(measure.close_tail_us))
@@ -63,23 +61,23 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_what_the_data_plane_sees_longer() {
+    fn the_overhead_is_the_difference_of_both_measurements() {
         let micros = Duration::from_micros;
         let windows: Vec<_> = (1..=200).map(|i| window(1_000, Some(1_000 + i), 10)).collect();
-        let share = StreamShare::of(windows.iter());
-        let expected = StreamShare {
+        let overhead = StreamOverhead::of(windows.iter());
+        let expected = StreamOverhead {
             windows: 200,
             p50: micros(100),
             p99: micros(198),
             max: micros(200),
         };
-        assert_eq!(share, Some(expected));
+        assert_eq!(overhead, Some(expected));
         let few = [window(1_000, Some(1_300), 10), window(50, Some(40), 10)];
-        let share = StreamShare::of(few.iter()).unwrap();
-        assert_eq!((share.p50, share.p99), (micros(0), micros(300)));
+        let overhead = StreamOverhead::of(few.iter()).unwrap();
+        assert_eq!((overhead.p50, overhead.p99), (micros(0), micros(300)));
         let unknown = [window(1_000, None, 10), window(1_000, Some(1_000), 0)];
         assert_eq!(
-            StreamShare::of(unknown.iter()),
+            StreamOverhead::of(unknown.iter()),
             None,
             "no engine's side, no records"
         );
