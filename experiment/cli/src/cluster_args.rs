@@ -1,20 +1,19 @@
-//! Which cluster a command talks to.
+//! Arguments that select the cluster, shared by several commands.
 
 use cluster::{Cluster, ClusterError};
 
-/// Which cluster.
 #[derive(Debug, clap::Args)]
 pub struct ClusterArgs {
-    /// Namespace of everything that is created [default: the context's, or the pod's]
+    /// Namespace for all objects [default: the context's, or the pod's]
     #[arg(long, short, env = "NAMESPACE", value_name = "NAME")]
     namespace: Option<String>,
-    /// Context of the kubeconfig [default: the current one, or the credentials of the pod that this runs in]
+    /// Context of the kubeconfig [default: the current one, or the credentials of this pod]
     #[arg(long, env = "CONTEXT", value_name = "NAME")]
     context: Option<String>,
 }
 
 impl ClusterArgs {
-    /// The cluster; nothing is asked of it yet.
+    /// Creates the client; no request is sent yet.
     pub async fn connect(&self) -> Result<Cluster, ClusterError> {
         Cluster::connect(self.context.as_deref(), self.namespace.as_deref()).await
     }

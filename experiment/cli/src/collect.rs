@@ -1,22 +1,21 @@
-//! `experiment collect`: an experiment that ran as a Job ends here as if it had been run here.
+//! `experiment collect`: fetches the journal of an experiment that ran as a Job, draws its report, and exits with its status.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
-use cluster::collect::{CollectError, Collected, check_folder, collect as bring, keep};
+use cluster::collect::{CollectError, Collected, check_folder, collect as fetch, keep};
 
 use crate::cluster_args::ClusterArgs;
 use crate::failure::Failure;
 use crate::output::draw_report;
 use crate::progress;
 
-/// What to bring.
 #[derive(Debug, clap::Args)]
 pub struct CollectArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
-    /// The Job, or the beginning of its name
+    /// The Job's name, or a prefix of it
     #[arg(long, env = "JOB_NAME", value_name = "NAME")]
     job: String,
     /// Folder for journal and report
@@ -27,7 +26,6 @@ pub struct CollectArgs {
     within: Duration,
 }
 
-/// `experiment collect`.
 pub fn collect(args: CollectArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
@@ -51,7 +49,7 @@ pub fn collect(args: CollectArgs) -> Result<(), Failure> {
 async fn run(args: &CollectArgs) -> Result<Collected, CollectError> {
     check_folder(&args.out)?;
     let cluster = args.cluster.connect().await?;
-    let collected = bring(&cluster, &args.job, args.within, &progress::say).await?;
+    let collected = fetch(&cluster, &args.job, args.within, &progress::note).await?;
     keep(&args.out, &collected.journal)?;
     Ok(collected)
 }

@@ -1,4 +1,4 @@
-//! From arguments to an engine: the one place where engines are built.
+//! Builds the engine from the arguments; the only place that does.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,13 +14,12 @@ use trials::plan::Plan;
 use crate::failure::Failure;
 use crate::run::RunArgs;
 
-/// How long processes may take to become ready where nothing else is said.
+/// Default time for processes to become ready.
 const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a pipeline may take to run in a cluster where nothing else is said: images may have to be pulled.
+/// Default time for a pipeline to run in a cluster, where images may have to be pulled.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(180);
 
-/// Where trials run.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub enum EngineKind {
     /// On this machine, with an embedded data plane
@@ -29,7 +28,6 @@ pub enum EngineKind {
     Cluster,
 }
 
-/// The engine that was asked for.
 pub async fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
     match args.engine {
         EngineKind::Local => local_engine(args, plan),
@@ -38,14 +36,14 @@ pub async fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Fail
 }
 
 fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
-    let own = std::env::current_exe().context("cannot tell where this program is")?;
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let config = LocalConfig {
         cut_off: plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
         udf_command: args.udf_command.clone(),
         endpoint_url: args.endpoint_url.clone(),
     };
-    let folder = own.parent().unwrap_or(Path::new("."));
+    let folder = program.parent().unwrap_or(Path::new("."));
     let engine = LocalEngine::new(folder, config).map_err(EngineError::from)?;
     Ok(Box::new(engine))
 }

@@ -1,20 +1,18 @@
-//! Why a command failed, and the exit status that says so.
+//! The error of a command with its exit status.
 
 use cluster::ClusterError;
 use cluster::collect::CollectError;
 use engine::EngineError;
 use trials::journal::JournalError;
 
-/// Why a command failed, with its exit status.
 pub struct Failure {
-    /// What to say.
     pub error: anyhow::Error,
     /// 1 for a failure, 2 for wrong use.
     pub exit: u8,
 }
 
 impl Failure {
-    /// Something that was given is wrong.
+    /// An error in the command line or in a given file.
     pub fn wrong_use(error: impl Into<anyhow::Error>) -> Self {
         Self::new(error, true)
     }

@@ -1,4 +1,13 @@
 //! `experiment`: runs a plan, predicts it, or draws its report again.
+//!
+//! # Layout
+//!
+//! A module for each command has its arguments and a function of the same name.
+//!
+//! - `run`, `predict`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
+//! - `engines`: builds the engine that `run` uses. `job_run`: a run inside a Job.
+//! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
+//! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -12,22 +21,22 @@ use predict::PredictArgs;
 use run::RunArgs;
 use verify::VerifyArgs;
 
-mod address;
 mod clean;
 mod cluster_args;
 mod collect;
 mod engines;
 mod failure;
-mod job;
+mod job_run;
 mod output;
 mod predict;
 mod progress;
 mod run;
 mod scale;
+mod url_parser;
 mod verify;
 
-/// How should a Numaflow reduce UDF do slow work for each event, how many calls at once, and up to which rate
-/// does it keep up? Runs the trials of a plan and reports.
+/// Measures how a Numaflow reduce UDF should do slow work for each event: with which strategy, with how many calls
+/// in flight, and up to which rate it keeps up. Runs the trials of a plan and writes a report.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Cli {
@@ -43,8 +52,8 @@ Examples:
   experiment run plans/quick.yaml --udf-command 'python3 udf.py' --out out/python
   experiment run plans/quick.yaml --endpoint-url http://127.0.0.1:9888   measure against your own endpoint
   experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
-  experiment predict plans/classic.yaml           what to expect, without running anything
-  experiment predict plans/classic.yaml --scale 1000000   and how many pods so many events per second take
+  experiment predict plans/classic.yaml           print the predictions without running anything
+  experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
   experiment report out/quick                     draw the report again from its journal
 
 Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use.";
@@ -53,43 +62,40 @@ Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wr
 enum Command {
     /// Run the trials of a plan and write journal and report
     Run(Box<RunArgs>),
-    /// Print what is expected of every trial of a plan, without running it
+    /// Print the prediction for every trial of a plan without running it
     Predict(PredictArgs),
     /// Draw the report again from the journal in a folder
     Report {
         /// The folder that `run` wrote to
         folder: PathBuf,
     },
-    /// Bring the journal of an experiment that runs as a Job in a cluster, and draw its report
+    /// Fetch the journal of an experiment that runs as a Job in a cluster, and draw its report
     Collect(CollectArgs),
-    /// Remove from a cluster what runs left there that were killed
+    /// Remove what killed runs left behind in a cluster
     Clean(CleanArgs),
-    /// Wait until the count of records of a pipeline's sink rises
+    /// Wait until a pipeline's sink has received further records
     Verify(VerifyArgs),
     /// Print the JSON schema of a plan, for editors
     Schema,
-    /// Print the completions for a shell
-    Completions {
-        /// The shell
-        shell: clap_complete::Shell,
-    },
+    /// Print completions for a shell
+    Completions { shell: clap_complete::Shell },
 }
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Predict(args) => predict::predict(&args),
         Command::Report { folder } => output::draw_report(&folder),
         Command::Collect(args) => collect::collect(args),
         Command::Clean(args) => clean::clean(args),
         Command::Verify(args) => verify::verify(args),
-        Command::Schema => output::say(&format!("{:#}\n", trials::plan::schema())),
+        Command::Schema => output::print(&format!("{:#}\n", trials::plan::schema())),
         Command::Completions { shell } => completions(shell),
     };
-    match done {
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            progress::say(&format!(
+            progress::note(&format!(
                 "experiment: {}",
                 vertex::one_line(failure.error.as_ref())
             ));
@@ -101,5 +107,5 @@ fn main() -> ExitCode {
 fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "experiment", &mut script);
-    output::say(&String::from_utf8_lossy(&script))
+    output::print(&String::from_utf8_lossy(&script))
 }

@@ -1,4 +1,4 @@
-//! What the commands print on standard output: tables, and the report that is drawn from a journal.
+//! Standard output: tables, and the report of a journal.
 
 use std::io::Write;
 use std::path::Path;
@@ -8,20 +8,20 @@ use trials::journal::{self, JournalLine};
 
 use crate::failure::Failure;
 
-/// `experiment report`: draws the report of the journal in a folder.
+/// Draws the report of the journal in a folder.
 pub fn draw_report(folder: &Path) -> Result<(), Failure> {
     write_report(folder, &journal::read(folder)?)
 }
 
-/// Prints the table of a journal, writes its report into the folder and prints where it is.
+/// Prints the table of a journal, writes its report into the folder and prints its path.
 pub fn write_report(folder: &Path, lines: &[JournalLine]) -> Result<(), Failure> {
-    say(&report::table(lines))?;
+    print(&report::table(lines))?;
     let path = report::write(folder, lines).map_err(anyhow::Error::from)?;
-    say(&format!("\nreport: {}\n", path.display()))
+    print(&format!("\nreport: {}\n", path.display()))
 }
 
-/// Writes to standard output; whoever has closed it, as `head` does, wants no more.
-pub fn say(text: &str) -> Result<(), Failure> {
+/// Writes to standard output. A closed pipe, as after `head`, is no error.
+pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -31,7 +31,7 @@ pub fn say(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Columns of equal width, the last one ragged.
+/// Aligns columns, except for the end of the last one.
 pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| {
         rows.iter()

@@ -1,4 +1,4 @@
-//! `experiment predict`: what is expected of every trial of a plan.
+//! `experiment predict`: the prediction for every trial of a plan.
 
 use std::path::{Path, PathBuf};
 
@@ -8,19 +8,17 @@ use trials::predict::{Verdict, predict as predict_trial};
 use vertex::machine;
 
 use crate::failure::Failure;
-use crate::output::{aligned, say};
+use crate::output::{aligned, print};
 use crate::scale::ScaleArgs;
 
-/// Which plan to predict.
 #[derive(Debug, clap::Args)]
 pub struct PredictArgs {
-    /// The plan
+    /// The plan, in YAML
     plan: PathBuf,
     #[command(flatten)]
     scale: ScaleArgs,
 }
 
-/// `experiment predict`.
 pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let (plan, _) = read_plan(&args.plan)?;
     let cores = machine::cores();
@@ -39,10 +37,10 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
             prediction.why,
         ]);
     }
-    say(&(aligned(&rows) + &args.scale.section(&plan).unwrap_or_default()))
+    print(&(aligned(&rows) + &args.scale.section(&plan).unwrap_or_default()))
 }
 
-/// Reads a plan; returns it with its text.
+/// Reads a plan and returns it with its text.
 pub fn read_plan(path: &Path) -> Result<(Plan, String), Failure> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the plan `{name}`"));

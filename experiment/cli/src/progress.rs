@@ -1,21 +1,19 @@
-//! How far a run is, on stderr: a bar on a terminal, plain lines elsewhere.
+//! Progress of a run on stderr: a bar on a terminal, plain lines otherwise.
 
 use std::io::{IsTerminal, Write, stderr};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-
 use engine::TrialProgress;
 use engine::run_loop::Progress;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use trials::outcome::{TrialEnd, TrialOutcome};
 use trials::trial::Trial;
 
-/// Between two drawings of the bar.
+/// Between two updates of the bar.
 const TICK: Duration = Duration::from_millis(500);
 
-/// The progress that suits stderr.
 pub fn on_stderr() -> Box<dyn Progress> {
     if stderr().is_terminal() {
         Box::new(Bar::new())
@@ -27,7 +25,7 @@ pub fn on_stderr() -> Box<dyn Progress> {
     }
 }
 
-/// Lines for what is noted before and after the trials.
+/// Lines before and after the trials.
 #[derive(Debug)]
 pub struct Notes;
 
@@ -35,11 +33,11 @@ impl TrialProgress for Notes {
     fn windows(&self, _: u32, _: u32) {}
 
     fn note(&self, line: &str) {
-        say(line);
+        note(line);
     }
 }
 
-/// When the whole run is expected to end.
+/// Expected end of the whole run.
 #[derive(Debug, Clone)]
 struct End(Arc<Mutex<Instant>>);
 
@@ -58,7 +56,7 @@ impl End {
     }
 }
 
-/// Plain lines: one when a trial starts, one for every window, one when it ends.
+/// Plain lines: at the start of a trial, for every window, and at its end.
 #[derive(Debug)]
 struct Lines {
     end: End,
@@ -68,12 +66,12 @@ struct Lines {
 impl TrialProgress for Lines {
     fn windows(&self, closed: u32, all: u32) {
         if self.closed.swap(closed, Ordering::Relaxed) < closed {
-            say(&format!("  window {closed}/{all}, {} left", self.end.left()));
+            note(&format!("  window {closed}/{all}, {} left", self.end.left()));
         }
     }
 
     fn note(&self, line: &str) {
-        say(line);
+        note(line);
     }
 }
 
@@ -81,7 +79,7 @@ impl Progress for Lines {
     fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration) {
         self.end.set(left);
         self.closed.store(0, Ordering::Relaxed);
-        say(&format!(
+        note(&format!(
             "trial {position}/{all} {}, {} left",
             trial.id,
             self.end.left()
@@ -89,11 +87,11 @@ impl Progress for Lines {
     }
 
     fn trial_ended(&self, outcome: &TrialOutcome) {
-        say(&format!("  {}", ended(outcome)));
+        note(&format!("  {}", ended(outcome)));
     }
 }
 
-/// A bar over the windows of the running trial, with the time left of the whole run.
+/// A bar for the windows of the running trial, with the time left for the whole run.
 #[derive(Debug)]
 struct Bar {
     bar: ProgressBar,
@@ -105,7 +103,7 @@ impl Bar {
         let end = End::now();
         let shown = end.clone();
         let left = move |_: &ProgressState, text: &mut dyn std::fmt::Write| {
-            // A text that cannot be written is a bar that is not drawn.
+            // An error only means that the bar is not drawn.
             let _ = text.write_str(&shown.left());
         };
         let template = "{prefix} [{bar:24}] window {pos}/{len}, {left} left · {msg}";
@@ -147,8 +145,8 @@ impl Drop for Bar {
     }
 }
 
-/// A line on stderr; a run goes on though nobody reads it.
-pub fn say(line: &str) {
+/// Writes a line to stderr. Errors are ignored, as a closed stderr must not end a run.
+pub fn note(line: &str) {
     let _ = writeln!(stderr(), "{line}");
 }
 
@@ -176,7 +174,7 @@ fn ended(outcome: &TrialOutcome) -> String {
     format!("{how}{balance} ({seconds:.1} s)")
 }
 
-/// A duration as a person says it.
+/// A rounded duration.
 fn rough(duration: Duration) -> String {
     match duration.as_secs() {
         seconds @ 0..100 => format!("{seconds} s"),

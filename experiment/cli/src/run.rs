@@ -1,4 +1,4 @@
-//! `experiment run`: what must be right before the first trial, the run itself, and what its end means.
+//! `experiment run`: checks before the first trial, the run itself, and its exit status.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,19 +16,18 @@ use trials::plan::Plan;
 use trials::trial::Trial;
 use vertex::machine;
 
-use crate::address::Address;
 use crate::cluster_args::ClusterArgs;
 use crate::engines::{self, EngineKind};
 use crate::failure::Failure;
-use crate::job::JobRun;
+use crate::job_run::JobRun;
 use crate::output::write_report;
 use crate::predict::read_plan;
 use crate::progress;
+use crate::url_parser::UrlParser;
 
-/// The exit status after a second Ctrl-C: 128 and the signal's number.
+/// Exit status after a second Ctrl-C: 128 and the signal's number.
 const EXIT_STOPPED: i32 = 130;
 
-/// How to run a plan.
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     /// The plan, in YAML
@@ -45,30 +44,29 @@ pub struct RunArgs {
     /// Run only the trials whose id contains this
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Option<String>,
-    /// Shell command that starts another reduce UDF instead of ours; it gets SOCKET, SERVER_INFO, ENDPOINT_URL,
-    /// IO_DELAY, STRATEGY, MAX_WORKERS, … in its environment
+    /// Shell command that starts your own reduce UDF; its environment has SOCKET, SERVER_INFO, ENDPOINT_URL, IO_DELAY,
+    /// STRATEGY, MAX_WORKERS, …
     #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
     pub udf_command: Option<String>,
-    /// Your own endpoint instead of ours: every call is `GET URL/ping?delay=…`
-    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = Address)]
+    /// Use your own endpoint: every call is `GET URL/ping?delay=…`
+    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
     pub endpoint_url: Option<EndpointUrl>,
-    /// How long what runs for a trial may take to become ready [default: 10s; in a cluster 3m]
+    /// How long the processes or pods of a trial may take to become ready [default: 10s; in a cluster 3m]
     #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
     pub patience: Option<Duration>,
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// In a Job of the cluster: its name. What is created belongs to it, and the journal goes to standard output
+    /// Name of the Job that this runs in: it owns all objects, and the journal goes to standard output
     #[arg(long, env = "JOB_NAME", value_name = "NAME")]
     pub job: Option<String>,
-    /// In a cluster: what trials are made of, rendered by the chart [default: built in]
+    /// Manifests of a trial in a cluster, rendered by the chart [default: built in]
     #[arg(long, env = "BASE", value_name = "FILE")]
     pub base: Option<PathBuf>,
-    /// In a cluster: the image of all our containers [default: the base's]
+    /// Image of our containers in a cluster [default: the one in --base]
     #[arg(long, value_name = "IMAGE")]
     pub image: Option<String>,
 }
 
-/// `experiment run`.
 pub fn run(args: RunArgs) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime
@@ -87,30 +85,30 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
     });
     let mut engine = engines::engine(&args, &plan).await?;
     engine.check(&wanted, &progress::Notes).await?;
-    let mut ran = run_into(&args, (&plan, text), &wanted, engine.as_mut(), &out).await;
+    let mut result = run_into(&args, (&plan, text), &wanted, engine.as_mut(), &out).await;
     if let Some(job) = job {
         let published = job.publish(&out).await;
-        ran = both(ran, published);
+        result = first_error(result, published);
     }
-    // At the very end: a pod that is being ended may not be given the time. What is left goes with its owner.
+    // Last, because a pod that is being terminated may not have the time. Its owner's deletion removes the rest.
     if let Err(error) = engine.finish(&progress::Notes).await {
-        progress::say(&format!("experiment: {}", vertex::one_line(&error)));
+        progress::note(&format!("experiment: {}", vertex::one_line(&error)));
     }
-    ran
+    result
 }
 
-/// What failed first counts; what failed after it is said.
-fn both(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
+/// Returns the first error; a second one is printed.
+fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
     match (first, then) {
         (Err(first), Err(then)) => {
-            progress::say(&format!("experiment: {}", vertex::one_line(then.error.as_ref())));
+            progress::note(&format!("experiment: {}", vertex::one_line(then.error.as_ref())));
             Err(first)
         }
         (first, then) => first.and(then),
     }
 }
 
-/// Runs the trials; journal and report go to `out`.
+/// Runs the trials and writes journal and report to `out`.
 async fn run_into(
     args: &RunArgs,
     (plan, text): (&Plan, String),
@@ -124,10 +122,7 @@ async fn run_into(
         trials: plan.trials().len(),
         engine: engine.name().to_owned(),
         started_us: wire::Clock::start().now_us(),
-        machine: facts_of_run(args)
-            .into_iter()
-            .chain(engine.facts().await)
-            .collect(),
+        machine: run_facts(args).into_iter().chain(engine.facts().await).collect(),
         command: command_line(),
     };
     let mut journal = Journal::open(out, facts, args.resume)?;
@@ -150,13 +145,10 @@ async fn run_into(
         RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
         RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
     };
-    Err(
-        anyhow!("{why}: {missing} trials are missing, what there is has been kept; continue with --resume")
-            .into(),
-    )
+    Err(anyhow!("{why}: {missing} trials are missing, finished ones are kept; continue with --resume").into())
 }
 
-/// The Job that the run belongs to; its environment names it to programs that run elsewhere too.
+/// The Job that owns the run. `JOB_NAME` may be inherited by other programs, so it counts only with `--engine cluster`.
 async fn job_run(args: &RunArgs, wanted: &[Trial], plan_text: &str) -> Result<Option<JobRun>, Failure> {
     let (Some(name), EngineKind::Cluster) = (&args.job, args.engine) else {
         return Ok(None);
@@ -181,22 +173,22 @@ fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
     Ok(wanted)
 }
 
-/// The machine's facts, and what ran in place of ours.
-fn facts_of_run(args: &RunArgs) -> BTreeMap<String, String> {
+/// The machine's facts, and the user's own endpoint and UDF if given.
+fn run_facts(args: &RunArgs) -> BTreeMap<String, String> {
     let mut facts = machine::facts();
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    for (name, own) in journal::REPLACEABLE
+    for (name, replacement) in journal::REPLACEABLE
         .into_iter()
         .zip([&endpoint, &args.udf_command])
     {
-        if let Some(own) = own {
-            facts.insert(name.to_owned(), format!("your own, {own}"));
+        if let Some(replacement) = replacement {
+            facts.insert(name.to_owned(), format!("your own, {replacement}"));
         }
     }
     facts
 }
 
-/// Whether every wanted trial ran to its end with a ledger that balances.
+/// Fails unless every wanted trial ran to its end with a ledger that balances.
 fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
     let latest = journal::latest(lines);
     let outcomes = wanted
@@ -216,7 +208,7 @@ fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
     }
 }
 
-/// Ends with the first SIGINT or SIGTERM; the second ends the process at once.
+/// A future that completes with the first SIGINT or SIGTERM. The second one exits the process at once.
 fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -231,10 +223,10 @@ fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
             let Some(first) = first.take() else {
                 std::process::exit(EXIT_STOPPED)
             };
-            progress::say(
-                "interrupted: stopping the running trial, the report shows what there is; again to stop at once",
+            progress::note(
+                "interrupted: stopping the running trial, then writing the report; interrupt again to exit at once",
             );
-            // Nobody listens once all trials have been run: then the report is being written.
+            // Fails after the last trial, while the report is being written.
             let _ = first.send(());
         }
     });
@@ -245,7 +237,7 @@ fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The command that was given, quoted for a shell where it must be.
+/// The command line, quoted for a shell if needed.
 fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
     let quoted = |arg: String| {

@@ -1,4 +1,4 @@
-//! `experiment predict PLAN --scale RATE`: what one pod carries of each cell of a plan, and what that rate takes.
+//! `experiment predict PLAN --scale RATE`: for each cell of a plan, the capacity of one pod and the deployment for a rate.
 
 use std::collections::BTreeSet;
 use std::num::NonZeroU64;
@@ -11,14 +11,14 @@ use trials::trial::{Trial, TrialSettings};
 
 use crate::output::aligned;
 
-/// Options of the section on scale; their defaults are those of the library, and each says where it is from.
+/// The defaults are those of [`Limits`]. Each help text says where its default comes from.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Beyond one machine")]
 pub struct ScaleArgs {
-    /// Print what one pod carries where Numaflow runs it, and what so many events per second take
+    /// Also print the capacity of one pod under Numaflow, and the deployment for this many events per second
     #[arg(long, value_name = "RATE")]
     scale: Option<NonZeroU64>,
-    /// Keys that events are spread over there [default: the plan's]
+    /// Number of keys at that rate [default: the plan's]
     #[arg(long, value_name = "N", requires = "scale")]
     scale_keys: Option<NonZeroU64>,
     /// Processor time of an event in the UDF (measured: `make bench`)
@@ -33,10 +33,10 @@ pub struct ScaleArgs {
     /// Cores of a pod, of all its containers together (chosen)
     #[arg(long, value_name = "N", default_value = "2")]
     cores_per_pod: NonZeroU64,
-    /// Messages of a read (Numaflow's default)
+    /// Messages in a read batch (Numaflow's default)
     #[arg(long, value_name = "N", default_value = "500")]
     read_batch: NonZeroU64,
-    /// Time to write and acknowledge a read batch, before the next is read (assumed)
+    /// Time to write and acknowledge a read batch before the next read (assumed)
     #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = wire::parse_duration)]
     batch_time: Duration,
     /// Time that each key adds to the close of its window (assumed)
@@ -51,15 +51,15 @@ pub struct ScaleArgs {
 }
 
 impl ScaleArgs {
-    /// The section's text; nothing where it was not asked for.
+    /// The section's text; `None` without `--scale`.
     pub fn section(&self, plan: &Plan) -> Option<String> {
         let rate = self.scale?;
         let limits = self.limits();
         let mut rows = vec![
             [
                 "cell",
-                "one pod carries",
-                "until bound by",
+                "capacity of a pod",
+                "limited by",
                 "partitions",
                 "busiest",
                 "source pods",
@@ -81,8 +81,8 @@ impl ScaleArgs {
             text.push_str(&format!("{bound}\n"));
         }
         text.push_str(&format!(
-            "A steady rate takes at most {} % of a pod's cores. Measured here: processor time of UDF and generator; \
-             Numaflow's defaults: read batch, buffer, replicas; assumed: the rest. See docs/scaling.md.\n",
+            "A steady rate uses at most {} % of a pod's cores. Processor times of UDF and generator are measured here; read \
+             batch, buffer and replicas are Numaflow's defaults; the rest is assumed. See docs/scaling.md.\n",
             MAX_PROCESSOR_UTILIZATION * 100.0
         ));
         Some(text)
@@ -103,7 +103,7 @@ impl ScaleArgs {
     }
 }
 
-/// The plan's cells but for their rate, each once, with its name.
+/// The plan's cells without their rate, each once, with its name.
 fn cells(plan: &Plan, keys: Option<NonZeroU64>) -> Vec<(String, TrialSettings)> {
     let mut cells: Vec<(String, TrialSettings)> = Vec::new();
     for Trial { id, settings, .. } in plan.trials() {
@@ -134,33 +134,34 @@ fn row(
     notes: &mut BTreeSet<&'static str>,
 ) -> [String; 8] {
     let none = || "–".to_owned();
-    let (carried, takes) = match deployment(settings, limits, rate) {
+    let (capacity, needed) = match deployment(settings, limits, rate) {
         Ok(found) => {
-            let takes = [
+            let needed = [
                 found.partitions.to_string(),
                 format!("{:.0}/s", found.busiest_rate),
                 found.source_pods.to_string(),
                 found.jetstream_servers.to_string(),
                 format!("{:.0}", found.in_flight),
             ];
-            (found.pod, takes)
+            (found.pod, needed)
         }
         Err(bound) => {
             notes.insert(match bound {
                 Bound::Slots => {
-                    "cannot: no number of partitions gives one key, or the endpoint, more calls in flight."
+                    "cannot: too few calls in flight even with one partition per key; more keys, a higher max_workers or a \
+                     higher capacity of the endpoint would be needed."
                 }
-                _ => "cannot: a key belongs to one partition, so there are never more partitions than keys.",
+                _ => "cannot: a key belongs to one partition, so more keys would be needed for more partitions.",
             });
-            let takes = ["cannot".to_owned(), none(), none(), none(), none()];
-            (pod(settings, limits), takes)
+            let needed = ["cannot".to_owned(), none(), none(), none(), none()];
+            (pod(settings, limits), needed)
         }
     };
-    let [partitions, busiest, source_pods, servers, in_flight] = takes;
+    let [partitions, busiest, source_pods, servers, in_flight] = needed;
     [
         name.to_owned(),
-        format!("{}/s", carried.rate),
-        carried.bound.words().to_owned(),
+        format!("{}/s", capacity.rate),
+        capacity.bound.words().to_owned(),
         partitions,
         busiest,
         source_pods,

@@ -1,4 +1,4 @@
-//! A run inside a Job: what must be right before it, and what leaves the pod at its end.
+//! A run inside a Job: checks before it, and publishing of its journal and summary at its end.
 
 use std::io::{Write, stderr, stdout};
 use std::path::{Path, PathBuf};
@@ -19,28 +19,26 @@ pub struct JobRun {
 }
 
 impl JobRun {
-    /// For the Job called `name`.
-    ///
     /// # Errors
-    /// Where the journal of these trials would not fit into its log.
+    /// Returns an error if the journal of these trials would not fit into the log of the Job `name`.
     pub fn new(cluster: Cluster, name: String, trials: &[Trial], plan_text: &str) -> Result<Self, Failure> {
         job::check_length(trials, plan_text)?;
         Ok(Self { cluster, name })
     }
 
-    /// Where journal and report go where nothing else is said: the root file system is read-only.
+    /// Default folder for journal and report: the root file system is read-only.
     pub fn folder(&self) -> PathBuf {
         std::env::temp_dir().join(&self.name)
     }
 
-    /// Sends out what is in the folder: the summary where there is a report, and the journal.
+    /// Writes the summary, if there is one, to the cluster and the journal to standard output.
     ///
     /// # Errors
-    /// Where the journal cannot be read or written out.
+    /// Returns an error if the journal cannot be read or written.
     pub async fn publish(&self, folder: &Path) -> Result<(), Failure> {
         if let Err(error) = self.publish_summary(folder).await {
-            // The journal counts: the summary can be drawn from it.
-            progress::say(&format!("no summary: {}", vertex::one_line(&error)));
+            // Not fatal: the summary can be drawn from the journal.
+            progress::note(&format!("no summary: {}", vertex::one_line(&error)));
         }
         let path = folder.join(journal::FILE_NAME);
         if !path.exists() {
@@ -48,9 +46,9 @@ impl JobRun {
             return Ok(());
         }
         let text = std::fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-        // Nobody writes to the other stream meanwhile: its line could come between two parts of one of these.
-        let mut quiet = stderr().lock();
-        let _ = quiet.flush();
+        // Locked, because a line on the other stream could split a line of the journal in the pod's log.
+        let mut stderr = stderr().lock();
+        let _ = stderr.flush();
         job::write_journal(&text, &mut stdout().lock())
             .context("cannot write the journal to standard output")?;
         Ok(())

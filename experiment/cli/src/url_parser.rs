@@ -1,4 +1,4 @@
-//! Reads `--endpoint-url`. Where it cannot be used it is not repeated, as clap would: it may hold a password.
+//! Parses `--endpoint-url`. An invalid value is not repeated in the error, as clap would, since it may have a password.
 
 use std::ffi::OsStr;
 
@@ -7,11 +7,10 @@ use clap::error::ErrorKind;
 use clap::{Arg, Command};
 use trials::endpoint_url::EndpointUrl;
 
-/// Reads an [`EndpointUrl`].
 #[derive(Debug, Clone, Copy)]
-pub struct Address;
+pub struct UrlParser;
 
-impl TypedValueParser for Address {
+impl TypedValueParser for UrlParser {
     type Value = EndpointUrl;
 
     fn parse_ref(
@@ -21,8 +20,8 @@ impl TypedValueParser for Address {
         value: &OsStr,
     ) -> Result<EndpointUrl, clap::Error> {
         value.to_string_lossy().parse().map_err(|error| {
-            let what = format!("invalid value for '--endpoint-url <URL>': {error}");
-            clap::Error::raw(ErrorKind::ValueValidation, what).with_cmd(command)
+            let message = format!("invalid value for '--endpoint-url <URL>': {error}");
+            clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }
 }
