@@ -12,9 +12,10 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use self::file::PlanFile;
 use crate::trial::{Trial, TrialSettings};
-use file::PlanFile;
-pub use reference::{page, schema};
+
+pub use self::reference::{page, schema};
 
 pub const MAX_TRIALS: usize = 10_000;
 

@@ -80,7 +80,8 @@ pub fn settings(strategy: StrategyKind, rpu: u64, delay: &str) -> TrialSettings 
     }
 }
 
-/// The outcome of a trial with these settings and this behaviour. One field after the other, so long.
+/// The outcome of a trial with these settings and this behaviour. Long because an outcome has many
+/// fields.
 pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> TrialOutcome {
     let id = format!(
         "rpu={}_delay={}_{}_{}_workers={}_keys={}_repeat={repeat}",

@@ -28,7 +28,7 @@ impl Reason<'_> {
         } = self;
         let needed = settings.rpu.get() as f64 * service.mean_s;
         let demand = format!(
-            "{} calls a second of {} each need {} in flight on average; the limit is {}, the load {} % of the capacity",
+            "{} calls a second, each of {}, need {} in flight on average; the limit is {} and the load {} % of the capacity",
             settings.rpu,
             seconds(service.mean_s),
             plain(needed),

@@ -219,22 +219,22 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     let why = |settings: &TrialSettings| of(settings).why;
     assert_eq!(
         why(&cell(Sequential, 1, 10, "1s", AtArrival)),
-        "10 calls a second of 1s each need 10 in flight on average; the limit is 1, the load 1000 % of the capacity: \
+        "10 calls a second, each of 1s, need 10 in flight on average; the limit is 1 and the load 1000 % of the capacity: \
          it falls behind by 90.03s with every window of 10s."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtArrival)),
-        "100 calls a second of 1s each need 100 in flight on average; the limit is 1000, the load 10 % of the capacity: \
+        "100 calls a second, each of 1s, need 100 in flight on average; the limit is 1000 and the load 10 % of the capacity: \
          the last events arrive one read batch (200ms) before the close, and calls end 800.3ms after it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 10, "0", AtArrival)),
-        "10 calls a second of 300us each need less than 0.01 in flight on average; the limit is 1000, the load 0.03 % of the capacity: \
+        "10 calls a second, each of 300us, need less than 0.01 in flight on average; the limit is 1000 and the load 0.03 % of the capacity: \
          the last events arrive one read batch (200ms) before the close, so all calls end before it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtClose)),
-        "100 calls a second of 1s each need 100 in flight on average; the limit is 1000, the load 10 % of the capacity: \
+        "100 calls a second, each of 1s, need 100 in flight on average; the limit is 1000 and the load 10 % of the capacity: \
          the 1000 calls of a window begin at its close and take 1s."
     );
     assert!(

@@ -1,0 +1,96 @@
+//! The first sentence: in how many cells each series kept up.
+
+use super::number;
+use crate::summary::{Condition, Row, Summary};
+use crate::text;
+
+/// In how many cells each series kept up.
+struct Scores<'a> {
+    /// Cells kept up and cells judged, with the series that have this score. Highest fraction first.
+    scores: Vec<((usize, usize), Vec<&'a str>)>,
+    /// Series with cells whose trials all failed.
+    unjudged: Vec<String>,
+}
+
+pub(super) fn kept_up(summary: &Summary<'_>) -> String {
+    if summary.rows.is_empty() {
+        return "No trial has ended.".to_owned();
+    }
+    if summary.rows.iter().all(Row::all_failed) {
+        let trials = summary.trials.len() as u64;
+        return match trials {
+            1 => "The only trial could not be run to its end, so nothing was measured.".to_owned(),
+            _ => format!(
+                "None of the {} trials could be run to its end, so nothing was measured.",
+                text::count(trials)
+            ),
+        };
+    }
+    let Scores { scores, unjudged } = Scores::of(summary);
+    let clauses: Vec<String> = scores
+        .iter()
+        .map(|(score, labels)| clause(*score, labels))
+        .collect();
+    let mut sentence = clauses.join("; ");
+    if !unjudged.is_empty() {
+        let gap = if sentence.is_empty() { "" } else { "; " };
+        sentence.push_str(&format!(
+            "{gap}nothing can be said of {}, whose trials failed",
+            text::list(&unjudged)
+        ));
+    }
+    capitalised(&sentence) + "."
+}
+
+impl<'a> Scores<'a> {
+    fn of(summary: &'a Summary<'_>) -> Self {
+        let mut scores: Vec<((usize, usize), Vec<&str>)> = Vec::new();
+        let mut unjudged: Vec<String> = Vec::new();
+        for (index, series) in summary.series.iter().enumerate() {
+            let rows: Vec<&Row<'_>> = summary.rows.iter().filter(|row| row.series == index).collect();
+            let judged = rows.iter().filter(|row| row.condition.is_some()).count();
+            let kept = rows
+                .iter()
+                .filter(|row| row.condition == Some(Condition::KeptUp))
+                .count();
+            if judged < rows.len() {
+                let missing = (rows.len() - judged) as u64;
+                unjudged.push(format!("{} in {}", series.label, text::counted(missing, "cell")));
+            }
+            match scores.iter_mut().find(|(score, _)| *score == (kept, judged)) {
+                _ if judged == 0 => {}
+                Some((_, labels)) => labels.push(&series.label),
+                None => scores.push(((kept, judged), vec![&series.label])),
+            }
+        }
+        scores.sort_by(|((a, of_a), _), ((b, of_b), _)| (b * of_a).cmp(&(a * of_b)));
+        Self { scores, unjudged }
+    }
+}
+
+/// What series with the same score have in common.
+fn clause(score: (usize, usize), labels: &[&str]) -> String {
+    let (each, its) = if labels.len() > 1 {
+        (" each", "their")
+    } else {
+        ("", "its")
+    };
+    let cells = match score {
+        (1, 1) => format!("in {its} only cell"),
+        (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
+        (2, 2) => "in both cells".to_owned(),
+        (kept, judged) if kept == judged => format!("in all {} cells", number(judged)),
+        (0, judged) => format!("in none of {} cells", number(judged)),
+        (kept, judged) => format!("in {} of {} cells{each}", number(kept), number(judged)),
+    };
+    format!("{} kept up {cells}", text::list(labels))
+}
+
+/// Capitalises the first word unless it is the name of a strategy.
+fn capitalised(sentence: &str) -> String {
+    if sentence.starts_with("nothing") {
+        sentence.replacen('n', "N", 1)
+    } else {
+        sentence.to_owned()
+    }
+}
