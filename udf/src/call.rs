@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use wire::Outcome;
 
 pub use cpu::CpuCall;
-pub use http::{HttpCall, HttpCallError, Target};
+pub use http::{HttpCall, HttpCallError, HttpClient, Target};
 pub use lean::LeanCall;
 
 /// One event of a window.

@@ -35,9 +35,9 @@ mod window;
 mod worker;
 
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, LeanCall, Target};
+pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, HttpClient, LeanCall, Target};
 pub use metrics::Metrics;
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run, run_dyn};
-pub use settings::{Cli, Command, HttpClient, ResultFormat, Settings, SettingsError};
+pub use settings::{Cli, Command, ResultFormat, Settings, SettingsError};
 pub use strategy::{PoolError, StrategySpec, WorkerCommand, build};

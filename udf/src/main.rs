@@ -37,7 +37,7 @@ fn make_call(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
     }
     let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
     Ok(match settings.http_client {
-        HttpClient::Reqwest => Arc::new(HttpCall::new(target)?),
         HttpClient::Lean => Arc::new(LeanCall::new(&target)?),
+        client => Arc::new(HttpCall::new(&target, client)?),
     })
 }

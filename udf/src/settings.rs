@@ -12,6 +12,8 @@ use wire::settings::{
 };
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
+use crate::call::HttpClient;
+
 /// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
 
@@ -96,15 +98,6 @@ pub struct Settings {
     /// What a window's result is: record (JSON for the experiment) or text (the original's message)
     #[arg(long, env = "RESULT_FORMAT", default_value = "record")]
     pub result_format: ResultFormat,
-}
-
-/// The client that calls the endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum HttpClient {
-    /// The general-purpose client of the `reqwest` crate.
-    Reqwest,
-    /// Sockets of its own: less processor time per call, http only.
-    Lean,
 }
 
 /// The form of a window's result.

@@ -3,20 +3,31 @@
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use udf::{Call, Event, EventId, HttpCall, LeanCall, Target};
+use rcgen::{CertifiedKey, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use udf::{Call, Event, EventId, HttpCall, HttpClient, Target};
 use wire::{Delay, Outcome};
 
 /// Timeout of an attempt: only what is never answered takes as long.
 const TIMEOUT: Duration = Duration::from_millis(500);
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\npong";
+
+/// A name that no resolver knows.
+const NAME: &str = "endpoint.invalid";
+
+/// Set for a run of these tests over TLS: a folder with a certificate that the process trusts, and its key.
+const OVER_TLS: &str = "CLIENTS_OVER_TLS";
 
 /// What a connection does after it has answered.
 #[derive(Clone, Copy, PartialEq)]
@@ -29,71 +40,131 @@ enum Then {
 /// An endpoint that answers every request with the same bytes.
 struct Endpoint {
     address: SocketAddr,
-    connections: Arc<AtomicUsize>,
-    requests: Arc<AtomicUsize>,
-    closed: Arc<AtomicUsize>,
+    tls: Option<Arc<ServerConfig>>,
+    seen: Arc<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+    closed: AtomicUsize,
+    /// Lines of the latest request.
+    head: Mutex<Vec<String>>,
 }
 
 impl Endpoint {
     fn start(answer: impl Into<Vec<u8>>, then: Then) -> Self {
+        Self::start_with(answer, then, tls_of_this_run())
+    }
+
+    fn start_with(answer: impl Into<Vec<u8>>, then: Then, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let endpoint = Self {
-            address: listener.local_addr().unwrap(),
-            connections: Arc::default(),
-            requests: Arc::default(),
-            closed: Arc::default(),
-        };
+        let endpoint = Self::absent(listener.local_addr().unwrap(), tls.clone());
         let answer: Arc<[u8]> = answer.into().into();
-        let [connections, requests, closed] =
-            [&endpoint.connections, &endpoint.requests, &endpoint.closed].map(Arc::clone);
+        let seen = Arc::clone(&endpoint.seen);
         thread::spawn(move || {
             for stream in listener.incoming() {
-                connections.fetch_add(1, Ordering::SeqCst);
-                let (answer, requests, closed) =
-                    (Arc::clone(&answer), Arc::clone(&requests), Arc::clone(&closed));
+                seen.connections.fetch_add(1, Ordering::SeqCst);
+                let (answer, seen, tls) = (Arc::clone(&answer), Arc::clone(&seen), tls.clone());
                 thread::spawn(move || {
-                    serve(stream.unwrap(), &answer, then, &requests);
-                    closed.fetch_add(1, Ordering::SeqCst);
+                    let stream = stream.unwrap();
+                    match tls {
+                        None => serve(stream, &answer, then, &seen),
+                        Some(config) => {
+                            let connection = ServerConnection::new(config).unwrap();
+                            let mut stream = StreamOwned::new(connection, stream);
+                            serve(&mut stream, &answer, then, &seen);
+                            stream.conn.send_close_notify();
+                            let _ = stream.flush();
+                        }
+                    }
+                    seen.closed.fetch_add(1, Ordering::SeqCst);
                 });
             }
         });
         endpoint
     }
 
+    /// One that does nothing.
+    fn absent(address: SocketAddr, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self {
+            address,
+            tls,
+            seen: Arc::default(),
+        }
+    }
+
     fn seen(&self) -> (usize, usize) {
         (
-            self.connections.load(Ordering::SeqCst),
-            self.requests.load(Ordering::SeqCst),
+            self.seen.connections.load(Ordering::SeqCst),
+            self.seen.requests.load(Ordering::SeqCst),
         )
+    }
+
+    fn url(&self, host: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{host}:{}", self.address.port())
     }
 
     /// Both clients.
     fn clients(&self) -> [(&'static str, Arc<dyn Call>); 2] {
-        let target = Target::new(&format!("http://{}", self.address), &Delay::ZERO, TIMEOUT).unwrap();
-        [
-            ("lean", Arc::new(LeanCall::new(&target).unwrap())),
-            ("reqwest", Arc::new(HttpCall::new(target).unwrap())),
-        ]
+        clients(&Target::new(&self.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap())
     }
 }
 
+fn clients(target: &Target) -> [(&'static str, Arc<dyn Call>); 2] {
+    [("hyper", HttpClient::Hyper), ("reqwest", HttpClient::Reqwest)].map(|(name, client)| {
+        let call: Arc<dyn Call> = Arc::new(HttpCall::new(target, client).unwrap());
+        (name, call)
+    })
+}
+
 /// Ends with the connection.
-fn serve(mut stream: TcpStream, answer: &[u8], then: Then, requests: &AtomicUsize) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-    while let Some(Ok(line)) = lines.next() {
-        if !line.is_empty() {
+fn serve(stream: impl Read + Write, answer: &[u8], then: Then, seen: &Seen) {
+    let mut stream = BufReader::new(stream);
+    let mut head = Vec::new();
+    let mut line = String::new();
+    while let Ok(1..) = stream.read_line(&mut line) {
+        match line.trim_end() {
+            "" => *seen.head.lock().unwrap() = std::mem::take(&mut head),
+            text => head.push(text.to_owned()),
+        }
+        if !std::mem::take(&mut line).trim_end().is_empty() {
             continue;
         }
-        requests.fetch_add(1, Ordering::SeqCst);
+        seen.requests.fetch_add(1, Ordering::SeqCst);
         if answer.is_empty() {
             // Never answered: waits until the other side has given up.
             continue;
         }
-        let _ = stream.write_all(answer);
+        let _ = stream.get_mut().write_all(answer);
         if then == Then::Close {
             return;
         }
     }
+}
+
+/// A certificate of its own authority.
+fn certificate() -> CertifiedKey<KeyPair> {
+    let names = ["127.0.0.1", "localhost", NAME].map(str::to_owned);
+    rcgen::generate_simple_self_signed(names).unwrap()
+}
+
+fn server_config(certificate: CertificateDer<'static>, key: Vec<u8>) -> Arc<ServerConfig> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key));
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key);
+    Arc::new(config.unwrap())
+}
+
+fn tls_of_this_run() -> Option<Arc<ServerConfig>> {
+    let folder = PathBuf::from(std::env::var_os(OVER_TLS)?);
+    let [certificate, key] =
+        ["certificate.der", "key.der"].map(|name| std::fs::read(folder.join(name)).unwrap());
+    Some(server_config(certificate.into(), key))
 }
 
 /// One call in either form, within the timeout that strategies give the asynchronous one.
@@ -131,7 +202,9 @@ async fn an_answer_has_the_same_outcome_for_both() {
         1 << 20,
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\npong\r\n0\r\n\r\n",
     );
-    let cases: [(&str, Vec<u8>, Then, Outcome); 12] = [
+    let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    let many_chunks = [head, b"4\r\npong\r\n".repeat(1_000), b"0\r\n\r\n".to_vec()].concat();
+    let cases: [(&str, Vec<u8>, Then, Outcome); 13] = [
         ("good", GOOD.into(), Then::Stay, Outcome::Ok),
         (
             "empty",
@@ -140,6 +213,7 @@ async fn an_answer_has_the_same_outcome_for_both() {
             Outcome::Ok,
         ),
         ("chunked", chunked.into(), Then::Stay, Outcome::Ok),
+        ("many chunks at once", many_chunks, Then::Stay, Outcome::Ok),
         (
             "until its end",
             b"HTTP/1.0 200 OK\r\n\r\npong".into(),
@@ -192,19 +266,9 @@ async fn an_endpoint_that_closes_or_is_absent_refuses() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
-    let absent = Endpoint {
-        address,
-        connections: Arc::default(),
-        requests: Arc::default(),
-        closed: Arc::default(),
-    };
+    let absent = Endpoint::absent(address, tls_of_this_run());
     let closing = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = Endpoint {
-        address: closing.local_addr().unwrap(),
-        connections: Arc::default(),
-        requests: Arc::default(),
-        closed: Arc::default(),
-    };
+    let silent = Endpoint::absent(closing.local_addr().unwrap(), tls_of_this_run());
     // Closed at once, and so reset where the request comes later.
     thread::spawn(move || closing.incoming().for_each(drop));
     for endpoint in [absent, silent] {
@@ -220,15 +284,15 @@ async fn an_endpoint_that_closes_or_is_absent_refuses() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_connection_serves_calls_that_follow_each_other() {
     let endpoint = Endpoint::start(GOOD, Then::Stay);
-    for (name, client) in endpoint.clients() {
-        for blocking in [false, true] {
+    for blocking in [false, true] {
+        for (name, client) in endpoint.clients() {
             let (before, _) = endpoint.seen();
             for index in 0..20 {
                 assert_eq!(outcome(&client, blocking, index).await, Outcome::Ok, "{name}");
             }
             let (after, _) = endpoint.seen();
             // Reqwest gives a connection back by a task of its own: a call that follows at once may come before it.
-            let most = if name == "lean" { 1 } else { 10 };
+            let most = if name == "hyper" { 1 } else { 10 };
             let opened = after - before;
             assert!(
                 (1..=most).contains(&opened),
@@ -250,7 +314,7 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
                     let found = outcome(&client, blocking, index).await;
                     assert_eq!(found, Outcome::Ok, "{name}, blocking: {blocking}, {index}");
                     calls += 1;
-                    while endpoint.closed.load(Ordering::SeqCst) < calls {
+                    while endpoint.seen.closed.load(Ordering::SeqCst) < calls {
                         tokio::task::yield_now().await;
                     }
                     // The kernel knows; the runtime hears of it the next time it waits.
@@ -262,15 +326,88 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
     }
 }
 
-#[test]
-fn lean_refuses_what_it_cannot_do() {
-    for url in ["https://127.0.0.1:1", "http://user:secret@127.0.0.1:1"] {
-        let target = Target::new(url, &Delay::ZERO, TIMEOUT).unwrap();
-        let error = LeanCall::new(&target).err().unwrap().to_string();
-        assert!(
-            error.starts_with("http_client: lean speaks http alone"),
-            "{error}"
-        );
-        assert!(!error.contains("secret"));
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_has_the_same_head_from_both() {
+    let endpoint = Endpoint::start(GOOD, Then::Stay);
+    let host = format!("127.0.0.1:{}", endpoint.address.port());
+    let url = endpoint.url("me%40home:se%20cret@127.0.0.1") + "/base/";
+    let delay: Delay = "uniform(1ms,2ms)".parse().unwrap();
+    for (name, client) in clients(&Target::new(&url, &delay, TIMEOUT).unwrap()) {
+        for blocking in [false, true] {
+            assert_eq!(outcome(&client, blocking, 3).await, Outcome::Ok, "{name}");
+            let mut head = std::mem::take(&mut *endpoint.seen.head.lock().unwrap());
+            head[1..].sort();
+            let expected = [
+                "GET /base/ping?delay=uniform%281ms%2C2ms%29 HTTP/1.1",
+                "accept: */*",
+                // `me@home:se cret` in Base64.
+                "authorization: Basic bWVAaG9tZTpzZSBjcmV0",
+                &format!("host: {host}"),
+                "idempotency-key: 7-3",
+            ];
+            assert_eq!(head, expected, "{name}, blocking: {blocking}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_addresses_of_a_host_are_tried_one_after_another() {
+    let endpoint = Endpoint::start(GOOD, Then::Stay);
+    let target = |host| Target::new(&endpoint.url(host), &Delay::ZERO, TIMEOUT).unwrap();
+    // Nobody listens at the first: the endpoint has the other alone.
+    let addresses = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST].map(IpAddr::from);
+    for target in [target(NAME).at(addresses.to_vec()), target("localhost")] {
+        for (name, client) in clients(&target) {
+            for blocking in [false, true] {
+                let found = outcome(&client, blocking, 0).await;
+                assert_eq!(found, Outcome::Ok, "{name}, blocking: {blocking}: {target:?}");
+            }
+        }
+    }
+    for (name, client) in clients(&target(NAME)) {
+        for blocking in [false, true] {
+            let found = outcome(&client, blocking, 0).await;
+            assert_eq!(
+                found,
+                Outcome::Refused,
+                "{name}, blocking: {blocking}: no address"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let CertifiedKey { cert, signing_key } = certificate();
+    let config = server_config(cert.der().clone(), signing_key.serialize_der());
+    let endpoint = Endpoint::start_with(GOOD, Then::Stay, Some(config));
+    for (name, client) in endpoint.clients() {
+        for blocking in [false, true] {
+            let found = outcome(&client, blocking, 0).await;
+            assert_eq!(found, Outcome::Refused, "{name}, blocking: {blocking}");
+        }
+    }
+    assert_eq!(endpoint.seen(), (4, 0), "nothing was sent");
+}
+
+/// The other tests of this file in a process that trusts their certificate: what is trusted is a matter of the
+/// environment, which only a new process can have another of.
+#[test]
+fn the_same_holds_over_tls() {
+    let CertifiedKey { cert, signing_key } = certificate();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("authority.pem");
+    std::fs::write(&authority, cert.pem()).unwrap();
+    std::fs::write(folder.path().join("certificate.der"), cert.der()).unwrap();
+    std::fs::write(folder.path().join("key.der"), signing_key.serialize_der()).unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--skip", "the_same_holds_over_tls"])
+        .env(OVER_TLS, folder.path())
+        .env("SSL_CERT_FILE", authority)
+        .env_remove("SSL_CERT_DIR")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("test result: ok. 7 passed"), "{said}");
 }

@@ -9,7 +9,7 @@ pub const STRATEGIES: [&str; 3] = ["async", "thread-pool", "process-pool"];
 
 /// Flags of every way to call that a hostile endpoint must be endured by.
 pub fn callers() -> Vec<Vec<&'static str>> {
-    let clients = ["--http-client=reqwest", "--http-client=lean"];
+    let clients = ["--http-client=reqwest", "--http-client=hyper"];
     STRATEGIES
         .iter()
         .flat_map(|strategy| clients.map(|client| vec!["--strategy", strategy, client]))

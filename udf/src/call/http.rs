@@ -1,27 +1,47 @@
 //! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
+//!
+//! What a call sends ([`Target`]) and which outcome its answer has stand here, once. The clients below differ in one
+//! function only: from the headers of a request to its answer.
+
+mod hyper_client;
+mod reqwest_client;
+mod target;
+mod tls;
 
 use std::error::Error;
-use std::sync::OnceLock;
+use std::io;
+use std::iter;
+use std::pin::pin;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use reqwest::header::{CONTENT_ENCODING, HeaderMap};
-use reqwest::{Url, redirect};
-use wire::{Delay, IDEMPOTENCY_KEY, Outcome, idempotency_key};
+use http_body_util::{BodyExt, Limited};
+use hyper::Response;
+use hyper::body::{Body, Bytes};
+use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use wire::{IDEMPOTENCY_KEY, Outcome, idempotency_key};
 
-use super::{Call, Event};
+use super::{Call, Event, EventId};
 
-/// Longest answer that is read; a longer one is a bad body.
-pub(super) const MAX_BODY_BYTES: u64 = 1024 * 1024;
+use hyper_client::HyperClient;
+use reqwest_client::ReqwestClient;
+pub use target::Target;
+
+/// Longest body that is kept; an answer with a longer one is a bad body.
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// How long a connection may stay unused: longer than the pause between two windows.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// Where calls go.
-#[derive(Debug, Clone)]
-pub struct Target {
-    url: Url,
-    timeout: Duration,
+/// Which library exchanges requests for answers. The outcomes are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum HttpClient {
+    /// Connections of hyper that the calling task or thread drives itself: less processor time per call.
+    Hyper,
+    /// Reqwest, whose connections are driven by tasks of their own.
+    Reqwest,
+    /// Over sockets of its own.
+    Lean,
 }
 
 /// Why there is no client.
@@ -35,6 +55,11 @@ pub enum HttpCallError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The certificates of the system's authorities could not be loaded.
+    #[error(
+        "endpoint_url: cannot set up TLS: {0}: set SSL_CERT_FILE or SSL_CERT_DIR to certificates that exist"
+    )]
+    Tls(#[source] rustls::Error),
     /// The address needs what [`super::LeanCall`] has not.
     #[error(
         "http_client: lean speaks http alone, without TLS, user name and password: choose reqwest or another endpoint_url"
@@ -45,224 +70,179 @@ pub enum HttpCallError {
     Client(#[source] reqwest::Error),
 }
 
-impl Target {
-    /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`.
-    ///
-    /// # Errors
-    /// Where the text is no URL, or one of another scheme than http and https.
-    pub fn new(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
-        let error = |reason: String| HttpCallError::Url {
-            given: without_secrets(endpoint_url),
-            reason,
-        };
-        let mut url = Url::parse(endpoint_url).map_err(|e| error(e.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(error(format!("the scheme is {}", url.scheme())));
-        }
-        url.path_segments_mut()
-            .map_err(|()| error("it has no path".into()))?
-            .pop_if_empty()
-            .push("ping");
-        url.query_pairs_mut().append_pair("delay", &delay.to_string());
-        Ok(Self { url, timeout })
-    }
-
-    pub(super) fn url(&self) -> &Url {
-        &self.url
-    }
-
-    pub(super) fn timeout(&self) -> Duration {
-        self.timeout
-    }
-}
-
-/// Calls the endpoint, with one pooled client for the whole process.
+/// Calls the endpoint.
 pub struct HttpCall {
-    target: Target,
-    client: reqwest::Client,
-    /// Made by the first blocking call: it brings a thread of its own, which only the pools need.
-    blocking: OnceLock<Result<reqwest::blocking::Client, String>>,
+    headers: HeaderMap,
+    timeout: Duration,
+    client: Client,
 }
+
+enum Client {
+    Hyper(Box<HyperClient>),
+    Reqwest(ReqwestClient),
+}
+
+/// An answer that was read to its end, or the outcome of a call that got none.
+type Answer = Result<Response<Vec<u8>>, Outcome>;
 
 impl HttpCall {
-    /// A client for `target`.
+    /// Calls to `target` with one client for the whole process.
     ///
     /// # Errors
-    /// Where the client cannot be set up.
-    pub fn new(target: Target) -> Result<Self, HttpCallError> {
-        // Fails where a provider is installed already, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .http1_only()
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .timeout(target.timeout)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .build()
-            .map_err(HttpCallError::Client)?;
+    /// Returns an error if the client cannot be set up.
+    pub fn new(target: &Target, client: HttpClient) -> Result<Self, HttpCallError> {
+        let client = match client {
+            HttpClient::Hyper | HttpClient::Lean => Client::Hyper(Box::new(HyperClient::new(target)?)),
+            HttpClient::Reqwest => Client::Reqwest(ReqwestClient::new(target)?),
+        };
         Ok(Self {
-            target,
+            headers: target.headers().clone(),
+            timeout: target.timeout(),
             client,
-            blocking: OnceLock::new(),
         })
     }
 
-    fn blocking_client(&self) -> Result<&reqwest::blocking::Client, &String> {
-        let build = || {
-            reqwest::blocking::Client::builder()
-                .http1_only()
-                .no_proxy()
-                .redirect(redirect::Policy::none())
-                .timeout(self.target.timeout)
-                .pool_idle_timeout(IDLE_TIMEOUT)
-                .build()
-                .map_err(|error| error.to_string())
-        };
-        self.blocking.get_or_init(build).as_ref()
+    fn headers(&self, id: EventId) -> HeaderMap {
+        let mut headers = self.headers.clone();
+        // Two numbers and a hyphen always are a header's value.
+        if let Ok(key) = HeaderValue::try_from(idempotency_key(id.generator, id.index)) {
+            headers.insert(HeaderName::from_static(IDEMPOTENCY_KEY), key);
+        }
+        headers
     }
 }
 
 #[async_trait]
 impl Call for HttpCall {
     async fn call(&self, event: &Event) -> Outcome {
-        let key = idempotency_key(event.id.generator, event.id.index);
-        let sent = self
-            .client
-            .get(self.target.url.clone())
-            .header(IDEMPOTENCY_KEY, key)
-            .send()
-            .await;
-        let mut answer = match sent {
-            Ok(answer) => answer,
-            Err(error) => return before_answer(&error),
-        };
-        if is_encoded(answer.headers()) {
-            return Outcome::BadBody;
-        }
-        let mut length = 0;
-        loop {
-            match answer.chunk().await {
-                Ok(Some(chunk)) => length += chunk.len() as u64,
-                Ok(None) => return judged(answer.status()),
-                Err(error) => return within_body(&error),
-            }
-            if length > MAX_BODY_BYTES {
-                return Outcome::BadBody;
-            }
-        }
+        let headers = self.headers(event.id);
+        outcome(match &self.client {
+            Client::Hyper(client) => client.get(headers).await,
+            Client::Reqwest(client) => client.get(headers).await,
+        })
     }
 
     fn call_blocking(&self, event: &Event) -> Outcome {
-        let client = match self.blocking_client() {
-            Ok(client) => client,
-            Err(reason) => {
-                tracing::error!("cannot set up the blocking HTTP client: {reason}");
-                return Outcome::Refused;
-            }
-        };
-        let key = idempotency_key(event.id.generator, event.id.index);
-        match client
-            .get(self.target.url.clone())
-            .header(IDEMPOTENCY_KEY, key)
-            // Of the whole attempt: the blocking client's own is for each read, and a body may come byte by byte.
-            .timeout(self.target.timeout)
-            .send()
-        {
-            Ok(answer) => read_body(answer),
-            Err(error) => before_answer(&error),
-        }
+        let headers = self.headers(event.id);
+        outcome(match &self.client {
+            Client::Hyper(client) => client.get_blocking(headers, self.timeout),
+            Client::Reqwest(client) => client.get_blocking(headers, self.timeout),
+        })
     }
 }
 
-/// A malformed address, as it can be repeated in an error.
-fn without_secrets(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((before, after)) => {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}://…@{after}")
-        }
-        None => address.to_owned(),
+fn outcome(answer: Answer) -> Outcome {
+    match answer.as_ref().map(Response::status) {
+        Ok(status) if status.is_success() => Outcome::Ok,
+        Ok(_) => Outcome::BadStatus,
+        Err(outcome) => *outcome,
     }
 }
 
-/// Whether the body is compressed or the like: nobody asked for it, and nothing bounds what it would become.
+/// Reads the body, up to its bound.
+async fn read<B>(response: Response<B>) -> Answer
+where
+    B: Body<Data = Bytes>,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+{
+    let (head, body) = response.into_parts();
+    if is_encoded(&head.headers) || body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return Err(Outcome::BadBody);
+    }
+    let mut body = pin!(Limited::new(body, MAX_BODY_BYTES));
+    // Copied, as a kept frame would hold the connection's whole buffer, and a body may come in frames of a byte.
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Outcome::BadBody)?;
+        if let Ok(data) = frame.into_data() {
+            bytes.extend_from_slice(&data);
+        }
+    }
+    Ok(Response::from_parts(head, bytes))
+}
+
+/// Whether the body is compressed or the like: the request does not accept that, and nothing bounds what it would become.
 fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
 }
 
-fn read_body(answer: reqwest::blocking::Response) -> Outcome {
-    use std::io::Read;
-    let status = answer.status();
-    if is_encoded(answer.headers()) {
-        return Outcome::BadBody;
-    }
-    match std::io::copy(&mut answer.take(MAX_BODY_BYTES + 1), &mut std::io::sink()) {
-        Ok(length) if length <= MAX_BODY_BYTES => judged(status),
-        Ok(_) => Outcome::BadBody,
-        Err(error) => match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<reqwest::Error>())
-        {
-            Some(error) => within_body(error),
-            None if error.kind() == std::io::ErrorKind::TimedOut => Outcome::Timeout,
-            None => Outcome::BadBody,
-        },
-    }
-}
-
-fn judged(status: reqwest::StatusCode) -> Outcome {
-    if status.is_success() {
-        Outcome::Ok
-    } else {
-        Outcome::BadStatus
-    }
-}
-
-fn before_answer(error: &reqwest::Error) -> Outcome {
-    if error.is_timeout() {
-        return Outcome::Timeout;
-    }
-    // Something came, but no HTTP, or a head that is too long.
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error
+/// The outcome of a request that got no answer: by a time limit of the system, by bytes that are no HTTP or a head that is
+/// too long, or because the connection was refused or broke.
+fn unanswered(error: &(dyn Error + 'static)) -> Outcome {
+    for cause in iter::successors(Some(error), |&error| error.source()) {
+        if cause
             .downcast_ref::<hyper::Error>()
             .is_some_and(hyper::Error::is_parse)
         {
             return Outcome::BadBody;
         }
-        cause = error.source();
+        if cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
+        {
+            return Outcome::Timeout;
+        }
     }
     Outcome::Refused
 }
 
-fn within_body(error: &reqwest::Error) -> Outcome {
-    if error.is_timeout() {
-        Outcome::Timeout
-    } else {
-        Outcome::BadBody
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use wire::Delay;
+
     use super::*;
 
-    #[test]
-    fn the_target_carries_the_delay() {
-        let target =
-            |url: &str| Target::new(url, &"uniform(1ms,2ms)".parse().unwrap(), Duration::from_secs(1));
-        assert_eq!(target("http://e:9888").unwrap().url.path(), "/ping");
-        let nested = target("http://e:9888/a/").unwrap().url;
-        assert_eq!(nested.path(), "/a/ping");
-        assert_eq!(nested.query_pairs().next().unwrap().1, "uniform(1ms,2ms)");
-        assert!(target("e:9888").is_err());
-        let refused = target("ftp://me:secret@e").err().unwrap().to_string();
-        assert!(
-            refused.contains("`ftp://…@e`") && !refused.contains("secret"),
-            "{refused}"
-        );
+    /// Answers with the number of lines of a request, and a body.
+    fn endpoint() -> Target {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = BufReader::new(stream.unwrap());
+                thread::spawn(move || {
+                    let mut lines = 0;
+                    let mut text = String::new();
+                    while let Ok(1..) = stream.read_line(&mut text) {
+                        lines += 1;
+                        if std::mem::take(&mut text).trim_end().is_empty() {
+                            let answer = format!(
+                                "HTTP/1.1 404 No\r\nx-lines: {lines}\r\ncontent-length: 4\r\n\r\npong"
+                            );
+                            let _ = stream.get_mut().write_all(answer.as_bytes());
+                            lines = 0;
+                        }
+                    }
+                });
+            }
+        });
+        Target::new(&url, &Delay::ZERO, Duration::MAX).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_answer_keeps_its_status_its_headers_and_its_body() {
+        let target = endpoint();
+        let headers = || target.headers().clone();
+        let hyper = HyperClient::new(&target).unwrap();
+        let reqwest = ReqwestClient::new(&target).unwrap();
+        let (hyper, reqwest) = (&hyper, &reqwest);
+        let mut answers = vec![hyper.get(headers()).await, reqwest.get(headers()).await];
+        thread::scope(|scope| {
+            // A timeout that no clock can tell.
+            let hyper = scope.spawn(|| hyper.get_blocking(headers(), Duration::MAX));
+            let reqwest = scope.spawn(|| reqwest.get_blocking(headers(), Duration::MAX));
+            answers.extend([hyper.join().unwrap(), reqwest.join().unwrap()]);
+        });
+        for answer in answers {
+            let answer = answer.unwrap();
+            assert_eq!(answer.status(), 404);
+            assert_eq!(answer.headers()["x-lines"], "4");
+            assert_eq!(answer.into_body(), b"pong");
+        }
     }
 }

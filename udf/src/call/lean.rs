@@ -58,7 +58,7 @@ impl LeanCall {
     /// Where the target needs what this client has not: TLS, or a user's name and password.
     pub fn new(target: &Target) -> Result<Self, HttpCallError> {
         let url = target.url();
-        let plain = url.scheme() == "http" && url.username().is_empty() && url.password().is_none();
+        let plain = url.scheme() == "http" && !target.headers().contains_key("authorization");
         let (Some(host), Some(port), true) = (url.host_str(), url.port_or_known_default(), plain) else {
             return Err(HttpCallError::NotForLean);
         };

@@ -192,7 +192,7 @@ impl Reader {
     /// Counts what the body has or announces.
     fn longer(&mut self, bytes: u64) -> Result<(), Failure> {
         self.body_bytes = self.body_bytes.saturating_add(bytes);
-        if self.body_bytes > MAX_BODY_BYTES {
+        if self.body_bytes > MAX_BODY_BYTES as u64 {
             return Err(Failure::BadAnswer);
         }
         Ok(())

@@ -1,0 +1,190 @@
+//! Where calls go and what they send, made once from the settings.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use hyper::Uri;
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::http::uri::InvalidUri;
+use percent_encoding::percent_decode_str;
+use reqwest::Url;
+use wire::Delay;
+
+use super::HttpCallError;
+
+/// Where calls go and what they send.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Without user and password.
+    url: Url,
+    /// Path and query of it.
+    path: Uri,
+    headers: HeaderMap,
+    timeout: Duration,
+    addresses: Option<Vec<IpAddr>>,
+}
+
+impl Target {
+    /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`. User and password of the URL are
+    /// sent as basic authentication.
+    ///
+    /// # Errors
+    /// Returns an error if the text is no URL, or one of another scheme than http and https.
+    pub fn new(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
+        let error = |reason: String| HttpCallError::Url {
+            given: without_secrets(endpoint_url),
+            reason,
+        };
+        let mut url = Url::parse(endpoint_url).map_err(|e| error(e.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(error(format!("the scheme is {}", url.scheme())));
+        }
+        url.path_segments_mut()
+            .map_err(|()| error("it has no path".into()))?
+            .pop_if_empty()
+            .push("ping");
+        url.query_pairs_mut().append_pair("delay", &delay.to_string());
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
+        if let Some(credentials) = credentials(&url) {
+            headers.insert(AUTHORIZATION, credentials);
+        }
+        // The scheme has an authority, from which these can be taken.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        url.set_fragment(None);
+        let host = HeaderValue::from_str(url.authority()).map_err(|e| error(e.to_string()))?;
+        headers.insert(HOST, host);
+        let path = format!("{}?{}", url.path(), url.query().unwrap_or_default())
+            .try_into()
+            .map_err(|e: InvalidUri| error(e.to_string()))?;
+        Ok(Self {
+            url,
+            path,
+            headers,
+            timeout,
+            addresses: None,
+        })
+    }
+
+    /// The same at these addresses of its host, which are tried in this order, in place of those that the system finds
+    /// for its name.
+    #[must_use]
+    pub fn at(mut self, addresses: Vec<IpAddr>) -> Self {
+        self.addresses = Some(addresses);
+        self
+    }
+
+    pub(in crate::call) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    pub(super) fn path(&self) -> &Uri {
+        &self.path
+    }
+
+    /// Of every request; to be added is its idempotency key.
+    pub(in crate::call) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    pub(in crate::call) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
+        self.addresses.as_deref()
+    }
+}
+
+/// User and password as the value of a header.
+fn credentials(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
+    }
+    let decoded = |text: &str| percent_decode_str(text).collect::<Vec<u8>>();
+    let pair = [
+        &decoded(url.username())[..],
+        b":",
+        &decoded(url.password().unwrap_or_default()),
+    ]
+    .concat();
+    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(pair))).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// A malformed address, as it can be repeated in an error.
+fn without_secrets(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((before, after)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            format!("{scheme}://…@{after}")
+        }
+        None => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(url: &str) -> Result<Target, HttpCallError> {
+        Target::new(url, &"uniform(1ms,2ms)".parse().unwrap(), Duration::from_secs(1))
+    }
+
+    #[test]
+    fn the_target_carries_the_delay() {
+        assert_eq!(target("http://e:9888").unwrap().url.path(), "/ping");
+        let nested = target("http://e:9888/a/").unwrap().url;
+        assert_eq!(nested.path(), "/a/ping");
+        assert_eq!(nested.query_pairs().next().unwrap().1, "uniform(1ms,2ms)");
+        assert!(target("e:9888").is_err());
+        let refused = target("ftp://me:secret@e").err().unwrap().to_string();
+        assert!(
+            refused.contains("`ftp://…@e`") && !refused.contains("secret"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn credentials_move_from_the_url_to_a_header() {
+        let header = |url: &str| {
+            let target = target(url).unwrap();
+            assert!(!format!("{target:?}").contains("secret"), "{target:?}");
+            target
+                .headers
+                .get(AUTHORIZATION)
+                .map(|value| value.to_str().unwrap().to_owned())
+        };
+        assert_eq!(header("http://e"), None);
+        // `me:secret`, `me@home:p:ä` and `me:` in Base64.
+        assert_eq!(header("http://me:secret@e").unwrap(), "Basic bWU6c2VjcmV0");
+        assert_eq!(
+            header("http://me%40home:p%3A%C3%A4@e").unwrap(),
+            "Basic bWVAaG9tZTpwOsOk"
+        );
+        assert_eq!(header("http://me@e").unwrap(), "Basic bWU6");
+    }
+
+    #[test]
+    fn the_host_header_names_a_port_only_where_the_scheme_has_another() {
+        for (url, host) in [
+            ("http://me:secret@e:9888/a", "e:9888"),
+            ("http://e:80", "e"),
+            ("https://e:443", "e"),
+            ("https://e:80", "e:80"),
+            ("http://[::1]:9888", "[::1]:9888"),
+        ] {
+            let target = target(url).unwrap();
+            assert_eq!(target.headers[HOST], host);
+            assert_eq!(target.path.path().rsplit_once('/').unwrap().1, "ping");
+            assert_eq!(
+                target.path.query(),
+                target.url.query(),
+                "{url}: a request has the whole query"
+            );
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! What both clients trust.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use super::{HttpCallError, Target};
+
+/// TLS with the authorities that the system trusts: those of `SSL_CERT_FILE` and `SSL_CERT_DIR` where one of them is set.
+/// With none for a target without TLS, as it takes milliseconds to load them, in every process of a pool.
+///
+/// # Errors
+/// Returns an error if the system has no authority.
+pub(super) fn config(target: &Target) -> Result<ClientConfig, HttpCallError> {
+    let build = || {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()?;
+        let builder = match target.url().scheme() {
+            "https" => builder.with_platform_verifier()?,
+            _ => builder.with_root_certificates(RootCertStore::empty()),
+        };
+        Ok(builder.with_no_client_auth())
+    };
+    let mut config: ClientConfig = build().map_err(HttpCallError::Tls)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
