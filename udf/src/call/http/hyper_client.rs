@@ -10,10 +10,8 @@ mod origin;
 
 use std::time::Duration;
 
-use http_body_util::Empty;
-use hyper::body::Bytes;
+use hyper::Uri;
 use hyper::header::HeaderMap;
-use hyper::{Request, Uri};
 use wire::Outcome;
 
 use super::{Answer, HttpCallError, Target, unanswered};
@@ -28,8 +26,8 @@ use origin::Origin;
 pub(super) struct HyperClient {
     origin: Origin,
     path: Uri,
-    in_tasks: Idle<Connection<InTask>>,
-    on_threads: Idle<Connection<OnThread>>,
+    in_tasks: Idle<Box<Connection<InTask>>>,
+    on_threads: Idle<Box<Connection<OnThread>>>,
 }
 
 impl HyperClient {
@@ -42,7 +40,7 @@ impl HyperClient {
         })
     }
 
-    /// Dropped when the time of the attempt is over.
+    /// The caller drops it when the time of the attempt is over.
     pub(super) async fn get(&self, headers: HeaderMap) -> Answer {
         self.exchange(&InTask, &self.in_tasks, headers).await
     }
@@ -57,32 +55,30 @@ impl HyperClient {
     async fn exchange<S: Sockets>(
         &self,
         sockets: &S,
-        idle: &Idle<Connection<S>>,
-        headers: HeaderMap,
+        idle: &Idle<Box<Connection<S>>>,
+        mut headers: HeaderMap,
     ) -> Answer {
-        let mut request = Request::new(Empty::<Bytes>::new());
-        *request.uri_mut() = self.path.clone();
-        *request.headers_mut() = headers;
         loop {
             let (mut connection, reused) = match idle.take() {
                 Some((connection, unused)) => {
                     sockets.resume(&connection.handle, unused).await;
                     (connection, true)
                 }
-                None => match self.origin.connect(sockets).await {
-                    Ok(connection) => (connection, false),
+                // Boxed, as its kilobyte would otherwise be part of every call in flight.
+                None => match Box::pin(self.origin.connect(sockets)).await {
+                    Ok(connection) => (Box::new(connection), false),
                     Err(error) => return Err(unanswered(&error)),
                 },
             };
-            match connection.exchange(request).await {
+            match connection.get(&self.path, headers).await {
                 Ok(answer) => {
                     if connection.park() {
                         idle.put(connection);
                     }
                     return Ok(answer);
                 }
-                // It had been closed while it was unused: the next one, or at last a new one.
-                Err(Unanswered::Unsent(unsent)) if reused => request = *unsent,
+                // The peer had closed it while it was unused: try the next, and a new one after the last.
+                Err(Unanswered::Unsent(unsent)) if reused => headers = unsent,
                 Err(Unanswered::Unsent(_)) => return Err(Outcome::Refused),
                 Err(Unanswered::Failed(outcome)) => return Err(outcome),
             }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Response};
+use hyper::header::HeaderMap;
+use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::unconstrained;
@@ -27,13 +28,13 @@ const MAX_BUFFER_BYTES: usize = 64 * 1024;
 pub(super) trait Sockets {
     /// A socket whose connection hyper owns.
     type Socket: AsyncRead + AsyncWrite + Unpin;
-    /// What the call keeps of it.
+    /// What the call keeps to reach the socket while hyper owns it.
     type Handle;
 
     /// The addresses of a host.
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>>;
 
-    /// Opens a socket, [`io::ErrorKind::TimedOut`] where that takes longer than `limit`.
+    /// Opens a socket; [`io::ErrorKind::TimedOut`] if that takes longer than `limit`.
     async fn connect(&self, address: SocketAddr, limit: Duration)
     -> io::Result<(Self::Socket, Self::Handle)>;
 
@@ -49,15 +50,15 @@ type Driver<T> = http1::Connection<TokioIo<Transport<T>>, Empty<Bytes>>;
 /// An open connection, with at most one request on it.
 pub(super) struct Connection<S: Sockets> {
     sender: SendRequest<Empty<Bytes>>,
-    /// Reads and writes when it is polled; nothing once it has ended. To drop it is what tells the sender.
+    /// Reads and writes when it is polled; `None` once it has ended, as dropping it fails what the sender still awaits.
     driver: Option<Driver<S::Socket>>,
     pub(super) handle: S::Handle,
 }
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// The connection was closed before it took the request, which can go over another one.
-    Unsent(Box<Request<Empty<Bytes>>>),
+    /// The connection was closed before it took the request: these headers can go over another one.
+    Unsent(HeaderMap),
     /// The call has this outcome.
     Failed(Outcome),
 }
@@ -77,36 +78,41 @@ impl<S: Sockets> Connection<S> {
         })
     }
 
-    /// Sends a request and reads its answer to the end. What has come over the connection before, or its end, is seen
-    /// before the request is sent.
-    pub(super) async fn exchange(
+    /// Sends a GET and reads its answer to the end. What has come over the connection before, or its end, is seen before
+    /// the request is sent.
+    pub(super) async fn get(
         &mut self,
-        request: Request<Empty<Bytes>>,
+        path: &Uri,
+        headers: HeaderMap,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
-        let sent = self.sender.try_send_request(request);
-        let response = match self.drive(sent).await {
-            Some(Ok(response)) => response,
-            Some(Err(mut error)) => {
-                return Err(match error.take_message() {
-                    Some(request) => Unanswered::Unsent(Box::new(request)),
-                    None => Unanswered::Failed(unanswered(error.error())),
-                });
+        let response = {
+            let sent = self.sender.try_send_request(get(path, headers));
+            match self.drive(pin!(sent)).await {
+                Some(Ok(response)) => response,
+                Some(Err(mut error)) => {
+                    return Err(match error.take_message() {
+                        Some(request) => Unanswered::Unsent(request.into_parts().0.headers),
+                        None => Unanswered::Failed(unanswered(error.error())),
+                    });
+                }
+                None => return Err(Unanswered::Failed(Outcome::Refused)),
             }
-            None => return Err(Unanswered::Failed(Outcome::Refused)),
         };
-        let answer = self.drive(read(response)).await;
+        let answer = self.drive(pin!(read(response))).await;
         answer
             .unwrap_or(Err(Outcome::BadBody))
             .map_err(Unanswered::Failed)
     }
 
-    /// Drives the connection until what is awaited from it is there; nothing where the connection ends and it is not.
-    async fn drive<F: Future>(&mut self, awaited: F) -> Option<F::Output> {
-        // What is awaited can change only while the driver is polled, and is polled after that: it needs no waker of its
-        // own, which would have the task polled twice. Unconstrained, as only a waker ends the pause of a spent budget.
-        let mut awaited = pin!(unconstrained(awaited));
-        poll_fn(|context| {
-            let mut poll_awaited = || awaited.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    /// Drives the connection until `awaited` is ready; `None` if the connection ends without that.
+    fn drive<F: Future>(&mut self, mut awaited: Pin<&mut F>) -> impl Future<Output = Option<F::Output>> {
+        // `awaited` changes only while the driver is polled, and is polled right after it. A waker of its own would have
+        // the task polled a second time for each answer. Without that waker it must not pause for tokio's task budget.
+        let mut poll_awaited = move || {
+            let mut unconstrained = unconstrained(awaited.as_mut());
+            Pin::new(&mut unconstrained).poll(&mut Context::from_waker(Waker::noop()))
+        };
+        poll_fn(move |context| {
             if let Poll::Ready(output) = poll_awaited() {
                 return Poll::Ready(Some(output));
             }
@@ -117,10 +123,10 @@ impl<S: Sockets> Connection<S> {
                 Poll::Pending => Poll::Pending,
             }
         })
-        .await
     }
 
-    /// Whether it can carry another request. What happens on it from now on wakes nothing.
+    /// Whether it can carry another request. Replaces the task's waker, so that the next request, or the peer's close,
+    /// does not wake a task that has moved on.
     pub(super) fn park(&mut self) -> bool {
         self.poll_driver(&mut Context::from_waker(Waker::noop()));
         self.driver.is_some() && self.sender.is_ready()
@@ -130,8 +136,15 @@ impl<S: Sockets> Connection<S> {
         if let Some(driver) = &mut self.driver
             && Pin::new(driver).poll(context).is_ready()
         {
-            // The sender, or the body, has the reason.
+            // The sender or the body reports why.
             self.driver = None;
         }
     }
+}
+
+fn get(path: &Uri, headers: HeaderMap) -> Request<Empty<Bytes>> {
+    let mut request = Request::new(Empty::new());
+    *request.uri_mut() = path.clone();
+    *request.headers_mut() = headers;
+    request
 }

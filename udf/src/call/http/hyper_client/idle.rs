@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::http::IDLE_TIMEOUT;
 
-/// So shortly after its last answer a connection is used again without a look at what has come since.
+/// A connection that was unused for no longer than this is used without looking for what has arrived since.
 pub(super) const FRESH: Duration = Duration::from_millis(1);
 
 /// Unused connections: never more than calls were in flight at once, as a new one is opened only when none is here.
@@ -37,7 +37,7 @@ impl<C> Idle<C> {
         Some((connection, unused))
     }
 
-    /// Keeps a connection, and closes those that nobody has needed for too long.
+    /// Keeps a connection, and closes those that have been unused for too long.
     pub(super) fn put(&self, connection: C) {
         let now = Instant::now();
         let mut connections = self.lock();

@@ -28,7 +28,7 @@ impl Sockets for InTask {
 
     async fn resume(&self, (): &(), unused: Duration) {
         if unused > FRESH {
-            // The runtime learns what has happened to its sockets only when it looks.
+            // The runtime polls the system for the state of its sockets between tasks, not while one runs.
             tokio::task::yield_now().await;
         }
     }

@@ -6,7 +6,8 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
+use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -15,14 +16,19 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Sockets;
 use super::idle::FRESH;
 
+/// Most that is read at once.
+const PIECE_BYTES: usize = 8 * 1024;
+
 /// The executor of one call.
 pub(super) struct OnThread {
-    /// Nothing where it is later than the clock can tell.
+    /// `None` if it is later than the clock can express.
     deadline: Option<Instant>,
     /// The one that the call uses now.
     socket: RefCell<Option<Arc<State>>>,
@@ -34,13 +40,14 @@ pub(super) struct Socket(Arc<State>);
 /// Shared by the connection, which reads and writes, and the executor, which waits.
 pub(super) struct State {
     stream: TcpStream,
-    /// False once a read found no more than there was: until poll(2) says otherwise no other read needs to try.
+    /// False once a read has emptied the socket: another one is not tried until poll(2) reports new bytes.
     readable: AtomicBool,
     /// The same of writes.
     writable: AtomicBool,
 }
 
-/// Whether a part of the future has made progress of which another part must know, without the socket.
+/// Set when one part of the future wakes another without the socket: to take a frame of a body makes room for the next,
+/// which may have been read already.
 #[derive(Default)]
 struct Woken(AtomicBool);
 
@@ -59,7 +66,7 @@ impl OnThread {
         }
     }
 
-    /// What comes of a future that waits for nothing but sockets of this call; nothing where its time is over before.
+    /// Runs a future that waits for nothing but sockets of this call; `None` if the deadline passes first.
     pub(super) fn block_on<F: Future>(&self, future: F) -> Option<F::Output> {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
@@ -84,7 +91,7 @@ impl OnThread {
         })
     }
 
-    /// Returns when the socket is ready for what it was not, at the latest after `limit`, or earlier for no reason.
+    /// Returns when the socket is ready for what it was not, or after `limit`. May return early.
     fn wait(&self, limit: Duration) {
         let socket = self.socket.borrow();
         let mut polled = socket.as_ref().map(|state| {
@@ -93,7 +100,7 @@ impl OnThread {
             events.set(PollFlags::OUT, !state.writable.load(Ordering::Relaxed));
             PollFd::new(&state.stream, events)
         });
-        // A limit that the system cannot tell is as good as none.
+        // A limit that the system cannot express is as good as none.
         let limit = Timespec::try_from(limit).ok();
         if let Ok(1..) = poll(polled.as_mut_slice(), limit.as_ref())
             && let Some(state) = &*socket
@@ -137,30 +144,26 @@ impl Sockets for OnThread {
     }
 }
 
-/// Tries once if the socket may be `ready`; a short transfer says that another one would find nothing.
+/// Tries once if the socket may be `ready`; a transfer of less than there is `room` for says that another one would find
+/// nothing.
 fn attempt(
     ready: &AtomicBool,
     room: usize,
-    mut transfer: impl FnMut() -> io::Result<usize>,
+    mut transfer: impl FnMut() -> rustix::io::Result<usize>,
 ) -> Poll<io::Result<usize>> {
     if !ready.load(Ordering::Relaxed) {
         return Poll::Pending;
     }
-    loop {
-        match transfer() {
-            Ok(bytes) => {
-                ready.store(bytes == room || bytes == 0, Ordering::Relaxed);
-                return Poll::Ready(Ok(bytes));
-            }
-            Err(error) => match error.kind() {
-                ErrorKind::Interrupted => {}
-                ErrorKind::WouldBlock => {
-                    ready.store(false, Ordering::Relaxed);
-                    return Poll::Pending;
-                }
-                _ => return Poll::Ready(Err(error)),
-            },
+    match retry_on_intr(&mut transfer) {
+        Ok(bytes) => {
+            ready.store(bytes == room || bytes == 0, Ordering::Relaxed);
+            Poll::Ready(Ok(bytes))
         }
+        Err(Errno::WOULDBLOCK) => {
+            ready.store(false, Ordering::Relaxed);
+            Poll::Pending
+        }
+        Err(error) => Poll::Ready(Err(error.into())),
     }
 }
 
@@ -171,15 +174,22 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let State { stream, readable, .. } = &*self.0;
-        let room = buffer.initialize_unfilled();
-        attempt(readable, room.len(), || (&mut &*stream).read(room)).map_ok(|bytes| buffer.advance(bytes))
+        // Uninitialised: only the bytes that are read are touched.
+        let mut room = [const { MaybeUninit::uninit() }; PIECE_BYTES];
+        let room = &mut room[..PIECE_BYTES.min(buffer.remaining())];
+        attempt(readable, room.len(), || {
+            let ((read, _), _) = recv(stream, &mut *room, RecvFlags::empty())?;
+            buffer.put_slice(read);
+            Ok(read.len())
+        })
+        .map_ok(|_| ())
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let State { stream, writable, .. } = &*self.0;
-        attempt(writable, bytes.len(), || (&mut &*stream).write(bytes))
+        attempt(writable, bytes.len(), || send(stream, bytes, SendFlags::NOSIGNAL))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
