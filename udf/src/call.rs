@@ -2,7 +2,6 @@
 
 mod cpu;
 mod http;
-mod lean;
 
 use std::sync::Arc;
 
@@ -11,7 +10,6 @@ use wire::Outcome;
 
 pub use cpu::CpuCall;
 pub use http::{HttpCall, HttpCallError, HttpClient, Target};
-pub use lean::LeanCall;
 
 /// One event of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]

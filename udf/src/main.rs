@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use udf::{Call, Cli, CpuCall, HttpCall, HttpCallError, HttpClient, LeanCall, Settings, Target};
+use udf::{Call, Cli, CpuCall, HttpCall, HttpCallError, Settings, Target};
 use wire::Workload;
 
 fn main() -> ExitCode {
@@ -36,8 +36,5 @@ fn make_call(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
         return Ok(Arc::new(call));
     }
     let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
-    Ok(match settings.http_client {
-        HttpClient::Lean => Arc::new(LeanCall::new(&target)?),
-        client => Arc::new(HttpCall::new(&target, client)?),
-    })
+    Ok(Arc::new(HttpCall::new(&target, settings.http_client)?))
 }

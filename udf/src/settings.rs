@@ -72,8 +72,8 @@ pub struct Settings {
         default_value_t = format!("http://127.0.0.1:{}", wire::ENDPOINT_PORT)
     )]
     pub endpoint_url: String,
-    /// How the endpoint is called: by reqwest, or lean: over sockets of its own, for less processor time per
-    /// call (http only)
+    /// What calls the endpoint: hyper, whose connections are driven by the task or thread that makes the call, or
+    /// reqwest, with the same outcomes for more processor time
     #[arg(long, env = "HTTP_CLIENT", default_value = "reqwest")]
     pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time of a call.
@@ -218,6 +218,16 @@ mod tests {
         assert_eq!(
             parse(&["--exec-type", "process"]).strategy(),
             StrategyKind::ProcessPool
+        );
+    }
+
+    #[test]
+    fn the_client_on_hyper_keeps_its_earlier_name() {
+        assert_eq!(parse(&[]).http_client, HttpClient::Reqwest);
+        assert_eq!(parse(&["--http-client", "lean"]).http_client, HttpClient::Hyper);
+        assert_eq!(
+            parse(&["--http-client", "reqwest"]).http_client,
+            HttpClient::Reqwest
         );
     }
 }

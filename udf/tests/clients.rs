@@ -327,6 +327,21 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_follows_an_answer_is_not_taken_for_the_next_one() {
+    let failed: &[u8] = b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n";
+    let endpoint = Endpoint::start([GOOD, failed].concat(), Then::Stay);
+    for (name, client) in endpoint.clients() {
+        for blocking in [false, true] {
+            for index in 0..5 {
+                let found = outcome(&client, blocking, index).await;
+                assert_eq!(found, Outcome::Ok, "{name}, blocking: {blocking}, {index}");
+            }
+        }
+    }
+    assert_eq!(endpoint.seen(), (20, 20), "each over a connection of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_has_the_same_head_from_both() {
     let endpoint = Endpoint::start(GOOD, Then::Stay);
     let host = format!("127.0.0.1:{}", endpoint.address.port());
@@ -409,5 +424,5 @@ fn the_same_holds_over_tls() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("test result: ok. 7 passed"), "{said}");
+    assert!(said.contains("test result: ok. 8 passed"), "{said}");
 }

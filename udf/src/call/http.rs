@@ -1,7 +1,7 @@
 //! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
 //!
-//! What a call sends ([`Target`]) and which outcome its answer has stand here, once. The clients below differ in one
-//! function only: from the headers of a request to its answer.
+//! [`Target`] holds what a call sends, and this file decides which outcome an answer has. The two clients differ in one
+//! function: from the headers of a request to its answer.
 
 mod hyper_client;
 mod reqwest_client;
@@ -27,21 +27,23 @@ use hyper_client::HyperClient;
 use reqwest_client::ReqwestClient;
 pub use target::Target;
 
+const KEY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
+
 /// Longest body that is kept; an answer with a longer one is a bad body.
-pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
+const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// How long a connection may stay unused: longer than the pause between two windows.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Which library exchanges requests for answers. The outcomes are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HttpClient {
-    /// Connections of hyper that the calling task or thread drives itself: less processor time per call.
+    /// Connections of hyper that the calling task or thread drives itself: less processor time per call. `lean` was the
+    /// name of its forerunner.
+    #[value(alias = "lean")]
     Hyper,
     /// Reqwest, whose connections are driven by tasks of their own.
     Reqwest,
-    /// Over sockets of its own.
-    Lean,
 }
 
 /// Why there is no client.
@@ -60,11 +62,6 @@ pub enum HttpCallError {
         "endpoint_url: cannot set up TLS: {0}: set SSL_CERT_FILE or SSL_CERT_DIR to certificates that exist"
     )]
     Tls(#[source] rustls::Error),
-    /// The address needs what [`super::LeanCall`] has not.
-    #[error(
-        "http_client: lean speaks http alone, without TLS, user name and password: choose reqwest or another endpoint_url"
-    )]
-    NotForLean,
     /// The client could not be set up.
     #[error("cannot set up the HTTP client: {0}")]
     Client(#[source] reqwest::Error),
@@ -92,11 +89,14 @@ impl HttpCall {
     /// Returns an error if the client cannot be set up.
     pub fn new(target: &Target, client: HttpClient) -> Result<Self, HttpCallError> {
         let client = match client {
-            HttpClient::Hyper | HttpClient::Lean => Client::Hyper(Box::new(HyperClient::new(target)?)),
+            HttpClient::Hyper => Client::Hyper(Box::new(HyperClient::new(target)?)),
             HttpClient::Reqwest => Client::Reqwest(ReqwestClient::new(target)?),
         };
+        let mut headers = target.headers().clone();
+        // Reserves the entry, so that inserting the key of a call allocates nothing.
+        headers.insert(KEY, HeaderValue::from_static(""));
         Ok(Self {
-            headers: target.headers().clone(),
+            headers,
             timeout: target.timeout(),
             client,
         })
@@ -104,9 +104,9 @@ impl HttpCall {
 
     fn headers(&self, id: EventId) -> HeaderMap {
         let mut headers = self.headers.clone();
-        // Two numbers and a hyphen always are a header's value.
+        // Two numbers and a hyphen are always valid in a header.
         if let Ok(key) = HeaderValue::try_from(idempotency_key(id.generator, id.index)) {
-            headers.insert(HeaderName::from_static(IDEMPOTENCY_KEY), key);
+            headers.insert(KEY, key);
         }
         headers
     }

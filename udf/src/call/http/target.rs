@@ -76,7 +76,7 @@ impl Target {
         self
     }
 
-    pub(in crate::call) fn url(&self) -> &Url {
+    pub(super) fn url(&self) -> &Url {
         &self.url
     }
 
@@ -85,11 +85,11 @@ impl Target {
     }
 
     /// Of every request; to be added is its idempotency key.
-    pub(in crate::call) fn headers(&self) -> &HeaderMap {
+    pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    pub(in crate::call) fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }
 
