@@ -74,7 +74,7 @@ pub struct Settings {
     pub endpoint_url: String,
     /// What calls the endpoint: hyper, whose connections are driven by the task or thread that makes the call, or
     /// reqwest, with the same outcomes for more processor time
-    #[arg(long, env = "HTTP_CLIENT", default_value = "reqwest")]
+    #[arg(long, env = "HTTP_CLIENT", default_value = "hyper")]
     pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time of a call.
     #[arg(long, env, help = IO_DELAY.help(), default_value = IO_DELAY.default, value_parser = |text: &str| IO_DELAY.read(text), allow_hyphen_values = true)]
@@ -222,8 +222,8 @@ mod tests {
     }
 
     #[test]
-    fn the_client_on_hyper_keeps_its_earlier_name() {
-        assert_eq!(parse(&[]).http_client, HttpClient::Reqwest);
+    fn the_default_client_keeps_its_earlier_name() {
+        assert_eq!(parse(&[]).http_client, HttpClient::Hyper);
         assert_eq!(parse(&["--http-client", "lean"]).http_client, HttpClient::Hyper);
         assert_eq!(
             parse(&["--http-client", "reqwest"]).http_client,
