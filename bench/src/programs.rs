@@ -24,10 +24,10 @@ pub struct Programs {
 /// A reduce UDF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Udf {
-    /// Ours with its default HTTP client.
+    /// Ours with its default HTTP client, hyper.
     Ours,
-    /// Ours with the lean HTTP client.
-    Lean,
+    /// Ours with reqwest.
+    Reqwest,
     /// The same on the Go SDK.
     Go,
     /// The same on pynumaflow.
@@ -43,7 +43,7 @@ impl Udf {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
-            Self::Lean => "ours, --http-client lean",
+            Self::Reqwest => "ours, --http-client reqwest",
             Self::Go => "Go SDK",
             Self::Python => "pynumaflow",
             Self::PythonAnew => "pynumaflow, a connection per call",
@@ -51,10 +51,10 @@ impl Udf {
         }
     }
 
-    /// The goals are those of the leanest client we have; the other stands beside it to be seen.
+    /// The goals are those of the default client; the other stands beside it to be seen.
     pub fn goal(self, goal: Goal) -> Goal {
         match self {
-            Self::Lean => goal,
+            Self::Ours => goal,
             _ => Goal::Seen,
         }
     }
@@ -101,9 +101,9 @@ impl Programs {
         let cached = |name: &str| Some(Path::new(CACHE).join(name)).filter(|path| path.exists());
         Some(match udf {
             Udf::Ours => self.ours("udf"),
-            Udf::Lean => {
+            Udf::Reqwest => {
                 let mut command = self.ours("udf");
-                command.env("HTTP_CLIENT", "lean");
+                command.env("HTTP_CLIENT", "reqwest");
                 command
             }
             Udf::Go => command(&cached("go-udf")?),

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const BARE_CONNECTIONS: usize = 100;
 
 /// Our UDF with each HTTP client it has.
-const OURS: [Udf; 2] = [Udf::Ours, Udf::Lean];
+const OURS: [Udf; 2] = [Udf::Ours, Udf::Reqwest];
 
 /// The same calls for every UDF.
 struct Contest {
@@ -99,7 +99,7 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut contest = Contest::new("async", StrategyKind::Async, 1_000, 2);
     let mut bare_call_us = Vec::new();
     for _ in 0..bench.rounds {
-        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python, Udf::Counter] {
+        for udf in [Udf::Ours, Udf::Reqwest, Udf::Go, Udf::Python, Udf::Counter] {
             contest.run(bench, udf).await?;
         }
         bare_call_us.push(bare_call(bench).await?);
@@ -118,7 +118,7 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         lines.extend([
             contest.rate_line(ours, Udf::Go, Goal::AtLeastTimes(2.5)),
             contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(12.0)),
-            contest.cpu_line(ours, Udf::Go.name(), go, Goal::AtMostTimes(1.0 / 4.0)),
+            contest.cpu_line(ours, Udf::Go.name(), go, Goal::AtMostTimes(0.27)),
             contest.cpu_line(ours, Udf::Python.name(), python, Goal::AtMostTimes(1.0 / 15.0)),
             contest.cpu_line(ours, bare, floor.clone(), Goal::AtMostTimes(1.5)),
         ]);
@@ -142,7 +142,7 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 pub async fn on_threads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut contest = Contest::new("thread-pool", StrategyKind::ThreadPool, 100, 1);
     for _ in 0..bench.rounds {
-        for udf in [Udf::Ours, Udf::Lean, Udf::Go, Udf::Python, Udf::PythonAnew] {
+        for udf in [Udf::Ours, Udf::Reqwest, Udf::Go, Udf::Python, Udf::PythonAnew] {
             contest.run(bench, udf).await?;
         }
     }
@@ -164,7 +164,7 @@ pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     let mut contest = Contest::new("process-pool", StrategyKind::ProcessPool, cores, 1);
     // Few processes at work are what the system's scheduler disturbs most.
     for _ in 0..2 * bench.rounds {
-        for udf in [Udf::Ours, Udf::Lean, Udf::Python, Udf::PythonAnew] {
+        for udf in [Udf::Ours, Udf::Reqwest, Udf::Python, Udf::PythonAnew] {
             contest.run(bench, udf).await?;
         }
     }

@@ -58,7 +58,7 @@ pub async fn sizes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
 }
 
 async fn cost(bench: &Bench, thousands: u64) -> Result<f64, BenchError> {
-    let Some(udf) = bench.programs.udf(Udf::Lean) else {
+    let Some(udf) = bench.programs.udf(Udf::Ours) else {
         return Ok(f64::NAN);
     };
     let load = Load::windows_of_thousands(thousands);
