@@ -182,24 +182,17 @@ fn predicted_ms(setup: &TailSetup) -> Option<f64> {
     let settings = TrialSettings {
         rpu: NonZeroU64::new(setup.load.rpu)?,
         keys: NonZeroU64::new(setup.load.keys)?,
-        key_skew: 0.0,
-        payload_size: 0,
         io_delay: Delay::Fixed(setup.work.delay),
         strategy: setup.work.strategy,
         start_rule: setup.work.start_rule,
         workload: setup.work.workload,
         max_workers: NonZeroU64::new(setup.work.max_workers)?,
-        timeout: Duration::from_secs(30),
-        retries: 0,
-        cpu_offload: false,
-        max_waiting: NonZeroU64::new(1_000_000)?,
-        capacity: None,
-        fail_status: 0.0,
         window: setup.load.window,
         read_timeout: READ_TIMEOUT,
         warmup: 0,
         windows: 1,
         seed: 0,
+        ..TrialSettings::defaults().ok()?
     };
     let tail = predict(&settings, vertex::machine::cores()).close_tail()?;
     Some(tail.as_secs_f64() * 1e3)

@@ -266,6 +266,15 @@ impl TrialSettings {
             .filter_map(|(setting, text, _)| Some((setting, text?)))
     }
 
+    /// The default of every setting, with the limit of `async`.
+    ///
+    /// # Errors
+    /// Returns a setting whose default is no value of it; a test holds that there is none.
+    pub fn defaults() -> Result<Self, &'static Setting> {
+        let max_workers = default_max_workers(StrategyKind::Async, NonZeroUsize::MIN).to_string();
+        Self::from_texts(|setting| (setting.name == MAX_WORKERS.name).then_some(max_workers.as_str()))
+    }
+
     /// Events that are due in one window.
     pub fn events_per_window(&self) -> u64 {
         (self.rpu.get() as f64 * self.window.as_secs_f64()).round() as u64
@@ -278,10 +287,6 @@ mod tests {
 
     /// Python's `os.cpu_count()`.
     const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(3);
-
-    fn defaults() -> TrialSettings {
-        TrialSettings::from_texts(|setting| (setting.name == "max_workers").then_some("7")).unwrap()
-    }
 
     #[test]
     fn every_default_is_the_one_spelling_of_a_value() {
@@ -318,7 +323,7 @@ mod tests {
 
     #[test]
     fn texts_and_values_are_the_same_settings() {
-        let settings = defaults();
+        let settings = TrialSettings::defaults().unwrap();
         assert_eq!(
             (settings.rpu.get(), settings.window),
             (100, Duration::from_secs(10))

@@ -22,17 +22,16 @@ fn trial() -> Trial {
             start_rule: StartRule::AtClose,
             workload: Workload::Http,
             max_workers: number(32),
-            timeout: Duration::from_secs(30),
             retries: 2,
             cpu_offload: true,
             max_waiting: number(1_000),
-            capacity: None,
             fail_status: 0.25,
             window: Duration::from_millis(2_500),
             read_timeout: Duration::from_millis(100),
             warmup: 1,
             windows: 2,
             seed: 7,
+            ..TrialSettings::defaults().unwrap()
         },
     }
 }

@@ -19,24 +19,18 @@ fn settings(warmup: u32, windows: u32) -> TrialSettings {
     TrialSettings {
         rpu: number(20),
         keys: number(2),
-        key_skew: 0.0,
-        payload_size: 0,
         io_delay: Delay::ZERO,
         strategy: StrategyKind::Async,
         start_rule: StartRule::AtArrival,
         workload: Workload::Http,
         max_workers: number(10),
-        timeout: Duration::from_secs(30),
-        retries: 0,
-        cpu_offload: false,
         max_waiting: number(1_000),
-        capacity: None,
-        fail_status: 0.0,
         window: Duration::from_secs(1),
         read_timeout: Duration::from_millis(100),
         warmup,
         windows,
         seed: 0,
+        ..TrialSettings::defaults().unwrap()
     }
 }
 

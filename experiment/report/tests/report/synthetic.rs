@@ -8,7 +8,7 @@ use trials::journal::{JournalLine, RunFacts};
 use trials::outcome::{Cost, Instruments, Ledger, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{Prediction, Verdict};
 use trials::trial::{Trial, TrialSettings};
-use wire::{Delay, Latencies, Outcome, OutcomeCounts, StartRule, StrategyKind, Workload};
+use wire::{Delay, Latencies, Outcome, OutcomeCounts, StartRule, StrategyKind};
 
 /// Start of every synthetic run, microseconds since the epoch: 2026-11-23 20:00 UTC.
 const STARTED_US: u64 = 1_795_464_000_000_000;
@@ -50,9 +50,6 @@ fn number(value: u64) -> NonZeroU64 {
 pub fn settings(strategy: StrategyKind, rpu: u64, delay: &str) -> TrialSettings {
     TrialSettings {
         rpu: number(rpu),
-        keys: number(1),
-        key_skew: 0.0,
-        payload_size: 0,
         io_delay: delay.parse::<Delay>().unwrap(),
         strategy,
         start_rule: if strategy == StrategyKind::Async {
@@ -60,23 +57,14 @@ pub fn settings(strategy: StrategyKind, rpu: u64, delay: &str) -> TrialSettings 
         } else {
             StartRule::AtArrival
         },
-        workload: Workload::Http,
         max_workers: number(match strategy {
             StrategyKind::Sequential => 1,
             StrategyKind::Async => 1_000,
             StrategyKind::ThreadPool | StrategyKind::ProcessPool => 100,
         }),
-        timeout: Duration::from_secs(30),
-        retries: 0,
-        cpu_offload: false,
-        max_waiting: number(1_000_000),
-        capacity: None,
-        fail_status: 0.0,
-        window: Duration::from_secs(10),
-        read_timeout: Duration::from_millis(200),
         warmup: 3,
         windows: 13,
-        seed: 1,
+        ..TrialSettings::defaults().unwrap()
     }
 }
 

@@ -18,24 +18,17 @@ fn cell(strategy: StrategyKind, workers: u64, rpu: u64, delay: &str, start_rule:
     TrialSettings {
         rpu: nonzero(rpu),
         keys: nonzero(1),
-        key_skew: 0.0,
-        payload_size: 0,
         io_delay: delay.parse().unwrap(),
         strategy,
         start_rule,
         workload: Workload::Http,
         max_workers: nonzero(workers),
-        timeout: Duration::from_secs(30),
-        retries: 0,
-        cpu_offload: false,
-        max_waiting: nonzero(1_000_000),
-        capacity: None,
-        fail_status: 0.0,
         window: Duration::from_secs(10),
         read_timeout: Duration::from_millis(200),
         warmup: 1,
         windows: 13,
         seed: 1,
+        ..TrialSettings::defaults().unwrap()
     }
 }
 

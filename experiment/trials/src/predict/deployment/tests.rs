@@ -11,24 +11,17 @@ fn settings(keys: u64, delay: &str, start_rule: StartRule) -> TrialSettings {
     TrialSettings {
         rpu: number(100),
         keys: number(keys),
-        key_skew: 0.0,
-        payload_size: 0,
         io_delay: delay.parse().unwrap(),
         strategy: StrategyKind::Async,
         start_rule,
         workload: Workload::Http,
         max_workers: number(10_000),
-        timeout: Duration::from_secs(30),
-        retries: 0,
-        cpu_offload: false,
-        max_waiting: number(1_000_000),
-        capacity: None,
-        fail_status: 0.0,
         window: Duration::from_secs(10),
         read_timeout: Duration::from_millis(200),
         warmup: 1,
         windows: 13,
         seed: 1,
+        ..TrialSettings::defaults().unwrap()
     }
 }
 
