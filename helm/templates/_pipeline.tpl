@@ -164,6 +164,7 @@ ports:
   "MAX_WORKERS" (include $whole .maxWorkers)
   "WORKLOAD" .workload
   "ENDPOINT_URL" (include "async-reduce.endpointUrl" $)
+  "HTTP_CLIENT" .httpClient
   "IO_DELAY" (toString .ioDelay)
   "TIMEOUT" .timeout
   "RETRIES" (include $whole .retries)

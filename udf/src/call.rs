@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use wire::Outcome;
 
 pub use cpu::CpuCall;
-pub use http::{HttpCall, HttpCallError, HttpClient, Target};
+pub use http::{HttpCall, HttpCallError, Target};
 
 /// One event of a window.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -35,7 +35,7 @@ mod window;
 mod worker;
 
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, HttpClient, Target};
+pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Target};
 pub use metrics::Metrics;
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run, run_dyn};

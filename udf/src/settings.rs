@@ -7,12 +7,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use vertex::VertexArgs;
 use wire::settings::{
-    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, START_RULE, STRATEGY, TIMEOUT, WORKLOAD,
-    default_max_workers,
+    CPU_OFFLOAD, HTTP_CLIENT, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, START_RULE, STRATEGY, TIMEOUT,
+    WORKLOAD, default_max_workers,
 };
-use wire::{Delay, StartRule, StrategyKind, Workload};
-
-use crate::call::HttpClient;
+use wire::{Delay, HttpClient, StartRule, StrategyKind, Workload};
 
 /// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -72,9 +70,8 @@ pub struct Settings {
         default_value_t = format!("http://127.0.0.1:{}", wire::ENDPOINT_PORT)
     )]
     pub endpoint_url: String,
-    /// What calls the endpoint: hyper, whose connections are driven by the task or thread that makes the call, or
-    /// reqwest, with the same outcomes for more processor time
-    #[arg(long, env = "HTTP_CLIENT", default_value = "hyper")]
+    /// What calls the endpoint.
+    #[arg(long, env, help = HTTP_CLIENT.help(), default_value = HTTP_CLIENT.default, value_parser = http_client)]
     pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time of a call.
     #[arg(long, env, help = IO_DELAY.help(), default_value = IO_DELAY.default, value_parser = |text: &str| IO_DELAY.read(text), allow_hyphen_values = true)]
@@ -187,6 +184,15 @@ impl Settings {
             needed,
             limit,
         })
+    }
+}
+
+/// `lean` is the earlier name of `hyper`.
+fn http_client(text: &str) -> Result<HttpClient, String> {
+    let text = if text == "lean" { "hyper" } else { text };
+    match HTTP_CLIENT.read(text) {
+        Ok(client) => Ok(client.unwrap_or(HttpClient::Hyper)),
+        Err(error) => Err(error.to_string()),
     }
 }
 

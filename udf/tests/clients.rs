@@ -15,8 +15,8 @@ use std::time::Duration;
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use udf::{Call, Event, EventId, HttpCall, HttpClient, Target};
-use wire::{Delay, Outcome};
+use udf::{Call, Event, EventId, HttpCall, Target};
+use wire::{Delay, HttpClient, Outcome};
 
 /// Timeout of an attempt: only what is never answered takes as long.
 const TIMEOUT: Duration = Duration::from_millis(500);

@@ -130,6 +130,16 @@ closed_set! {
 }
 
 closed_set! {
+    /// Which library exchanges requests for answers. The outcomes are the same.
+    HttpClient, "HTTP client", {
+        /// Connections of hyper that the calling task or thread drives itself: less processor time per call.
+        Hyper = "hyper",
+        /// Reqwest, whose connections are driven by tasks of their own.
+        Reqwest = "reqwest",
+    }
+}
+
+closed_set! {
     /// How the call of an event ended; every event ends as exactly one of these.
     Outcome, "outcome", {
         /// The answer arrived and was good.

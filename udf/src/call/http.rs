@@ -19,7 +19,7 @@ use http_body_util::{BodyExt, Limited};
 use hyper::Response;
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use wire::{IDEMPOTENCY_KEY, Outcome, idempotency_key};
+use wire::{HttpClient, IDEMPOTENCY_KEY, Outcome, idempotency_key};
 
 use super::{Call, Event, EventId};
 
@@ -34,17 +34,6 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 
 /// How long a connection may stay unused: longer than the pause between two windows.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// Which library exchanges requests for answers. The outcomes are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum HttpClient {
-    /// Connections of hyper that the calling task or thread drives itself: less processor time per call. `lean` was the
-    /// name of its forerunner.
-    #[value(alias = "lean")]
-    Hyper,
-    /// Reqwest, whose connections are driven by tasks of their own.
-    Reqwest,
-}
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]

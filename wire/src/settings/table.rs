@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Program::{Endpoint, Generator, Udf};
 use super::{Form, Program, Scope, Setting, Shown, Typed, Value};
-use crate::{Delay, StartRule, StrategyKind, Workload};
+use crate::{Delay, HttpClient, StartRule, StrategyKind, Workload};
 
 /// What most settings are: fixed or an axis, and where they vary they split cells.
 const CELL: Setting = Setting {
@@ -162,6 +162,18 @@ settings! {
         form: Form::Switch,
         default: "false",
         label: "cpu offload",
+        ..SERIES
+    };
+    /// What calls the endpoint: connections of hyper that the calling task or thread drives, or reqwest, with the same
+    /// outcomes for more processor time
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    HTTP_CLIENT http_client: Option<HttpClient> = Setting {
+        form: Form::Name {
+            set: "HTTP client",
+            names: HttpClient::NAMES,
+        },
+        default: "hyper",
+        label: "HTTP client",
         ..SERIES
     };
     /// Timeout of one attempt
@@ -341,6 +353,31 @@ mod tests {
         assert_eq!(again.as_ref(), Ok(&settings));
         let json = serde_json::to_string(&settings).unwrap();
         assert_eq!(serde_json::from_str::<TrialSettings>(&json).unwrap(), settings);
+    }
+
+    /// Today's default does not stand in for what was not recorded.
+    #[test]
+    fn a_setting_that_a_journal_lacks_has_no_text() {
+        let mut json = serde_json::to_value(TrialSettings::defaults().unwrap()).unwrap();
+        assert_eq!(json["http_client"], "hyper");
+        json.as_object_mut().unwrap().remove("http_client");
+        let settings: TrialSettings = serde_json::from_value(json).unwrap();
+        let text = |name| {
+            settings
+                .values()
+                .find(|(setting, ..)| setting.name == name)
+                .unwrap()
+                .1
+        };
+        assert_eq!(
+            (text("http_client"), text("timeout")),
+            (None, Some("30s".to_owned()))
+        );
+        assert!(
+            settings
+                .of_program(Program::Udf)
+                .all(|(setting, _)| setting.name != "http_client")
+        );
     }
 
     #[test]
