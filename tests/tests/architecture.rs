@@ -75,4 +75,14 @@ fn the_image_is_built_of_every_crate() {
         .map(|manifest| manifest.parent().unwrap().to_str().unwrap())
         .collect();
     assert_eq!(copied, members);
+    // The folders that the builder is given; it is given nothing else.
+    let ignored = std::fs::read_to_string(root.join(".dockerignore")).unwrap();
+    let given: BTreeSet<&str> = ignored
+        .lines()
+        .filter_map(|line| line.strip_prefix('!'))
+        .collect();
+    for member in members {
+        let folder = member.split('/').next().unwrap();
+        assert!(given.contains(folder), ".dockerignore leaves {folder} out");
+    }
 }
