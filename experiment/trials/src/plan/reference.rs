@@ -83,7 +83,14 @@ fn row(name: &str, default: &str, form: &Form, meaning: &str) -> String {
 fn default(setting: &Setting) -> &'static str {
     match setting.scope {
         Scope::Cell { required: true } => "required",
-        _ if setting.default.is_empty() => "by strategy: 1, 1000, cores + 4 up to 32, cores",
+        // The meaning ends with it where it depends on other settings.
+        _ if setting.default.is_empty() => {
+            let default = setting
+                .meaning
+                .split_once("[default: ")
+                .map(|(_, default)| default);
+            default.unwrap_or_default().trim_end_matches(']')
+        }
         _ => setting.default,
     }
 }
