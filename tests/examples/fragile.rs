@@ -5,9 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
+use async_reduce::{Call, Cli, Event};
 use async_trait::async_trait;
 use clap::Parser;
-use udf::{Call, Cli, Event};
 use wire::Outcome;
 
 /// If set to `1`, the program's file is removed before the pool starts, so that no child can start.
@@ -49,13 +49,13 @@ impl Call for Fragile {
 
 fn main() -> ExitCode {
     vertex::init_logging();
-    let fragile = |_: &udf::Settings| -> io::Result<Fragile> {
+    let fragile = |_: &async_reduce::Settings| -> io::Result<Fragile> {
         if std::env::var(VANISH).is_ok_and(|value| value == "1") {
             std::fs::remove_file(std::env::current_exe()?)?;
         }
         Ok(Fragile)
     };
-    match udf::run(Cli::parse(), fragile) {
+    match async_reduce::run(Cli::parse(), fragile) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fragile: {error}");

@@ -17,7 +17,7 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
     ("endpoint", &["vertex", "wire"]),
     ("generator", &["vertex", "wire"]),
     ("sink", &["vertex", "wire"]),
-    ("udf", &["vertex", "wire"]),
+    ("async-reduce", &["vertex", "wire"]),
     ("trials", &["wire"]),
     ("engine", &["trials", "vertex", "wire"]),
     ("report", &["trials", "wire"]),
@@ -32,7 +32,14 @@ pub const ALLOWED: [(&str, &[&str]); 16] = [
     ),
     (
         "bench",
-        &["dataplane", "launcher", "trials", "udf", "vertex", "wire"],
+        &[
+            "async-reduce",
+            "dataplane",
+            "launcher",
+            "trials",
+            "vertex",
+            "wire",
+        ],
     ),
     ("tests", &["dataplane", "launcher", "vertex", "wire"]),
 ];
@@ -45,7 +52,7 @@ pub const HEAVY: [(&str, &[&str]); 5] = [
     ("minijinja", &["report"]),
     (
         "numaflow",
-        &["bench", "dataplane", "generator", "sink", "tests", "udf"],
+        &["async-reduce", "bench", "dataplane", "generator", "sink", "tests"],
     ),
 ];
 

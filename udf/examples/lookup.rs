@@ -6,9 +6,9 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use async_reduce::{Call, Cli, Event};
 use async_trait::async_trait;
 use clap::Parser;
-use udf::{Call, Cli, Event};
 use wire::Outcome;
 
 struct Lookup {
@@ -44,12 +44,12 @@ impl Call for Lookup {
 
 fn main() -> ExitCode {
     vertex::init_logging();
-    let lookup = |_: &udf::Settings| {
+    let lookup = |_: &async_reduce::Settings| {
         Ok::<_, Infallible>(Lookup {
             file: PathBuf::from("known-keys.txt"),
         })
     };
-    match udf::run(Cli::parse(), lookup) {
+    match async_reduce::run(Cli::parse(), lookup) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lookup: {error}");

@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use async_reduce::{Call, Cli, CpuCall, HttpCall, HttpCallError, Settings, Target};
 use clap::Parser;
-use udf::{Call, Cli, CpuCall, HttpCall, HttpCallError, Settings, Target};
 use wire::Workload;
 
 fn main() -> ExitCode {
     vertex::init_logging();
-    match udf::run_dyn(Cli::parse(), make_call) {
+    match async_reduce::run_dyn(Cli::parse(), make_call) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("udf: {error}");

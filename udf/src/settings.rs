@@ -17,7 +17,7 @@ const OTHER_DESCRIPTORS: u64 = 64;
 
 /// A reduce UDF that makes one slow call for every event of a window.
 #[derive(Debug, Parser)]
-#[command(version, about, after_help = EXAMPLES)]
+#[command(name = "udf", version, about, after_help = EXAMPLES)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Cli {
     /// Set in a worker process of the process pool.

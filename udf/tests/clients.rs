@@ -12,10 +12,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use async_reduce::{Call, Event, EventId, HttpCall, Target};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use udf::{Call, Event, EventId, HttpCall, Target};
 use wire::{Delay, HttpClient, Outcome};
 
 /// Timeout of an attempt: only what is never answered takes as long.

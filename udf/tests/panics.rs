@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_reduce::{AsyncReduce, Call, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use numaflow::reduce::{IntervalWindow, Metadata, ReduceRequest, Reducer};
 use tokio::sync::mpsc;
-use udf::{AsyncReduce, Call, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build};
 use wire::{Clock, Delay, Outcome, StartRule, StrategyKind, WindowRecord, Workload};
 
 /// Panics for every third event.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use udf::{Call, CpuCall, Event, EventId};
+use async_reduce::{Call, CpuCall, Event, EventId};
 use wire::{Delay, StartRule, StrategyKind};
 
 use super::Bench;
