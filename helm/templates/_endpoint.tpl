@@ -1,12 +1,15 @@
 {{/* The endpoint's Deployment: the standing one's, and the base of a trial's. */}}
 {{- define "async-reduce.endpointDeployment" -}}
 {{- $of := dict "root" . "component" "endpoint" -}}
+{{- $endpoint := .Values.endpoint | default dict -}}
 apiVersion: apps/v1
 kind: Deployment
 metadata:
   {{- include "async-reduce.metadata" (merge (dict "name" (printf "%s-endpoint" (include "async-reduce.fullname" .))) $of) | nindent 2 }}
 spec:
-  replicas: {{ int .Values.endpoint.replicas }}
+  {{- with include "async-reduce.text" $endpoint.replicas }}
+  replicas: {{ . }}
+  {{- end }}
   revisionHistoryLimit: 2
   selector:
     matchLabels:
@@ -18,20 +21,20 @@ spec:
       maxUnavailable: 0
   template:
     metadata:
-      {{- include "async-reduce.podMetadata" $of | nindent 6 }}
+      {{- include "async-reduce.ownPodMetadata" $of | nindent 6 }}
     spec:
-      automountServiceAccountToken: false
+      {{- include "async-reduce.identity" . | nindent 6 }}
       enableServiceLinks: false
       terminationGracePeriodSeconds: 15
       {{- with include "async-reduce.pod" . | trim }}{{ . | nindent 6 }}{{ end }}
-      {{- with include "async-reduce.scheduling" (dict "root" . "own" .Values.endpoint) | trim }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.scheduling" (dict "root" . "part" "endpoint") }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.spread" $of | trim }}
+      topologySpreadConstraints:
+        {{- . | nindent 8 }}
+      {{- end }}
       containers:
         - name: endpoint
-          {{- include "async-reduce.program" (dict "root" . "program" "endpoint") | nindent 10 }}
-          {{- with .Values.endpoint.resources }}
-          resources:
-            {{- toYaml . | nindent 12 }}
-          {{- end }}
+          {{- include "async-reduce.container" (dict "root" . "program" "endpoint" "part" "endpoint" "env" (include "async-reduce.endpointEnv" .)) | nindent 10 }}
           ports:
             - name: http
               containerPort: {{ include "async-reduce.endpointPort" . }}
@@ -50,26 +53,26 @@ spec:
             periodSeconds: 20
             timeoutSeconds: 10
             failureThreshold: 6
-          env:
-            {{- include "async-reduce.endpointEnv" . | nindent 12 }}
+      {{- with $endpoint.extraVolumes }}
+      volumes:
+        {{- toYaml . | nindent 8 }}
+      {{- end }}
 {{- end -}}
 
 {{- define "async-reduce.endpointEnv" -}}
-{{- $whole := "async-reduce.whole" -}}
-{{- with .Values.endpoint -}}
-{{- include "async-reduce.env" (dict "root" $ "own" .env "defaults" (list
+{{- $endpoint := .Values.endpoint | default dict -}}
+{{- include "async-reduce.env" (dict "root" . "own" $endpoint.env "defaults" (list
   "LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.endpointPort" .))
-  "IO_DELAY" (toString .ioDelay)
-  "CAPACITY" (include $whole .capacity)
-  "MAX_CONNECTIONS" (include $whole .maxConnections)
-  "FAIL_STATUS" (toString .failStatus)
-  "FAIL_STATUS_CODE" (include $whole .failStatusCode)
-  "FAIL_RESET" (toString .failReset)
-  "FAIL_HANG" (toString .failHang)
-  "FAIL_BODY" (toString .failBody)
-  "SEED" (include $whole .seed)
-)) | trim -}}
-{{- end -}}
+  "IO_DELAY" $endpoint.ioDelay
+  "CAPACITY" $endpoint.capacity
+  "MAX_CONNECTIONS" $endpoint.maxConnections
+  "FAIL_STATUS" $endpoint.failStatus
+  "FAIL_STATUS_CODE" $endpoint.failStatusCode
+  "FAIL_RESET" $endpoint.failReset
+  "FAIL_HANG" $endpoint.failHang
+  "FAIL_BODY" $endpoint.failBody
+  "SEED" $endpoint.seed
+)) -}}
 {{- end -}}
 
 {{/* The endpoint's Service. */}}

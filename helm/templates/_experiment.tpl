@@ -36,7 +36,7 @@
 
 {{/* Plan and base, as the Job reads them. */}}
 {{- define "async-reduce.experimentData" -}}
-{{- if not (trim .Values.experiment.plan) -}}
+{{- if not (.Values.experiment.plan | default "" | trim) -}}
 {{- fail "experiment.plan: empty, but experiment.enabled is true: give a plan by --set-file experiment.plan=FILE, such as plans/quick.yaml" -}}
 {{- end -}}
 {{- $trials := merge (dict "forTrials" true) . -}}
@@ -52,48 +52,48 @@ base.yaml: |
 
 {{/* The Job's spec: (dict "root" $ "job" NAME). */}}
 {{- define "async-reduce.experimentSpec" -}}
+{{- $values := .root.Values.experiment -}}
+{{- $of := dict "root" .root "component" "experiment" -}}
+{{- $env := include "async-reduce.env" (dict "root" .root "own" $values.env "defaults" (list "JOB_NAME" .job)) -}}
+{{- $mounts := list
+  (dict "name" "settings" "mountPath" "/etc/async-reduce" "readOnly" true)
+  (dict "name" "out" "mountPath" "/out")
+  (dict "name" "tmp" "mountPath" "/tmp")
+-}}
 backoffLimit: 0
-{{- with include "async-reduce.whole" .root.Values.experiment.activeDeadlineSeconds }}
+{{- with include "async-reduce.text" $values.activeDeadlineSeconds }}
 activeDeadlineSeconds: {{ . }}
 {{- end }}
-{{- with include "async-reduce.whole" .root.Values.experiment.ttlSecondsAfterFinished }}
+{{- with include "async-reduce.text" $values.ttlSecondsAfterFinished }}
 ttlSecondsAfterFinished: {{ . }}
 {{- end }}
 template:
   metadata:
-    {{- include "async-reduce.podMetadata" (dict "root" .root "component" "experiment") | nindent 4 }}
+    {{- include "async-reduce.ownPodMetadata" $of | nindent 4 }}
   spec:
     restartPolicy: Never
-    serviceAccountName: {{ include "async-reduce.fullname" .root }}-experiment
+    {{- with include "async-reduce.experimentAccount" .root }}
+    serviceAccountName: {{ . }}
+    {{- end }}
     automountServiceAccountToken: true
     enableServiceLinks: false
     # Long enough to remove the trial that is under way.
     terminationGracePeriodSeconds: 60
     {{- with include "async-reduce.pod" .root | trim }}{{ . | nindent 4 }}{{ end }}
-    {{- with include "async-reduce.scheduling" (dict "root" .root "own" .root.Values.experiment) | trim }}{{ . | nindent 4 }}{{ end }}
+    {{- with include "async-reduce.scheduling" (dict "root" .root "part" "experiment") }}{{ . | nindent 4 }}{{ end }}
+    {{- with include "async-reduce.spread" $of | trim }}
+    topologySpreadConstraints:
+      {{- . | nindent 6 }}
+    {{- end }}
     containers:
       - name: experiment
-        {{- include "async-reduce.program" (dict "root" .root "program" "experiment") | nindent 8 }}
+        {{- include "async-reduce.container" (dict "root" .root "program" "experiment" "part" "experiment" "env" $env "mounts" $mounts) | nindent 8 }}
         args:
           - run
           - /etc/async-reduce/plan.yaml
           - --engine=cluster
           - --base=/etc/async-reduce/base.yaml
           - --out=/out
-        {{- with .root.Values.experiment.resources }}
-        resources:
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        env:
-          {{- include "async-reduce.env" (dict "root" .root "own" .root.Values.experiment.env "defaults" (list "JOB_NAME" .job)) | trim | nindent 10 }}
-        volumeMounts:
-          - name: settings
-            mountPath: /etc/async-reduce
-            readOnly: true
-          - name: out
-            mountPath: /out
-          - name: tmp
-            mountPath: /tmp
     volumes:
       - name: settings
         configMap:
@@ -104,6 +104,14 @@ template:
       - name: tmp
         emptyDir:
           sizeLimit: 64Mi
+      {{- with $values.extraVolumes }}
+      {{- toYaml . | nindent 6 }}
+      {{- end }}
+{{- end -}}
+
+{{/* The name of the Job's account; empty for the namespace's default. */}}
+{{- define "async-reduce.experimentAccount" -}}
+{{- include "async-reduce.accountName" (dict "account" .Values.experiment.serviceAccount "own" (printf "%s-experiment" (include "async-reduce.fullname" .))) -}}
 {{- end -}}
 
 {{/*

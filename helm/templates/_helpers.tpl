@@ -22,8 +22,33 @@
 {{/* The image of all containers of ours. */}}
 {{- define "async-reduce.image" -}}
 {{- with .Values.image -}}
-{{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}{{- end -}}
+{{- with ($.Values.global).imageRegistry | default .registry -}}{{ trimSuffix "/" . }}/{{- end -}}
+{{- .repository -}}
+{{- if .digest -}}@{{ .digest }}{{- else -}}:{{ .tag | default $.Chart.AppVersion }}{{- end -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A value as text. Helm reads whole numbers as floats, which print as 1e+06. Nothing where there is none. */}}
+{{- define "async-reduce.text" -}}
+{{- if kindIs "float64" . -}}
+{{- if eq (floor .) . -}}{{- int64 . -}}{{- else -}}{{- toString . -}}{{- end -}}
+{{- else if not (kindIs "invalid" .) -}}
+{{- toString . -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The fields of a map of texts and numbers, those without a value or with an empty one left out. */}}
+{{- define "async-reduce.scalars" -}}
+{{- range $name, $value := . }}
+{{- with include "async-reduce.text" $value }}
+{{ $name }}: {{ . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The values of a part of the chart, such as udf; empty where the user took them all away. */}}
+{{- define "async-reduce.part" -}}
+{{- get .root.Values .part | default dict | toYaml -}}
 {{- end -}}
 
 {{/*
@@ -37,7 +62,7 @@ a trial, so theirs are without Helm's labels: `forTrials` in the root says so.
 {{- $_ := set $own "app.kubernetes.io/managed-by" .root.Release.Service -}}
 {{- $_ := set $own "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") -}}
 {{- end -}}
-{{- toYaml (merge $own (.labels | default dict) .root.Values.commonLabels) -}}
+{{- toYaml (merge $own (.labels | default dict) (.root.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
 {{/* Metadata of an object: (dict "root" $ "component" "udf" "name" NAME), "annotations" and "labels" if wanted. */}}
@@ -46,7 +71,7 @@ name: {{ .name }}
 namespace: {{ .root.Release.Namespace }}
 labels:
   {{- include "async-reduce.labels" . | nindent 2 }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -59,72 +84,140 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
-{{/* Metadata of the pods that Numaflow makes: it owns all of the recommended labels but the instance. */}}
-{{- define "async-reduce.numaflowPodMetadata" -}}
-labels:
-  {{- toYaml (merge (dict "app.kubernetes.io/instance" .Release.Name) .Values.podLabels .Values.commonLabels) | nindent 2 }}
-{{- with .Values.podAnnotations }}
-annotations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- end -}}
-
-{{/* Metadata of a pod of ours: (dict "root" $ "component" "udf"). */}}
+{{/*
+Metadata of pods: (dict "root" $ "labels" LABELS "part" "udf"). The labels stand above the user's, and the part's own
+above those for every pod.
+*/}}
 {{- define "async-reduce.podMetadata" -}}
-{{- $own := include "async-reduce.selector" . | fromYaml -}}
-{{- $_ := set $own "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $part := include "async-reduce.part" . | fromYaml -}}
+{{- $annotations := .annotations | default $part.podAnnotations | default dict -}}
+{{- $values := .root.Values -}}
 labels:
-  {{- toYaml (merge $own .root.Values.podLabels .root.Values.commonLabels) | nindent 2 }}
-{{- with .root.Values.podAnnotations }}
+  {{- toYaml (merge (dict) .labels ($part.podLabels | default dict) ($values.podLabels | default dict) ($values.commonLabels | default dict)) | nindent 2 }}
+{{- with merge (dict) $annotations ($values.podAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
 
-{{/* Where a pod may run: (dict "root" $ "own" .Values.udf); without "own", as for every pod. */}}
-{{- define "async-reduce.scheduling" -}}
-{{- $own := .own | default dict -}}
-{{- with $own.nodeSelector | default .root.Values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.tolerations | default .root.Values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $own.affinity | default .root.Values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+{{/* Metadata of a pod of ours: (dict "root" $ "component" "endpoint"); the component is the part. */}}
+{{- define "async-reduce.ownPodMetadata" -}}
+{{- $labels := include "async-reduce.selector" . | fromYaml -}}
+{{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "part" .component) -}}
 {{- end -}}
 
-{{/* What all pods have: who they run as, how they pull images, their priority. */}}
+{{/* Metadata of pods that Numaflow makes: it owns all of the recommended labels but the instance. "part" or
+"annotations" if wanted. */}}
+{{- define "async-reduce.numaflowPodMetadata" -}}
+{{- $labels := dict "app.kubernetes.io/instance" .root.Release.Name -}}
+{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "part" (.part | default "") "annotations" .annotations) -}}
+{{- end -}}
+
+{{/* Where and how a pod runs: (dict "root" $ "part" "udf"); without "part", as every pod. */}}
+{{- define "async-reduce.scheduling" -}}
+{{- $part := include "async-reduce.part" (dict "root" .root "part" (.part | default "")) | fromYaml -}}
+{{- $fields := dict -}}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "dnsPolicy" "dnsConfig" -}}
+{{- with get $part $name | default (get $.root.Values $name) -}}
+{{- $_ := set $fields $name . -}}
+{{- end -}}
+{{- end -}}
+{{- with $fields }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* How the pods of a part of ours are spread: (dict "root" $ "component" "endpoint"). */}}
+{{- define "async-reduce.spread" -}}
+{{- $part := include "async-reduce.part" (dict "root" .root "part" .component) | fromYaml -}}
+{{- $own := dict "labelSelector" (dict "matchLabels" (include "async-reduce.selector" . | fromYaml)) -}}
+{{- range $part.topologySpreadConstraints | default .root.Values.topologySpreadConstraints }}
+- {{ toYaml (ternary . (merge (dict) (omit . "labelSelector") $own) (hasKey . "labelSelector")) | nindent 2 | trim }}
+{{- end -}}
+{{- end -}}
+
+{{/* The name of an account: (dict "account" .Values.serviceAccount "own" NAME); empty for the namespace's default. */}}
+{{- define "async-reduce.accountName" -}}
+{{- with .account | default dict -}}
+{{- .name | default (ternary $.own "" (default false .create)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* An account that the chart makes: (dict "root" $ "account" .Values.serviceAccount "component" C "name" NAME), "annotations" if wanted. */}}
+{{- define "async-reduce.account" -}}
+{{- $annotations := merge (dict) (.annotations | default dict) (.account.annotations | default dict) -}}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  {{- include "async-reduce.metadata" (merge (dict "annotations" $annotations) .) | nindent 2 }}
+# Pods say themselves whether they mount its token.
+automountServiceAccountToken: false
+{{- end -}}
+
+{{/* Who all pods but those of the Jobs that use the API server run as. */}}
+{{- define "async-reduce.identity" -}}
+{{- $account := .Values.serviceAccount | default dict -}}
+{{- with include "async-reduce.accountName" (dict "account" $account "own" (include "async-reduce.fullname" .)) -}}
+serviceAccountName: {{ . }}
+{{ end -}}
+automountServiceAccountToken: {{ $account.automount | default false }}
+{{- end -}}
+
+{{/* What all pods have: who their containers run as, how they pull images. */}}
 {{- define "async-reduce.pod" -}}
 {{- with .Values.podSecurityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.imagePullSecrets }}
+{{- $secrets := list -}}
+{{- range concat (.Values.imagePullSecrets | default list) ((.Values.global).imagePullSecrets | default list) -}}
+{{- $secrets = append $secrets (ternary (dict "name" .) . (kindIs "string" .)) -}}
+{{- end -}}
+{{- with $secrets | uniq }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
 {{- end -}}
 
-{{/* Image, command and security of a container of ours: (dict "root" $ "program" "udf"). */}}
-{{- define "async-reduce.program" -}}
+{{/*
+A container of ours without its name: (dict "root" $ "program" "udf" "part" "udf" "env" ENVIRONMENT), and "mounts" of
+the chart's own volumes.
+*/}}
+{{- define "async-reduce.container" -}}
+{{- $part := include "async-reduce.part" . | fromYaml -}}
 image: {{ include "async-reduce.image" .root | quote }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+imagePullPolicy: {{ .root.Values.image.pullPolicy | default "IfNotPresent" }}
 command: [/usr/local/bin/{{ .program }}]
 {{- with .root.Values.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with $part.resources }}
+resources:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .env }}
+env:
+  {{- . | nindent 2 }}
+{{- end }}
+{{- with $part.envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $mounts := .mounts | default list -}}
+{{- $volumes := dict -}}
+{{- range concat $mounts ($part.extraVolumes | default list) -}}{{- $_ := set $volumes .name true -}}{{- end -}}
+{{- range $part.extraVolumeMounts -}}
+{{- if not (hasKey $volumes .name) -}}
+{{- fail (printf "%s.extraVolumeMounts: there is no volume %q: name one of %s.extraVolumes" $.part .name $.part) -}}
+{{- end -}}
+{{- end -}}
+{{- with concat $mounts ($part.extraVolumeMounts | default list) }}
+volumeMounts:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
-{{/* Resources and security of a container of Numaflow: (dict "root" $ "resources" RESOURCES), "env" if wanted. */}}
+{{/* Resources and security of a container of Numaflow: (dict "root" $ "resources" RESOURCES), "env" and "envFrom" if wanted. */}}
 {{- define "async-reduce.containerTemplate" -}}
 {{- with .resources }}
 resources:
@@ -138,6 +231,10 @@ securityContext:
 env:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with .envFrom }}
+envFrom:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/*
@@ -147,34 +244,32 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{- define "async-reduce.env" -}}
 {{- $given := dict -}}
 {{- range .own -}}{{- $_ := set $given .name true -}}{{- end -}}
-{{- $defaults := concat .defaults (list "RUST_LOG" .root.Values.log.level "LOG_FORMAT" .root.Values.log.format) -}}
-{{- $name := "" -}}
-{{- range $i, $item := $defaults -}}
-{{- if mod $i 2 | eq 0 -}}
-{{- $name = $item -}}
-{{- else if and (ne $item "") (not (hasKey $given $name)) }}
-- name: {{ $name }}
-  value: {{ $item | quote }}
+{{- $log := .root.Values.log | default dict -}}
+{{- $lines := list -}}
+{{- range chunk 2 (concat (.defaults | default list) (list "RUST_LOG" $log.level "LOG_FORMAT" $log.format)) -}}
+{{- $value := include "async-reduce.text" (last .) -}}
+{{- if and (ne $value "") (not (hasKey $given (first .))) -}}
+{{- $lines = append $lines (printf "- name: %s\n  value: %s" (first .) (quote $value)) -}}
 {{- end -}}
 {{- end -}}
-{{- with .own }}
-{{ toYaml . }}
-{{- end -}}
-{{- end -}}
-
-{{/* A number as it is written in full: large ones arrive as floats. Nothing where there is none. */}}
-{{- define "async-reduce.whole" -}}
-{{- if not (kindIs "invalid" .) -}}{{- int64 . -}}{{- end -}}
+{{- with .own -}}{{- $lines = append $lines (toYaml .) -}}{{- end -}}
+{{- join "\n" $lines -}}
 {{- end -}}
 
 {{/* The InterStepBufferService of the pipeline. */}}
 {{- define "async-reduce.isbsvc" -}}
-{{- .Values.isbsvc.name | default (ternary (include "async-reduce.fullname" .) "default" .Values.isbsvc.create) -}}
+{{- $isbsvc := .Values.isbsvc | default dict -}}
+{{- $isbsvc.name | default (ternary (include "async-reduce.fullname" .) "default" (default false $isbsvc.create)) -}}
 {{- end -}}
 
 {{/* Whether an endpoint is deployed: "true" or nothing. */}}
 {{- define "async-reduce.ownEndpoint" -}}
 {{- if not .Values.udf.endpointUrl -}}true{{- end -}}
+{{- end -}}
+
+{{/* Whether a plan runs in place of a standing pipeline: "true" or nothing. */}}
+{{- define "async-reduce.experimenting" -}}
+{{- if (.Values.experiment).enabled -}}true{{- end -}}
 {{- end -}}
 
 {{/* The port of the endpoint: its calls and its metrics. */}}

@@ -1,16 +1,20 @@
 {{/* The Pipeline: the standing one's, and the base that an experiment's trials are made from. */}}
 {{- define "async-reduce.pipeline" -}}
 {{- $name := include "async-reduce.fullname" . -}}
-{{- with .Values.pipeline.watermark.idleSource }}
+{{- $pipeline := .Values.pipeline | default dict -}}
+{{- $udf := .Values.udf -}}
+{{- $partitions := $udf.partitions | default 1 | int -}}
+{{- $scale := (.Values.sink).scale | default dict -}}
+{{- with ($pipeline.watermark).idleSource }}
 {{- if lt (include "async-reduce.nanoseconds" .threshold | float64) (include "async-reduce.nanoseconds" .incrementBy | float64) }}
 {{- fail (printf "pipeline.watermark.idleSource.threshold: %s is less than incrementBy (%s), which Numaflow refuses: raise it" .threshold .incrementBy) }}
 {{- end }}
 {{- end }}
-{{- if and (gt (int .Values.udf.partitions) 1) (not .Values.udf.keyed) }}
-{{- fail (printf "udf.partitions: %d partitions need udf.keyed=true, as a reduce without keys has only one" (int .Values.udf.partitions)) }}
+{{- if and (gt $partitions 1) (not $udf.keyed) }}
+{{- fail (printf "udf.partitions: %d partitions need udf.keyed=true, as a reduce without keys has only one" $partitions) }}
 {{- end }}
-{{- if gt (int .Values.sink.scale.min) (int .Values.sink.scale.max) }}
-{{- fail (printf "sink.scale.min: %d is more than sink.scale.max (%d)" (int .Values.sink.scale.min) (int .Values.sink.scale.max)) }}
+{{- if and $scale.min $scale.max (gt (int $scale.min) (int $scale.max)) }}
+{{- fail (printf "sink.scale.min: %d is more than sink.scale.max (%d)" (int $scale.min) (int $scale.max)) }}
 {{- end -}}
 apiVersion: numaflow.numaproj.io/v1alpha1
 kind: Pipeline
@@ -18,32 +22,29 @@ metadata:
   {{- include "async-reduce.metadata" (dict "root" . "component" "pipeline" "name" $name) | nindent 2 }}
 spec:
   interStepBufferServiceName: {{ include "async-reduce.isbsvc" . }}
+  {{- with include "async-reduce.scalars" $pipeline.limits | trim }}
   limits:
-    {{- with .Values.pipeline.limits }}
-    readBatchSize: {{ int64 .readBatchSize }}
-    readTimeout: {{ .readTimeout }}
-    bufferMaxLength: {{ int64 .bufferMaxLength }}
-    bufferUsageLimit: {{ int64 .bufferUsageLimit }}
-    {{- with .concurrency }}
-    concurrency: {{ int64 . }}
-    {{- end }}
-    {{- end }}
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $pipeline.watermark }}
   watermark:
-    {{- with .Values.pipeline.watermark }}
-    maxDelay: {{ .maxDelay }}
-    idleSource:
-      threshold: {{ .idleSource.threshold }}
-      incrementBy: {{ .idleSource.incrementBy }}
-      stepInterval: {{ .idleSource.stepInterval }}
+    {{- with .maxDelay }}
+    maxDelay: {{ . }}
     {{- end }}
+    {{- with include "async-reduce.scalars" .idleSource | trim }}
+    idleSource:
+      {{- . | nindent 6 }}
+    {{- end }}
+  {{- end }}
+  {{- with include "async-reduce.scalars" $pipeline.lifecycle | trim }}
   lifecycle:
-    deletionGracePeriodSeconds: {{ int64 .Values.pipeline.lifecycle.deletionGracePeriodSeconds }}
-    pauseGracePeriodSeconds: {{ int64 .Values.pipeline.lifecycle.pauseGracePeriodSeconds }}
+    {{- . | nindent 4 }}
+  {{- end }}
   templates:
     {{- include "async-reduce.pipelineTemplates" . | nindent 4 }}
   vertices:
     - name: generator
-      {{- with include "async-reduce.scheduling" (dict "root" . "own" .Values.generator) | trim }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "generator") | trim }}{{ . | nindent 6 }}{{ end }}
       # A second replica would offer the whole rate again.
       scale:
         min: 1
@@ -51,43 +52,36 @@ spec:
       source:
         udsource:
           container:
-            {{- include "async-reduce.program" (dict "root" . "program" "generator") | nindent 12 }}
-            {{- include "async-reduce.vertexContainer" .Values.generator | trim | nindent 12 }}
-            env:
-              {{- include "async-reduce.generatorEnv" . | nindent 14 }}
+            {{- include "async-reduce.vertexContainer" (dict "root" . "part" "generator" "env" (include "async-reduce.generatorEnv" .)) | nindent 12 }}
     - name: udf
-      {{- with include "async-reduce.scheduling" (dict "root" . "own" .Values.udf) | trim }}{{ . | nindent 6 }}{{ end }}
-      partitions: {{ int .Values.udf.partitions }}
+      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "udf") | trim }}{{ . | nindent 6 }}{{ end }}
+      partitions: {{ $partitions }}
       # Numaflow runs one pod for each partition, if the scale lets it.
       scale:
-        min: {{ int .Values.udf.partitions }}
-        max: {{ int .Values.udf.partitions }}
+        min: {{ $partitions }}
+        max: {{ $partitions }}
       udf:
         container:
-          {{- include "async-reduce.program" (dict "root" . "program" "udf") | nindent 10 }}
-          {{- include "async-reduce.vertexContainer" .Values.udf | trim | nindent 10 }}
-          env:
-            {{- include "async-reduce.udfEnv" . | nindent 12 }}
+          {{- include "async-reduce.vertexContainer" (dict "root" . "part" "udf" "env" (include "async-reduce.udfEnv" .)) | nindent 10 }}
         groupBy:
           window:
             fixed:
-              length: {{ .Values.udf.window }}
-          keyed: {{ .Values.udf.keyed }}
-          allowedLateness: {{ .Values.udf.allowedLateness }}
+              length: {{ $udf.window }}
+          {{- with include "async-reduce.scalars" (pick $udf "keyed" "allowedLateness") | trim }}
+          {{- . | nindent 10 }}
+          {{- end }}
           storage:
-            {{- include "async-reduce.storage" .Values.udf.storage | nindent 12 }}
+            {{- include "async-reduce.storage" ($udf.storage | default dict) | nindent 12 }}
     - name: sink
-      {{- with include "async-reduce.scheduling" (dict "root" . "own" .Values.sink) | trim }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "sink") | trim }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.scalars" $scale | trim }}
       scale:
-        min: {{ int .Values.sink.scale.min }}
-        max: {{ int .Values.sink.scale.max }}
+        {{- . | nindent 8 }}
+      {{- end }}
       sink:
         udsink:
           container:
-            {{- include "async-reduce.program" (dict "root" . "program" "sink") | nindent 12 }}
-            {{- include "async-reduce.vertexContainer" .Values.sink | trim | nindent 12 }}
-            env:
-              {{- include "async-reduce.env" (dict "root" . "own" .Values.sink.env "defaults" (list "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .)))) | trim | nindent 14 }}
+            {{- include "async-reduce.vertexContainer" (dict "root" . "part" "sink" "env" (include "async-reduce.sinkEnv" .)) | nindent 12 }}
   edges:
     - from: generator
       to: udf
@@ -97,98 +91,127 @@ spec:
 
 {{/* Pods and containers that are Numaflow's. */}}
 {{- define "async-reduce.pipelineTemplates" -}}
-{{- $init := include "async-reduce.containerTemplate" (dict "root" . "resources" .Values.numa.initResources) | trim -}}
+{{- $numa := .Values.numa | default dict -}}
+{{- $scheduling := include "async-reduce.scheduling" (dict "root" .) -}}
+{{- $init := include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.initResources) | trim -}}
+{{- $pod := printf "%s\n%s" (include "async-reduce.identity" .) (include "async-reduce.pod" . | trim) | trim -}}
 vertex:
   metadata:
-    {{- include "async-reduce.numaflowPodMetadata" . | nindent 4 }}
-  automountServiceAccountToken: false
-  {{- with include "async-reduce.pod" . | trim }}{{ . | nindent 2 }}{{ end }}
+    {{- include "async-reduce.numaflowPodMetadata" (dict "root" .) | nindent 4 }}
+  {{- $pod | nindent 2 }}
+  {{- with include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.resources "env" $numa.env "envFrom" $numa.envFrom) | trim }}
   containerTemplate:
-    {{- include "async-reduce.containerTemplate" (dict "root" . "resources" .Values.numa.resources "env" .Values.numa.env) | trim | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $init }}
   initContainerTemplate:
-    {{- $init | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
 daemon:
   metadata:
-    {{- include "async-reduce.numaflowPodMetadata" . | nindent 4 }}
-  automountServiceAccountToken: false
-  {{- with include "async-reduce.pod" . | trim }}{{ . | nindent 2 }}{{ end }}
-  {{- with include "async-reduce.scheduling" (dict "root" .) | trim }}{{ . | nindent 2 }}{{ end }}
+    {{- include "async-reduce.numaflowPodMetadata" (dict "root" .) | nindent 4 }}
+  {{- $pod | nindent 2 }}
+  {{- with $scheduling }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.daemonResources) | trim }}
   containerTemplate:
-    {{- include "async-reduce.containerTemplate" (dict "root" . "resources" .Values.numa.daemonResources) | trim | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
+  {{- with $init }}
   initContainerTemplate:
-    {{- $init | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
 job:
   metadata:
-    {{- include "async-reduce.numaflowPodMetadata" . | nindent 4 }}
-  automountServiceAccountToken: false
-  {{- with include "async-reduce.pod" . | trim }}{{ . | nindent 2 }}{{ end }}
-  {{- with include "async-reduce.scheduling" (dict "root" .) | trim }}{{ . | nindent 2 }}{{ end }}
+    {{- include "async-reduce.numaflowPodMetadata" (dict "root" . "annotations" $numa.jobPodAnnotations) | nindent 4 }}
+  {{- $pod | nindent 2 }}
+  {{- with $scheduling }}{{ . | nindent 2 }}{{ end }}
+  {{- with include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.jobResources) | trim }}
   containerTemplate:
-    {{- include "async-reduce.containerTemplate" (dict "root" . "resources" .Values.numa.jobResources) | trim | nindent 4 }}
+    {{- . | nindent 4 }}
+  {{- end }}
 {{- end -}}
 
-{{/* Resources and port of a vertex' container. Numaflow calls its own port "metrics". */}}
-{{- define "async-reduce.vertexContainer" -}}
-{{- with .resources }}
-resources:
+{{/*
+The pod of a vertex: (dict "root" $ "part" "udf"). Numaflow merges it with its template of vertices, maps and all, so the
+fields of every pod stand here and not there, for a part's own to take their place.
+*/}}
+{{- define "async-reduce.vertexPod" -}}
+{{- $part := include "async-reduce.part" . | fromYaml -}}
+{{- $metadata := dict -}}
+{{- with $part.podLabels }}{{ $_ := set $metadata "labels" . }}{{ end -}}
+{{- with $part.podAnnotations }}{{ $_ := set $metadata "annotations" . }}{{ end -}}
+{{- with $metadata }}
+metadata:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- with include "async-reduce.scheduling" . }}
+{{ . }}
+{{- end }}
+{{- with $part.extraVolumes }}
+volumes:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* A vertex' container, whose part has the program's name. Numaflow calls its own port "metrics". */}}
+{{- define "async-reduce.vertexContainer" -}}
+{{- include "async-reduce.container" (merge (dict "program" .part) .) }}
 ports:
   - name: http-metrics
-    containerPort: {{ include "async-reduce.metricsPort" . }}
+    containerPort: {{ include "async-reduce.metricsPort" .root }}
     protocol: TCP
 {{- end -}}
 
 {{- define "async-reduce.generatorEnv" -}}
-{{- $whole := "async-reduce.whole" -}}
-{{- with .Values.generator -}}
-{{- include "async-reduce.env" (dict "root" $ "own" .env "defaults" (list
-  "RPU" (include $whole .rpu)
-  "KEYS" (include $whole .keys)
-  "KEY_SKEW" (toString .keySkew)
-  "PAYLOAD_SIZE" (include $whole .payloadSize)
-  "COUNT" (include $whole .count)
-  "SEED" (include $whole .seed)
-  "ALIGN" .align
-  "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .))
-)) | trim -}}
-{{- end -}}
+{{- $generator := .Values.generator | default dict -}}
+{{- include "async-reduce.env" (dict "root" . "own" $generator.env "defaults" (list
+  "RPU" $generator.rpu
+  "KEYS" $generator.keys
+  "KEY_SKEW" $generator.keySkew
+  "PAYLOAD_SIZE" $generator.payloadSize
+  "COUNT" $generator.count
+  "SEED" $generator.seed
+  "ALIGN" $generator.align
+  "STATS_LISTEN" (include "async-reduce.statsListen" .)
+)) -}}
 {{- end -}}
 
 {{- define "async-reduce.udfEnv" -}}
-{{- $whole := "async-reduce.whole" -}}
 {{- with .Values.udf -}}
 {{- include "async-reduce.env" (dict "root" $ "own" .env "defaults" (list
   "STRATEGY" .strategy
   "START_RULE" .startRule
-  "MAX_WORKERS" (include $whole .maxWorkers)
+  "MAX_WORKERS" .maxWorkers
   "WORKLOAD" .workload
   "ENDPOINT_URL" (include "async-reduce.endpointUrl" $)
   "HTTP_CLIENT" .httpClient
-  "IO_DELAY" (toString .ioDelay)
+  "IO_DELAY" .ioDelay
   "TIMEOUT" .timeout
-  "RETRIES" (include $whole .retries)
-  "CPU_OFFLOAD" (toString .cpuOffload)
-  "MAX_WAITING" (include $whole .maxWaiting)
+  "RETRIES" .retries
+  "CPU_OFFLOAD" .cpuOffload
+  "MAX_WAITING" .maxWaiting
   "RESULT_FORMAT" .resultFormat
-  "STATS_LISTEN" (printf "0.0.0.0:%s" (include "async-reduce.metricsPort" .))
-)) | trim -}}
+  "STATS_LISTEN" (include "async-reduce.statsListen" $)
+)) -}}
 {{- end -}}
 {{- end -}}
 
+{{- define "async-reduce.sinkEnv" -}}
+{{- include "async-reduce.env" (dict "root" . "own" (.Values.sink).env "defaults" (list "STATS_LISTEN" (include "async-reduce.statsListen" .))) -}}
+{{- end -}}
+
+{{- define "async-reduce.statsListen" -}}0.0.0.0:{{ include "async-reduce.metricsPort" . }}{{- end -}}
+
 {{/* Where the UDF keeps open windows; exactly one kind. */}}
 {{- define "async-reduce.storage" -}}
-{{- if eq .type "no_store" -}}
+{{- $type := .type | default "no_store" -}}
+{{- if eq $type "no_store" -}}
 no_store: {}
-{{- else if eq .type "emptyDir" -}}
+{{- else if eq $type "emptyDir" -}}
 emptyDir:
-  {{- toYaml .emptyDir | nindent 2 }}
+  {{- .emptyDir | default dict | toYaml | nindent 2 }}
 {{- else -}}
 persistentVolumeClaim:
-  {{- with .pvc.storageClassName }}
-  storageClassName: {{ . }}
-  {{- end }}
-  accessMode: {{ .pvc.accessMode }}
-  volumeSize: {{ .pvc.volumeSize }}
+  {{- with include "async-reduce.scalars" .pvc | trim }}{{ . | nindent 2 }}{{ else }} {}{{ end }}
 {{- end -}}
 {{- end -}}

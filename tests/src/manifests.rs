@@ -220,16 +220,18 @@ fn check_role(role: &Value, faults: &mut Vec<String>) {
     }
 }
 
+/// The account that a Role is bound to may be made elsewhere, but one of the release's Jobs must run as it.
 fn check_binding(binding: &Object, objects: &[Object], faults: &mut Vec<String>) {
-    let exists = |kind: &Value, name: &Value| {
-        objects
-            .iter()
-            .any(|o| o.json["kind"] == *kind && o.json["metadata"]["name"] == *name)
-    };
     let role = &binding.json["roleRef"];
-    let subject = &binding.json["subjects"][0];
-    if !exists(&role["kind"], &role["name"]) || !exists(&subject["kind"], &subject["name"]) {
-        faults.push("binds a role or an account that is not there".to_owned());
+    let there = objects
+        .iter()
+        .any(|o| o.json["kind"] == role["kind"] && o.json["metadata"]["name"] == role["name"]);
+    let account = &binding.json["subjects"][0];
+    let used = objects.iter().any(|o| {
+        o.kind() == "Job" && o.json["spec"]["template"]["spec"]["serviceAccountName"] == account["name"]
+    });
+    if !there || !used || account["kind"] != "ServiceAccount" {
+        faults.push("binds a Role that is not there, or an account that no Job has".to_owned());
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::pods::{check_container, check_level, check_program};
+use super::pods::{check_container, check_level, check_mounts, check_program, check_volumes};
 use super::{LONGEST_NAME, check_keys, check_labels, is_name};
 
 /// Fields of `AbstractPodTemplate`, which vertices, templates and the JetStream spec inline.
@@ -148,7 +148,7 @@ fn check_templates(templates: &Value, faults: &mut Vec<String>) {
 }
 
 fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<String>) {
-    let own = ["name", "source", "udf", "sink", "scale", "partitions"];
+    let own = ["name", "source", "udf", "sink", "scale", "partitions", "volumes"];
     let known: Vec<&str> = POD.iter().chain(&own).copied().collect();
     check_keys(name, vertex, &known, faults);
     let scale = &vertex["scale"];
@@ -182,6 +182,9 @@ fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<S
     };
     check_container(name, pod, container, faults);
     check_program(name, container, faults);
+    check_labels(name, &vertex["metadata"]["labels"], faults);
+    check_volumes(name, &vertex["volumes"], faults);
+    check_mounts(name, &vertex["volumes"], container, faults);
     let ports = container["ports"].as_array().into_iter().flatten();
     // Numaflow's own container uses the ports `metrics` and `monitor` of the same pod.
     if ports

@@ -38,16 +38,40 @@ pub fn check_pod(at: &str, spec: &Value, faults: &mut Vec<String>) {
     if containers.is_empty() {
         faults.push(format!("{at}: has no container"));
     }
-    let volumes: BTreeSet<&str> = names(&spec["volumes"]).collect();
+    check_volumes(at, &spec["volumes"], faults);
     for container in containers {
         let at = format!("{at}, container {}", container["name"].as_str().unwrap_or("?"));
         check_container(&at, spec, container, faults);
         check_program(&at, container, faults);
-        for mount in names(&container["volumeMounts"]).filter(|mount| !volumes.contains(mount)) {
-            faults.push(format!(
-                "{at}: mounts the volume `{mount}`, which the pod does not have"
-            ));
+        check_mounts(&at, &spec["volumes"], container, faults);
+    }
+}
+
+/// The volumes of a pod or of a vertex.
+pub fn check_volumes(at: &str, volumes: &Value, faults: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for name in names(volumes).filter(|name| !seen.insert(*name)) {
+        faults.push(format!("{at}: has the volume `{name}` twice"));
+    }
+    for volume in volumes.as_array().into_iter().flatten() {
+        let kinds = volume
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(key, _)| key.as_str());
+        for kind in kinds.filter(|kind| *kind != "name" && !VOLUMES.contains(kind)) {
+            faults.push(format!("{at}: a volume of kind {kind} is not restricted"));
         }
+    }
+}
+
+/// The mounts of a container, which must be volumes of its pod.
+pub fn check_mounts(at: &str, volumes: &Value, container: &Value, faults: &mut Vec<String>) {
+    let volumes: BTreeSet<&str> = names(volumes).collect();
+    for mount in names(&container["volumeMounts"]).filter(|mount| !volumes.contains(mount)) {
+        faults.push(format!(
+            "{at}: mounts the volume `{mount}`, which the pod does not have"
+        ));
     }
 }
 
@@ -62,20 +86,10 @@ pub fn check_level(at: &str, spec: &Value, faults: &mut Vec<String>) {
     let account = spec["serviceAccountName"]
         .as_str()
         .is_some_and(|name| !name.is_empty());
-    if token != Some(account) {
+    if token.is_none_or(|token| token && !account) {
         faults.push(format!(
             "{at}: mounts the token of an account: {token:?}, names one: {account}"
         ));
-    }
-    for volume in spec["volumes"].as_array().into_iter().flatten() {
-        let kinds = volume
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(key, _)| key.as_str());
-        for kind in kinds.filter(|kind| *kind != "name" && !VOLUMES.contains(kind)) {
-            faults.push(format!("{at}: a volume of kind {kind} is not restricted"));
-        }
     }
     if spec["securityContext"]["fsGroup"]
         .as_u64()

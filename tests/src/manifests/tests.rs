@@ -136,6 +136,30 @@ fn each_fault_is_found() {
         ),
         (
             endpoint,
+            "/spec/template/spec/volumes",
+            json!([{"name": "x", "emptyDir": {}}, {"name": "x", "emptyDir": {}}]),
+            "the volume `x` twice",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/1/volumes",
+            json!([{"name": "x", "hostPath": {}}]),
+            "hostPath",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/1/udf/container/volumeMounts",
+            json!([{"name": "x", "mountPath": "/x"}]),
+            "mounts the volume `x`",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/1/topologySpreadConstraints",
+            json!([]),
+            "no field `topologySpreadConstraints`",
+        ),
+        (
+            endpoint,
             "/spec/template/spec/containers/0/securityContext/runAsUser",
             json!(0),
             "root",
