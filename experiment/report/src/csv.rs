@@ -13,6 +13,7 @@ use wire::settings::{Shown, TABLE};
 
 use crate::sentences;
 use crate::summary::{Agreement, Row, Spread, Summary};
+use crate::text;
 
 /// One window of a trial. The field names are the columns of `windows.csv`.
 #[derive(Default, Serialize)]
@@ -32,7 +33,7 @@ struct WindowRow<'a> {
     close_tail_us: Option<u64>,
     stream_tail_us: Option<u64>,
     result_lag_us: Option<u64>,
-    peak_in_flight: Option<u64>,
+    peak_in_flight_of_a_key: Option<u64>,
     reading_stopped: Option<u64>,
     trial_started_us: u64,
     trial_ended_us: u64,
@@ -57,6 +58,7 @@ struct SummaryRow {
     result_lag_min_us: Option<u128>,
     result_lag_max_us: Option<u128>,
     peak_in_flight: Option<u64>,
+    peak_in_flight_of_a_key: Option<u64>,
     latency_count: u64,
     latency_p50_us: Option<u128>,
     latency_p90_us: Option<u128>,
@@ -160,7 +162,7 @@ fn window_row<'a>(trial: &'a TrialOutcome, window: &WindowResult) -> WindowRow<'
         close_tail_us: number(|m| m.close_tail_us),
         stream_tail_us: measured.and_then(|m| m.stream_tail_us),
         result_lag_us: number(|m| m.result_lag_us),
-        peak_in_flight: number(|m| m.peak_in_flight),
+        peak_in_flight_of_a_key: number(|m| m.peak_in_flight),
         reading_stopped: number(|m| m.reading_stopped),
         trial_started_us: trial.started_us,
         trial_ended_us: trial.ended_us,
@@ -213,6 +215,7 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         result_lag_min_us: min(row.result_lag),
         result_lag_max_us: max(row.result_lag),
         peak_in_flight: row.peak_in_flight,
+        peak_in_flight_of_a_key: row.peak_per_key,
         latency_count: latency.count,
         latency_p50_us: micros(latency.p50),
         latency_p90_us: micros(latency.p90),
@@ -226,8 +229,8 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         offered: ledger.map(|ledger| ledger.offered),
         lost: ledger.map(|ledger| ledger.lost),
         repeated: ledger.map(|ledger| ledger.repeated),
-        predicted_load_factor: prediction.map(|prediction| prediction.load_factor),
-        predicted_in_flight: prediction.map(|prediction| prediction.needed_in_flight),
+        predicted_load_factor: prediction.map(|prediction| text::for_programs(prediction.load_factor)),
+        predicted_in_flight: prediction.map(|prediction| text::for_programs(prediction.needed_in_flight)),
         predicted_close_tail_us: prediction.and_then(|prediction| prediction.close_tail_us),
         predicted_verdict: prediction
             .map(|prediction| sentences::verdict(prediction.verdict).replace(' ', "-")),

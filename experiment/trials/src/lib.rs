@@ -11,6 +11,7 @@
 //! - [`ledger`]: accounts for every event of a trial by its number.
 //! - [`condition`]: whether a strategy kept up, judged from its windows.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
+//! - [`text`]: figures for people, the one home of number formats.
 
 #![allow(
     missing_docs,
@@ -24,4 +25,5 @@ pub mod ledger;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod text;
 pub mod trial;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use wire::{StartRule, format_duration};
+use wire::StartRule;
 
 use super::{CANNOT_FROM, Servers, Service, Verdict, tail};
+use crate::text;
 use crate::trial::TrialSettings;
 
 pub(super) struct Reason<'a> {
@@ -28,14 +29,14 @@ impl Reason<'_> {
         } = self;
         let needed = settings.rpu.get() as f64 * service.mean_s;
         let demand = format!(
-            "{} calls a second, each of {}, need {} in flight on average; the limit is {} and the load {} % of the capacity",
-            settings.rpu,
+            "{} calls a second, each of {}, need {} in flight on average; the limit is {} and the load {} of the capacity",
+            text::count(settings.rpu.get()),
             seconds(service.mean_s),
-            plain(needed),
-            plain(servers.in_flight),
-            plain(utilization * 100.0),
+            text::ratio(needed),
+            text::ratio(servers.in_flight),
+            text::share(*utilization),
         );
-        let (tail, window) = (seconds(*tail_s), format_duration(settings.window));
+        let (tail, window) = (seconds(*tail_s), text::setting(settings.window));
         let end = match (verdict, settings.start_rule) {
             (Verdict::Cannot, _) if *utilization >= CANNOT_FROM => {
                 let behind = seconds((utilization - 1.0) * settings.window.as_secs_f64());
@@ -51,7 +52,7 @@ impl Reason<'_> {
             }
             (Verdict::KeepsUp, StartRule::AtClose) => format!(
                 "the {} calls of a window begin at its close and take {tail}",
-                settings.events_per_window()
+                text::count(settings.events_per_window())
             ),
             (Verdict::KeepsUp, StartRule::AtArrival) => {
                 let calls_end = if tail == "0" {
@@ -67,10 +68,7 @@ impl Reason<'_> {
         };
         let timeouts =
             if service.varying.is_none() && settings.io_delay.mean().as_secs_f64() >= service.limit_s {
-                format!(
-                    "; every call times out after {}",
-                    format_duration(settings.timeout)
-                )
+                format!("; every call times out after {}", text::setting(settings.timeout))
             } else {
                 String::new()
             };
@@ -78,29 +76,7 @@ impl Reason<'_> {
     }
 }
 
-/// Formats seconds as a duration, rounded to microseconds, or to milliseconds above a second.
+/// Seconds as a duration for people.
 fn seconds(seconds: f64) -> String {
-    let micros = seconds * 1e6;
-    let micros = if micros >= 1e6 {
-        (micros / 1e3).round() * 1e3
-    } else {
-        micros.round()
-    };
-    format_duration(Duration::from_micros(micros as u64))
-}
-
-/// Formats a number with at most two decimals, and none from 100 on.
-fn plain(number: f64) -> String {
-    if number > 0.0 && number < 0.01 {
-        return "less than 0.01".to_owned();
-    }
-    let text = if number >= 100.0 {
-        format!("{number:.0}")
-    } else {
-        format!("{number:.2}")
-    };
-    match text.split_once('.') {
-        Some(_) => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        None => text,
-    }
+    text::duration(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }

@@ -185,7 +185,7 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
     runs_out.retries = 1;
     expect(&runs_out, KeepsUp, 0.04, Some(3.8));
     assert!(
-        of(&runs_out).why.ends_with("; every call times out after 2s."),
+        of(&runs_out).why.ends_with("; every call times out after 2 s."),
         "{}",
         of(&runs_out).why
     );
@@ -212,29 +212,29 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     let why = |settings: &TrialSettings| of(settings).why;
     assert_eq!(
         why(&cell(Sequential, 1, 10, "1s", AtArrival)),
-        "10 calls a second, each of 1s, need 10 in flight on average; the limit is 1 and the load 1000 % of the capacity: \
-         it falls behind by 90.03s with every window of 10s."
+        "10 calls a second, each of 1.00 s, need 10 in flight on average; the limit is 1 and the load 1,000 % of the capacity: \
+         it falls behind by 90.0 s with every window of 10 s."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtArrival)),
-        "100 calls a second, each of 1s, need 100 in flight on average; the limit is 1000 and the load 10 % of the capacity: \
-         the last events arrive one read batch (200ms) before the close, and calls end 800.3ms after it."
+        "100 calls a second, each of 1.00 s, need 100 in flight on average; the limit is 1,000 and the load 10 % of the capacity: \
+         the last events arrive one read batch (200 ms) before the close, and calls end 800 ms after it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 10, "0", AtArrival)),
-        "10 calls a second, each of 300us, need less than 0.01 in flight on average; the limit is 1000 and the load 0.03 % of the capacity: \
-         the last events arrive one read batch (200ms) before the close, so all calls end before it."
+        "10 calls a second, each of 300 µs, need 0.003 in flight on average; the limit is 1,000 and the load 0.03 % of the capacity: \
+         the last events arrive one read batch (200 ms) before the close, so all calls end before it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtClose)),
-        "100 calls a second, each of 1s, need 100 in flight on average; the limit is 1000 and the load 10 % of the capacity: \
-         the 1000 calls of a window begin at its close and take 1s."
+        "100 calls a second, each of 1.00 s, need 100 in flight on average; the limit is 1,000 and the load 10 % of the capacity: \
+         the 1,000 calls of a window begin at its close and take 1.00 s."
     );
     assert!(
         why(&cell(ThreadPool, 100, 100, "1s", AtArrival))
             .contains("100 % of the capacity: there is no spare capacity")
     );
-    assert!(why(&cell(Async, 1_000, 10, "11s", AtClose)).contains("longer than its window of 10s"));
+    assert!(why(&cell(Async, 1_000, 10, "11s", AtClose)).contains("longer than its window of 10 s"));
 }
 
 /// The same pool by brute force: batches come, free workers take events in order, and the last end is found.
