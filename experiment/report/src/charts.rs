@@ -26,8 +26,14 @@ const DASHES: usize = 4;
 /// A chart.
 #[derive(Debug, Serialize)]
 pub(super) struct Figure {
+    pub(super) title: String,
     pub(super) legend: Vec<LegendEntry>,
     pub(super) panels: Vec<Panel>,
+    /// Width and height of a panel.
+    #[serde(skip)]
+    pub(super) size: (f64, f64),
+    /// Panels side by side where there is room.
+    pub(super) columns: usize,
     /// Panels that were left out beyond [`MAX_PANELS`].
     pub(super) left_out: usize,
 }
@@ -43,6 +49,8 @@ pub(super) struct LegendEntry {
 pub(super) struct Panel {
     pub(super) caption: String,
     pub(super) svg: String,
+    /// The same for a narrow screen, if that needs a drawing of its own.
+    pub(super) small: Option<String>,
 }
 
 /// How a series is drawn.
@@ -81,12 +89,13 @@ fn bare(width: u32) -> Svg {
     Svg::decoration("swatch", (f64::from(width), 16.0))
 }
 
-fn series_legend(summary: &Summary<'_>) -> Vec<LegendEntry> {
+/// One entry for each line of the main chart.
+fn line_legend(summary: &Summary<'_>) -> Vec<LegendEntry> {
     let entry = |series: &Series| LegendEntry {
         swatch: Style::of(series).swatch(),
-        label: series.label.clone(),
+        label: series.legend.clone(),
     };
-    summary.series.iter().map(entry).collect()
+    summary.lines().into_iter().map(entry).collect()
 }
 
 fn cross_entry(label: &str) -> LegendEntry {

@@ -12,7 +12,7 @@
 //! - `tables`: the content of each table; `table`: a table as HTML, Markdown and text.
 //! - `csv`: the figures for other programs.
 //! - [`summary`]: trials grouped into cells and series, repeats merged.
-//! - `svg`, `scale`, `text`: shapes, axis scales, formatted numbers.
+//! - `svg`, `scale`, `text`: shapes, axis scales, text of the page; number formats are in [`trials::text`].
 
 #![allow(
     missing_docs,
@@ -122,6 +122,10 @@ fn markdown(summary: &Summary<'_>) -> String {
         out.push_str(&format!("- {sentence}\n"));
     }
     out.push_str(&format!("\n{}", tables::main(summary).markdown()));
+    out.push_str(&format!(
+        "\n## What to use\n\n{}",
+        tables::advice(summary).markdown()
+    ));
     out.push_str(&format!(
         "\n## Prediction against measurement\n\n{}",
         tables::prediction(summary).markdown()

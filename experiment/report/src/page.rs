@@ -19,7 +19,7 @@ struct Page<'a> {
     facts: Vec<Fact>,
     notes: Vec<Note>,
     question: Vec<String>,
-    sentences: [String; 3],
+    sentences: Vec<String>,
     stream_overhead: Option<String>,
     machine: BTreeMap<&'a str, &'a str>,
     engine: &'a str,
@@ -47,6 +47,7 @@ struct Note {
 
 #[derive(Serialize)]
 struct Tables {
+    advice: Table,
     series: Table,
     main: Table,
     latency: Table,
@@ -104,7 +105,10 @@ impl<'a> Page<'a> {
                 .iter()
                 .map(|paragraph| text::unbreakable(paragraph))
                 .collect(),
-            sentences: sentences::outcome(summary).map(|sentence| text::unbreakable(&sentence)),
+            sentences: sentences::outcome(summary)
+                .iter()
+                .map(|sentence| text::unbreakable(sentence))
+                .collect(),
             stream_overhead: stream_overhead(summary),
             machine: machine.unwrap_or_default(),
             engine: facts.map_or("", |facts| facts.engine.as_str()),
@@ -113,6 +117,7 @@ impl<'a> Page<'a> {
             close_tails: charts::close_tails(summary),
             execution_times: charts::execution_times(summary),
             tables: Tables {
+                advice: tables::advice(summary).for_page(&swatches),
                 series: tables::series(summary).for_page(&swatches),
                 main: tables::main(summary).for_page(&swatches),
                 latency: tables::latency(summary).for_page(&swatches),

@@ -1,9 +1,8 @@
 //! The plan's question in words: what it varies and under which conditions, derived from the trials.
 
-use std::collections::BTreeSet;
-
 use trials::trial::TrialSettings;
 use wire::Workload;
+use wire::settings::{IO_DELAY, RPU};
 
 use crate::summary::Summary;
 use crate::text;
@@ -20,47 +19,59 @@ pub(super) fn paragraphs(summary: &Summary<'_>) -> Vec<String> {
     if all.is_empty() {
         return vec!["No trial has ended yet, so there is nothing to show.".to_owned()];
     }
+    vec![question(summary), conditions(summary, &all)]
+}
+
+fn question(summary: &Summary<'_>) -> String {
     let strategies = distinct(summary.series.iter().map(|series| series.strategy.to_string()));
-    let rpus: BTreeSet<u64> = all.iter().map(|settings| settings.rpu.get()).collect();
-    let rpus: Vec<String> = rpus.into_iter().map(text::count).collect();
-    let mut by_delay: Vec<_> = summary
-        .cells
+    let keeps_up = match strategies.as_slice() {
+        [only] => format!("Does {only} keep up"),
+        [one, other] => format!("Does {one} or {other} keep up"),
+        all => format!("Which of {} keeps up", text::list(all)),
+    };
+    let varied: Vec<String> = summary
+        .varied
         .iter()
-        .map(|cell| (cell.delay_mean, cell.delay.clone()))
+        .map(|(name, values)| format!("{name} ({})", alternatives(values)))
         .collect();
-    by_delay.sort();
-    let delays = distinct(by_delay.into_iter().map(|(_, delay)| delay));
-    let work = match (
-        all.iter().any(|a| a.workload == Workload::Http),
-        all.iter().any(|a| a.workload == Workload::Cpu),
-    ) {
-        (true, false) => "a call to an endpoint that takes",
-        (false, true) => "a computation that takes a processor",
-        _ => "a call or a computation that takes",
+    let varies = match varied.as_slice() {
+        [] => String::new(),
+        [only] => format!(" with the {only}"),
+        many => format!(" with the {}", text::list(many)),
     };
-    let how = if strategies.len() == 1 {
-        format!("up to which rate does {} keep up", strategies[0])
-    } else {
-        format!(
-            "which of {} keeps up, and how long does the window take to give its result",
-            text::list(&strategies)
-        )
-    };
-    let question = format!(
-        "When every event of a window needs {work} {}, {how}, at {} events per second (RPU)?",
-        alternatives(&delays),
-        alternatives(&rpus)
-    );
-    vec![question, conditions(summary, &all)]
+    match varies.is_empty() {
+        true => format!("{keeps_up}, and how long after its close does a window give its result?"),
+        false => format!(
+            "{keeps_up}, and how does the time from the close of a window to its result change{varies}?"
+        ),
+    }
 }
 
 fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
     let of = |value: fn(&TrialSettings) -> String| {
-        text::list(&distinct(all.iter().map(|settings| value(settings))))
+        alternatives(&distinct(all.iter().map(|settings| value(settings))))
     };
-    let repeats = summary.rows.iter().map(|row| row.trials.len()).max().unwrap_or(1) as u64;
-    let mut sentence = format!(
-        "Each trial runs the whole pipeline: {} warm-up and {} measured windows of {}, {} {}",
+    let fixed = |name: &str| !summary.varied.iter().any(|(varied, _)| *varied == name);
+    let work = match (
+        all.iter().any(|a| a.workload == Workload::Http),
+        all.iter().any(|a| a.workload == Workload::Cpu),
+    ) {
+        (true, false) => "a call to an endpoint",
+        (false, true) => "a computation",
+        _ => "a call or a computation",
+    };
+    let mut sentence = format!("Each event needs {work}");
+    if fixed(IO_DELAY.label) {
+        sentence.push_str(&format!(" of {}", of(|a| text::delay(&a.io_delay))));
+    }
+    if fixed(RPU.label) {
+        sentence.push_str(&format!(
+            ", at {} events per second (RPU)",
+            of(|a| text::count(a.rpu.get()))
+        ));
+    }
+    sentence.push_str(&format!(
+        ". Each trial runs the whole pipeline: {} warm-up and {} measured windows of {}, {} {}",
         of(|a| text::count(u64::from(a.warmup))),
         of(|a| text::count(u64::from(a.windows))),
         of(|a| text::setting(a.window)),
@@ -70,26 +81,16 @@ fn conditions(summary: &Summary<'_>, all: &[&TrialSettings]) -> String {
         } else {
             "keys"
         },
-    );
+    ));
+    let repeats = summary.rows.iter().map(|row| row.trials.len()).max().unwrap_or(1) as u64;
     if repeats > 1 {
         sentence.push_str(&format!(
             "; each setting is run up to {} times",
             text::count(repeats)
         ));
     }
-    sentence.push('.');
-    let others = distinct(
-        summary
-            .cells
-            .iter()
-            .flat_map(|cell| cell.others.iter().map(|other| other.name.to_owned())),
-    );
-    if !others.is_empty() {
-        sentence.push_str(&format!(" Also varied: {}.", text::list(&others)));
-    }
-    sentence
+    sentence + "."
 }
-
 /// A list with "or", shortened above [`MAX_LISTED`] values.
 fn alternatives(values: &[String]) -> String {
     match values {

@@ -1,158 +1,66 @@
-//! The results in three sentences. They must also be true of unusual runs: a single strategy, everything censored,
-//! everything failed, nothing run.
+//! The results in a few sentences: what kept up, where the choice matters, how good the prediction was, and what to use.
+//! They must also be true of unusual runs: a single strategy, everything censored, everything failed, nothing run.
 
+mod advice;
+mod differences;
 mod kept_up;
 
+use trials::outcome::TrialEnd;
 use trials::predict::Verdict;
 
-use self::kept_up::kept_up;
 use crate::summary::{Agreement, Condition, Row, Summary};
 use crate::text;
 
-pub(super) fn outcome(summary: &Summary<'_>) -> [String; 3] {
-    [kept_up(summary), tails(summary), predicted(summary)]
-}
+pub(crate) use self::advice::start_rule;
 
-fn tails(summary: &Summary<'_>) -> String {
-    let mut hardest: Vec<usize> = (0..summary.cells.len()).collect();
-    // Hardest first; equal ones by higher rate, then by later position.
-    let key = |cell: &usize| {
-        summary
-            .cells
-            .get(*cell)
-            .map(|c| (c.needed_in_flight(), c.rpu as f64))
-    };
-    hardest.sort_by(|a, b| {
-        key(b)
-            .partial_cmp(&key(a))
-            .unwrap_or(std::cmp::Ordering::Equal)
-            .then(b.cmp(a))
-    });
-    let with_tail = |cell: usize| -> Vec<&Row<'_>> {
-        summary
-            .rows_of(cell)
-            .iter()
-            .filter(|row| row.close_tail.is_some())
-            .collect()
-    };
-    for cell in &hardest {
-        let rows = with_tail(*cell);
-        if rows.len() > 1 {
-            return compared(summary, *cell, &rows, hardest.first() == Some(cell));
-        }
+/// One sentence if nothing was measured.
+pub(super) fn outcome(summary: &Summary<'_>) -> Vec<String> {
+    if let Some(nothing) = nothing(summary) {
+        return vec![nothing];
     }
-    let measured: Vec<usize> = hardest
-        .into_iter()
-        .filter(|cell| !with_tail(*cell).is_empty())
-        .collect();
-    match measured.as_slice() {
-        [] => "No window gave a result, so there is no close tail to compare.".to_owned(),
-        cells => alone(summary, cells),
-    }
-}
-
-fn tail_of(row: &Row<'_>) -> String {
-    let median = row
-        .close_tail
-        .map(|spread| text::duration(spread.median))
-        .unwrap_or_default();
-    if row.censored == 0 {
-        median
-    } else {
-        format!(
-            "{median}, the median of {} of {}",
-            text::count(row.measured),
-            text::counted(row.windows(), "window")
-        )
-    }
-}
-
-/// The extremes of a cell, and its strategies that did not keep up.
-fn compared(summary: &Summary<'_>, cell: usize, rows: &[&Row<'_>], hardest_of_all: bool) -> String {
-    let label = summary
-        .cells
-        .get(cell)
-        .map(crate::summary::Cell::label)
-        .unwrap_or_default();
-    let by_tail = |row: &&&Row<'_>| row.close_tail.map(|spread| spread.median);
-    let (Some(low), Some(high)) = (rows.iter().min_by_key(by_tail), rows.iter().max_by_key(by_tail)) else {
-        return String::new();
-    };
-    let name = |row: &Row<'_>| summary.series_label(row).to_owned();
-    let seconds = |row: &Row<'_>| row.close_tail.map_or(0.0, |spread| spread.median.as_secs_f64());
-    let cell_words = if hardest_of_all {
-        format!("At the hardest cell ({label})")
-    } else {
-        format!("At {label}, the hardest cell where two strategies gave results,")
-    };
-    let judgement = match seconds(high) / seconds(low) {
-        factor if !factor.is_finite() => String::new(),
-        factor if factor < 1.05 => ", practically the same".to_owned(),
-        factor => format!(", {} times as long", text::ratio(factor)),
-    };
-    let mut sentence = format!(
-        "{cell_words} the median close tail ranged from {} ({}) to {} ({}){judgement}",
-        tail_of(low),
-        name(low),
-        tail_of(high),
-        name(high)
-    );
-    let names = |fits: fn(&Row<'_>) -> bool| -> Vec<String> {
-        summary
-            .rows_of(cell)
-            .iter()
-            .filter(|row| fits(row))
-            .map(name)
-            .collect()
-    };
-    let parts = [
-        (
-            names(|row| row.close_tail.is_some() && row.condition != Some(Condition::KeptUp)),
-            "did not keep up there",
-        ),
-        (
-            names(|row| row.close_tail.is_none() && !row.all_failed()),
-            "gave no result there",
-        ),
-        (names(|row| row.all_failed()), "failed there"),
+    let sentences = [
+        Some(kept_up::kept_up(summary)),
+        differences::differences(summary),
+        predicted(summary),
+        advice::advice(summary),
     ];
-    for (names, what) in parts.iter().filter(|(names, _)| !names.is_empty()) {
-        sentence.push_str(&format!("; {} {what}", text::list(names)));
-    }
-    sentence + "."
+    sentences.into_iter().flatten().collect()
 }
 
-/// The easiest and the hardest measured cell, if no cell has two strategies to compare.
-fn alone(summary: &Summary<'_>, cells: &[usize]) -> String {
-    let of = |cell: usize| summary.rows_of(cell).iter().find(|row| row.close_tail.is_some());
-    let (Some(hard), Some(easy)) = (
-        cells.first().and_then(|c| of(*c)),
-        cells.last().and_then(|c| of(*c)),
-    ) else {
-        return String::new();
-    };
-    let words = |row: &Row<'_>| {
-        let label = format!("{} at {}", summary.series_label(row), summary.cell_label(row));
-        format!("{} ({label})", tail_of(row))
-    };
-    if cells.len() == 1 {
-        return format!(
-            "The median close tail was {}; no cell has two strategies to compare.",
-            words(hard)
-        );
+fn nothing(summary: &Summary<'_>) -> Option<String> {
+    if summary.rows.is_empty() {
+        return Some("No trial has ended.".to_owned());
     }
-    format!(
-        "The median close tail was {} at the easiest measured cell and {} at the hardest; no cell has two strategies \
-         to compare.",
-        words(easy),
-        words(hard)
-    )
+    if !summary.rows.iter().all(Row::all_failed) {
+        return None;
+    }
+    let reason = summary.trials.iter().find_map(|trial| match &trial.end {
+        TrialEnd::Failed { reason } => Some(text::sanitize(reason)),
+        TrialEnd::Completed | TrialEnd::CutOff => None,
+    });
+    let reason = reason.unwrap_or_default();
+    Some(match summary.trials.len() as u64 {
+        1 => format!("The only trial failed, so nothing was measured: {reason}"),
+        trials => format!(
+            "All {} trials failed, so nothing was measured; the first: {reason}",
+            text::count(trials)
+        ),
+    })
 }
 
-fn predicted(summary: &Summary<'_>) -> String {
+/// The labels of the rows that fit.
+fn names<'s>(summary: &'s Summary<'_>, rows: &[Row<'_>], fits: impl Fn(&Row<'_>) -> bool) -> Vec<&'s str> {
+    rows.iter()
+        .filter(|row| fits(row))
+        .map(|row| summary.series_label(row))
+        .collect()
+}
+
+/// `None` if nothing was measured to compare with.
+fn predicted(summary: &Summary<'_>) -> Option<String> {
     let agreements: Vec<Agreement> = summary.rows.iter().filter_map(Row::agreement).collect();
     if agreements.is_empty() {
-        return "Nothing was measured to compare the prediction with.".to_owned();
+        return None;
     }
     let count = |one: Agreement| agreements.iter().filter(|agreement| **agreement == one).count() as u64;
     let (right, wrong, edge) = (
@@ -198,7 +106,7 @@ fn predicted(summary: &Summary<'_>) -> String {
             }
         ));
     }
-    sentence + "."
+    Some(sentence + ".")
 }
 
 fn number(number: usize) -> String {

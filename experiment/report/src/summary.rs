@@ -1,6 +1,8 @@
 //! The summary of a run: trials grouped into cells and series, one row for each pair, repeats merged. All figures of the
 //! report come from here. Medians are of measured windows only and are shown with the number of censored ones.
 
+mod advice;
+mod axis;
 mod grouping;
 mod percentiles;
 mod row;
@@ -11,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use trials::journal::{self, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
 
+pub use advice::{Advice, Usage};
+pub use axis::Axis;
 pub use grouping::{Cell, Series};
 pub use percentiles::Percentiles;
 pub(crate) use row::failed;
@@ -30,6 +34,10 @@ pub struct Summary<'a> {
     pub trials: Vec<&'a TrialOutcome>,
     /// Ordered by other settings, delay and RPU.
     pub cells: Vec<Cell>,
+    /// The x axis of the main chart; `None` if the trials differ in nothing that has an order.
+    pub axis: Option<Axis>,
+    /// The labels of the settings that vary, without the strategy, each with its values.
+    pub varied: Vec<(&'static str, Vec<String>)>,
     /// In the order of legends.
     pub series: Vec<Series>,
     /// One row for each cell and series with a trial, by cell, then series.
@@ -47,7 +55,9 @@ impl<'a> Summary<'a> {
             })
             .collect();
         let outcomes: Vec<&TrialOutcome> = journal::latest(lines).into_values().collect();
-        let varying = grouping::Varying::of(&outcomes);
+        let axis = Axis::of(&outcomes);
+        let varying = grouping::Varying::of(&outcomes, axis.as_ref());
+        let varied = axis::varied(&outcomes);
         let mut groups: BTreeMap<(Cell, Series), Vec<&TrialOutcome>> = BTreeMap::new();
         for outcome in outcomes {
             let settings = &outcome.trial.settings;
@@ -81,6 +91,8 @@ impl<'a> Summary<'a> {
             first_started_us: runs.first().map(|facts| facts.started_us),
             trials: rows.iter().flat_map(|row| row.trials.iter().copied()).collect(),
             cells,
+            axis,
+            varied,
             series,
             rows,
         }
@@ -91,6 +103,22 @@ impl<'a> Summary<'a> {
         let start = self.rows.partition_point(|row| row.cell < cell);
         let end = self.rows.partition_point(|row| row.cell <= cell);
         self.rows.get(start..end).unwrap_or_default()
+    }
+
+    /// One series for each line of the main chart.
+    pub fn lines(&self) -> Vec<&Series> {
+        let mut lines: Vec<&Series> = Vec::new();
+        for one in &self.series {
+            if one.line == lines.len() {
+                lines.push(one);
+            }
+        }
+        lines
+    }
+
+    /// The line of a row in the main chart.
+    pub fn line_of(&self, row: &Row<'_>) -> usize {
+        self.series.get(row.series).map_or(0, |series| series.line)
     }
 
     pub fn series_label(&self, row: &Row<'_>) -> &str {

@@ -1,5 +1,6 @@
 //! The content of the report's tables: columns, rows, and what is shown if nothing was measured.
 
+mod advice;
 mod calls;
 mod prediction;
 mod trials;
@@ -10,6 +11,7 @@ use crate::summary::{Condition, Row, Spread, Summary};
 use crate::table::{Column, Entry, Table, TableRow, Tone, numbers, words};
 use crate::{sentences, text};
 
+pub(super) use advice::advice;
 pub(super) use calls::{cost, latency, outcomes, stream_overhead};
 pub(super) use prediction::prediction;
 pub(super) use trials::{failures, instruments, ledger, numaflow};
@@ -122,9 +124,9 @@ fn range(spread: Option<Spread>) -> Entry {
 pub(super) fn main(summary: &Summary<'_>) -> Table {
     let mut columns = vec![words("outcome")];
     columns.extend(numbers(&[
-        "windows",
         "close tail, median",
         "shortest – longest",
+        "windows",
         "execution time",
         "result lag",
         "peak in flight",
@@ -136,9 +138,9 @@ pub(super) fn main(summary: &Summary<'_>) -> Table {
         |row| {
             vec![
                 condition(row),
-                windows(row),
                 median(row, row.close_tail),
                 range(row.close_tail),
+                windows(row),
                 median(row, row.execution_time),
                 median(row, row.result_lag),
                 Entry::or_dash(row.peak_in_flight.map(text::count)),

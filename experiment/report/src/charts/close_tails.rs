@@ -1,26 +1,37 @@
-//! The main chart: close tail against RPU, one panel for each delay. Each series has a median with whiskers from shortest
-//! to longest, and a cross at the top edge if windows gave no result.
+//! The main chart: close tail against the setting that was varied, one panel for each combination of the others. Each
+//! line has a median with whiskers from shortest to longest, and a cross at the top edge if windows gave no result.
 
 mod frame;
+mod positions;
 
-use self::frame::{BAND, Frame, axes};
-use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
-use crate::summary::{Cell, Row, Spread, Summary};
+use std::time::Duration;
+
+use self::frame::{BAND, Frame};
+use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, line_legend, window_entry};
+use crate::summary::{Row, Spread, Summary};
 use crate::svg::{Anchor, Marker, Svg};
 use crate::text;
 
-pub(crate) use self::frame::{HEIGHT, WIDTH};
+/// Size of a panel on a phone, and of one among many.
+const SMALL: (f64, f64) = (380.0, 320.0);
 
-/// The cells of one panel, which differ in RPU only.
-struct Facet<'a> {
-    first: &'a Cell,
-    cells: Vec<usize>,
+/// The rows of one panel, which differ in series and in the setting on the x axis only.
+struct Facet<'s, 'a> {
+    /// What its rows have in common, in words.
+    caption: String,
+    /// By line, then along the axis.
+    rows: Vec<&'s Row<'a>>,
 }
 
 pub(crate) fn close_tails(summary: &Summary<'_>) -> Figure {
-    let frame = Frame::of(summary);
-    let facets = facets(&summary.cells);
-    let mut legend = series_legend(summary);
+    let facets = facets(summary);
+    let (columns, size) = match facets.len() {
+        0 | 1 => (1, (860.0, 380.0)),
+        2 | 4 => (2, (520.0, 340.0)),
+        _ => (3, SMALL),
+    };
+    let (frame, small) = (Frame::of(summary, size), Frame::of(summary, SMALL));
+    let mut legend = line_legend(summary);
     legend.push(window_entry(summary));
     if summary.rows.iter().any(|row| row.censored > 0) {
         legend.push(cross_entry("windows without result (censored)"));
@@ -33,11 +44,31 @@ pub(crate) fn close_tails(summary: &Summary<'_>) -> Figure {
     }
     let panels = facets.iter().take(MAX_PANELS).enumerate();
     Figure {
+        title: format!("Close tail against {}", x_title(summary)),
         legend,
+        size,
+        columns,
         panels: panels
-            .map(|(number, facet)| panel(summary, &frame, facet, number))
+            .map(|(number, facet)| Panel {
+                caption: facet.caption.clone(),
+                svg: draw(summary, &frame, facet, &format!("tails-{number}")),
+                small: (size != SMALL)
+                    .then(|| draw(summary, &small, facet, &format!("tails-{number}-small"))),
+            })
             .collect(),
         left_out: facets.len().saturating_sub(MAX_PANELS),
+    }
+}
+
+/// What the x axis shows.
+fn x_title(summary: &Summary<'_>) -> &'static str {
+    match &summary.axis {
+        Some(axis) if axis.setting.label == wire::settings::IO_DELAY.label => summary
+            .cells
+            .first()
+            .map_or("delay", crate::summary::Cell::delay_word),
+        Some(axis) => axis.setting.label,
+        None => "strategy",
     }
 }
 
@@ -47,86 +78,83 @@ fn failed_swatch() -> String {
     svg.finish()
 }
 
-fn facets(cells: &[Cell]) -> Vec<Facet<'_>> {
-    let mut facets: Vec<Facet<'_>> = Vec::new();
-    for (index, cell) in cells.iter().enumerate() {
-        match facets.last_mut() {
-            Some(facet) if facet.first.delay == cell.delay && facet.first.others == cell.others => {
-                facet.cells.push(index);
-            }
-            _ => facets.push(Facet {
-                first: cell,
-                cells: vec![index],
+fn facets<'s, 'a>(summary: &'s Summary<'a>) -> Vec<Facet<'s, 'a>> {
+    let mut facets: Vec<Facet<'s, 'a>> = Vec::new();
+    for (index, cell) in summary.cells.iter().enumerate() {
+        let caption = cell.label_without(summary.axis.as_ref());
+        let rows = summary.rows_of(index);
+        match facets.iter_mut().find(|facet| facet.caption == caption) {
+            Some(facet) => facet.rows.extend(rows),
+            None => facets.push(Facet {
+                caption,
+                rows: rows.iter().collect(),
             }),
         }
+    }
+    for facet in &mut facets {
+        facet
+            .rows
+            .sort_by_key(|row| (summary.line_of(row), level(summary, row)));
     }
     facets
 }
 
-fn panel(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_>, number: usize) -> Panel {
-    let cell = facet.first;
-    let mut caption = format!("{} {}", cell.delay_word(), cell.delay);
-    if !cell.others.is_empty() {
-        caption = format!("{caption}, {}", cell.others_label());
-    }
-    let title = format!("Close tail against RPU, {caption}");
-    let mut svg = Svg::new(
-        &format!("tails-{number}"),
-        (WIDTH, HEIGHT),
-        &title,
-        &describe(summary, facet),
-    );
-    axes(&mut svg, frame, cell);
-    for (index, series) in summary.series.iter().enumerate() {
-        let style = Style::of(series);
-        let rows: Vec<&Row<'_>> = facet
-            .cells
-            .iter()
-            .filter_map(|cell| summary.rows_of(*cell).iter().find(|row| row.series == index))
-            .collect();
-        connect(&mut svg, frame, summary, &rows, &style);
-        for row in rows {
-            point(&mut svg, frame, summary, row, &style);
-        }
-    }
-    Panel {
-        caption,
-        svg: svg.finish(),
+/// The row's place along the x axis.
+fn level(summary: &Summary<'_>, row: &Row<'_>) -> usize {
+    match (&summary.axis, row.trials.first()) {
+        (Some(axis), Some(trial)) => axis.level_of(&trial.trial.settings),
+        _ => summary.line_of(row),
     }
 }
 
-/// Connects the medians of neighbouring rates if no window of either is censored.
-fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, rows: &[&Row<'_>], style: &Style) {
-    for pair in rows.windows(2) {
-        let [from, to] = pair else { continue };
-        let rpu = |row: &Row<'_>| {
-            summary
-                .cells
-                .get(row.cell)
-                .map(|cell| cell.rpu)
-                .unwrap_or_default()
-        };
-        let position = |row: &Row<'_>| frame.rpus.binary_search(&rpu(row)).unwrap_or_default();
-        if from.censored + to.censored > 0 || position(to) != position(from) + 1 {
-            continue;
-        }
-        if let (Some(a), Some(b)) = (from.close_tail, to.close_tail) {
-            let at = |row: &Row<'_>, spread: Spread| (frame.x(rpu(row), row.series), frame.y(spread.median));
-            svg.polyline(&format!("{} thin", style.line), &[at(from, a), at(to, b)]);
+fn draw(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>, id: &str) -> String {
+    let title = format!("Close tail against {}, {}", x_title(summary), facet.caption);
+    let mut svg = Svg::new(id, frame.size, &title, &describe(summary, facet));
+    frame.axes(&mut svg);
+    frame.reference(&mut svg, &windows(summary, frame, facet));
+    for pair in facet.rows.windows(2) {
+        if let [from, to] = pair {
+            connect(&mut svg, frame, summary, (from, to));
         }
     }
+    for row in &facet.rows {
+        if let Some(series) = summary.series.get(row.series) {
+            point(&mut svg, frame, summary, row, &Style::of(series));
+        }
+    }
+    svg.finish()
+}
+
+/// The length of the window at each place along the axis.
+fn windows(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>) -> Vec<(f64, Duration)> {
+    let mut windows: Vec<(f64, Duration)> = facet
+        .rows
+        .iter()
+        .filter_map(|row| Some((frame.x(summary, row), summary.cells.get(row.cell)?.window)))
+        .collect();
+    windows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    windows
+}
+
+/// Connects the medians of neighbours of a line if no window of either is censored.
+fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, (from, to): (&Row<'_>, &Row<'_>)) {
+    let line = |row: &Row<'_>| summary.line_of(row);
+    if line(from) != line(to) || from.censored + to.censored > 0 {
+        return;
+    }
+    let (Some(a), Some(b), Some(series)) = (from.close_tail, to.close_tail, summary.series.get(from.series))
+    else {
+        return;
+    };
+    let at = |row: &Row<'_>, spread: Spread| (frame.x(summary, row), frame.y(spread.median));
+    let class = format!("{} thin", Style::of(series).line);
+    svg.polyline(&class, &[at(from, a), at(to, b)]);
 }
 
 fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, style: &Style) {
-    let x = frame.x(
-        summary
-            .cells
-            .get(row.cell)
-            .map(|cell| cell.rpu)
-            .unwrap_or_default(),
-        row.series,
-    );
+    let x = frame.x(summary, row);
     let band = (BAND.0 + BAND.1) / 2.0;
+    let radius = frame.radius();
     let tooltip = format!(
         "{}, {}: {}",
         summary.series_label(row),
@@ -147,10 +175,15 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
         if row.censored > 0 {
             svg.line(&format!("missing {}", style.colour), (x, high), (x, BAND.1));
         }
-        svg.marker(&style.marker, style.shape, (x, middle), 4.5);
+        svg.marker(&style.marker, style.shape, (x, middle), radius);
     }
     if row.censored > 0 {
-        svg.marker(&format!("cross {}", style.colour), Marker::Cross, (x, band), 4.5);
+        svg.marker(
+            &format!("cross {}", style.colour),
+            Marker::Cross,
+            (x, band),
+            radius,
+        );
     } else if row.all_failed() {
         svg.text(
             &format!("failed {}", style.colour),
@@ -180,20 +213,10 @@ pub(crate) fn in_words(row: &Row<'_>) -> String {
     )
 }
 
-fn describe(summary: &Summary<'_>, facet: &Facet<'_>) -> String {
-    let rows = facet.cells.iter().flat_map(|cell| summary.rows_of(*cell));
-    let words = rows.map(|row| {
-        let rpu = summary
-            .cells
-            .get(row.cell)
-            .map(|cell| cell.rpu)
-            .unwrap_or_default();
-        format!(
-            "RPU {}, {}: {}.",
-            text::count(rpu),
-            summary.series_label(row),
-            in_words(row)
-        )
+fn describe(summary: &Summary<'_>, facet: &Facet<'_, '_>) -> String {
+    let words = facet.rows.iter().map(|row| {
+        let (cell, series) = (summary.cell_label(row), summary.series_label(row));
+        format!("{cell}, {series}: {}.", in_words(row))
     });
     words.collect::<Vec<_>>().join(" ")
 }

@@ -1,14 +1,17 @@
-//! The execution time of each window: one panel for each cell, one line for each trial. Censored windows are gaps in the
+//! The execution time of each window: one panel for each cell, and for each value on the main chart's x axis, so that
+//! series of a panel differ in colour or dash; one line for each trial. Censored windows are gaps in the
 //! line and crosses at the top edge, one row of crosses for each series.
 
 mod points;
 mod scales;
 
+use std::time::Duration;
+
 use trials::outcome::TrialOutcome;
 
 use self::points::{Point, points, windows_per_point};
 use self::scales::Scales;
-use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, series_legend, window_entry};
+use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, line_legend, window_entry};
 use crate::scale::Linear;
 use crate::summary::{Row, Summary};
 use crate::svg::{Anchor, Marker, Svg};
@@ -26,7 +29,7 @@ const CROSS_ROW: f64 = 13.0;
 const MAX_MARKERS: usize = 40;
 
 pub(crate) fn execution_times(summary: &Summary<'_>) -> Figure {
-    let mut legend = series_legend(summary);
+    let mut legend = line_legend(summary);
     legend.push(window_entry(summary));
     if summary
         .rows
@@ -47,13 +50,50 @@ pub(crate) fn execution_times(summary: &Summary<'_>) -> Figure {
     {
         legend.push(cross_entry("window without result (censored)"));
     }
+    let facets = facets(summary);
+    let panels = facets.iter().take(MAX_PANELS).enumerate();
     Figure {
+        title: "Execution time of each window".to_owned(),
         legend,
-        panels: (0..summary.cells.len().min(MAX_PANELS))
-            .map(|cell| panel(summary, cell))
+        size: (WIDTH, HEIGHT),
+        columns: 2,
+        panels: panels
+            .map(|(number, facet)| panel(summary, facet, number))
             .collect(),
-        left_out: summary.cells.len().saturating_sub(MAX_PANELS),
+        left_out: facets.len().saturating_sub(MAX_PANELS),
     }
+}
+
+/// The rows of one panel.
+struct Facet<'s, 'a> {
+    label: String,
+    window: Duration,
+    rows: Vec<&'s Row<'a>>,
+}
+
+fn facets<'s, 'a>(summary: &'s Summary<'a>) -> Vec<Facet<'s, 'a>> {
+    let mut facets: Vec<Facet<'s, 'a>> = Vec::new();
+    let axis = summary.axis.as_ref().filter(|axis| axis.is_of_series());
+    for (index, cell) in summary.cells.iter().enumerate() {
+        let start = facets.len();
+        for row in summary.rows_of(index) {
+            let label = match (axis, row.trials.first()) {
+                (Some(axis), Some(trial)) => {
+                    format!("{}, {}", cell.label(), axis.in_words(&trial.trial.settings))
+                }
+                _ => cell.label(),
+            };
+            match facets[start..].iter_mut().find(|facet| facet.label == label) {
+                Some(facet) => facet.rows.push(row),
+                None => facets.push(Facet {
+                    label,
+                    window: cell.window,
+                    rows: vec![row],
+                }),
+            }
+        }
+    }
+    facets
 }
 
 fn drawn<'a>(row: &'a Row<'_>) -> impl Iterator<Item = &'a TrialOutcome> {
@@ -63,20 +103,15 @@ fn drawn<'a>(row: &'a Row<'_>) -> impl Iterator<Item = &'a TrialOutcome> {
         .filter(|outcome| !crate::summary::failed(outcome))
 }
 
-fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
-    let rows = summary.rows_of(cell);
+fn panel(summary: &Summary<'_>, facet: &Facet<'_, '_>, number: usize) -> Panel {
+    let Facet { label, rows, .. } = facet;
     let longest = rows
         .iter()
-        .flat_map(drawn)
+        .flat_map(|row| drawn(row))
         .map(|trial| trial.windows.len())
         .max()
         .unwrap_or(0);
     let width = windows_per_point(longest);
-    let label = summary
-        .cells
-        .get(cell)
-        .map(crate::summary::Cell::label)
-        .unwrap_or_default();
     let mut caption = label.clone();
     if width > 1 {
         caption.push_str(&format!(
@@ -89,17 +124,17 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
     let title = format!("Execution time of each window, {label}");
     let description: Vec<String> = rows.iter().map(|row| describe(summary, row)).collect();
     let mut svg = Svg::new(
-        &format!("windows-{cell}"),
+        &format!("windows-{number}"),
         (WIDTH, HEIGHT),
         &title,
         &description.join(" "),
     );
     let lines: Vec<(&Row<'_>, Vec<Point>)> = rows
         .iter()
-        .flat_map(|row| drawn(row).map(move |trial| (row, points(&trial.windows, width))))
+        .flat_map(|row| drawn(row).map(move |trial| (*row, points(&trial.windows, width))))
         .collect();
-    let scales = Scales::of(summary, cell, &lines);
-    axes(&mut svg, &scales, summary, cell);
+    let scales = Scales::of(facet.window, &lines);
+    axes(&mut svg, &scales, facet.window);
     for (row, points) in &lines {
         if let Some(series) = summary.series.get(row.series) {
             draw(
@@ -115,11 +150,12 @@ fn panel(summary: &Summary<'_>, cell: usize) -> Panel {
     Panel {
         caption,
         svg: svg.finish(),
+        small: None,
     }
 }
 
 /// In this order, as later shapes cover earlier ones.
-fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
+fn axes(svg: &mut Svg, scales: &Scales, window: Duration) {
     svg.text(
         "axis-title",
         (4.0, 13.0),
@@ -129,10 +165,8 @@ fn axes(svg: &mut Svg, scales: &Scales, summary: &Summary<'_>, cell: usize) {
     warmup_area(svg, scales);
     time_axis(svg, scales);
     cross_band(svg, scales);
-    if let Some(cell) = summary.cells.get(cell) {
-        let y = scales.y.at(cell.window.as_secs_f64());
-        svg.line("reference", (LEFT, y), (RIGHT, y));
-    }
+    let y = scales.y.at(window.as_secs_f64());
+    svg.line("reference", (LEFT, y), (RIGHT, y));
     window_axis(svg, scales);
 }
 

@@ -1,7 +1,6 @@
 //! The main chart as a stand-alone SVG file, for a README: the page's panels and legend with embedded styles on a light
 //! background, so that it is readable on any page.
 
-use super::close_tails::{HEIGHT, WIDTH};
 use super::{Figure, LegendEntry};
 use crate::svg::{Anchor, Svg};
 use crate::text;
@@ -19,7 +18,7 @@ const LINE: f64 = 24.0;
 /// Width of a letter in the fonts of legend and captions, rounded up.
 const LETTER: f64 = 7.6;
 /// Panels side by side. More would be too small to read in the width of a page of text.
-const COLUMNS: usize = 2;
+const MAX_COLUMNS: usize = 2;
 /// Width of a swatch with its margin, and the margin after an entry.
 const SWATCH: (f64, f64) = (44.0, 20.0);
 
@@ -36,7 +35,7 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
     let captions: Vec<&str> = figure.panels.iter().map(|panel| panel.caption.as_str()).collect();
     let mut svg = Svg::picture(
         layout.size,
-        &format!("{name}: close tail against RPU"),
+        &format!("{name}: {}", figure.title),
         &format!("One panel each for {}.", text::list(&captions)),
         STYLE,
     );
@@ -45,7 +44,7 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
         "heading",
         (MARGIN, 34.0),
         Anchor::Start,
-        "Close tail: lower is better",
+        &format!("{}: lower is better", figure.title),
     );
     for (entry, at) in figure.legend.iter().zip(&layout.legend) {
         svg.embed(*at, (36.0, 16.0), &entry.swatch);
@@ -57,9 +56,9 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
         );
     }
     for (panel, at) in figure.panels.iter().zip(&layout.panels) {
-        let caption = truncated(&panel.caption, WIDTH);
+        let caption = truncated(&panel.caption, figure.size.0);
         svg.text("caption", (at.0 + 4.0, at.1 - 10.0), Anchor::Start, &caption);
-        svg.embed(*at, (WIDTH, HEIGHT), &panel.svg);
+        svg.embed(*at, figure.size, &panel.svg);
     }
     if figure.panels.is_empty() {
         svg.text(
@@ -75,12 +74,12 @@ pub(crate) fn picture(name: &str, figure: &Figure) -> String {
 impl Layout {
     /// Panels in rows. The legend is in the gap that an odd number of panels leaves, if it fits, or above the panels.
     fn of(figure: &Figure) -> Self {
-        let columns = figure.panels.len().clamp(1, COLUMNS);
+        let columns = figure.columns.min(MAX_COLUMNS);
         let rows = figure.panels.len().div_ceil(columns);
-        let width = columns as f64 * (WIDTH + GAP) - GAP;
-        let step = (WIDTH + GAP, HEIGHT + CAPTION + GAP);
+        let width = columns as f64 * (figure.size.0 + GAP) - GAP;
+        let step = (figure.size.0 + GAP, figure.size.1 + CAPTION + GAP);
         let (free, free_height) = flow(&figure.legend, 0.0);
-        let is_free = rows * columns > figure.panels.len() && free_height <= HEIGHT;
+        let is_free = rows * columns > figure.panels.len() && free_height <= figure.size.1;
         let (entries, above) = if is_free {
             (free, 0.0)
         } else {

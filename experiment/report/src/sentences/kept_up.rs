@@ -13,23 +13,15 @@ struct Scores<'a> {
 }
 
 pub(super) fn kept_up(summary: &Summary<'_>) -> String {
-    if summary.rows.is_empty() {
-        return "No trial has ended.".to_owned();
-    }
-    if summary.rows.iter().all(Row::all_failed) {
-        let trials = summary.trials.len() as u64;
-        return match trials {
-            1 => "The only trial could not be run to its end, so nothing was measured.".to_owned(),
-            _ => format!(
-                "None of the {} trials could be run to its end, so nothing was measured.",
-                text::count(trials)
-            ),
-        };
-    }
     let Scores { scores, unjudged } = Scores::of(summary);
     let clauses: Vec<String> = scores
         .iter()
-        .map(|(score, labels)| clause(*score, labels))
+        .map(|(score, labels)| match labels.len() {
+            all if all > 2 && all == summary.series.len() => {
+                clause(*score, &format!("all {} choices", number(all)), true)
+            }
+            several => clause(*score, &text::list(labels), several > 1),
+        })
         .collect();
     let mut sentence = clauses.join("; ");
     if !unjudged.is_empty() {
@@ -69,28 +61,26 @@ impl<'a> Scores<'a> {
 }
 
 /// What series with the same score have in common.
-fn clause(score: (usize, usize), labels: &[&str]) -> String {
-    let (each, its) = if labels.len() > 1 {
-        (" each", "their")
-    } else {
-        ("", "its")
-    };
+fn clause(score: (usize, usize), who: &str, several: bool) -> String {
+    let (each, its) = if several { (" each", "their") } else { ("", "its") };
     let cells = match score {
         (1, 1) => format!("in {its} only cell"),
-        (0, 1) => return format!("{} did not keep up in {its} only cell", text::list(labels)),
+        (0, 1) => return format!("{who} did not keep up in {its} only cell"),
         (2, 2) => "in both cells".to_owned(),
         (kept, judged) if kept == judged => format!("in all {} cells", number(judged)),
         (0, judged) => format!("in none of {} cells", number(judged)),
         (kept, judged) => format!("in {} of {} cells{each}", number(kept), number(judged)),
     };
-    format!("{} kept up {cells}", text::list(labels))
+    format!("{who} kept up {cells}")
 }
 
 /// Capitalises the first word unless it is the name of a strategy.
 fn capitalised(sentence: &str) -> String {
-    if sentence.starts_with("nothing") {
-        sentence.replacen('n', "N", 1)
-    } else {
-        sentence.to_owned()
+    let mut letters = sentence.chars();
+    match letters.next() {
+        Some(first) if ["nothing", "all "].iter().any(|word| sentence.starts_with(word)) => {
+            first.to_uppercase().chain(letters).collect()
+        }
+        _ => sentence.to_owned(),
     }
 }

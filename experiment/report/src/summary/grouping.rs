@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use trials::outcome::TrialOutcome;
 use trials::trial::TrialSettings;
-use wire::settings::{Form, Setting, Shown};
-use wire::{StrategyKind, Workload, parse_duration};
+use wire::settings::{Form, IO_DELAY, RPU, START_RULE, Setting, Shown};
+use wire::{StartRule, StrategyKind, Workload, parse_duration};
 
+use super::axis::Axis;
 use crate::text;
 
 /// A point of the grid: everything but the strategy and its own settings.
@@ -44,8 +45,14 @@ pub struct Other {
 pub struct Series {
     pub strategy: StrategyKind,
     variant_order: Vec<u128>,
-    /// For legends, e.g. `async · at-close`.
+    /// For example `async · at-close · 50 workers`.
     pub label: String,
+    /// The label without the setting on the main chart's x axis: series with the same one are one line there.
+    pub line_label: String,
+    /// The line's label for legends; it names the start rule wherever the run has both.
+    pub legend: String,
+    /// Index of its line in the main chart.
+    pub line: usize,
     /// Index of its colour and marker shape.
     pub colour: usize,
     /// Index of its dash pattern; 0 is solid with filled markers.
@@ -54,6 +61,9 @@ pub struct Series {
 
 /// Which settings vary in a run.
 pub(super) struct Varying {
+    /// Label of the setting on the main chart's x axis.
+    axis: Option<&'static str>,
+    start_rules: BTreeSet<StartRule>,
     others: BTreeSet<&'static str>,
     series: BTreeMap<StrategyKind, BTreeSet<&'static str>>,
     all_cpu: bool,
@@ -62,41 +72,34 @@ pub(super) struct Varying {
 impl Cell {
     /// For example `RPU 100, delay 1 s`.
     pub fn label(&self) -> String {
-        let mut label = format!(
-            "RPU {}, {} {}",
-            text::count(self.rpu),
-            self.delay_word(),
-            self.delay
-        );
-        for other in &self.others {
-            label.push_str(&format!(", {} {}", other.name, other.value));
-        }
-        label
+        self.label_without(None)
     }
 
-    /// The other settings, e.g. `keys 5`; empty if none varies.
-    pub fn others_label(&self) -> String {
-        let others: Vec<String> = self
+    /// The label without one setting.
+    pub fn label_without(&self, axis: Option<&Axis>) -> String {
+        let named = |name: &'static str, value: String| {
+            (axis.map(|axis| axis.setting.label) != Some(name)).then_some(value)
+        };
+        let parts = [
+            named(RPU.label, format!("RPU {}", text::count(self.rpu))),
+            named(IO_DELAY.label, format!("{} {}", self.delay_word(), self.delay)),
+        ];
+        let others = self
             .others
             .iter()
-            .map(|o| format!("{} {}", o.name, o.value))
-            .collect();
-        others.join(", ")
+            .map(|other| named(other.name, format!("{} {}", other.name, other.value)));
+        let parts: Vec<String> = parts.into_iter().chain(others).flatten().collect();
+        parts.join(", ")
     }
 
     /// `delay`, or `processor time` if all trials have the workload `cpu`.
     pub fn delay_word(&self) -> &'static str {
         if self.all_cpu { "processor time" } else { "delay" }
     }
-
-    /// Mean calls in flight needed to keep up, as a measure of difficulty.
-    pub fn needed_in_flight(&self) -> f64 {
-        self.rpu as f64 * self.delay_mean.as_secs_f64()
-    }
 }
 
 impl Varying {
-    pub(super) fn of(outcomes: &[&TrialOutcome]) -> Self {
+    pub(super) fn of(outcomes: &[&TrialOutcome], axis: Option<&Axis>) -> Self {
         let mut others: BTreeMap<&'static str, BTreeSet<Other>> = BTreeMap::new();
         let mut series: BTreeMap<(StrategyKind, &'static str), BTreeSet<u128>> = BTreeMap::new();
         for outcome in outcomes {
@@ -123,6 +126,11 @@ impl Varying {
                 .all(|outcome| outcome.trial.settings.workload == Workload::Cpu);
         let varies = |(name, values): (&'static str, BTreeSet<Other>)| (values.len() > 1).then_some(name);
         Self {
+            axis: axis.map(|axis| axis.setting.label),
+            start_rules: outcomes
+                .iter()
+                .map(|outcome| outcome.trial.settings.start_rule)
+                .collect(),
             others: others.into_iter().filter_map(varies).collect(),
             series: own,
             all_cpu,
@@ -149,35 +157,57 @@ impl Varying {
         let own: Vec<Other> = shown(settings, Shown::Series)
             .filter(|own| names.is_some_and(|names| names.contains(own.name)))
             .collect();
-        let mut label = settings.strategy.name().to_owned();
-        for one in &own {
-            label.push_str(&format!(" · {}", one.value));
-        }
+        let label = |left_out: Option<&'static str>| {
+            let own = own.iter().filter(|one| Some(one.name) != left_out);
+            let values = own.map(|one| one.value.as_str());
+            let parts: Vec<&str> = std::iter::once(settings.strategy.name()).chain(values).collect();
+            parts.join(" · ")
+        };
+        let line_label = label(self.axis);
+        let names_rule = own.iter().any(|one| one.name == START_RULE.label);
+        let legend = match self.start_rules.len() > 1 && !names_rule {
+            true => format!("{line_label} · {}", settings.start_rule),
+            false => line_label.clone(),
+        };
         Series {
             strategy: settings.strategy,
             variant_order: own.iter().map(|one| one.order).collect(),
-            label,
+            label: label(None),
+            line_label,
+            legend,
+            line: 0,
             colour: 0,
             dash: 0,
         }
     }
 }
 
-/// Sets the colour and dash of every series. Colours distinguish strategies and dashes their variants; with a single
+/// Sets the line, colour and dash of every series. Colours distinguish strategies and dashes their variants; with a single
 /// strategy colours distinguish its variants.
 pub(super) fn style(series: &mut [Series]) {
     let strategies: BTreeSet<StrategyKind> = series.iter().map(|one| one.strategy).collect();
-    let mut variants: BTreeMap<StrategyKind, usize> = BTreeMap::new();
+    let mut lines: Vec<(StrategyKind, String)> = Vec::new();
     for one in series {
-        let variant = variants.entry(one.strategy).or_default();
+        let line = (one.strategy, one.line_label.clone());
+        one.line = lines
+            .iter()
+            .position(|known| *known == line)
+            .unwrap_or(lines.len());
+        if one.line == lines.len() {
+            lines.push(line);
+        }
+        let before = &lines[..one.line];
+        let variant = before
+            .iter()
+            .filter(|(strategy, _)| *strategy == one.strategy)
+            .count();
         if strategies.len() > 1 {
             one.colour = one.strategy as usize;
-            one.dash = *variant;
+            one.dash = variant;
         } else {
-            one.colour = *variant;
-            one.dash = *variant / 4;
+            one.colour = variant;
+            one.dash = variant / 4;
         }
-        *variant += 1;
     }
 }
 
@@ -193,22 +223,36 @@ fn shown(settings: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> 
         })
 }
 
-/// Formats a value.
-fn value(setting: &Setting, text: Option<String>) -> String {
+/// Formats a value of a setting that is named beside it.
+pub(super) fn plain_value(setting: &Setting, text: &str) -> String {
+    match setting.form {
+        Form::Count { .. } | Form::Limit { .. } => text.parse().map_or_else(|_| text.to_owned(), text::count),
+        Form::Share => text.parse().map_or_else(|_| text.to_owned(), text::share),
+        Form::Delay => text
+            .parse()
+            .map_or_else(|_| text.to_owned(), |delay| text::delay(&delay)),
+        Form::Duration | Form::Wait | Form::Millis => {
+            parse_duration(text).map_or_else(|_| text.to_owned(), text::setting)
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// Formats a value of a setting that may be named nowhere else.
+pub(super) fn value(setting: &Setting, text: Option<String>) -> String {
     let Some(text) = text else {
         return format!("{} not recorded", setting.label);
     };
     let is_series = setting.shown == Shown::Series;
     match setting.form {
-        Form::Count { .. } | Form::Limit { .. } => match text.parse() {
-            Ok(1) if is_series => format!("1 {}", setting.label.trim_end_matches('s')),
-            Ok(count) if is_series => format!("{} {}", text::count(count), setting.label),
-            Ok(count) => text::count(count),
-            Err(_) => text,
-        },
+        Form::Count { .. } | Form::Limit { .. } if is_series && text == "1" => {
+            format!("1 {}", setting.label.trim_end_matches('s'))
+        }
+        Form::Count { .. } | Form::Limit { .. } if is_series => {
+            format!("{} {}", plain_value(setting, &text), setting.label)
+        }
         Form::Switch if text == "true" => setting.label.to_owned(),
         Form::Switch => format!("no {}", setting.label),
-        Form::Duration | Form::Millis => parse_duration(&text).map_or(text, text::setting),
-        _ => text,
+        _ => plain_value(setting, &text),
     }
 }

@@ -10,6 +10,7 @@ use wire::Latencies;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Percentiles {
     pub count: u64,
+    pub mean: Option<Duration>,
     pub p50: Option<Duration>,
     pub p90: Option<Duration>,
     pub p99: Option<Duration>,
@@ -26,6 +27,7 @@ impl Percentiles {
         });
         merged.map_or_else(Self::default, |merged: Latencies| Self {
             count: merged.count(),
+            mean: merged.mean(),
             p50: merged.quantile(0.5),
             p90: merged.quantile(0.9),
             p99: merged.quantile(0.99),

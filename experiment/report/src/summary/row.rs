@@ -5,7 +5,8 @@ use std::time::Duration;
 use trials::condition::{Condition, condition};
 use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{Prediction, Verdict};
-use wire::OutcomeCounts;
+use trials::trial::TrialSettings;
+use wire::{OutcomeCounts, Workload};
 
 use super::percentiles::Percentiles;
 use super::stream_overhead::StreamOverhead;
@@ -35,8 +36,12 @@ pub struct Row<'a> {
     pub execution_time: Option<Spread>,
     pub result_lag: Option<Spread>,
     pub stream_overhead: Option<StreamOverhead>,
-    /// Highest number of calls in flight of any key and window.
+    /// Highest number of calls at the endpoint at once; `None` if it was not ours or there were no calls to it.
     pub peak_in_flight: Option<u64>,
+    /// Highest number of calls in flight of any key and window.
+    pub peak_per_key: Option<u64>,
+    /// What the instruments themselves add: differences below it mean nothing.
+    pub noise: Duration,
     pub latency: Percentiles,
     pub slot_wait: Percentiles,
     /// Calls by outcome, of all trials including failed ones.
@@ -91,6 +96,7 @@ impl<'a> Row<'a> {
             .collect();
         let measures: Vec<&WindowMeasure> = windows.iter().filter_map(|w| w.measured.as_ref()).collect();
         let spread = |of: fn(&WindowMeasure) -> u64| Spread::of(measures.iter().map(|m| of(m)).collect());
+        let stream_overhead = StreamOverhead::of(measures.iter().copied());
         let mut outcomes = OutcomeCounts::new();
         for (outcome, calls) in trials.iter().flat_map(|trial| &trial.outcomes) {
             *outcomes.entry(*outcome).or_default() += calls;
@@ -104,8 +110,13 @@ impl<'a> Row<'a> {
             close_tail: spread(|measure| measure.close_tail_us),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
-            stream_overhead: StreamOverhead::of(measures.iter().copied()),
-            peak_in_flight: measures.iter().map(|measure| measure.peak_in_flight).max(),
+            noise: noise(&not_failed, stream_overhead),
+            stream_overhead,
+            peak_in_flight: not_failed
+                .iter()
+                .filter_map(|outcome| endpoint_peak(outcome))
+                .max(),
+            peak_per_key: measures.iter().map(|measure| measure.peak_in_flight).max(),
             latency: Percentiles::of(not_failed.iter().map(|outcome| &outcome.latency)),
             slot_wait: Percentiles::of(not_failed.iter().map(|outcome| &outcome.slot_wait)),
             outcomes,
@@ -123,6 +134,11 @@ impl<'a> Row<'a> {
             .flat_map(|outcome| &outcome.windows)
             .filter(|window| !window.warmup);
         windows.filter_map(|window| window.measured.as_ref())
+    }
+
+    /// The same for all repeats, but for the seed.
+    pub fn settings(&self) -> Option<&'a TrialSettings> {
+        self.trials.first().map(|outcome| &outcome.trial.settings)
     }
 
     /// The same for all repeats.
@@ -192,6 +208,33 @@ impl LedgerSum {
             repeated: ledgers.iter().map(|ledger| ledger.repeated).sum(),
         })
     }
+}
+
+/// Calls for the workload `cpu` do not reach the endpoint.
+fn endpoint_peak(outcome: &TrialOutcome) -> Option<u64> {
+    let called = outcome.trial.settings.workload == Workload::Http;
+    outcome
+        .instruments
+        .as_ref()?
+        .endpoint_peak_in_flight
+        .filter(|_| called)
+}
+
+/// The largest p99 of what generator, endpoint, and stream with data plane add.
+fn noise(not_failed: &[&TrialOutcome], stream_overhead: Option<StreamOverhead>) -> Duration {
+    let instruments = || {
+        not_failed
+            .iter()
+            .filter_map(|outcome| outcome.instruments.as_ref())
+    };
+    let lateness = Percentiles::of(instruments().map(|one| &one.generator_lateness));
+    let excess = Percentiles::of(instruments().filter_map(|one| one.endpoint_excess.as_ref()));
+    let all = [
+        lateness.p99,
+        excess.p99,
+        stream_overhead.map(|overhead| overhead.p99),
+    ];
+    all.into_iter().flatten().max().unwrap_or_default()
 }
 
 pub(crate) fn failed(outcome: &TrialOutcome) -> bool {

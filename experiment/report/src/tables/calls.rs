@@ -21,6 +21,7 @@ pub(crate) fn latency(summary: &Summary<'_>) -> Table {
         "max",
         "slot wait p50",
         "slot wait p99",
+        "peak of a key and window",
     ]);
     by_row(
         summary,
@@ -32,6 +33,7 @@ pub(crate) fn latency(summary: &Summary<'_>) -> Table {
             let percentiles = percentiles.into_iter().chain([slot_wait.p50, slot_wait.p99]);
             let mut entries = vec![Entry::plain(text::count(latency.count))];
             entries.extend(percentiles.map(|duration| Entry::or_dash(duration.map(text::duration))));
+            entries.push(Entry::or_dash(row.peak_per_key.map(text::count)));
             entries
         },
     )

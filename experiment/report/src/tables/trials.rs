@@ -46,14 +46,24 @@ pub(crate) fn ledger(summary: &Summary<'_>) -> Table {
         "offered", "unsent", "late", "ok", "failed", "open", "lost", "repeated",
     ]);
     columns.push(words("balance"));
-    by_trial(summary, columns, |trial| trial.ledger.as_ref(), ledger_entries)
+    by_trial(
+        summary,
+        columns,
+        |trial| Some((trial.ledger.as_ref()?, trial)),
+        |(ledger, trial)| ledger_entries(ledger, trial),
+    )
 }
 
-fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
+fn ledger_entries(ledger: &Ledger, trial: &TrialOutcome) -> Vec<Entry> {
     let count = |number: u64| Entry::plain(text::count(number));
     let unwelcome = |number: u64| match number {
         0 => Entry::new("0", Tone::Muted),
         number => Entry::new(text::count(number), Tone::Edge),
+    };
+    // The trial ends in the window after the measured ones, so that its events are always open.
+    let open = match trial.windows.iter().any(|window| window.measured.is_none()) {
+        true => unwelcome(ledger.open),
+        false => Entry::new(text::count(ledger.open), Tone::Muted),
     };
     let balance = if ledger.balances() {
         Entry::new("✓ balances", Tone::Good)
@@ -70,7 +80,7 @@ fn ledger_entries(ledger: &Ledger) -> Vec<Entry> {
         unwelcome(ledger.late),
         count(ledger.ok),
         unwelcome(ledger.failed),
-        unwelcome(ledger.open),
+        open,
         unwelcome(ledger.lost),
         unwelcome(ledger.repeated),
         balance,
@@ -160,7 +170,7 @@ fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
         Entry::or_dash(behind.map(text::duration)),
         count("generator_buffer_pending"),
         count("generator_buffer_ack_pending"),
-        Entry::or_dash(in_use.map(|permille| format!("{}.{} %", permille / 10, permille % 10))),
+        Entry::or_dash(in_use.map(|permille| text::share(permille as f64 / 1e3))),
         count("udf_written"),
         count("sink_read"),
         unwelcome(&|name| name.ends_with("_errors")),

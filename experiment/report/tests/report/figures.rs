@@ -90,7 +90,11 @@ fn medians_leave_out_what_is_censored_and_say_so() {
         ["close_tail_median_us", "measured", "censored", "condition"].map(|name| value(&rows[0], name));
     assert_eq!(shown, ["3000000", "3", "10", "no-result-in-time"]);
     assert!(report.page.contains(">3 of 13<") && report.page.contains(">3.00 s (3 of 13)<"));
-    assert!(report.file("summary.md").contains("| 3 of 13 | 3.00 s |"));
+    assert!(
+        report
+            .file("summary.md")
+            .contains("| 3.00 s | 3.00 s – 3.00 s | 3 of 13 |")
+    );
     assert!(report::table(&lines).contains("3 of 13"));
 }
 
@@ -246,4 +250,137 @@ fn the_overhead_of_stream_and_data_plane_is_beside_the_close_tail() {
             .page
             .contains("stream and data plane")
     );
+}
+
+/// The window after the measured ones is always open, so only what is open besides is a warning.
+#[test]
+fn open_is_a_warning_only_beyond_the_unmeasured_window() {
+    let tones = |outcome: TrialOutcome| {
+        let report = Report::of(&journal("open", vec![outcome]));
+        let document = report.document();
+        let section = document
+            .descendants()
+            .find(|node| node.attribute("id") == Some("ledger"));
+        let cells = section
+            .unwrap()
+            .descendants()
+            .filter(|node| node.has_tag_name("td"));
+        let classes: Vec<String> = cells
+            .map(|cell| cell.attribute("class").unwrap().to_owned())
+            .collect();
+        // The columns: offered, unsent, late, ok, failed, open, …
+        [4, 5].map(|column| classes[column].clone())
+    };
+    let ledger = |change: &dyn Fn(&mut trials::outcome::Ledger)| {
+        let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+        change(outcome.ledger.as_mut().unwrap());
+        outcome
+    };
+    let good = ledger(&|ledger| (ledger.offered, ledger.open) = (ledger.offered + 100, 100));
+    assert_eq!(tones(good), ["n muted", "n muted"]);
+    let failed = ledger(&|ledger| (ledger.ok, ledger.failed) = (ledger.ok - 3, 3));
+    assert_eq!(tones(failed), ["n edge", "n muted"]);
+    let censored = trial(
+        settings(StrategyKind::Async, 10, "1s"),
+        0,
+        &Behaviour::Censored(5),
+    );
+    assert_eq!(tones(censored), ["n muted", "n edge"]);
+}
+
+/// The endpoint's peak is the process's; a window and key may have had fewer at once.
+#[test]
+fn the_peak_in_flight_is_the_processs() {
+    let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+    outcome.instruments.as_mut().unwrap().endpoint_peak_in_flight = Some(1_234);
+    for measure in outcome
+        .windows
+        .iter_mut()
+        .filter_map(|window| window.measured.as_mut())
+    {
+        measure.peak_in_flight = 567;
+    }
+    let mut own_endpoint = outcome.clone();
+    own_endpoint.trial.id.push_str("_own");
+    own_endpoint.trial.settings.strategy = StrategyKind::ThreadPool;
+    own_endpoint.instruments.as_mut().unwrap().endpoint_peak_in_flight = None;
+    let report = Report::of(&journal("peaks", vec![outcome, own_endpoint]));
+    let peaks = |row: usize| {
+        let records = report.records("summary.csv");
+        ["peak_in_flight", "peak_in_flight_of_a_key"].map(|name| value(&records[row], name).to_owned())
+    };
+    assert_eq!(
+        (peaks(0), peaks(1)),
+        (["1234", "567"].map(str::to_owned), ["", "567"].map(str::to_owned))
+    );
+    let markdown = report.file("summary.md");
+    let columns: Vec<&str> = markdown
+        .lines()
+        .find(|line| line.starts_with("| cell |"))
+        .unwrap()
+        .split(" | ")
+        .collect();
+    let row: Vec<&str> = markdown
+        .lines()
+        .find(|line| line.contains("| async |"))
+        .unwrap()
+        .split(" | ")
+        .collect();
+    let at = columns
+        .iter()
+        .position(|name| name.starts_with("peak in flight"))
+        .unwrap();
+    assert_eq!(row[at].trim_end_matches(" |"), "1,234");
+}
+
+/// A number of four digits or more has its commas, a number and its unit have a space, and programs get no rounding errors.
+#[test]
+fn numbers_have_one_style() {
+    let mut outcome = kept(StrategyKind::ThreadPool, 100, "1s", 1_234);
+    outcome.prediction = trials::predict::predict(&outcome.trial.settings, std::num::NonZeroUsize::MIN);
+    outcome.prediction.load_factor = 0.051_500_000_000_000_004;
+    outcome.instruments.as_mut().unwrap().endpoint_served = Some(123_456);
+    let report = Report::of(&journal("style", vec![outcome]));
+    assert_eq!(
+        value(&report.records("summary.csv")[0], "predicted_load_factor"),
+        "0.0515"
+    );
+    let document = report.document();
+    let machine = ["machine", "again"];
+    let texts = document
+        .descendants()
+        .filter(|node| {
+            node.is_text()
+                && !node
+                    .ancestors()
+                    .any(|a| a.attribute("id").is_some_and(|id| machine.contains(&id)))
+        })
+        .filter(|node| {
+            !node
+                .ancestors()
+                .any(|a| a.has_tag_name("style") || a.attribute("class") == Some("meta"))
+        })
+        .filter_map(|node| node.text());
+    let markdown = report.file("summary.md");
+    let table = report::table(&journal("style", vec![kept(StrategyKind::Async, 10, "1s", 5)]));
+    let mut numbers = 0;
+    for word in texts
+        .chain([markdown.as_str(), table.as_str()])
+        .flat_map(|text| text.split([' ', '\n', '\u{a0}', '(', ')', ';']))
+    {
+        let word = word.trim_matches(|c: char| ",.:".contains(c));
+        if !word.starts_with(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        numbers += 1;
+        let digits = word.chars().take_while(char::is_ascii_digit).count();
+        assert!(digits < 4, "`{word}` has no comma");
+        assert!(
+            !["s", "ms", "us", "µs", "%"]
+                .iter()
+                .any(|unit| word.ends_with(unit)),
+            "`{word}` has no space"
+        );
+    }
+    assert!(numbers > 50, "{numbers}");
 }

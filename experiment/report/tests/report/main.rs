@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod charts;
 mod figures;
 mod files;
 mod page;

@@ -1,8 +1,10 @@
 //! The scales of one panel, shared by its lines.
 
+use std::time::Duration;
+
 use super::{BOTTOM, CROSS_ROW, LEFT, Point, RIGHT, TOP};
 use crate::scale::Linear;
-use crate::summary::{Row, Summary};
+use crate::summary::Row;
 
 pub(super) struct Scales {
     pub(super) x: Linear,
@@ -16,7 +18,7 @@ pub(super) struct Scales {
 }
 
 impl Scales {
-    pub(super) fn of(summary: &Summary<'_>, cell: usize, lines: &[(&Row<'_>, Vec<Point>)]) -> Self {
+    pub(super) fn of(window: Duration, lines: &[(&Row<'_>, Vec<Point>)]) -> Self {
         let all = || lines.iter().flat_map(|(_, points)| points);
         let mut crossed: Vec<usize> = lines
             .iter()
@@ -29,10 +31,7 @@ impl Scales {
         } else {
             TOP + crossed.len() as f64 * CROSS_ROW + 12.0
         };
-        let window = summary
-            .cells
-            .get(cell)
-            .map_or(0.0, |cell| cell.window.as_secs_f64());
+        let window = window.as_secs_f64();
         let seconds = || all().flat_map(|point| [point.fastest, point.seconds]).flatten();
         let mut drawn: Vec<usize> = lines.iter().map(|(row, _)| row.series).collect();
         drawn.dedup();
