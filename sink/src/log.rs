@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use wire::{SinkLine, WindowRecord};
 
 use crate::metrics::Metrics;
+use crate::recent::Recent;
 use crate::seen::Seen;
 
 /// A record to be written.
@@ -31,6 +32,7 @@ pub struct Log<W> {
     /// Number of the next line.
     line: u64,
     seen: Seen,
+    recent: Recent,
     metrics: Metrics,
     /// The rest of a line whose beginning has been written.
     unfinished: Vec<u8>,
@@ -39,13 +41,14 @@ pub struct Log<W> {
 }
 
 impl<W: Write> Log<W> {
-    /// An empty log for the process with this nonce. Lines are counted in `metrics`.
-    pub fn new(output: W, process: u64, metrics: Metrics) -> Self {
+    /// An empty log for the process with this nonce. Lines are kept in `recent` and counted in `metrics`.
+    pub fn new(output: W, process: u64, recent: Recent, metrics: Metrics) -> Self {
         Self {
             output,
             process,
             line: 0,
             seen: Seen::default(),
+            recent,
             metrics,
             unfinished: Vec::new(),
             failing: false,
@@ -110,15 +113,15 @@ impl<W: Write> Log<W> {
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
-        let whole = bytes.len();
-        self.unfinished = bytes;
+        self.unfinished.clone_from(&bytes);
         let written = self.finish();
-        if self.unfinished.len() == whole {
+        if self.unfinished.len() == bytes.len() {
             // No byte was written, so the line does not count as tried.
             self.unfinished.clear();
         } else {
             self.line += 1;
             self.metrics.written(&line, window_key.0);
+            self.metrics.dropped(self.recent.push(bytes));
             self.seen.insert(window_key);
         }
         written
@@ -141,6 +144,7 @@ impl<W: Write> Log<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recent::DEFAULT_CAPACITY_BYTES;
 
     /// Takes `room` bytes, then is full.
     #[derive(Default)]
@@ -165,6 +169,17 @@ mod tests {
         }
     }
 
+    /// A log with room for so many bytes, and what it keeps in memory.
+    fn log(room: usize, process: u64) -> (Log<Disk>, Recent) {
+        let output = Disk {
+            room,
+            ..Disk::default()
+        };
+        let recent = Recent::new(process, DEFAULT_CAPACITY_BYTES);
+        let log = Log::new(output, process, recent.clone(), Metrics::new());
+        (log, recent)
+    }
+
     fn arrived(id: &str, event_time_ms: i64) -> Arrived {
         Arrived {
             id: id.to_owned(),
@@ -185,24 +200,10 @@ mod tests {
     #[test]
     fn wherever_the_disk_is_full_there_are_only_whole_lines_once_it_is_not() {
         let records = || vec![arrived("a", 9_999), arrived("b", 19_999), arrived("c", 29_999)];
-        let mut all = Log::new(
-            Disk {
-                room: usize::MAX,
-                ..Disk::default()
-            },
-            1,
-            Metrics::new(),
-        );
+        let (mut all, _) = log(usize::MAX, 1);
         all.write_all(records());
         for room in 0..all.output.bytes.len() {
-            let mut log = Log::new(
-                Disk {
-                    room,
-                    ..Disk::default()
-                },
-                1,
-                Metrics::new(),
-            );
+            let (mut log, recent) = log(room, 1);
             let answers = log.write_all(records());
             let whole = log.output.bytes.iter().filter(|byte| **byte == b'\n').count();
             let expected: Vec<_> = ["a", "b", "c"]
@@ -216,6 +217,8 @@ mod tests {
             let failed = records().into_iter().skip(whole).collect();
             assert!(log.write_all(failed).iter().all(|(_, answer)| answer.is_ok()));
             let text = String::from_utf8(log.output.bytes).unwrap();
+            let kept = String::from_utf8(recent.answer(0).unwrap()).unwrap();
+            assert_eq!(kept.split_once('\n').unwrap().1, text, "room for {room} bytes");
             let lines: Vec<SinkLine> = text
                 .lines()
                 .map(|line| serde_json::from_str(line).unwrap())
@@ -242,14 +245,7 @@ mod tests {
 
     #[test]
     fn text_that_is_no_record_is_kept_as_text() {
-        let mut log = Log::new(
-            Disk {
-                room: usize::MAX,
-                ..Disk::default()
-            },
-            7,
-            Metrics::new(),
-        );
+        let (mut log, _) = log(usize::MAX, 7);
         let answers = log.write_all(vec![arrived("a", 9_999), arrived("b", 9_999)]);
         assert_eq!(answered(&answers), [("a", true), ("b", true)]);
         let text = String::from_utf8(log.output.bytes).unwrap();

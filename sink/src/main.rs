@@ -4,11 +4,13 @@
 //!
 //! - `sinker`: implements the SDK's `Sinker`, a call for each read batch.
 //! - `log`: writes the lines, never half a line.
+//! - `recent`: keeps the last lines in memory and serves them.
 //! - `seen`: the windows and keys already written, to mark repetitions.
 //! - `metrics`: Prometheus metrics.
 
 mod log;
 mod metrics;
+mod recent;
 mod seen;
 mod sinker;
 
@@ -29,6 +31,7 @@ use wire::Clock;
 
 use crate::log::Log;
 use crate::metrics::Metrics;
+use crate::recent::{DEFAULT_CAPACITY_BYTES, Recent};
 use crate::sinker::Recorder;
 
 /// How long a write to a stdout that is not read may delay the end of the process.
@@ -41,12 +44,16 @@ const EXAMPLES: &str = "Examples:
 /// A user-defined sink for Numaflow that writes each record as one line of JSON to stdout, with its time of
 /// arrival and a running number, and marks repetitions of a window and key (among the last 100000).
 ///
-/// Records whose line cannot be written whole are answered as failed, so that Numaflow sends them again.
+/// Records whose line cannot be written whole are answered as failed, so that Numaflow sends them again. The last lines
+/// are kept in memory and served at /records?from=LINE of --stats-listen, for readers of a log that is rotated.
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 struct Args {
     #[command(flatten)]
     vertex: VertexArgs,
+    /// Bytes of lines that are kept in memory for /records; the oldest lines make room for new ones
+    #[arg(long, env = "KEPT_BYTES", value_name = "BYTES", default_value_t = DEFAULT_CAPACITY_BYTES)]
+    kept_bytes: usize,
 }
 
 fn main() -> ExitCode {
@@ -81,9 +88,13 @@ async fn run(args: &Args) -> anyhow::Result<()> {
         metrics.register(registry);
     });
     let registry = Arc::new(registry);
+    let process = rand::random();
+    // Without a server nothing could read them.
+    let kept_bytes = args.vertex.stats_listen.map_or(0, |_| args.kept_bytes);
+    let recent = Recent::new(process, kept_bytes);
     let routes = vertex::routes(&socket, move || vertex::metrics::text(&registry));
-    let _stats_server = args.vertex.serve_metrics(routes)?;
-    let log = Log::new(File::from(stdout), rand::random(), metrics);
+    let _stats_server = args.vertex.serve_metrics(routes.merge(recent.routes()))?;
+    let log = Log::new(File::from(stdout), process, recent, metrics);
     let recorder = Recorder::new(log, Clock::start());
     vertex::serve(&socket, &args.vertex, |stop| {
         Server::new(recorder)

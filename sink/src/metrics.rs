@@ -14,6 +14,7 @@ pub struct Metrics {
     records: Counter,
     duplicate_records: Counter,
     unreadable_records: Counter,
+    dropped_lines: Counter,
     events: Family<[(&'static str, &'static str); 1], Counter>,
     result_lag: DurationHistogram,
 }
@@ -30,6 +31,7 @@ impl Metrics {
             records: Counter::default(),
             duplicate_records: Counter::default(),
             unreadable_records: Counter::default(),
+            dropped_lines: Counter::default(),
             events,
             result_lag: DurationHistogram::default(),
         }
@@ -56,6 +58,11 @@ impl Metrics {
             .observe(Duration::from_micros(line.arrival_us.saturating_sub(end_us)));
     }
 
+    /// Counts lines that are no longer in memory.
+    pub fn dropped(&self, lines: u64) {
+        self.dropped_lines.inc_by(lines);
+    }
+
     /// Registers all metrics.
     pub fn register(&self, registry: &mut Registry) {
         for (name, help, counter) in [
@@ -69,6 +76,11 @@ impl Metrics {
                 "unreadable_records",
                 "Lines whose payload was no record, as with the UDF's result format text",
                 &self.unreadable_records,
+            ),
+            (
+                "dropped_lines",
+                "Lines written that /records can no longer serve, because newer ones took their place in memory",
+                &self.dropped_lines,
             ),
         ] {
             registry.register(name, help, counter.clone());

@@ -23,7 +23,7 @@ use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
-use wire::{Clock, Delay, Latencies, Outcome, Ranges, Settings, SinkLine};
+use wire::{Clock, Delay, KeptLines, Latencies, Outcome, Ranges, Settings, SinkLine};
 use wire::{StartRule, StrategyKind, WindowRecord, Workload};
 
 /// Longer than any step here takes, even on a busy machine.
@@ -54,9 +54,11 @@ impl Sink {
     }
 
     /// Starts it with metrics; returns their address.
-    async fn start_with_metrics() -> (Self, SocketAddr) {
+    async fn start_with_metrics(args: &[&str]) -> (Self, SocketAddr) {
         let folder = tempfile::tempdir().unwrap();
-        let (running, address) = spawn_with_metrics(in_folder(&folder, program())).await;
+        let mut command = in_folder(&folder, program());
+        command.args(args);
+        let (running, address) = spawn_with_metrics(command).await;
         (Self::connected(running, folder).await, address)
     }
 
@@ -277,7 +279,7 @@ async fn every_record_becomes_one_line_and_every_id_is_answered() {
 
 #[tokio::test]
 async fn records_are_counted_for_prometheus() {
-    let (mut sink, address) = Sink::start_with_metrics().await;
+    let (mut sink, address) = Sink::start_with_metrics(&[]).await;
     let before = Scrape::of(address).await;
     assert_eq!(before.value("sink_records_total"), 0.0);
     assert_eq!(before.value("sink_events_total{outcome=\"timeout\"}"), 0.0);
@@ -320,6 +322,75 @@ async fn records_are_counted_for_prometheus() {
         (health.status().as_u16(), health.text().await.unwrap().as_str()),
         (200, "ok\n")
     );
+}
+
+/// The answer of `/records`: what is kept, and the lines.
+async fn records(address: SocketAddr, query: &str) -> (KeptLines, Vec<String>) {
+    let answer = reqwest::get(format!("http://{address}/records{query}"))
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/x-ndjson");
+    let text = answer.error_for_status().unwrap().text().await.unwrap();
+    let mut lines = text.lines().map(str::to_owned);
+    let kept = serde_json::from_str(&lines.next().unwrap()).unwrap();
+    (kept, lines.collect())
+}
+
+/// The messages of `count` windows, each with a line of its own.
+fn messages(count: i64) -> Vec<proto::sink_request::Request> {
+    (0..count)
+        .map(|i| message(&format!("id-{i}"), "a", i * 10_000 + 9_999, b"no record"))
+        .collect()
+}
+
+#[tokio::test]
+async fn the_lines_of_the_output_are_served_from_any_number_on() {
+    tests::provide_tls();
+    let (mut sink, address) = Sink::start_with_metrics(&[]).await;
+    let (kept, lines) = records(address, "").await;
+    assert_eq!((kept.oldest, kept.next, lines.len()), (0, 0, 0));
+    sink.write(&messages(5)).await;
+    let mut printed = Vec::new();
+    for _ in 0..5 {
+        let line = sink.lines.as_mut().unwrap().next_line().await.unwrap().unwrap();
+        printed.push(line);
+    }
+    let first: SinkLine = serde_json::from_str(&printed[0]).unwrap();
+    for from in 0..8 {
+        let (kept, lines) = records(address, &format!("?from={from}")).await;
+        let expected = KeptLines {
+            process: first.process,
+            oldest: 0,
+            next: 5,
+        };
+        assert_eq!(kept, expected);
+        assert_eq!(lines, printed[from.min(5)..], "from {from}, byte for byte");
+    }
+    assert_eq!(records(address, "").await.1, printed);
+    let refused = reqwest::get(format!("http://{address}/records?from=last")).await;
+    assert_eq!(refused.unwrap().status(), 400);
+}
+
+#[tokio::test]
+async fn lines_that_no_longer_fit_into_memory_are_counted_and_said_to_be_gone() {
+    tests::provide_tls();
+    // Room for about three of its lines.
+    let (mut sink, address) = Sink::start_with_metrics(&["--kept-bytes", "600"]).await;
+    sink.write(&messages(8)).await;
+    let (kept, lines) = records(address, "?from=0").await;
+    assert!(kept.oldest > 0 && kept.next == 8, "{kept:?}");
+    let numbers: Vec<u64> = lines
+        .iter()
+        .map(|line| serde_json::from_str::<SinkLine>(line).unwrap().line)
+        .collect();
+    assert_eq!(numbers, (kept.oldest..8).collect::<Vec<_>>());
+    let bytes: usize = lines.iter().map(|line| line.len() + 1).sum();
+    assert!(bytes <= 600 && !lines.is_empty(), "{lines:?}");
+    let scrape = Scrape::of(address).await;
+    assert_eq!(scrape.value("sink_dropped_lines_total"), kept.oldest as f64);
+    for _ in 0..8 {
+        sink.line().await;
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@
 //! - `ports`: default ports.
 //! - `random`: random numbers that depend on a seed alone.
 //! - `ranges`: sets of event numbers.
-//! - `record`: the record of a closed window, and the sink's line.
+//! - `record`: the record of a closed window, the sink's line, and which lines the sink keeps.
 //! - [`settings`]: the table of settings.
 //! - `stats`: what generator and endpoint report at `/stats`.
 
@@ -38,5 +38,5 @@ pub use names::{HttpClient, Outcome, StartRule, StrategyKind, UnknownName, Workl
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
-pub use record::{OutcomeCounts, Settings, SinkLine, WindowRecord};
+pub use record::{KeptLines, OutcomeCounts, Settings, SinkLine, WindowRecord};
 pub use stats::{AnnouncedAddress, DelayStats, EndpointStats, GeneratorStats, SentWindow};

@@ -124,6 +124,18 @@ pub struct SinkLine {
     pub text: Option<String>,
 }
 
+/// The first line of a sink's answer at `/records?from=LINE`. Its lines from that number on follow, as in its output and
+/// up to a bound; a reader asks again from the number after the last one it got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptLines {
+    /// Nonce of the sink's process.
+    pub process: u64,
+    /// Number of the oldest line in memory. Those before it can no longer be read.
+    pub oldest: u64,
+    /// Number that the next line will have.
+    pub next: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

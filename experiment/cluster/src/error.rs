@@ -59,13 +59,19 @@ pub enum ClusterEngineError {
     /// One of the other errors, with the cause that the state of the pods shows.
     #[error("{error}: {why}")]
     Explained { error: Box<Self>, why: String },
-    #[error("cannot read the log of the sink pod `{pod}`: {message}")]
-    Log { pod: String, message: String },
+    /// Neither its memory nor its log could be read.
+    #[error("cannot read the records of the sink pod `{pod}`: {message}")]
+    Records { pod: String, message: String },
     /// A line of the sink's log is missing.
     #[error(
         "line {expected} of sink is missing in its log: the next one is {found} (a log that was rotated too soon?)"
     )]
     SinkGap { expected: u64, found: u64 },
+    /// Lines left the sink's memory before they were read.
+    #[error(
+        "lines {first} to {last} of sink were dropped from its memory before they could be read: it keeps the last 16 MiB, or KEPT_BYTES of its environment; raise that, or use fewer keys or longer windows"
+    )]
+    SinkDropped { first: u64, last: u64 },
     /// A result of the UDF that is not a window record.
     #[error(
         "a result of the UDF is no record, by which alone a window can be measured in a cluster: have the image write records (RESULT_FORMAT=record), or measure this UDF with --engine local --udf-command"
@@ -91,7 +97,7 @@ impl ClusterEngineError {
                 | Self::NoPod(_)
                 | Self::NoStart(_)
                 | Self::GeneratorRestarted
-                | Self::Log { .. }
+                | Self::Records { .. }
         )
     }
 }

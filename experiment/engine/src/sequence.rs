@@ -23,6 +23,11 @@ pub struct Gap {
 }
 
 impl Sequence {
+    /// The number of the next line of this process: 0 if none has been taken.
+    pub fn next(&self, process: u64) -> u64 {
+        self.next.get(&process).copied().unwrap_or(0)
+    }
+
     /// Takes line `line` (from 0) of the process with the nonce `process`.
     ///
     /// # Errors

@@ -17,7 +17,11 @@ pub(super) struct Call {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(super) struct Query {
+    /// As in the request, without the question mark.
+    pub text: String,
+    parameters: Vec<(String, String)>,
+}
 
 /// Parses a request; `None` for paths that lead to no resource.
 pub(super) fn understand(method: &Method, path: &str, query: Query) -> Option<Call> {
@@ -83,11 +87,14 @@ impl Call {
 
 impl Query {
     pub fn parse(text: &str) -> Self {
-        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+        Self {
+            text: text.to_owned(),
+            parameters: form_urlencoded::parse(text.as_bytes()).into_owned().collect(),
+        }
     }
 
     pub fn get(&self, name: &str) -> &str {
-        self.0
+        self.parameters
             .iter()
             .find(|(known, _)| known == name)
             .map_or("", |(_, value)| value)

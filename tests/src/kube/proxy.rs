@@ -20,6 +20,8 @@ struct Asked {
     tail: Option<usize>,
     timestamps: bool,
     follow: bool,
+    /// What was written before the request is in a file that was rotated away.
+    rotated: bool,
     /// The position of the missing record.
     loses: Option<usize>,
     /// Number of records after which the stream breaks.
@@ -56,6 +58,7 @@ pub(super) fn log(inner: &Arc<Inner>, call: &Call) -> Response {
         tail: call.query.get("tailLines").parse().ok(),
         timestamps: call.query.is("timestamps"),
         follow: call.query.is("follow"),
+        rotated: trouble.log_rotates && of_sink && trouble.log_breaks_after.is_none(),
         loses: trouble.log_loses.filter(|_| of_sink),
         breaks_after: trouble
             .log_breaks_after
@@ -72,7 +75,8 @@ impl Asked {
         let all = log.lines();
         let before = |(at, _): &&(DateTime<Utc>, String)| self.since.is_some_and(|since| *at < since);
         let too_old = all.iter().take_while(before).count();
-        let mut position = too_old.max(self.tail.map_or(0, |tail| all.len().saturating_sub(tail)));
+        let newest = if self.rotated { Some(0) } else { self.tail };
+        let mut position = too_old.max(newest.map_or(0, |tail| all.len().saturating_sub(tail)));
         let is_a_record = |(_, line): &&(DateTime<Utc>, String)| is_record(line);
         let mut records = all[..position].iter().filter(is_a_record).count();
         let mut sent = 0;
@@ -129,6 +133,9 @@ pub(super) async fn forward(inner: &Arc<Inner>, call: &Call, headers: &HeaderMap
             &format!("{} \"{name}\" not found", call.key.resource),
         );
     };
+    if inner.trouble().sink_without_records && call.rest == "records" {
+        return StatusCode::NOT_FOUND.into_response();
+    }
     let method = match call.verb {
         "create" => Method::POST,
         "update" => Method::PUT,
@@ -136,7 +143,10 @@ pub(super) async fn forward(inner: &Arc<Inner>, call: &Call, headers: &HeaderMap
     };
     let mut request = inner
         .http
-        .request(method, format!("{scheme}://{address}/{}", call.rest))
+        .request(
+            method,
+            format!("{scheme}://{address}/{}?{}", call.rest, call.query.text),
+        )
         .body(body);
     if let Some(media) = headers.get(header::CONTENT_TYPE) {
         request = request.header(header::CONTENT_TYPE, media);

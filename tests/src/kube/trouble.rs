@@ -21,6 +21,11 @@ pub struct Trouble {
     pub log_breaks_after: Option<usize>,
     /// The sink's record at this position, from 0, is missing from every log.
     pub log_loses: Option<usize>,
+    /// The log of the sink was rotated: a request gets only what is written after it, except the first one where it
+    /// breaks.
+    pub log_rotates: bool,
+    /// The sink is of an image that does not serve its lines.
+    pub sink_without_records: bool,
     /// The watermark follows the clock instead of the data: events read after a pause are late.
     pub watermark_runs_ahead: bool,
     /// The UDF is killed once after the first record, and its container restarts.

@@ -108,6 +108,7 @@ async fn a_log_without_a_whole_journal_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_trial_fails_the_job_and_is_in_its_journal() {
     let fixture = Fixture::new(Trouble {
+        sink_without_records: true,
         log_loses: Some(1),
         ..Trouble::default()
     })

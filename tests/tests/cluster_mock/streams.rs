@@ -1,4 +1,4 @@
-//! The sink's log breaks off, loses lines or starts anew while its records are read.
+//! The sink's lines are read from its memory, or from a log that breaks off, loses lines, is rotated or starts anew.
 
 use tests::kube::Trouble;
 
@@ -13,9 +13,56 @@ fn logs_asked_for(fixture: &Fixture) -> usize {
         .count()
 }
 
+/// Number of answers from the memory of a sink.
+fn answers_of_memory(fixture: &Fixture) -> usize {
+    let seen = fixture.cluster.seen();
+    seen.iter()
+        .filter(|line| line.contains("-sink-") && line.ends_with("/proxy/records 200"))
+        .count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broken_log_stream_is_resumed_and_nothing_missed() {
+async fn a_rotated_log_costs_no_record_as_they_are_read_from_the_sinks_memory() {
     let fixture = Fixture::new(Trouble {
+        log_rotates: true,
+        ..Trouble::default()
+    })
+    .await;
+    let ended = fixture.run("async", &[]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&fixture.outcomes()[0]);
+    assert!(answers_of_memory(&fixture) >= 2, "{:#?}", fixture.cluster.seen());
+    assert_eq!(logs_asked_for(&fixture), 0, "{:#?}", fixture.cluster.seen());
+    fixture.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_that_left_the_sinks_memory_fail_the_trial_by_number() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let base = include_str!("../../../manifests/experiment/base.yaml");
+    let own = fixture.dir.path("base.yaml");
+    // The environment of the sink, the last container of the Pipeline; no line fits into a byte.
+    let (before, after) = base.split_once("command: [/usr/local/bin/sink]").unwrap();
+    let after = after.replacen(
+        "env:\n",
+        "env:\n              - {name: KEPT_BYTES, value: \"1\"}\n",
+        1,
+    );
+    std::fs::write(&own, format!("{before}command: [/usr/local/bin/sink]{after}")).unwrap();
+    let ended = fixture.run("async", &["--base", text(&own)]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let reason = fixture.reason();
+    assert!(
+        reason.starts_with("lines 0 to ") && reason.contains("memory") && reason.contains("KEPT_BYTES"),
+        "{reason}"
+    );
+    fixture.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_log_stream_of_an_older_sink_is_resumed_and_nothing_missed() {
+    let fixture = Fixture::new(Trouble {
+        sink_without_records: true,
         log_breaks_after: Some(1),
         ..Trouble::default()
     })
@@ -24,21 +71,41 @@ async fn a_broken_log_stream_is_resumed_and_nothing_missed() {
     assert_eq!(ended.status, Some(0), "{ended:?}");
     assert_whole(&fixture.outcomes()[0]);
     assert!(logs_asked_for(&fixture) >= 2, "{:#?}", fixture.cluster.seen());
+    assert_eq!(answers_of_memory(&fixture), 0, "{:#?}", fixture.cluster.seen());
     fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_gap_in_the_log_fails_the_trial_by_name() {
-    let fixture = Fixture::new(Trouble {
-        log_loses: Some(1),
-        ..Trouble::default()
-    })
-    .await;
-    let ended = fixture.run("async", &[]);
-    assert_eq!(ended.status, Some(1), "{ended:?}");
-    let reason = fixture.reason();
-    assert!(reason.contains("log") && reason.contains("missing"), "{reason}");
-    fixture.assert_nothing_left();
+    for (trouble, words) in [
+        (
+            Trouble {
+                log_loses: Some(1),
+                ..Trouble::default()
+            },
+            "line 1 of sink is missing in its log",
+        ),
+        // The stream breaks in the first window, and the file is rotated away before the next stream is opened.
+        (
+            Trouble {
+                log_breaks_after: Some(1),
+                log_rotates: true,
+                ..Trouble::default()
+            },
+            "of sink is missing in its log",
+        ),
+    ] {
+        let fixture = Fixture::new(Trouble {
+            sink_without_records: true,
+            ..trouble
+        })
+        .await;
+        let ended = fixture.run("async", &[]);
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        let reason = fixture.reason();
+        assert!(reason.contains(words), "{reason}");
+        fixture.assert_nothing_left();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,7 @@ impl Base {
                 let fixed = json!({"fixed": {"length": format_duration(settings.window)}});
                 set(vertex, &["udf", "groupBy", "window"], fixed);
             }
-            // Each generator pod offers the full rate, and the log of only one sink pod is read.
+            // Each generator pod offers the full rate, and only one sink pod is read.
             if vertex["name"] == "generator" || vertex["name"] == "sink" {
                 set(vertex, &["scale"], json!({"min": 1, "max": 1}));
             }

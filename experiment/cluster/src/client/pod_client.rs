@@ -22,6 +22,8 @@ pub enum PodError {
         action: String,
         part: &'static str,
         pod: String,
+        /// Of the answer, if there was one.
+        status: Option<u16>,
         message: String,
     },
     /// The answer has another form than expected.
@@ -34,6 +36,26 @@ pub enum PodError {
     /// The HTTP client cannot be built.
     #[error("cannot make an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
+}
+
+impl PodError {
+    /// Whether the pod answered that it does not serve the path. Also if there is no such pod.
+    pub(crate) fn is_not_served(&self) -> bool {
+        matches!(
+            self,
+            Self::Request {
+                status: Some(404),
+                ..
+            }
+        )
+    }
+}
+
+/// Why a request failed.
+struct Failure {
+    /// Of the answer, if there was one.
+    status: Option<u16>,
+    message: String,
 }
 
 /// One HTTP port of a pod.
@@ -124,7 +146,7 @@ impl PodClient {
 
     pub async fn text(&self, target: &PodTarget, port: Port, path: &str) -> Result<String, PodError> {
         let answer = self.send(Method::GET, target, port, path).await;
-        answer.map_err(|message| request_error(target, format!("read {path}"), message))
+        answer.map_err(|failure| failure.of(target, format!("read {path}")))
     }
 
     pub async fn json<T: DeserializeOwned>(
@@ -145,7 +167,7 @@ impl PodClient {
         let answer = self.send(Method::POST, target, port, path).await;
         answer
             .map(drop)
-            .map_err(|message| request_error(target, format!("post {path}"), message))
+            .map_err(|failure| failure.of(target, format!("post {path}")))
     }
 
     async fn send(
@@ -154,7 +176,7 @@ impl PodClient {
         target: &PodTarget,
         port: Port,
         path: &str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Failure> {
         match &self.direct {
             Some(direct) => direct.send(method, target, port, path).await,
             None => self.send_by_proxy(method, target, port, path).await,
@@ -167,7 +189,7 @@ impl PodClient {
         target: &PodTarget,
         port: Port,
         path: &str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Failure> {
         let url = format!(
             "/api/v1/namespaces/{}/pods/{}:{}:{}/proxy{path}",
             self.cluster.namespace,
@@ -176,13 +198,19 @@ impl PodClient {
             port.number()
         );
         let request = Request::builder().method(method).uri(url).body(Vec::new());
-        let request = request.map_err(|error| error.to_string())?;
+        let request = request.map_err(|error| Failure::without_answer(error.to_string()))?;
         match timeout(ANSWER_TIMEOUT, self.cluster.client.request_text(request)).await {
-            Ok(answer) => answer.map_err(|error| describe_error(&error)),
-            Err(_) => Err(format!(
+            Ok(answer) => answer.map_err(|error| Failure {
+                status: match &error {
+                    kube::Error::Api(status) => Some(status.code),
+                    _ => None,
+                },
+                message: describe_error(&error),
+            }),
+            Err(_) => Err(Failure::without_answer(format!(
                 "no answer within {}",
                 wire::format_duration(ANSWER_TIMEOUT)
-            )),
+            ))),
         }
     }
 }
@@ -194,7 +222,7 @@ impl Direct {
         target: &PodTarget,
         port: Port,
         path: &str,
-    ) -> Result<String, String> {
+    ) -> Result<String, Failure> {
         let client = match port {
             Port::Numaflow => &self.unverified,
             Port::Program | Port::Endpoint => &self.plain,
@@ -204,22 +232,36 @@ impl Direct {
             false => target.ip.clone(),
         };
         let url = format!("{}://{host}:{}{path}", port.scheme(), port.number());
-        let message = |error: reqwest::Error| vertex::one_line(&error);
-        let answer = client.request(method, url).send().await.map_err(message)?;
+        let failure = |error: reqwest::Error| Failure {
+            status: error.status().map(|status| status.as_u16()),
+            message: vertex::one_line(&error),
+        };
+        let answer = client.request(method, url).send().await.map_err(failure)?;
         answer
             .error_for_status()
-            .map_err(message)?
+            .map_err(failure)?
             .text()
             .await
-            .map_err(message)
+            .map_err(failure)
     }
 }
 
-fn request_error(target: &PodTarget, action: String, message: String) -> PodError {
-    PodError::Request {
-        action,
-        part: target.part,
-        pod: target.pod.clone(),
-        message,
+impl Failure {
+    fn without_answer(message: String) -> Self {
+        Self {
+            status: None,
+            message,
+        }
+    }
+
+    /// The error of this `action`, such as `read /stats`.
+    fn of(self, target: &PodTarget, action: String) -> PodError {
+        PodError::Request {
+            action,
+            part: target.part,
+            pod: target.pod.clone(),
+            status: self.status,
+            message: self.message,
+        }
     }
 }

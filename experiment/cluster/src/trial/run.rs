@@ -92,7 +92,7 @@ impl TrialRun<'_> {
         let mut meters = Meters::new(before);
         let ended = tokio::select! {
             ended = self.watch(before, &records, &mut meters, progress) => ended?,
-            error = records.follow(self.objects) => return Err(error),
+            error = records.follow(self.objects, self.client) => return Err(error),
         };
         let after = self.objects.snapshot().await?;
         let mut voided = voided(before, &after);

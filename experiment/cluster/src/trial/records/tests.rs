@@ -65,6 +65,72 @@ fn a_missing_line_is_named() {
     assert!(gap.to_string().starts_with("line 1 of sink is missing"), "{gap}");
 }
 
+/// An answer of `/records` of a sink with these lines, of which those before `oldest` are gone.
+fn answer(process: u64, oldest: u64, next: u64, from: u64) -> String {
+    let kept = KeptLines {
+        process,
+        oldest,
+        next,
+    };
+    let lines = (from.max(oldest)..next).map(|number| line(process, number, 10_999) + "\n");
+    serde_json::to_string(&kept).unwrap() + "\n" + &lines.collect::<String>()
+}
+
+#[test]
+fn answers_of_the_sinks_memory_that_overlap_count_each_line_once() {
+    let records = Records::new(1_000);
+    let mut process = None;
+    for (oldest, next, from) in [(0, 0, 0), (0, 3, 0), (2, 5, 0), (5, 9, 5), (9, 9, 9)] {
+        let kept = records
+            .take_answer(&answer(7, oldest, next, from), &mut process)
+            .ok();
+        let expected = KeptLines {
+            process: 7,
+            oldest,
+            next,
+        };
+        assert_eq!((kept, process), (Some(Some(expected)), Some(7)));
+    }
+    assert_eq!(records.arrivals()[&10_000].lines, 9);
+}
+
+#[test]
+fn lines_that_left_the_sinks_memory_unread_are_named_even_if_none_came_after_them() {
+    for next in [5, 6] {
+        let records = Records::new(1_000);
+        let mut process = None;
+        records
+            .take_answer(&answer(7, 0, 2, 0), &mut process)
+            .ok()
+            .unwrap();
+        match records.take_answer(&answer(7, 5, next, 2), &mut process) {
+            Err(ReadError::Fatal(gap)) => {
+                assert!(gap.to_string().starts_with("lines 2 to 4 of sink"), "{gap}");
+            }
+            _ => panic!("no gap"),
+        }
+        assert_eq!(records.arrivals()[&10_000].lines, 2);
+    }
+}
+
+#[test]
+fn another_process_of_the_sink_is_noticed_and_then_read_from_its_first_line() {
+    let records = Records::new(1_000);
+    let mut process = None;
+    let mut kept = |process_now, next, from| {
+        let kept = records.take_answer(&answer(process_now, 0, next, from), &mut process);
+        kept.ok().unwrap().map(|kept| kept.process)
+    };
+    assert_eq!(kept(7, 4, 0), Some(7));
+    assert_eq!(kept(8, 2, 4), None);
+    process = None;
+    let kept = records
+        .take_answer(&answer(8, 0, 2, 0), &mut process)
+        .ok()
+        .unwrap();
+    assert_eq!((kept.unwrap().process, records.arrivals()[&10_000].lines), (8, 6));
+}
+
 #[test]
 fn a_result_that_is_no_record_is_refused() {
     let text = line(1, 0, 10_999);
@@ -88,6 +154,12 @@ fn a_window_is_complete_with_a_record_of_every_key() {
 }
 
 proptest! {
+    #[test]
+    fn no_answer_of_the_sinks_memory_panics(text in "\\PC{0,200}") {
+        let records = Records::new(1_000);
+        prop_assert!(!matches!(records.take_answer(&text, &mut None), Ok(Some(_))));
+    }
+
     /// Any text that is not a line of the sink's output is ignored.
     #[test]
     fn no_line_panics(text in "\\PC{0,200}") {
