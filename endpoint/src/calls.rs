@@ -183,6 +183,8 @@ impl CallCounts {
                 .iter()
                 .map(|kind| (kind.name().to_owned(), count(kind)))
                 .collect(),
+            abandoned: self.abandoned,
+            refused: self.refused,
             repeats: self
                 .generators
                 .iter()

@@ -206,6 +206,7 @@ fn record(key: &str, window_end_ms: u64) -> WindowRecord {
         repeated: 0,
         undecoded: 0,
         latency: Latencies::new(),
+        failed_latency: None,
         slot_wait: Latencies::new(),
         peak_in_flight: 2,
         reading_stopped: 0,

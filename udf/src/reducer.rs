@@ -116,6 +116,7 @@ impl Shared {
             repeated: arrivals.repeated,
             undecoded: arrivals.undecoded,
             latency: tally.latency.latencies(),
+            failed_latency: Some(tally.failed_latency.latencies()),
             slot_wait: tally.slot_wait.latencies(),
             peak_in_flight: tally.peak_in_flight,
             reading_stopped: arrivals.reading_stopped,

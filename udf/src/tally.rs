@@ -14,8 +14,10 @@ pub(crate) struct Tally {
     by_outcome: [u64; Outcome::ALL.len()],
     /// Attempts made.
     pub(crate) attempts: u64,
-    /// Duration of each event's last attempt.
+    /// Duration of the last attempt of each event that ended as [`Outcome::Ok`].
     pub(crate) latency: Durations,
+    /// Of each that ended otherwise.
+    pub(crate) failed_latency: Durations,
     /// Time from when a call might begin until its first attempt begins.
     pub(crate) slot_wait: Durations,
     /// Highest number of calls in flight at once.
@@ -34,8 +36,12 @@ impl Tally {
     pub(crate) fn ended(&mut self, outcome: Outcome, attempts: u32, latency: Option<Duration>) {
         self.by_outcome[outcome as usize] += 1;
         self.attempts += u64::from(attempts);
+        let latencies = match outcome {
+            Outcome::Ok => &mut self.latency,
+            _ => &mut self.failed_latency,
+        };
         if let Some(latency) = latency {
-            self.latency.record(latency);
+            latencies.record(latency);
         }
     }
 
@@ -94,5 +100,17 @@ mod tests {
             OutcomeCounts::from([(Outcome::Ok, 1), (Outcome::Timeout, 1)])
         );
         assert_eq!(tally.attempts, 4);
+    }
+
+    #[test]
+    fn latencies_of_failed_calls_are_kept_apart() {
+        let mut tally = Tally::default();
+        let millis = Duration::from_millis;
+        tally.ended(Outcome::Ok, 1, Some(millis(3)));
+        tally.ended(Outcome::Ok, 2, Some(millis(5)));
+        tally.ended(Outcome::Refused, 1, Some(millis(1)));
+        let (ok, failed) = (tally.latency.latencies(), tally.failed_latency.latencies());
+        assert_eq!((ok.count(), failed.count()), (2, 1));
+        assert!(ok.max() >= Some(millis(5)) && failed.max() < Some(millis(2)));
     }
 }

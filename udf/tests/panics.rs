@@ -108,8 +108,9 @@ async fn a_panic_is_that_calls_failure() {
             assert_eq!(record.outcomes.get(&Outcome::Panic), Some(&3), "{kind}");
             assert_eq!((record.ok(), record.events), (6, 9), "{kind}");
             // A pool sees a panicking call end; a task that panics takes the time of its call with it.
-            let timed = if kind == StrategyKind::ThreadPool { 9 } else { 6 };
-            assert_eq!(record.latency.count(), timed, "{kind}");
+            let failed = if kind == StrategyKind::ThreadPool { 3 } else { 0 };
+            let timed = (record.latency.count(), record.failed_latency.unwrap().count());
+            assert_eq!(timed, (6, failed), "{kind}");
         }
     }
 }

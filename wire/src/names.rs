@@ -130,6 +130,18 @@ closed_set! {
 }
 
 closed_set! {
+    /// For which events a UDF calls the endpoint, so that its records can be compared with the calls that were served.
+    Calls, "calls", {
+        /// One call for each event.
+        Each = "each",
+        /// A call for some events, as in a program that filters.
+        Some = "some",
+        /// No call, as in a program that computes.
+        None = "none",
+    }
+}
+
+closed_set! {
     /// Which library exchanges requests for answers. The outcomes are the same.
     HttpClient, "HTTP client", {
         /// Connections of hyper that the calling task or thread drives itself: less processor time per call.

@@ -61,9 +61,13 @@ pub struct WindowRecord {
     /// Events whose payload could not be decoded (they count as `bad-body`).
     #[serde(default)]
     pub undecoded: u64,
-    /// Duration of each called event's last attempt, from getting its slot to its end.
+    /// Duration of each called event's last attempt, from getting its slot to its end: of events that ended as
+    /// [`Outcome::Ok`] if `failed_latency` is there, else of all.
     #[serde(default)]
     pub latency: Latencies,
+    /// The same of events that ended otherwise; `None` if they are among `latency`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_latency: Option<Latencies>,
     /// For each event, the time from when its call could begin to its first slot.
     #[serde(default)]
     pub slot_wait: Latencies,
@@ -167,6 +171,7 @@ mod tests {
             repeated: 0,
             undecoded: 0,
             latency,
+            failed_latency: Some(Latencies::new()),
             slot_wait: Latencies::new(),
             peak_in_flight: 3,
             reading_stopped: 0,

@@ -60,12 +60,26 @@ pub struct EndpointStats {
     pub peak_in_flight: u64,
     /// Calls failed on purpose, by kind (`status`, `reset`, `hang`, `body`).
     pub failures: BTreeMap<String, u64>,
+    /// Calls whose client disconnected before the answer; calls that hang on purpose are among them.
+    #[serde(default)]
+    pub abandoned: u64,
+    /// Calls refused because their query is invalid; not among those served.
+    #[serde(default)]
+    pub refused: u64,
     /// Calls whose idempotency key had been seen before, by generator.
     pub repeats: BTreeMap<u64, u64>,
     /// Indices of the events called, by generator.
     pub called: BTreeMap<u64, Ranges>,
     /// Delays requested and given.
     pub delay: DelayStats,
+}
+
+impl EndpointStats {
+    /// Calls served that were failed on purpose. A call that hangs is never served.
+    pub fn failed(&self) -> u64 {
+        let served = self.failures.iter().filter(|(kind, _)| *kind != "hang");
+        served.fold(0, |sum, (_, count)| sum.saturating_add(*count))
+    }
 }
 
 /// Delays of an endpoint's calls.

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use engine::TrialProgress;
 use engine::run_loop::Progress;
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use trials::outcome::{TrialEnd, TrialOutcome};
+use trials::outcome::TrialOutcome;
 use trials::trial::Trial;
+use trials::verdict::Verdict;
 
 /// Between two updates of the bar.
 const TICK: Duration = Duration::from_millis(500);
@@ -152,26 +153,8 @@ pub fn note(line: &str) {
 
 fn ended(outcome: &TrialOutcome) -> String {
     let seconds = Duration::from_micros(outcome.ended_us.saturating_sub(outcome.started_us)).as_secs_f64();
-    let how = match &outcome.end {
-        TrialEnd::Completed => "completed".to_owned(),
-        TrialEnd::CutOff => {
-            let censored = outcome
-                .windows
-                .iter()
-                .filter(|window| window.measured.is_none())
-                .count();
-            format!(
-                "cut off, {censored} of {} windows censored",
-                outcome.windows.len()
-            )
-        }
-        TrialEnd::Failed { reason } => format!("FAILED: {reason}"),
-    };
-    let balance = match &outcome.ledger {
-        Some(ledger) if !ledger.balances() => ", THE LEDGER DOES NOT BALANCE",
-        _ => "",
-    };
-    format!("{how}{balance} ({seconds:.1} s)")
+    let verdict = Verdict::of(outcome);
+    format!("{} {} ({seconds:.1} s)", verdict.kind.mark(), verdict.text())
 }
 
 /// A rounded duration.

@@ -11,9 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
-use trials::outcome::{TrialEnd, TrialOutcome};
 use trials::plan::Plan;
 use trials::trial::Trial;
+use trials::verdict::{Kind, Verdict};
 use vertex::machine;
 
 use crate::cluster_args::ClusterArgs;
@@ -188,23 +188,24 @@ fn run_facts(args: &RunArgs) -> BTreeMap<String, String> {
     facts
 }
 
-/// Fails unless every wanted trial ran to its end with a ledger that balances.
+/// Fails if a wanted trial found nothing out.
 fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
     let latest = journal::latest(lines);
     let outcomes = wanted
         .iter()
         .filter_map(|trial| latest.get(trial.id.as_str()).copied());
-    let bad = |outcome: &&TrialOutcome| {
-        matches!(outcome.end, TrialEnd::Failed { .. })
-            || outcome.ledger.as_ref().is_some_and(|ledger| !ledger.balances())
-    };
-    let (all, bad) = (wanted.len(), outcomes.filter(bad).count());
-    match bad {
-        0 => Ok(()),
-        bad => Err(anyhow!(
-            "{bad} of {all} trials failed or have a ledger that does not balance: see the table"
-        )
-        .into()),
+    let kinds: Vec<Kind> = outcomes.map(|outcome| Verdict::of(outcome).kind).collect();
+    let bad: Vec<String> = Kind::ALL
+        .into_iter()
+        .rev()
+        .filter(|kind| kind.is_failure())
+        .map(|kind| (kind, kinds.iter().filter(|one| **one == kind).count()))
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| format!("{count} of {} trials {}", wanted.len(), kind.in_plural()))
+        .collect();
+    match bad.as_slice() {
+        [] => Ok(()),
+        bad => Err(anyhow!("{}: see the table", bad.join(", ")).into()),
     }
 }
 

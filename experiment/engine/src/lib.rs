@@ -22,7 +22,7 @@ use std::fmt;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use trials::outcome::{Cost, Instruments, Ledger, TrialEnd, WindowResult};
+use trials::outcome::{CallAccount, Cost, Instruments, Ledger, TrialEnd, WindowResult};
 use trials::trial::Trial;
 use wire::{Latencies, OutcomeCounts};
 
@@ -115,7 +115,9 @@ pub struct Observation {
     pub ledger: Option<Ledger>,
     pub outcomes: OutcomeCounts,
     pub latency: Latencies,
+    pub failed_latency: Option<Latencies>,
     pub slot_wait: Latencies,
     pub instruments: Option<Instruments>,
     pub cost: Option<Cost>,
+    pub call_account: Option<CallAccount>,
 }

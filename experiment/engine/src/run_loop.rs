@@ -106,9 +106,11 @@ async fn run_trial(
         ledger: None,
         outcomes: wire::OutcomeCounts::new(),
         latency: PackedLatencies::default(),
+        failed_latency: None,
         slot_wait: PackedLatencies::default(),
         instruments: None,
         cost: None,
+        call_account: None,
     };
     match observed {
         Ok(observed) => {
@@ -117,9 +119,11 @@ async fn run_trial(
             outcome.ledger = observed.ledger;
             outcome.outcomes = observed.outcomes;
             outcome.latency = observed.latency.into();
+            outcome.failed_latency = observed.failed_latency.map(PackedLatencies::from);
             outcome.slot_wait = observed.slot_wait.into();
             outcome.instruments = observed.instruments;
             outcome.cost = observed.cost;
+            outcome.call_account = observed.call_account;
         }
         Err(error) => {
             outcome.end = TrialEnd::Failed {

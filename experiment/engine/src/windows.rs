@@ -6,10 +6,12 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use trials::outcome::{Cost, Instruments, TrialEnd, WindowMeasure, WindowResult};
+use trials::outcome::{CallAccount, Cost, Instruments, TrialEnd, WindowMeasure, WindowResult};
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
-use wire::{EndpointStats, GeneratorStats, Latencies, OutcomeCounts, SinkLine, WindowRecord, Workload};
+use wire::{
+    EndpointStats, GeneratorStats, Latencies, Outcome, OutcomeCounts, SinkLine, WindowRecord, Workload,
+};
 
 /// Arrivals at the sink, by the window's start in milliseconds since the epoch.
 pub type ByWindow = BTreeMap<u64, Arrivals>;
@@ -158,28 +160,68 @@ pub fn measure(
     })
 }
 
-/// Outcomes of all windows of the trial, and latency and slot wait of the measured ones. Later windows are left out.
-pub fn merge(
-    records: &[WindowRecord],
-    settings: &TrialSettings,
-    t0_ms: u64,
-) -> (OutcomeCounts, Latencies, Latencies) {
+/// What records say of the calls, over several windows.
+#[derive(Debug, Default)]
+pub struct Merged {
+    /// Of all windows of the trial.
+    pub outcomes: OutcomeCounts,
+    /// Of the measured windows, like the following.
+    pub latency: Latencies,
+    /// `None` if a record does not tell them apart.
+    pub failed_latency: Option<Latencies>,
+    pub slot_wait: Latencies,
+    /// Of all windows, later ones included; `None` without a record.
+    pub account: Option<CallAccount>,
+}
+
+/// Merges the records of a trial.
+pub fn merge(records: &[WindowRecord], settings: &TrialSettings, t0_ms: u64) -> Merged {
     let window_ms = window_ms(settings);
     let first_measured_ms = t0_ms + u64::from(settings.warmup) * window_ms;
     let end_ms = first_measured_ms + u64::from(settings.windows) * window_ms;
-    let (mut outcomes, mut latency, mut slot_wait) =
-        (OutcomeCounts::new(), Latencies::new(), Latencies::new());
+    let mut merged = Merged {
+        failed_latency: (!records.is_empty()).then(Latencies::new),
+        account: records.iter().map(account).reduce(add),
+        ..Merged::default()
+    };
     for record in records.iter().filter(|record| record.window_start_ms < end_ms) {
         for (outcome, count) in &record.outcomes {
-            let sum: &mut u64 = outcomes.entry(*outcome).or_default();
+            let sum: &mut u64 = merged.outcomes.entry(*outcome).or_default();
             *sum = sum.saturating_add(*count);
         }
         if record.window_start_ms >= first_measured_ms {
-            latency.merge(&record.latency);
-            slot_wait.merge(&record.slot_wait);
+            merged.latency.merge(&record.latency);
+            merged.slot_wait.merge(&record.slot_wait);
+            merged.failed_latency =
+                merged
+                    .failed_latency
+                    .zip(record.failed_latency.as_ref())
+                    .map(|(mut merged, failed)| {
+                        merged.merge(failed);
+                        merged
+                    });
         }
     }
-    (outcomes, latency, slot_wait)
+    merged
+}
+
+/// What a record says of its calls. An event that could not be read counts as a bad body and was not called.
+fn account(record: &WindowRecord) -> CallAccount {
+    let of = |outcome| record.outcomes.get(&outcome).copied().unwrap_or(0);
+    let bad_bodies = of(Outcome::BadBody).saturating_sub(record.undecoded);
+    CallAccount {
+        attempts: record.attempts,
+        answered: of(Outcome::Ok)
+            .saturating_add(of(Outcome::BadStatus))
+            .saturating_add(bad_bodies),
+    }
+}
+
+fn add(sum: CallAccount, one: CallAccount) -> CallAccount {
+    CallAccount {
+        attempts: sum.attempts.saturating_add(one.attempts),
+        answered: sum.answered.saturating_add(one.answered),
+    }
 }
 
 /// Number of calls: the endpoint's count, or without one the attempts in the records.
@@ -225,6 +267,10 @@ pub fn instruments(
         endpoint_served: endpoint.as_ref().map(|endpoint| endpoint.served),
         endpoint_peak_in_flight: endpoint.as_ref().map(|endpoint| endpoint.peak_in_flight),
         endpoint_repeats: endpoint.as_ref().map(|endpoint| endpoint.repeats.values().sum()),
+        endpoint_failed: endpoint.as_ref().map(EndpointStats::failed),
+        endpoint_unanswered: endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.abandoned.saturating_add(endpoint.refused)),
         endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess.into()),
         engine,
     }

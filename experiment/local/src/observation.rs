@@ -57,7 +57,7 @@ pub(crate) fn observation(settings: &TrialSettings, data: TrialData) -> Observat
     } = data;
     counts.insert("late_undecoded".to_owned(), recorded.late_undecoded);
     let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
-    let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
+    let merged = merge(&records, settings, t0_ms);
     let ledger = (!records_missing(&recorded.arrivals)).then(|| {
         let drops = Drops::Named(&recorded.late);
         ledger::balance(&generator, drops, &records, &closed)
@@ -67,9 +67,11 @@ pub(crate) fn observation(settings: &TrialSettings, data: TrialData) -> Observat
         end: end(&windows),
         windows,
         ledger,
-        outcomes,
-        latency,
-        slot_wait,
+        outcomes: merged.outcomes,
+        latency: merged.latency,
+        failed_latency: merged.failed_latency,
+        slot_wait: merged.slot_wait,
+        call_account: merged.account,
         cost: usage.map(|usage| cost(usage, calls)),
         instruments: Some(instruments(generator, endpoint, &recorded.arrivals, counts)),
     }

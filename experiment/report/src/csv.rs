@@ -47,7 +47,9 @@ struct SummaryRow {
     windows: u64,
     measured: u64,
     censored: u64,
-    condition: String,
+    verdict: &'static str,
+    verdict_reason: String,
+    failed_share: Option<f64>,
     close_tail_median_us: Option<u128>,
     close_tail_min_us: Option<u128>,
     close_tail_max_us: Option<u128>,
@@ -204,7 +206,13 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         windows: row.windows(),
         measured: row.measured,
         censored: row.censored,
-        condition: sentences::condition(row.condition).replace(' ', "-"),
+        verdict: row.verdict.kind.name(),
+        verdict_reason: row.verdict.text(),
+        failed_share: row
+            .verdict
+            .calls
+            .as_ref()
+            .map(|calls| text::for_programs(calls.share())),
         close_tail_median_us: median(row.close_tail),
         close_tail_min_us: min(row.close_tail),
         close_tail_max_us: max(row.close_tail),
@@ -233,7 +241,7 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         predicted_in_flight: prediction.map(|prediction| text::for_programs(prediction.needed_in_flight)),
         predicted_close_tail_us: prediction.and_then(|prediction| prediction.close_tail_us),
         predicted_verdict: prediction
-            .map(|prediction| sentences::verdict(prediction.verdict).replace(' ', "-")),
+            .map(|prediction| sentences::predicted_verdict(prediction.verdict).replace(' ', "-")),
         verdict_agrees: match row.agreement() {
             Some(Agreement::Agrees) => Some(true),
             Some(Agreement::Disagrees) => Some(false),

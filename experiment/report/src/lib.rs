@@ -36,7 +36,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use trials::journal::JournalLine;
-use trials::outcome::TrialEnd;
+use trials::verdict::Verdict;
 
 use crate::summary::Summary;
 
@@ -89,12 +89,10 @@ pub fn table(lines: &[JournalLine]) -> String {
     let summary = Summary::new(lines);
     let mut out = tables::terminal(&summary).terminal();
     for trial in &summary.trials {
-        if let TrialEnd::Failed { reason } = &trial.end {
-            out.push_str(&format!(
-                "FAILED {}: {}\n",
-                trial.trial.id,
-                text::sanitize(reason)
-            ));
+        let Verdict { kind, reason, .. } = Verdict::of(trial);
+        if kind.is_failure() {
+            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(&reason));
+            out.push_str(&format!("{kind} {}: {reason}\n", trial.trial.id));
         }
     }
     for trial in summary.unbalanced() {

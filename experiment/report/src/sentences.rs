@@ -5,10 +5,10 @@ mod advice;
 mod differences;
 mod kept_up;
 
-use trials::outcome::TrialEnd;
-use trials::predict::Verdict;
+use trials::predict;
+use trials::verdict::{Kind, Verdict};
 
-use crate::summary::{Agreement, Condition, Row, Summary};
+use crate::summary::{Agreement, Row, Summary};
 use crate::text;
 
 pub(crate) use self::advice::start_rule;
@@ -31,20 +31,19 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
     if summary.rows.is_empty() {
         return Some("No trial has ended.".to_owned());
     }
-    if !summary.rows.iter().all(Row::all_failed) {
+    if !summary.rows.iter().all(|row| row.verdict.kind.is_failure()) {
         return None;
     }
-    let reason = summary.trials.iter().find_map(|trial| match &trial.end {
-        TrialEnd::Failed { reason } => Some(text::sanitize(reason)),
-        TrialEnd::Completed | TrialEnd::CutOff => None,
-    });
-    let reason = reason.unwrap_or_default();
-    Some(match summary.trials.len() as u64 {
-        1 => format!("The only trial failed, so nothing was measured: {reason}"),
-        trials => format!(
-            "All {} trials failed, so nothing was measured; the first: {reason}",
-            text::count(trials)
-        ),
+    let verdicts: Vec<Verdict> = summary.trials.iter().map(|trial| Verdict::of(trial)).collect();
+    let first = verdicts.iter().find(|verdict| verdict.kind.is_failure())?;
+    let (first, what) = match verdicts.iter().all(|verdict| verdict.kind == Kind::Failed) {
+        true => (first.reason.clone(), "failed, so nothing was measured"),
+        false => (first.text(), "found nothing out"),
+    };
+    let first = text::sanitize(&first);
+    Some(match verdicts.len() as u64 {
+        1 => format!("The only trial {what}: {first}"),
+        trials => format!("All {} trials {what}; the first: {first}", text::count(trials)),
     })
 }
 
@@ -113,19 +112,10 @@ fn number(number: usize) -> String {
     text::count(number as u64)
 }
 
-pub(super) fn verdict(verdict: Verdict) -> &'static str {
+pub(super) fn predicted_verdict(verdict: predict::Verdict) -> &'static str {
     match verdict {
-        Verdict::KeepsUp => "keeps up",
-        Verdict::Critical => "critical",
-        Verdict::Cannot => "cannot",
-    }
-}
-
-pub(super) fn condition(condition: Option<Condition>) -> &'static str {
-    match condition {
-        Some(Condition::KeptUp) => "kept up",
-        Some(Condition::FellBehind) => "fell behind",
-        Some(Condition::Censored) => "no result in time",
-        None => "failed",
+        predict::Verdict::KeepsUp => "keeps up",
+        predict::Verdict::Critical => "critical",
+        predict::Verdict::Cannot => "cannot",
     }
 }

@@ -20,7 +20,6 @@ pub use percentiles::Percentiles;
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub use stream_overhead::StreamOverhead;
-pub use trials::condition::Condition;
 
 #[derive(Debug)]
 pub struct Summary<'a> {

@@ -5,9 +5,10 @@ mod calls;
 mod prediction;
 mod trials;
 
+use ::trials::verdict::Kind;
 use wire::StartRule;
 
-use crate::summary::{Condition, Row, Spread, Summary};
+use crate::summary::{Row, Spread, Summary};
 use crate::table::{Column, Entry, Table, TableRow, Tone, numbers, words};
 use crate::{sentences, text};
 
@@ -79,21 +80,13 @@ pub(super) fn series(summary: &Summary<'_>) -> Table {
     }
 }
 
-fn condition(row: &Row<'_>) -> Entry {
-    let tone = match row.condition {
-        Some(Condition::KeptUp) => Tone::Good,
-        Some(Condition::FellBehind | Condition::Censored) | None => Tone::Bad,
+fn verdict(row: &Row<'_>) -> Entry {
+    let tone = match row.verdict.kind {
+        Kind::KeptUp => Tone::Good,
+        Kind::Undecided => Tone::Edge,
+        Kind::FellBehind | Kind::NoResult | Kind::CallsFailed | Kind::NotMeasured | Kind::Failed => Tone::Bad,
     };
-    let mark = if tone == Tone::Good { "✓" } else { "✗" };
-    let mut words = format!("{mark} {}", sentences::condition(row.condition));
-    if row.failed_trials > 0 && !row.all_failed() {
-        words.push_str(&format!(
-            ", {} of {} trials failed",
-            row.failed_trials,
-            row.trials.len()
-        ));
-    }
-    Entry::new(words, tone)
+    Entry::new(row.verdict.marked(), tone)
 }
 
 /// `13`, or `3 of 13` if windows are censored.
@@ -137,7 +130,7 @@ pub(super) fn main(summary: &Summary<'_>) -> Table {
         |_| true,
         |row| {
             vec![
-                condition(row),
+                verdict(row),
                 median(row, row.close_tail),
                 range(row.close_tail),
                 windows(row),
@@ -171,8 +164,11 @@ pub(super) fn terminal(summary: &Summary<'_>) -> Table {
                 Some(_) => Entry::new("ERROR", Tone::Bad),
             };
             vec![
-                condition(row),
-                Entry::or_dash(row.prediction().map(|p| sentences::verdict(p.verdict).to_owned())),
+                verdict(row),
+                Entry::or_dash(
+                    row.prediction()
+                        .map(|p| sentences::predicted_verdict(p.verdict).to_owned()),
+                ),
                 windows(row),
                 median(row, row.close_tail),
                 range(row.close_tail),

@@ -9,7 +9,7 @@
 //! - [`endpoint_url`]: the address of the user's own endpoint, and which trials can run against it.
 //! - [`outcome`]: the measurements of a trial, as the journal stores them.
 //! - [`ledger`]: accounts for every event of a trial by its number.
-//! - [`condition`]: whether a strategy kept up, judged from its windows.
+//! - [`verdict`]: whether a strategy kept up, and whether the trial can say so.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
 //! - [`text`]: figures for people, the one home of number formats.
 
@@ -18,7 +18,6 @@
     reason = "used by this workspace only: a name that says what it holds needs no second sentence"
 )]
 
-pub mod condition;
 pub mod endpoint_url;
 pub mod journal;
 pub mod ledger;
@@ -27,3 +26,4 @@ pub mod plan;
 pub mod predict;
 pub mod text;
 pub mod trial;
+pub mod verdict;

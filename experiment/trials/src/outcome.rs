@@ -28,14 +28,30 @@ pub struct TrialOutcome {
     pub ledger: Option<Ledger>,
     /// Number of calls in all windows by outcome.
     pub outcomes: OutcomeCounts,
-    /// Latency of attempts in the measured windows.
+    /// Latency of the last attempts in the measured windows: of calls that succeeded if `failed_latency` is there, else of
+    /// all.
     pub latency: PackedLatencies,
+    /// Latency of the last attempts of failed calls in the measured windows; `None` if not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failed_latency: Option<PackedLatencies>,
     /// Time that calls waited for a slot in the measured windows.
     pub slot_wait: PackedLatencies,
     /// `None` if the trial failed before the instruments could be read.
     pub instruments: Option<Instruments>,
     /// `None` if the UDF's cost could not be measured.
     pub cost: Option<Cost>,
+    /// `None` if no result was a record, or if not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub call_account: Option<CallAccount>,
+}
+
+/// What the UDF's records say of its calls, summed over all windows, later ones included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallAccount {
+    /// Attempts made; 0 if the UDF does not count them.
+    pub attempts: u64,
+    /// Events whose last attempt got an answer, good or bad.
+    pub answered: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +155,12 @@ pub struct Instruments {
     /// Calls received more than once, by idempotency key.
     #[serde(default)]
     pub endpoint_repeats: Option<u64>,
+    /// Calls served that were failed on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_failed: Option<u64>,
+    /// Calls received that got no answer or were refused as malformed: not among those served.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_unanswered: Option<u64>,
     /// The engine's own counts, by name.
     pub engine: BTreeMap<String, u64>,
 }

@@ -73,7 +73,7 @@ fn a_udf_that_is_killed_while_it_works_fails_its_trial() {
             .any(|line| line.contains("--stats-listen"))
     });
     fs::write(dir.path("now"), "\n").unwrap();
-    wait_for(&mut lines, "FAILED: udf ended unexpectedly (exit status: 9)");
+    wait_for(&mut lines, "failed: udf ended unexpectedly (exit status: 9)");
     assert!(
         lines
             .map(Result::unwrap)

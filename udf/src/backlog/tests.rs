@@ -530,10 +530,16 @@ impl Key {
         assert_eq!(tally.attempts, attempts.sum::<u64>());
         assert_eq!(tally.peak_in_flight, self.peak);
         assert_eq!(tally.slot_wait.latencies().count(), self.first_attempts);
-        let seen = self.ended.values().filter(|(.., seen)| *seen).count() as u64;
-        let latency = tally.latency.latencies();
-        assert_eq!(latency.count(), seen);
-        assert_eq!(latency.max(), (seen > 0).then_some(LATENCY));
+        for (is_ok, durations) in [(true, tally.latency), (false, tally.failed_latency)] {
+            let of_kind = self
+                .ended
+                .values()
+                .filter(|(outcome, ..)| (*outcome == Outcome::Ok) == is_ok);
+            let seen = of_kind.filter(|(.., seen)| *seen).count() as u64;
+            let latency = durations.latencies();
+            assert_eq!(latency.count(), seen);
+            assert_eq!(latency.max(), (seen > 0).then_some(LATENCY));
+        }
     }
 }
 

@@ -81,7 +81,11 @@ async fn a_record_has_the_counts_and_times_of_its_window() {
     );
     assert_eq!(record.attempts, 4);
     assert_eq!(record.seen[&7].to_string(), "0-2");
-    assert_eq!((record.latency.count(), record.slot_wait.count()), (3, 3));
+    let failed = record.failed_latency.unwrap();
+    assert_eq!(
+        (record.latency.count(), failed.count(), record.slot_wait.count()),
+        (2, 1, 3)
+    );
     assert_eq!(record.reading_stopped, 0);
     let after_first = |stamp_us: u64| Duration::from_micros(stamp_us - record.first_arrival_us);
     // A stamp is cut to whole microseconds.

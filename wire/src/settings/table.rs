@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Program::{Endpoint, Generator, Udf};
 use super::{Form, Program, Scope, Setting, Shown, Typed, Value};
-use crate::{Delay, HttpClient, StartRule, StrategyKind, Workload};
+use crate::{Calls, Delay, HttpClient, StartRule, StrategyKind, Workload};
 
 /// What most settings are: fixed or an axis, and where they vary they split cells.
 const CELL: Setting = Setting {
@@ -249,6 +249,21 @@ settings! {
         default: "16",
         ..PLAN
     };
+    /// Share of failed calls above which the outcome of a trial is `calls failed` [default: what the plan asks the endpoint
+    /// to fail, plus 1%]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    MAX_FAILED max_failed: Option<f64> = Setting {
+        form: Form::Share,
+        ..PLAN
+    };
+    /// For which events the UDF calls the endpoint, whose count is compared with the records: `some` where it filters,
+    /// `none` where it computes
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    CALLS calls: Option<Calls> = Setting {
+        form: Form::Name { set: "calls", names: Calls::NAMES },
+        default: "each",
+        ..PLAN
+    };
     /// Seed of keys, failures and random delays; each repeat adds one
     SEED seed: u64 = Setting {
         form: Form::Count { least: 0, most: u64::MAX },
@@ -303,7 +318,8 @@ mod tests {
     #[test]
     fn every_default_is_the_one_spelling_of_a_value() {
         for setting in &TABLE {
-            if setting.name != MAX_WORKERS.name {
+            // Empty where it depends on other settings.
+            if !setting.default.is_empty() {
                 assert_eq!(
                     setting.form.canonical(setting.default).as_deref(),
                     Ok(setting.default),
@@ -342,8 +358,9 @@ mod tests {
         );
         let texts: Vec<(&str, String)> = settings
             .values()
-            .map(|(setting, text, _)| (setting.name, text.unwrap()))
+            .filter_map(|(setting, text, _)| Some((setting.name, text?)))
             .collect();
+        assert_eq!(texts.len() + 1, TABLE.len(), "max_failed is left to its rule");
         let again = TrialSettings::from_texts(|setting| {
             texts
                 .iter()

@@ -48,6 +48,22 @@ impl Value for f64 {
     }
 }
 
+/// A share that may be left to a rule.
+impl Value for Option<f64> {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "" => Some(None),
+            number => number.parse().ok().map(Some),
+        }
+    }
+    fn text(&self) -> Option<String> {
+        self.map(|share| share.to_string())
+    }
+    fn rank(&self) -> u128 {
+        self.map_or(0, |share| 1 + share.rank())
+    }
+}
+
 impl Value for bool {
     fn read(text: &str) -> Option<Self> {
         text.parse().ok()

@@ -64,7 +64,7 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
         })
         .collect();
     let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
-    let (outcomes, latency, slot_wait) = merge(&records, settings, t0_ms);
+    let merged = merge(&records, settings, t0_ms);
     let closed = closed(&arrivals, &complete, &generator);
     let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);
     ledger.errors.extend(voided);
@@ -73,9 +73,11 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
         end: end(&windows),
         windows,
         ledger: Some(ledger),
-        outcomes,
-        latency,
-        slot_wait,
+        outcomes: merged.outcomes,
+        latency: merged.latency,
+        failed_latency: merged.failed_latency,
+        slot_wait: merged.slot_wait,
+        call_account: merged.account,
         cost: usage.map(|usage| cost(usage, calls)),
         instruments: Some(instruments(generator, endpoint, &arrivals, metrics)),
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 
 use engine::windows::{Arrivals, PackedRecord};
-use trials::outcome::{Cost, TrialEnd, WindowMeasure};
+use trials::outcome::{CallAccount, Cost, TrialEnd, WindowMeasure};
 use wire::{Delay, DelayStats, Latencies, Outcome, OutcomeCounts, Ranges, SentWindow, Settings, Workload};
 use wire::{StartRule, StrategyKind, WindowRecord};
 
@@ -63,6 +63,7 @@ fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
         repeated: 0,
         undecoded: 0,
         latency,
+        failed_latency: Some(Latencies::new()),
         slot_wait: Latencies::new(),
         peak_in_flight: 3 + tail_ms / 100,
         reading_stopped: 0,
@@ -117,7 +118,9 @@ fn data(windows: u64, closed: u64, ago: Duration) -> TrialData {
             served: 33,
             in_flight: 0,
             peak_in_flight: 5,
-            failures: BTreeMap::new(),
+            failures: BTreeMap::from([("status".to_owned(), 3), ("hang".to_owned(), 4)]),
+            abandoned: 5,
+            refused: 1,
             repeats: BTreeMap::from([(1, 2)]),
             called: BTreeMap::new(),
             delay: DelayStats {
@@ -188,9 +191,20 @@ fn a_window_is_measured_over_its_keys() {
         2,
         "the warm-up window's calls are in no histogram"
     );
+    assert_eq!(observed.failed_latency.map(|latency| latency.count()), Some(0));
     assert_eq!(
         observed.outcomes,
         OutcomeCounts::from([(Outcome::Ok, 36), (Outcome::Timeout, 4)])
+    );
+    let account = CallAccount {
+        attempts: 40,
+        answered: 36,
+    };
+    assert_eq!(observed.call_account, Some(account));
+    let instruments = observed.instruments.as_ref().unwrap();
+    assert_eq!(
+        (instruments.endpoint_failed, instruments.endpoint_unanswered),
+        (Some(3), Some(6))
     );
     let ledger = observed.ledger.unwrap();
     assert!(

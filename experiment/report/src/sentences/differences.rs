@@ -3,8 +3,10 @@
 
 use std::time::Duration;
 
+use trials::verdict::Kind;
+
 use super::names;
-use crate::summary::{Cell, Condition, Row, Spread, Summary};
+use crate::summary::{Cell, Row, Spread, Summary};
 use crate::text;
 
 /// With fewer windows a ratio of medians is not stated.
@@ -38,8 +40,7 @@ pub(super) fn differences(summary: &Summary<'_>) -> Option<String> {
 
 impl<'s, 'a> Extremes<'s, 'a> {
     fn of(summary: &'s Summary<'a>, cell: usize) -> Option<Self> {
-        let rows = summary.rows_of(cell).iter();
-        let tails: Vec<(&Row<'a>, Spread)> = rows.filter_map(|row| Some((row, row.close_tail?))).collect();
+        let tails: Vec<(&Row<'a>, Spread)> = tails(summary.rows_of(cell)).collect();
         let low = *tails.iter().min_by_key(|(_, spread)| spread.median)?;
         let high = *tails.iter().max_by_key(|(_, spread)| spread.median)?;
         (tails.len() > 1).then_some(Self { cell, low, high })
@@ -79,14 +80,16 @@ impl<'s, 'a> Extremes<'s, 'a> {
         );
         let rows = summary.rows_of(self.cell);
         let silent = names(summary, rows, |row| {
-            row.close_tail.is_none() && row.condition.is_some()
+            row.close_tail.is_none() && row.verdict.kind == Kind::NoResult
         });
         let behind = names(summary, rows, |row| {
-            row.close_tail.is_some() && !matches!(row.condition, Some(Condition::KeptUp) | None)
+            row.close_tail.is_some() && matches!(row.verdict.kind, Kind::FellBehind | Kind::NoResult)
         });
+        let undecided = names(summary, rows, |row| row.verdict.kind == Kind::Undecided);
         for (names, what) in [
             (behind, "did not keep up there"),
             (silent, "gave no result there"),
+            (undecided, "had too few windows to tell there"),
         ] {
             if !names.is_empty() {
                 sentence.push_str(&format!("; {} {what}", text::list(&names)));
@@ -107,12 +110,15 @@ impl<'s, 'a> Extremes<'s, 'a> {
     }
 }
 
+/// The close tails that are of calls as the plan wants them.
+fn tails<'s, 'a>(rows: &'s [Row<'a>]) -> impl Iterator<Item = (&'s Row<'a>, Spread)> {
+    let rows = rows.iter().filter(|row| !row.verdict.kind.is_failure());
+    rows.filter_map(|row| Some((row, row.close_tail?)))
+}
+
 /// The shortest and the longest close tail of a run that compares nothing.
 fn alone(summary: &Summary<'_>) -> Option<String> {
-    let tails = || {
-        let rows = summary.rows.iter();
-        rows.filter_map(|row| Some((row, row.close_tail?)))
-    };
+    let tails = || tails(&summary.rows);
     let words = |(row, spread): (&Row<'_>, Spread)| {
         let (series, cell) = (summary.series_label(row), summary.cell_label(row));
         format!("{} ({series} at {cell})", in_words(row, spread))

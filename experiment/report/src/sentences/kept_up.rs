@@ -1,14 +1,16 @@
 //! The first sentence: in how many cells each series kept up.
 
+use trials::verdict::Kind;
+
 use super::number;
-use crate::summary::{Condition, Row, Summary};
+use crate::summary::{Row, Summary};
 use crate::text;
 
 /// In how many cells each series kept up.
 struct Scores<'a> {
     /// Cells kept up and cells judged, with the series that have this score. Highest fraction first.
     scores: Vec<((usize, usize), Vec<&'a str>)>,
-    /// Series with cells whose trials all failed.
+    /// Series with cells that were not judged, and why.
     unjudged: Vec<String>,
 }
 
@@ -26,10 +28,7 @@ pub(super) fn kept_up(summary: &Summary<'_>) -> String {
     let mut sentence = clauses.join("; ");
     if !unjudged.is_empty() {
         let gap = if sentence.is_empty() { "" } else { "; " };
-        sentence.push_str(&format!(
-            "{gap}nothing can be said of {}, whose trials failed",
-            text::list(&unjudged)
-        ));
+        sentence.push_str(&format!("{gap}nothing can be said of {}", text::list(&unjudged)));
     }
     capitalised(&sentence) + "."
 }
@@ -40,14 +39,20 @@ impl<'a> Scores<'a> {
         let mut unjudged: Vec<String> = Vec::new();
         for (index, series) in summary.series.iter().enumerate() {
             let rows: Vec<&Row<'_>> = summary.rows.iter().filter(|row| row.series == index).collect();
-            let judged = rows.iter().filter(|row| row.condition.is_some()).count();
-            let kept = rows
-                .iter()
-                .filter(|row| row.condition == Some(Condition::KeptUp))
-                .count();
-            if judged < rows.len() {
-                let missing = (rows.len() - judged) as u64;
-                unjudged.push(format!("{} in {}", series.label, text::counted(missing, "cell")));
+            let count = |kind| rows.iter().filter(|row| row.verdict.kind == kind).count();
+            let kept = count(Kind::KeptUp);
+            let judged = kept + count(Kind::FellBehind) + count(Kind::NoResult);
+            for (kind, why) in [
+                (Kind::Undecided, "too few windows to tell"),
+                (Kind::CallsFailed, "calls failed"),
+                (Kind::NotMeasured, "not measured"),
+                (Kind::Failed, "trials failed"),
+            ] {
+                let cells = count(kind) as u64;
+                if cells > 0 {
+                    let cells = text::counted(cells, "cell");
+                    unjudged.push(format!("{} in {cells} ({why})", series.label));
+                }
             }
             match scores.iter_mut().find(|(score, _)| *score == (kept, judged)) {
                 _ if judged == 0 => {}

@@ -1,8 +1,9 @@
 //! Which strategy, start rule and workers to use in a cell, from what was measured there, and the room that is left.
 
+use trials::verdict::Kind;
 use wire::{StartRule, StrategyKind};
 
-use super::{Condition, Row, Spread, Summary};
+use super::{Row, Spread, Summary};
 
 /// Part of the workers or of the window above which another choice is preferred.
 const CROWDED: f64 = 0.7;
@@ -42,12 +43,14 @@ impl<'a> Summary<'a> {
 impl<'s, 'a> Advice<'s, 'a> {
     /// The cheapest of the rows that kept up with as short a close tail as the best, with room left if one has it.
     fn of(cell: usize, rows: &'s [Row<'a>]) -> Option<Self> {
-        let judged = || rows.iter().filter(|row| row.condition.is_some());
+        let is_judged =
+            |row: &&Row<'_>| row.verdict.kind != Kind::Undecided && !row.verdict.kind.is_failure();
+        let judged = || rows.iter().filter(is_judged);
         let calls_in_flight = judged().filter_map(Row::calls_in_flight);
         let in_flight = calls_in_flight.min_by(f64::total_cmp);
         judged().next()?;
         let kept: Vec<(&Row<'a>, Spread)> = judged()
-            .filter(|row| row.condition == Some(Condition::KeptUp) && row.failed_trials == 0)
+            .filter(|row| row.verdict.kind == Kind::KeptUp)
             .filter_map(|row| Some((row, row.close_tail?)))
             .collect();
         let best = kept.iter().map(|(_, tail)| *tail).min_by_key(|tail| tail.median);

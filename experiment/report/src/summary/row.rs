@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use trials::condition::{Condition, condition};
 use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
-use trials::predict::{Prediction, Verdict};
+use trials::predict::{self, Prediction};
 use trials::trial::TrialSettings;
+use trials::verdict::{Kind, Verdict};
 use wire::{OutcomeCounts, Workload};
 
 use super::percentiles::Percentiles;
@@ -49,8 +49,8 @@ pub struct Row<'a> {
     pub ledger: Option<LedgerSum>,
     /// Sums of processor time and calls, maxima of the peaks; `None` if no trial was measured.
     pub cost: Option<Cost>,
-    /// `None` if all trials failed.
-    pub condition: Option<Condition>,
+    /// The worst of its trials.
+    pub verdict: Verdict,
 }
 
 /// Median and range of durations.
@@ -122,7 +122,7 @@ impl<'a> Row<'a> {
             outcomes,
             ledger: LedgerSum::of(&trials),
             cost: cost(&not_failed),
-            condition: condition(&not_failed),
+            verdict: Verdict::worst(&trials),
             trials,
         }
     }
@@ -146,21 +146,23 @@ impl<'a> Row<'a> {
         self.trials.first().map(|outcome| &outcome.prediction)
     }
 
-    /// `None` if nothing was measured.
+    /// `None` if the trials do not judge the prediction.
     pub fn agreement(&self) -> Option<Agreement> {
-        let verdict = self.prediction()?.verdict;
-        Some(match (verdict, self.condition?) {
-            (Verdict::Critical, _) => Agreement::Undecided,
-            (Verdict::KeepsUp, Condition::KeptUp) => Agreement::Agrees,
-            (Verdict::Cannot, Condition::FellBehind | Condition::Censored) => Agreement::Agrees,
-            (Verdict::KeepsUp | Verdict::Cannot, _) => Agreement::Disagrees,
+        let predicted = self.prediction()?.verdict;
+        self.verdict.judges_prediction().then_some(())?;
+        Some(match (predicted, self.verdict.kind == Kind::KeptUp) {
+            (predict::Verdict::Critical, _) => Agreement::Undecided,
+            (predict::Verdict::KeepsUp, true) | (predict::Verdict::Cannot, false) => Agreement::Agrees,
+            (predict::Verdict::KeepsUp, false) | (predict::Verdict::Cannot, true) => Agreement::Disagrees,
         })
     }
 
-    /// Predicted and measured median close tail, if there are both and no window is censored.
+    /// Predicted and measured median close tail, if there are both, no window is censored, and the calls are those that were
+    /// predicted.
     pub fn tails(&self) -> Option<(Duration, Duration)> {
         let predicted = self.prediction()?.close_tail()?;
-        (self.censored == 0).then_some((predicted, self.close_tail?.median))
+        (self.censored == 0 && self.verdict.has_predicted_calls())
+            .then_some((predicted, self.close_tail?.median))
     }
 
     /// Whether the median close tail is within the tolerance of the prediction; see [`Row::tails`].

@@ -2,7 +2,7 @@
 
 use trials::predict::{Prediction, Verdict};
 
-use super::{condition, median, named, windows};
+use super::{median, named, verdict, windows};
 use crate::summary::{Agreement, Row, Summary};
 use crate::table::{Entry, Table, TableRow, Tone, numbers, words};
 use crate::{sentences, text};
@@ -53,8 +53,8 @@ fn entries(row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
     };
     vec![
         Entry::plain(text::ratio(prediction.load_factor)),
-        Entry::new(sentences::verdict(prediction.verdict), tone),
-        condition(row),
+        Entry::new(sentences::predicted_verdict(prediction.verdict), tone),
+        verdict(row),
         agreement,
         tail,
         measured,

@@ -86,9 +86,8 @@ fn medians_leave_out_what_is_censored_and_say_so() {
     let lines = journal("partly", vec![exactly(censored, Duration::from_secs(3))]);
     let report = Report::of(&lines);
     let rows = report.records("summary.csv");
-    let shown =
-        ["close_tail_median_us", "measured", "censored", "condition"].map(|name| value(&rows[0], name));
-    assert_eq!(shown, ["3000000", "3", "10", "no-result-in-time"]);
+    let shown = ["close_tail_median_us", "measured", "censored", "verdict"].map(|name| value(&rows[0], name));
+    assert_eq!(shown, ["3000000", "3", "10", "no result"]);
     assert!(report.page.contains(">3 of 13<") && report.page.contains(">3.00 s (3 of 13)<"));
     assert!(
         report
@@ -141,7 +140,7 @@ fn a_failed_trial_is_named_and_in_no_figure() {
         "failed_trials",
         "windows",
         "close_tail_median_us",
-        "condition",
+        "verdict",
     ];
     assert_eq!(
         shown.map(|name| value(&rows[0], name)),

@@ -122,7 +122,7 @@ fn the_cell_is_compared_in_numbers() {
     assert_eq!(
         sentences[0],
         "async kept up in both cells; thread-pool kept up in its only cell; sequential did not keep up in its only \
-         cell; nothing can be said of process-pool in 1 cell, whose trials failed."
+         cell; nothing can be said of process-pool in 1 cell (trials failed)."
     );
     assert_eq!(
         sentences[1],

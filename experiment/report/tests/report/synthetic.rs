@@ -5,7 +5,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use trials::journal::{JournalLine, RunFacts};
-use trials::outcome::{Cost, Instruments, Ledger, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
+use trials::outcome::{
+    CallAccount, Cost, Instruments, Ledger, TrialEnd, TrialOutcome, WindowMeasure, WindowResult,
+};
 use trials::predict::{Prediction, Verdict};
 use trials::trial::{Trial, TrialSettings};
 use wire::{Delay, Latencies, Outcome, OutcomeCounts, StartRule, StrategyKind};
@@ -121,6 +123,7 @@ pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> Tri
             BTreeMap::from([(Outcome::Ok, ok)])
         },
         latency: latency.into(),
+        failed_latency: Some(Latencies::new().into()),
         slot_wait: slot_wait.into(),
         instruments: (!failed).then(|| Instruments {
             generator_lateness: exact.clone().into(),
@@ -129,9 +132,15 @@ pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> Tri
             endpoint_served: Some(offered),
             endpoint_peak_in_flight: Some(100),
             endpoint_repeats: Some(0),
+            endpoint_failed: Some(0),
+            endpoint_unanswered: Some(0),
             engine: BTreeMap::new(),
         }),
         cost: (!failed).then(|| cost(&settings, offered)),
+        call_account: (!failed).then_some(CallAccount {
+            attempts: ok,
+            answered: ok,
+        }),
         windows,
         trial: Trial { id, repeat, settings },
     }

@@ -34,6 +34,7 @@ fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
         repeated: 0,
         undecoded: 0,
         latency: Latencies::new(),
+        failed_latency: None,
         slot_wait: Latencies::new(),
         peak_in_flight: 1,
         reading_stopped: 0,

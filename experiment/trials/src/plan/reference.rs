@@ -21,7 +21,7 @@ pub fn page() -> String {
     for setting in TABLE.iter().filter(|setting| setting.scope == Scope::Plan) {
         page.push_str(&row(
             setting.name,
-            setting.default,
+            default(setting),
             &setting.form,
             setting.meaning,
         ));

@@ -120,7 +120,7 @@ async fn a_child_that_never_answers_is_replaced_after_the_timeout_and_its_grace(
     assert_eq!(counts(&tally), [(Outcome::Timeout, 4)]);
     assert_eq!(tally.peak_in_flight, 2);
     assert_eq!(began.elapsed(), 2 * (millis(1_000) + ANSWER_GRACE));
-    assert_about(tally.latency.latencies().max(), millis(2_000));
+    assert_about(tally.failed_latency.latencies().max(), millis(2_000));
 }
 
 #[tokio::test]

@@ -57,6 +57,7 @@ fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
         repeated: 0,
         undecoded: 0,
         latency: Latencies::new(),
+        failed_latency: None,
         slot_wait: Latencies::new(),
         peak_in_flight: 3,
         reading_stopped: 0,
