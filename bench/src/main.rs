@@ -66,7 +66,7 @@ struct Args {
     #[arg(long)]
     quick: bool,
     /// Rounds of each comparison
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=20))]
+    #[arg(long, default_value_t = 3, value_parser = wire::settings::whole_number::<u8>(1, 20))]
     rounds: u8,
     /// Folder for the table
     #[arg(long, value_name = "FOLDER", default_value = "results/bench")]

@@ -1,27 +1,17 @@
 //! Deliberate failures: which call fails and how, drawn from a seed, so that the same calls in the same order get the
 //! same failures and the same random delays.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-/// A share of calls, from 0 to 1.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Share(f64);
-
-/// Why a share is refused.
+/// The shares of failures add up to more than all calls.
 #[derive(Debug, thiserror::Error, PartialEq)]
-pub enum ShareError {
-    #[error("`{0}` is not a share: expected a number from 0 to 1, like 0.05, or a percentage, like 5%")]
-    Malformed(String),
-    #[error(
-        "the shares of --fail-status, --fail-reset, --fail-hang and --fail-body add up to {0}: at most 1 is possible"
-    )]
-    MoreThanAll(f64),
-}
+#[error(
+    "the shares of --fail-status, --fail-reset, --fail-hang and --fail-body add up to {0}: at most 1 is possible"
+)]
+pub struct MoreThanAll(f64);
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,28 +46,6 @@ pub struct Roll {
     pub delay: f64,
 }
 
-impl FromStr for Share {
-    type Err = ShareError;
-
-    fn from_str(text: &str) -> Result<Self, ShareError> {
-        let number = |text: &str| text.parse::<f64>().ok();
-        let share = match text.strip_suffix('%') {
-            Some(percent) => number(percent).map(|percent| percent / 100.0),
-            None => number(text),
-        };
-        share
-            .filter(|share| (0.0..=1.0).contains(share))
-            .map(Self)
-            .ok_or_else(|| ShareError::Malformed(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Share {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 impl Failure {
     pub const ALL: [Self; 4] = [Self::Status, Self::Reset, Self::Hang, Self::Body];
 
@@ -93,17 +61,17 @@ impl Failure {
 }
 
 impl Failures {
-    pub fn new(status: Share, reset: Share, hang: Share, body: Share) -> Result<Self, ShareError> {
-        let sum = status.0 + reset.0 + hang.0 + body.0;
+    pub fn new(status: f64, reset: f64, hang: f64, body: f64) -> Result<Self, MoreThanAll> {
+        let sum = status + reset + hang + body;
         // Decimal shares that add up to 1 may exceed it by a rounding error.
         if sum > 1.0 + 1e-9 {
-            return Err(ShareError::MoreThanAll(sum));
+            return Err(MoreThanAll(sum));
         }
         let shares = [
-            (Failure::Status, status.0),
-            (Failure::Reset, reset.0),
-            (Failure::Hang, hang.0),
-            (Failure::Body, body.0),
+            (Failure::Status, status),
+            (Failure::Reset, reset),
+            (Failure::Hang, hang),
+            (Failure::Body, body),
         ];
         Ok(Self { shares })
     }
@@ -141,34 +109,15 @@ impl Dice {
 mod tests {
     use super::*;
 
-    fn share(text: &str) -> Share {
-        text.parse().unwrap()
-    }
-
-    #[test]
-    fn shares_are_numbers_or_percentages_from_0_to_1() {
-        assert_eq!(
-            (share("0.05"), share("5%"), share("0"), share("100%")),
-            (Share(0.05), Share(0.05), Share(0.0), Share(1.0))
-        );
-        for text in ["", "%", "1.1", "-0.1", "101%", "nan", "inf", "half", "5 %"] {
-            assert_eq!(
-                text.parse::<Share>(),
-                Err(ShareError::Malformed(text.to_owned())),
-                "{text}"
-            );
-        }
-    }
-
     #[test]
     fn shares_above_all_calls_are_refused() {
-        assert!(Failures::new(share("0.5"), share("0.5"), share("0.1"), share("0")).is_err());
-        assert!(Failures::new(share("0.7"), share("0.1"), share("0.1"), share("0.1")).is_ok());
+        assert!(Failures::new(0.5, 0.5, 0.1, 0.0).is_err());
+        assert!(Failures::new(0.7, 0.1, 0.1, 0.1).is_ok());
     }
 
     #[test]
     fn each_kind_gets_its_share_and_a_seed_repeats() {
-        let failures = Failures::new(share("10%"), share("5%"), share("2%"), share("1%")).unwrap();
+        let failures = Failures::new(0.1, 0.05, 0.02, 0.01).unwrap();
         let draw = |seed| {
             let dice = Dice::seeded(seed);
             (0..100_000)

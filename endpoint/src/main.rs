@@ -26,7 +26,7 @@ mod timer;
 
 use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,10 +36,13 @@ use clap::Parser;
 use hyper::StatusCode;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
-use wire::settings::{CAPACITY, FAIL_STATUS, IO_DELAY, SEED};
+use wire::settings::{
+    CAPACITY, FAIL_BODY, FAIL_HANG, FAIL_RESET, FAIL_STATUS, FAIL_STATUS_CODE, IO_DELAY, Limit, SEED,
+    whole_number,
+};
 use wire::{AnnouncedAddress, Delay, parse_duration};
 
-use crate::failure::{Dice, Failures, Share, ShareError};
+use crate::failure::{Dice, Failures, MoreThanAll};
 use crate::ping::{Behaviour, Endpoint};
 use crate::server::Bounds;
 use crate::timer::Timer;
@@ -69,43 +72,35 @@ struct Args {
     )]
     listen: SocketAddr,
     /// Delay of a call without ?delay=: 200us, uniform(LOW,HIGH), exponential(MEAN), percentiles(50=DELAY,…)
-    #[arg(long, env, value_name = "DELAY", default_value = IO_DELAY.default)]
+    #[arg(long, env, value_name = "DELAY", default_value = IO_DELAY.default, value_parser = |text: &str| IO_DELAY.read(text), allow_hyphen_values = true)]
     io_delay: Delay,
-    #[arg(long, env, value_name = "N", help = CAPACITY.help(), default_value = CAPACITY.default, value_parser = |text: &str| CAPACITY.read(text).map(Limit))]
+    #[arg(long, env, value_name = "N", help = CAPACITY.help(), default_value = CAPACITY.default, value_parser = |text: &str| CAPACITY.read(text), allow_hyphen_values = true)]
     capacity: Limit,
     /// Connections held at once; up to 4096 more wait in the system's queue, the rest get no answer
-    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384")]
+    #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384", value_parser = whole_number::<NonZeroU32>(1, u64::from(u32::MAX)), allow_hyphen_values = true)]
     max_connections: NonZeroU32,
-    #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default)]
-    fail_status: Share,
-    /// Status code of the calls that --fail-status fails
-    #[arg(long, env = "FAIL_STATUS_CODE", value_name = "STATUS", default_value_t = 500, value_parser = clap::value_parser!(u16).range(400..600))]
+    #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default, value_parser = |text: &str| FAIL_STATUS.read(text), allow_hyphen_values = true)]
+    fail_status: f64,
+    #[arg(long, env, value_name = "STATUS", help = FAIL_STATUS_CODE.help(), default_value = FAIL_STATUS_CODE.default, value_parser = |text: &str| FAIL_STATUS_CODE.read_given(text), allow_hyphen_values = true)]
     fail_status_code: u16,
-    /// Share of calls whose connection is reset after their delay
-    #[arg(long, env = "FAIL_RESET", value_name = "SHARE", default_value = "0")]
-    fail_reset: Share,
-    /// Share of calls that are never answered; each holds its slot of --capacity until the client disconnects
-    #[arg(long, env = "FAIL_HANG", value_name = "SHARE", default_value = "0")]
-    fail_hang: Share,
-    /// Share of calls whose response body ends before its announced length
-    #[arg(long, env = "FAIL_BODY", value_name = "SHARE", default_value = "0")]
-    fail_body: Share,
-    #[arg(long, env, value_name = "N", help = SEED.help(), default_value = SEED.default, value_parser = |text: &str| SEED.read(text))]
+    #[arg(long, env, value_name = "SHARE", help = FAIL_RESET.help(), default_value = FAIL_RESET.default, value_parser = |text: &str| FAIL_RESET.read_given(text), allow_hyphen_values = true)]
+    fail_reset: f64,
+    #[arg(long, env, value_name = "SHARE", help = FAIL_HANG.help(), default_value = FAIL_HANG.default, value_parser = |text: &str| FAIL_HANG.read_given(text), allow_hyphen_values = true)]
+    fail_hang: f64,
+    #[arg(long, env, value_name = "SHARE", help = FAIL_BODY.help(), default_value = FAIL_BODY.default, value_parser = |text: &str| FAIL_BODY.read_given(text), allow_hyphen_values = true)]
+    fail_body: f64,
+    #[arg(long, env, value_name = "N", help = SEED.help(), default_value = SEED.default, value_parser = |text: &str| SEED.read(text), allow_hyphen_values = true)]
     seed: u64,
     /// How long calls in flight may continue after a stop; then they are dropped
-    #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, env = "STOP_GRACE", value_name = "DURATION", default_value = "5s", value_parser = parse_duration, allow_hyphen_values = true)]
     stop_grace: Duration,
     /// Stop when standard input closes, so that this process does not outlive its parent
     #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
     stop_on_stdin_close: bool,
 }
 
-/// Calls served at once; `None` is no limit. A newtype, because clap reads `Option` as an optional flag.
-#[derive(Debug, Clone, Copy)]
-struct Limit(Option<NonZeroU64>);
-
 impl Args {
-    fn behaviour(&self) -> Result<Behaviour, ShareError> {
+    fn behaviour(&self) -> Result<Behaviour, MoreThanAll> {
         Ok(Behaviour {
             delay: self.io_delay.clone(),
             capacity: self

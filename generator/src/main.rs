@@ -22,7 +22,7 @@ use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
-use wire::settings::{KEY_SKEW, KEYS, PAYLOAD_SIZE, RPU, SEED};
+use wire::settings::{KEY_SKEW, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
 
 use crate::keys::Keys;
 use crate::schedule::Rate;
@@ -63,6 +63,7 @@ struct Args {
         env = "COUNT",
         value_name = "N",
         default_value_t = 0,
+        value_parser = whole_number::<u64>(0, u64::MAX),
         allow_hyphen_values = true
     )]
     count: u64,
@@ -80,6 +81,7 @@ struct Args {
         env = "NUMAFLOW_REPLICA",
         value_name = "N",
         default_value_t = 0,
+        value_parser = whole_number::<u16>(0, u64::from(u16::MAX)),
         allow_hyphen_values = true
     )]
     replica: u16,

@@ -285,6 +285,10 @@ and those that the user names too: a variable twice is refused by server-side ap
 
 {{/* A duration's text in nanoseconds, for comparing. */}}
 {{- define "async-reduce.nanoseconds" -}}
-{{- $units := dict "ns" 1.0 "us" 1e3 "ms" 1e6 "s" 1e9 "m" 60e9 "h" 3600e9 -}}
-{{- mulf (regexFind "^[0-9.]+" .) (get $units (regexFind "[a-z]+$" .)) -}}
+{{- $units := dict "ns" 1.0 "us" 1e3 "µs" 1e3 "μs" 1e3 "ms" 1e6 "s" 1e9 "m" 60e9 "h" 3600e9 -}}
+{{- $sum := 0.0 -}}
+{{- range regexFindAll "[0-9.]+[^0-9.]+" . -1 -}}
+{{- $sum = addf $sum (mulf (regexFind "^[0-9.]+" .) (get $units (regexFind "[^0-9.]+$" .))) -}}
+{{- end -}}
+{{- $sum -}}
 {{- end -}}

@@ -188,6 +188,7 @@ ports:
   "IO_DELAY" .ioDelay
   "TIMEOUT" .timeout
   "RETRIES" .retries
+  "RUNTIME_THREADS" .runtimeThreads
   "CPU_OFFLOAD" .cpuOffload
   "MAX_WAITING" .maxWaiting
   "RESULT_FORMAT" .resultFormat

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use launcher::Place;
+use regex::Regex;
 use serde_json::Value;
 use tests::{address, binary, spawn_with_metrics, start};
 use tokio::process::Command;
@@ -101,20 +102,85 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
             let rule = schema
                 .pointer(&place)
                 .unwrap_or_else(|| panic!("values.schema.json has no {path}"));
+            let bounds = || (rule["minimum"].as_u64(), rule["maximum"].as_u64());
+            let definition = |name: &str| serde_json::json!(format!("#/definitions/{name}"));
             match setting.form {
                 Form::Count { least, most } => {
-                    let bounds = (rule["minimum"].as_u64(), rule["maximum"].as_u64());
                     // Helm keeps whole numbers of YAML exactly only up to 2^53.
                     let most = Some(most).filter(|most| *most < 1 << 53);
-                    assert_eq!(bounds, (Some(least), most), "{path}: {rule}");
+                    assert_eq!(bounds(), (Some(least), most), "{path}: {rule}");
                 }
+                Form::Limit { most } => {
+                    assert_eq!(bounds(), (Some(1), Some(most)), "{path}: {rule}");
+                    assert_eq!(rule["pattern"], "^unlimited$", "{path}");
+                }
+                Form::Number { most } => assert_eq!(rule["maximum"].as_f64(), Some(most), "{path}"),
+                Form::Share => assert_eq!(rule["$ref"], definition("share"), "{path}"),
+                Form::Duration | Form::Millis => {
+                    assert_eq!(rule["$ref"], definition("positiveDuration"), "{path}");
+                }
+                Form::Wait => assert_eq!(rule["$ref"], definition("duration"), "{path}"),
+                Form::Delay => assert_eq!(rule["$ref"], definition("delay"), "{path}"),
+                Form::Switch => assert_eq!(rule["type"], "boolean", "{path}"),
                 Form::Name { names, .. } => assert_eq!(rule["enum"], serde_json::json!(names), "{path}"),
-                _ => {}
             }
             seen += 1;
         }
     }
     assert!(seen >= 15, "{seen}");
+}
+
+/// The chart's patterns and the programs' own reading say the same of a text.
+#[test]
+fn the_chart_reads_durations_and_shares_as_the_programs_do() {
+    let schema = yaml(&root("helm/values.schema.json"));
+    let pattern = |place: &str| Regex::new(schema.pointer(place).unwrap().as_str().unwrap()).unwrap();
+    let of = |name: &str| pattern(&format!("/definitions/{name}/pattern"));
+    let durations = [
+        "200us",
+        "200\u{b5}s",
+        "200\u{3bc}s",
+        "1.5s",
+        "1m30s",
+        "2h45m0.5s",
+        "0m0s",
+        "0.0s",
+        "0h1ns",
+        "10",
+        "1m30",
+        "1 s",
+        "-1s",
+        ".5s",
+        "1.s",
+        "1S",
+        "",
+        "s",
+        "1s1",
+        "1.2.3s",
+    ];
+    let shares = [
+        "0", "1", "0.05", ".5", "1.0", "1.5", "2", "5%", "0.7%", "100%", "100.0%", "101%", "100.1%", "1e-3",
+        "-0.1", "%", "5 %", "", "half",
+    ];
+    for (name, form, texts) in [
+        ("positiveDuration", Form::Duration, durations.as_slice()),
+        ("duration", Form::Wait, durations.as_slice()),
+        ("share", Form::Share, shares.as_slice()),
+    ] {
+        let chart = of(name);
+        for text in texts {
+            let program = form.canonical(text).is_ok();
+            assert_eq!(chart.is_match(text), program, "{name}: `{text}`");
+        }
+    }
+    let skew = pattern("/properties/generator/properties/keySkew/pattern");
+    for text in ["0", "1.1", "10", "10.0", "10.1", "11", "-1", ""] {
+        assert_eq!(
+            skew.is_match(text),
+            Form::Number { most: 10.0 }.canonical(text).is_ok(),
+            "{text}"
+        );
+    }
 }
 
 #[test]

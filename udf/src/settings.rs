@@ -7,8 +7,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use vertex::VertexArgs;
 use wire::settings::{
-    CPU_OFFLOAD, HTTP_CLIENT, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, START_RULE, STRATEGY, TIMEOUT,
-    WORKLOAD, default_max_workers,
+    CPU_OFFLOAD, FormError, HTTP_CLIENT, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RUNTIME_THREADS,
+    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
 };
 use wire::{Delay, HttpClient, StartRule, StrategyKind, Workload};
 
@@ -85,9 +85,8 @@ pub struct Settings {
     /// Whether `cpu` work under `async` leaves the runtime's threads.
     #[arg(long, env, help = CPU_OFFLOAD.help(), default_value = CPU_OFFLOAD.default, value_parser = |text: &str| CPU_OFFLOAD.read(text), num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cpu_offload: bool,
-    /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes tens
-    /// of thousands of calls a second; for cpu work that is not moved elsewhere as many as there are cores]
-    #[arg(long, env = "RUNTIME_THREADS", allow_hyphen_values = true)]
+    /// Threads that read the stream.
+    #[arg(long, env, help = RUNTIME_THREADS.help(), value_parser = |text: &str| RUNTIME_THREADS.read_given(text), allow_hyphen_values = true)]
     pub runtime_threads: Option<NonZeroU16>,
     /// Events that may wait for their call.
     #[arg(long, env, help = MAX_WAITING.help(), default_value = MAX_WAITING.default, value_parser = |text: &str| MAX_WAITING.read(text), allow_hyphen_values = true)]
@@ -188,12 +187,9 @@ impl Settings {
 }
 
 /// `lean` is the earlier name of `hyper`.
-fn http_client(text: &str) -> Result<HttpClient, String> {
+fn http_client(text: &str) -> Result<HttpClient, FormError> {
     let text = if text == "lean" { "hyper" } else { text };
-    match HTTP_CLIENT.read(text) {
-        Ok(client) => Ok(client.unwrap_or(HttpClient::Hyper)),
-        Err(error) => Err(error.to_string()),
-    }
+    HTTP_CLIENT.read_given(text)
 }
 
 fn exec_type(text: &str) -> Result<StrategyKind, String> {

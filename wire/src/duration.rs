@@ -1,4 +1,5 @@
-//! Durations as text: a decimal number and a unit (`ns`, `us`, `ms`, `s`, `m`, `h`), or a bare `0`.
+//! Durations as text, as Go writes them: decimal numbers with units (`ns`, `us` or `µs`, `ms`, `s`, `m`, `h`), one after
+//! the other, like `1m30s`; or a bare `0`.
 
 use std::time::Duration;
 
@@ -8,9 +9,9 @@ pub const MAX_DURATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Why a text is not a duration.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
 pub enum DurationError {
-    /// Not a number followed by a unit.
+    /// Not numbers with units.
     #[error(
-        "`{0}` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us or 1.5s"
+        "`{0}` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us, 1.5s or 1m30s"
     )]
     Malformed(String),
     /// Finer than a nanosecond or above [`MAX_DURATION`].
@@ -27,47 +28,61 @@ const UNITS: [(&str, u128); 6] = [
     ("h", 3_600_000_000_000),
 ];
 
-/// Reads a duration exactly, without floating point.
+/// The other spellings of `us`: with the micro sign, as Go writes it, and with the Greek letter mu.
+const MICROS: [&str; 2] = ["\u{b5}s", "\u{3bc}s"];
+
+/// Reads a duration exactly, without floating point: one number with its unit, or several that are added up.
 ///
 /// # Errors
 /// Returns an error if the text is malformed, negative, above a day or finer than a nanosecond.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
-    let malformed = || DurationError::Malformed(text.to_owned());
-    let out_of_range = || DurationError::OutOfRange(text.to_owned());
+    nanoseconds(text).map_err(|kind| kind(text.to_owned()))
+}
+
+/// The kind of an error, to be given the whole text.
+type ErrorKind = fn(String) -> DurationError;
+
+fn nanoseconds(text: &str) -> Result<Duration, ErrorKind> {
+    let malformed: ErrorKind = DurationError::Malformed;
+    let out_of_range: ErrorKind = DurationError::OutOfRange;
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let split = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .ok_or_else(malformed)?;
-    let (number, unit) = text.split_at(split);
-    let unit_nanos = UNITS
-        .iter()
-        .find(|(name, _)| *name == unit)
-        .map(|(_, nanos)| *nanos)
-        .ok_or_else(malformed)?;
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if whole.is_empty() || (number.contains('.') && fraction.is_empty()) || fraction.contains('.') {
-        return Err(malformed());
-    }
-    let whole: u128 = whole.parse().map_err(|_| out_of_range())?;
-    let mut nanos = whole.checked_mul(unit_nanos).ok_or_else(out_of_range)?;
-    if !fraction.is_empty() {
-        let digits = u32::try_from(fraction.len()).map_err(|_| out_of_range())?;
-        let scale = 10u128.checked_pow(digits).ok_or_else(out_of_range)?;
-        let numerator: u128 = fraction.parse().map_err(|_| out_of_range())?;
-        let scaled = numerator.checked_mul(unit_nanos).ok_or_else(out_of_range)?;
-        if !scaled.is_multiple_of(scale) {
-            return Err(out_of_range());
+    let in_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut nanos, mut rest) = (0u128, text);
+    loop {
+        let (number, after) = rest.split_at(rest.find(|c| !in_number(c)).ok_or(malformed)?);
+        let (unit, after) = after.split_at(after.find(in_number).unwrap_or(after.len()));
+        let unit = if MICROS.contains(&unit) { "us" } else { unit };
+        let unit = UNITS.iter().find(|(name, _)| *name == unit).ok_or(malformed)?;
+        nanos = nanos.checked_add(product(number, unit.1)?).ok_or(out_of_range)?;
+        rest = after;
+        if rest.is_empty() {
+            break;
         }
-        nanos += scaled / scale;
     }
-    let nanos = u64::try_from(nanos).map_err(|_| out_of_range())?;
-    let duration = Duration::from_nanos(nanos);
-    if duration > MAX_DURATION {
-        return Err(out_of_range());
+    let duration = u64::try_from(nanos).map(Duration::from_nanos).ok();
+    duration
+        .filter(|duration| *duration <= MAX_DURATION)
+        .ok_or(out_of_range)
+}
+
+/// A decimal number times a unit, which must be whole.
+fn product(number: &str, unit: u128) -> Result<u128, ErrorKind> {
+    let out_of_range: ErrorKind = DurationError::OutOfRange;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    if whole.is_empty() || fraction.is_empty() || fraction.contains('.') {
+        return Err(DurationError::Malformed);
     }
-    Ok(duration)
+    let digits = u32::try_from(fraction.len()).map_err(|_| out_of_range)?;
+    let scale = 10u128.checked_pow(digits).ok_or(out_of_range)?;
+    let times = |digits: &str| digits.parse::<u128>().ok()?.checked_mul(unit);
+    let fraction = times(fraction)
+        .filter(|product| product.is_multiple_of(scale))
+        .ok_or(out_of_range)?;
+    times(whole)
+        .and_then(|whole| whole.checked_add(fraction / scale))
+        .ok_or(out_of_range)
 }
 
 /// Writes a duration in the largest unit up to seconds that needs at most three decimals: `0`, `200us`, `1.5s`, `90s`.
@@ -160,6 +175,12 @@ mod tests {
             ("1.5s", 1_500_000_000),
             ("2m", 120_000_000_000),
             ("24h", 86_400_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("2h45m", 9_900_000_000_000),
+            ("1h0m0.5s", 3_600_500_000_000),
+            ("200\u{b5}s", 200_000),
+            ("200\u{3bc}s", 200_000),
+            ("1s1.5ms", 1_001_500_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
         }
@@ -189,8 +210,38 @@ mod tests {
             "99999999999999999999999999999999999999999s",
             "+1s",
             "1S",
+            "1m 30s",
+            "1m30",
+            "1m-30s",
+            "12h12h0.1s",
+            "µs",
+            "1ss",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    /// The text of Go's `time.Duration.String`.
+    fn written_by_go(nanos: u64) -> String {
+        let decimal = |unit: u64| {
+            let text = format!("{}.{:09}", nanos / unit, nanos % unit * (1_000_000_000 / unit));
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        };
+        match nanos {
+            0 => "0s".to_owned(),
+            1..1_000 => format!("{nanos}ns"),
+            1_000..1_000_000 => format!("{}\u{b5}s", decimal(1_000)),
+            1_000_000..1_000_000_000 => format!("{}ms", decimal(1_000_000)),
+            _ => {
+                let (minutes, nanos) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
+                let text = format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000);
+                let seconds = text.trim_end_matches('0').trim_end_matches('.');
+                match (minutes / 60, minutes % 60) {
+                    (0, 0) => format!("{seconds}s"),
+                    (0, minutes) => format!("{minutes}m{seconds}s"),
+                    (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+                }
+            }
         }
     }
 
@@ -199,6 +250,11 @@ mod tests {
         fn every_duration_survives_its_text(nanos in 0u64..=86_400_000_000_000) {
             let duration = Duration::from_nanos(nanos);
             prop_assert_eq!(parse_duration(&format_duration(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn a_duration_is_read_as_go_writes_it(nanos in prop_oneof![0u64..5_000_000_000, 0u64..=86_400_000_000_000]) {
+            prop_assert_eq!(parse_duration(&written_by_go(nanos)), Ok(Duration::from_nanos(nanos)));
         }
 
         #[test]

@@ -67,19 +67,6 @@ macro_rules! closed_set {
             }
         }
 
-        /// A setting that journals did not always record.
-        impl Value for Option<$type> {
-            fn read(text: &str) -> Option<Self> {
-                text.parse().ok().map(Some)
-            }
-            fn text(&self) -> Option<String> {
-                self.map(|value| value.name().to_owned())
-            }
-            fn rank(&self) -> u128 {
-                self.map_or(0, |value| 1 + value as u128)
-            }
-        }
-
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(self.name())

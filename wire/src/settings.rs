@@ -3,6 +3,7 @@
 //! this table, so that a new setting is one entry here and the code that acts on it.
 
 mod form;
+mod nearest;
 mod table;
 mod value;
 
@@ -10,9 +11,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-pub use form::{Form, FormError};
+pub use form::{Form, FormError, meant, whole_number};
+pub use nearest::nearest;
 pub use table::*;
-pub use value::Value;
+pub use value::{Limit, Value};
 
 /// A setting. Its value is text wherever it crosses a process boundary.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -47,6 +49,8 @@ pub enum Scope {
     },
     /// In `fixed`, as an axis, or carried by a level of the axis `strategy`.
     Strategy,
+    /// In `fixed`, as an axis, or at the top of the plan.
+    Anywhere,
     /// At the top of the plan, once for all trials.
     Plan,
 }
@@ -116,6 +120,17 @@ impl<T: Value> Typed<T> {
     }
 }
 
+impl<T: Value> Typed<Option<T>> {
+    /// Reads a value that is given, as by a flag.
+    ///
+    /// # Errors
+    /// Returns an error that says which values are possible.
+    pub fn read_given(&self, text: &str) -> Result<T, FormError> {
+        self.read(text)?
+            .ok_or_else(|| FormError::Unreadable(text.to_owned()))
+    }
+}
+
 impl Setting {
     /// The flag without its dashes in front, e.g. `max-workers`.
     pub fn flag(&self) -> String {
@@ -138,6 +153,16 @@ impl Setting {
     /// Whether a plan may give it in `fixed` and as an axis.
     pub fn is_axis(&self) -> bool {
         self.scope != Scope::Plan
+    }
+
+    /// Whether a plan must give it.
+    pub fn is_required(&self) -> bool {
+        self.scope == Scope::Cell { required: true }
+    }
+
+    /// Whether a plan may give it at its top.
+    pub fn is_at_top(&self) -> bool {
+        matches!(self.scope, Scope::Plan | Scope::Anywhere)
     }
 
     /// The setting with this name.

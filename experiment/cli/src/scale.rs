@@ -8,6 +8,7 @@ use clap::Args;
 use trials::plan::Plan;
 use trials::predict::deployment::{Bound, Limits, MAX_PROCESSOR_UTILIZATION, deployment, pod};
 use trials::trial::{Trial, TrialSettings};
+use wire::settings::whole_number;
 
 use crate::output::aligned;
 
@@ -16,37 +17,37 @@ use crate::output::aligned;
 #[command(next_help_heading = "Beyond one machine")]
 pub struct ScaleArgs {
     /// Also print the capacity of one pod under Numaflow, and the deployment for this many events per second
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     scale: Option<NonZeroU64>,
     /// Number of keys at that rate [default: the plan's]
-    #[arg(long, value_name = "N", requires = "scale")]
+    #[arg(long, value_name = "N", requires = "scale", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     scale_keys: Option<NonZeroU64>,
     /// Processor time of an event in the UDF (measured: `make bench`)
-    #[arg(long, value_name = "DURATION", default_value = "60us", value_parser = wire::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "60us", requires = "scale", value_parser = wire::parse_duration)]
     udf_time: Duration,
     /// Processor time of an event in the generator (measured: `make bench`)
-    #[arg(long, value_name = "DURATION", default_value = "5us", value_parser = wire::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5us", requires = "scale", value_parser = wire::parse_duration)]
     source_time: Duration,
     /// Processor time of an event in Numaflow's own container (assumed)
-    #[arg(long, value_name = "DURATION", default_value = "80us", value_parser = wire::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "80us", requires = "scale", value_parser = wire::parse_duration)]
     data_plane_time: Duration,
     /// Cores of a pod, of all its containers together (chosen)
-    #[arg(long, value_name = "N", default_value = "2")]
+    #[arg(long, value_name = "N", default_value = "2", requires = "scale", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     cores_per_pod: NonZeroU64,
     /// Messages in a read batch (Numaflow's default)
-    #[arg(long, value_name = "N", default_value = "500")]
+    #[arg(long, value_name = "N", default_value = "500", requires = "scale", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     read_batch: NonZeroU64,
     /// Time to write and acknowledge a read batch before the next read (assumed)
-    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = wire::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "10ms", requires = "scale", value_parser = wire::parse_duration)]
     batch_time: Duration,
     /// Time that each key adds to the close of its window (assumed)
-    #[arg(long, value_name = "DURATION", default_value = "100us", value_parser = wire::parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "100us", requires = "scale", value_parser = wire::parse_duration)]
     key_time: Duration,
     /// Messages a second that one JetStream server stores (assumed)
-    #[arg(long, value_name = "RATE", default_value = "50000")]
+    #[arg(long, value_name = "RATE", default_value = "50000", requires = "scale", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     jetstream_rate: NonZeroU64,
     /// JetStream servers that store each message (Numaflow's default)
-    #[arg(long, value_name = "N", default_value = "3")]
+    #[arg(long, value_name = "N", default_value = "3", requires = "scale", value_parser = whole_number::<NonZeroU64>(1, u64::MAX))]
     jetstream_replicas: NonZeroU64,
 }
 

@@ -70,16 +70,13 @@ impl fmt::Display for EndpointUrl {
 pub fn check_user_endpoint(trials: &[Trial]) -> Result<(), NeedsOurEndpoint> {
     for trial in trials {
         let settings = &trial.settings;
-        for (setting, is_set) in [
-            ("capacity", settings.capacity.is_some()),
-            ("fail_status", settings.fail_status > 0.0),
-        ] {
-            if is_set {
-                return Err(NeedsOurEndpoint {
-                    setting,
-                    trial: trial.id.clone(),
-                });
-            }
+        let limited = settings.capacity.0.is_some().then_some("capacity");
+        let failing = settings.failing().into_iter().find(|(_, share)| *share > 0.0);
+        if let Some(setting) = limited.or(failing.map(|(setting, _)| setting.name)) {
+            return Err(NeedsOurEndpoint {
+                setting,
+                trial: trial.id.clone(),
+            });
         }
     }
     Ok(())

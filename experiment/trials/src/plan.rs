@@ -2,10 +2,12 @@
 //! are refused with line and field before anything starts.
 
 mod file;
+mod flags;
 mod grid;
 mod reference;
 #[cfg(test)]
 mod tests;
+mod text;
 mod yaml;
 
 use std::fmt;
@@ -13,8 +15,10 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use self::file::PlanFile;
+use self::flags::FLAG;
 use crate::trial::{Trial, TrialSettings};
 
+pub use self::flags::{FlagField, flag_fields};
 pub use self::reference::{page, schema};
 
 pub const MAX_TRIALS: usize = 10_000;
@@ -26,16 +30,13 @@ const TRIAL_OVERHEAD: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub struct Plan {
     pub name: String,
-    pub window: Duration,
-    /// How long a read waits for its batch to fill.
-    pub read_timeout: Duration,
     /// Windows of each trial that are run before the measured ones.
     pub warmup: u32,
     /// Measured windows of each trial.
     pub windows: u32,
     /// How often each cell is run.
     pub repeats: u32,
-    /// How long a trial waits for results after its last window; see [`Plan::time_limit`].
+    /// How long a trial waits for results after its last window; then it is cut off.
     pub cut_off: Duration,
     pub order: Order,
     /// Seed of the order and, with the repeat added, of each trial.
@@ -53,8 +54,7 @@ pub enum Order {
 }
 
 /// Why a plan cannot be run.
-#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("{file}:{refusal}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlanError {
     pub file: String,
     pub refusal: Refusal,
@@ -63,7 +63,7 @@ pub struct PlanError {
 /// A line of a plan, and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Line of the file, from 1.
+    /// Line of the file, from 1; 0 for a flag.
     pub line: usize,
     /// Path of the field, such as `axes.rpu[1]`; empty for the whole file.
     pub field: String,
@@ -91,6 +91,22 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// `FILE:LINE: FIELD: PROBLEM`, or `FLAG: PROBLEM`.
+impl fmt::Display for PlanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, refusal } = self;
+        if refusal.line != FLAG {
+            return write!(f, "{file}:{refusal}");
+        }
+        match flags::flag_of(&refusal.field) {
+            Some(flag) => write!(f, "{flag}: {}", refusal.problem),
+            None => f.write_str(&refusal.problem),
+        }
+    }
+}
+
+impl std::error::Error for PlanError {}
+
 impl Plan {
     /// Reads a plan for this machine, whose number of cores some defaults depend on. `file_name` is for errors.
     ///
@@ -112,19 +128,56 @@ impl Plan {
         })
     }
 
+    /// A plan of a file (its text, and its name for errors), of flags (names of fields, and texts), or of both, for this
+    /// machine; with its text as a file. A plan of flags alone is named after them where they do not name it.
+    ///
+    /// # Errors
+    /// Returns an error with line and field, or with the flag, if the plan cannot be run or if a flag gives a field that the
+    /// file gives.
+    pub fn with_flags(
+        file: Option<(&str, &str)>,
+        flags: &[(&'static str, String)],
+    ) -> Result<(Self, String), PlanError> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let refused = |refusal| PlanError {
+            file: file.map_or("", |(_, name)| name).to_owned(),
+            refusal,
+        };
+        let mut written = match file {
+            Some((text, _)) => yaml::read(text)
+                .and_then(|node| PlanFile::read(&node))
+                .map_err(refused)?,
+            None => PlanFile::empty(FLAG),
+        };
+        for (name, text) in flags {
+            flags::add(&mut written, name, text).map_err(refused)?;
+        }
+        let mut plan = Self::of(&written, cores).map_err(refused)?;
+        if written.name.is_empty() {
+            written.name = format!("run-{:06x}", plan.hash() & 0xff_ffff);
+            plan.name.clone_from(&written.name);
+        }
+        let text = match file {
+            Some((text, _)) if flags.is_empty() => text.to_owned(),
+            _ => text::text(&written),
+        };
+        Ok((plan, text))
+    }
+
     fn read(text: &str, cores: NonZeroUsize) -> Result<Self, Refusal> {
-        let written = PlanFile::read(&yaml::read(text)?)?;
-        let trials = grid::trials(&written, cores)?;
-        // Settings of the whole plan are equal in all trials except the seed, to which the repeat is added.
+        Self::of(&PlanFile::read(&yaml::read(text)?)?, cores)
+    }
+
+    fn of(written: &PlanFile, cores: NonZeroUsize) -> Result<Self, Refusal> {
+        let trials = grid::trials(written, cores)?;
+        // Warm-up, windows and seed are equal in all trials, except that the repeat is added to the seed.
         let first = trials.iter().find(|trial| trial.repeat == 0);
         let Some(first) = first.map(|trial| trial.settings.clone()) else {
-            return Err(Refusal::at(1, "axes", "the plan has no trials"));
+            return Err(Refusal::at(written.axes_line, "axes", "the plan has no trials"));
         };
         Ok(Self {
             seed: first.seed,
-            name: written.name,
-            window: first.window,
-            read_timeout: first.read_timeout,
+            name: written.name.clone(),
             warmup: first.warmup,
             windows: first.windows,
             repeats: written.repeats,
@@ -139,16 +192,15 @@ impl Plan {
         self.trials.clone()
     }
 
-    /// Time from the start of a trial's first window until it is cut off: its windows and [`Plan::cut_off`].
-    pub fn time_limit(&self) -> Duration {
-        self.window * (self.warmup + self.windows) + self.cut_off
-    }
-
     /// Estimated duration of the whole plan if every trial keeps up. A trial takes its windows, one more that closes the
     /// last, half a window of waiting for a boundary, and its overhead.
     pub fn duration(&self) -> Duration {
-        let trial = self.window * (self.warmup + self.windows + 1) + self.window / 2 + TRIAL_OVERHEAD;
-        trial.saturating_mul(u32::try_from(self.trials.len()).unwrap_or(u32::MAX))
+        let windows = self.warmup + self.windows + 1;
+        self.trials
+            .iter()
+            .map(|trial| trial.settings.window)
+            .map(|window| window * windows + window / 2 + TRIAL_OVERHEAD)
+            .sum()
     }
 
     /// Equal for plans with the same name, trials and cut-off, regardless of layout, comments and order.

@@ -83,6 +83,8 @@ pub enum Verdict {
 struct Service {
     /// Mean, failed attempts included.
     mean_s: f64,
+    /// Share of calls that last until their timeout.
+    hanging: f64,
     /// The delay's distribution, unless it is fixed.
     varying: Option<Delay>,
     /// Timeout of an attempt.
@@ -149,13 +151,14 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
 impl Service {
     fn of(settings: &TrialSettings) -> Self {
         // A computation has no timeout and does not use the endpoint.
-        let (limit_s, overhead, failure_rate) = match settings.workload {
+        let (limit_s, overhead, failure_rate, hanging) = match settings.workload {
             Workload::Http => (
                 settings.timeout.as_secs_f64(),
                 CALL_OVERHEAD,
-                settings.fail_status,
+                settings.failing_share(),
+                settings.fail_hang.unwrap_or_default(),
             ),
-            Workload::Cpu => (f64::INFINITY, Duration::ZERO, 0.0),
+            Workload::Cpu => (f64::INFINITY, Duration::ZERO, 0.0, 0.0),
         };
         let varying = Some(settings.io_delay.clone()).filter(|delay| !matches!(delay, Delay::Fixed(_)));
         let delay_s = settings.io_delay.mean().as_secs_f64();
@@ -168,9 +171,12 @@ impl Service {
             .map(|attempt| failure_rate.powi(attempt as i32))
             .sum();
         let overhead_s = overhead.as_secs_f64();
-        let mean_s = (delay_s.min(limit_s) + overhead_s) * attempts;
+        // A call that hangs lasts until its timeout.
+        let hanging_s = if hanging > 0.0 { hanging * limit_s } else { 0.0 };
+        let mean_s = (delay_s.min(limit_s) * (1.0 - hanging) + hanging_s + overhead_s) * attempts;
         Self {
             mean_s,
+            hanging,
             varying,
             limit_s,
             overhead_s,
@@ -178,8 +184,16 @@ impl Service {
         }
     }
 
+    /// Whether all calls take the same time.
+    fn is_fixed(&self) -> bool {
+        self.varying.is_none() && self.hanging == 0.0
+    }
+
     /// Estimate of the longest of `calls` calls: the delay that one of them exceeds on average.
     fn longest_of(&self, calls: f64) -> f64 {
+        if self.hanging * calls >= 1.0 {
+            return (self.limit_s + self.overhead_s) * self.attempts;
+        }
         let Some(delay) = self.varying.as_ref().filter(|_| calls > 1.0) else {
             return self.mean_s;
         };
@@ -194,6 +208,7 @@ impl Servers {
         let bound = match settings.workload {
             Workload::Http => settings
                 .capacity
+                .0
                 .map_or(f64::INFINITY, |capacity| capacity.get() as f64),
             Workload::Cpu => cores,
         };

@@ -1,5 +1,6 @@
 //! The text forms of settings: which texts are values, the one spelling of each, and what is said of any other text.
 
+use super::{Value, nearest};
 use crate::{Delay, DelayError, DurationError, format_duration, parse_duration};
 
 /// Which texts are values of a setting.
@@ -47,7 +48,7 @@ pub enum Form {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FormError {
     /// Not a whole number within the bounds.
-    #[error("must be a whole number from {least} to {most}{or_unlimited}, not `{text}`")]
+    #[error("must be a whole number{}{or_unlimited}, not `{text}`", bounds(*least, *most))]
     Count {
         /// The smallest that is possible.
         least: u64,
@@ -85,7 +86,7 @@ pub enum FormError {
     #[error("must be true or false, not `{0}`")]
     Switch(String),
     /// None of the names.
-    #[error("unknown {set} `{text}`: expected one of {}", names.join(", "))]
+    #[error("unknown {set} `{text}`: {}", meant(text, names))]
     Name {
         /// What is named.
         set: &'static str,
@@ -127,7 +128,9 @@ impl Form {
                 duration => Ok(format_duration(duration)),
             },
             Self::Delay => Ok(text.parse::<Delay>()?.to_string()),
-            Self::Switch if matches!(text, "true" | "false") => Ok(text.to_owned()),
+            // YAML's other spellings of the two, which its parsers turn into these.
+            Self::Switch if matches!(text, "true" | "True" | "TRUE") => Ok("true".to_owned()),
+            Self::Switch if matches!(text, "false" | "False" | "FALSE") => Ok("false".to_owned()),
             Self::Switch => Err(FormError::Switch(text.to_owned())),
             Self::Name { names, .. } if names.contains(&text) => Ok(text.to_owned()),
             Self::Name { set, names } => Err(FormError::Name {
@@ -141,11 +144,15 @@ impl Form {
     /// The values in words, for help and pages.
     pub fn words(&self) -> String {
         match self {
+            Self::Count {
+                least,
+                most: u64::MAX,
+            } => format!("a whole number from {least}"),
             Self::Count { least, most } => format!("{least} to {most}"),
             Self::Limit { most } => format!("1 to {most}, or `unlimited`"),
             Self::Number { most } => format!("0 to {most}"),
             Self::Share => "0 to 1, or a percentage like `5%`".to_owned(),
-            Self::Duration => "a duration like `200us`, `1.5s`, longer than 0".to_owned(),
+            Self::Duration => "a duration like `200us`, `1.5s`, `1m30s`, longer than 0".to_owned(),
             Self::Wait => "a duration like `200us`, `1.5s`, or `0`".to_owned(),
             Self::Millis => "a duration of whole milliseconds like `10s`, longer than 0".to_owned(),
             Self::Delay => {
@@ -158,11 +165,37 @@ impl Form {
     }
 }
 
+/// For a flag that is no setting: reads a whole number within bounds, with the refusal of [`Form::Count`].
+pub fn whole_number<T: Value>(
+    least: u64,
+    most: u64,
+) -> impl Fn(&str) -> Result<T, FormError> + Clone + Send + Sync + 'static {
+    move |text| {
+        let text = Form::Count { least, most }.canonical(text)?;
+        T::read(&text).ok_or(FormError::Unreadable(text))
+    }
+}
+
+/// What is said in place of a name that there is not: the one that was meant, or all of them.
+pub fn meant(given: &str, names: &[&str]) -> String {
+    match nearest(given, names) {
+        Some(name) => format!("did you mean `{name}`?"),
+        None => format!("expected one of {}", names.join(", ")),
+    }
+}
+
+fn bounds(least: u64, most: u64) -> String {
+    match most {
+        u64::MAX if least == 0 => String::new(),
+        u64::MAX => format!(" of at least {least}"),
+        most => format!(" from {least} to {most}"),
+    }
+}
+
 fn count(text: &str, least: u64, most: u64, or_unlimited: &'static str) -> Result<String, FormError> {
-    text.parse()
-        .ok()
+    whole(text)
         .filter(|number| (least..=most).contains(number))
-        .map(|number: u64| number.to_string())
+        .map(|number| number.to_string())
         .ok_or_else(|| FormError::Count {
             least,
             most,
@@ -171,15 +204,26 @@ fn count(text: &str, least: u64, most: u64, or_unlimited: &'static str) -> Resul
         })
 }
 
+/// A whole number in any spelling of a decimal one, like `1e3`; such a spelling is exact up to 2^53.
+fn whole(text: &str) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    text.parse().ok().or_else(|| {
+        let number = within(text, EXACT)?;
+        (number.fract() == 0.0).then_some(number as u64)
+    })
+}
+
 fn within(text: &str, most: f64) -> Option<f64> {
     let number: f64 = text.parse().ok()?;
     // The sum turns -0 into 0.
     (0.0..=most).contains(&number).then_some(number + 0.0)
 }
 
+/// A percentage is read as the decimal number that it is: 0.7 ÷ 100 is another number than 0.007.
 fn share(text: &str) -> Option<f64> {
     match text.strip_suffix('%') {
-        Some(percent) => within(percent, 100.0).map(|percent| percent / 100.0),
+        Some(percent) => within(percent, 100.0)
+            .and_then(|number| within(&format!("{percent}e-2"), 1.0).or(Some(number / 100.0))),
         None => within(text, 1.0),
     }
 }

@@ -1,12 +1,12 @@
 //! The table: one entry for each setting. The doc comment of an entry is its meaning.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::Program::{Endpoint, Generator, Udf};
-use super::{Form, Program, Scope, Setting, Shown, Typed, Value};
+use super::{Form, Limit, Program, Scope, Setting, Shown, Typed, Value};
 use crate::{Calls, Delay, HttpClient, StartRule, StrategyKind, Workload};
 
 /// What most settings are: fixed or an axis, and where they vary they split cells.
@@ -34,6 +34,14 @@ const SERIES: Setting = Setting {
 const MAIN: Setting = Setting {
     scope: Scope::Cell { required: true },
     shown: Shown::Always,
+    ..CELL
+};
+
+/// A share of calls that the endpoint fails in some way.
+const FAILING: Setting = Setting {
+    form: Form::Share,
+    default: "0",
+    programs: &[Endpoint],
     ..CELL
 };
 
@@ -176,6 +184,14 @@ settings! {
         label: "HTTP client",
         ..SERIES
     };
+    /// Threads that read the stream and, for sequential and async, make the calls [default: 1, which makes tens of
+    /// thousands of calls a second; for cpu work that is not moved elsewhere as many as there are cores]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    RUNTIME_THREADS runtime_threads: Option<NonZeroU16> = Setting {
+        form: Form::Count { least: 1, most: 1_024 },
+        label: "runtime threads",
+        ..SERIES
+    };
     /// Timeout of one attempt
     #[serde(with = "crate::duration_text")]
     TIMEOUT timeout: Duration = Setting {
@@ -204,7 +220,7 @@ settings! {
         ..CELL
     };
     /// Calls that the endpoint serves at once; the others wait in order of arrival, one for each connection
-    CAPACITY capacity: Option<NonZeroU64> = Setting {
+    CAPACITY capacity: Limit = Setting {
         form: Form::Limit { most: 1_000_000 },
         default: "unlimited",
         programs: &[Endpoint],
@@ -213,29 +229,53 @@ settings! {
     };
     /// Share of calls that the endpoint answers with an error's status
     FAIL_STATUS fail_status: f64 = Setting {
-        form: Form::Share,
-        default: "0",
-        programs: &[Endpoint],
         label: "failing share",
+        ..FAILING
+    };
+    /// Status of the answers that `fail_status` fails
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    FAIL_STATUS_CODE fail_status_code: Option<u16> = Setting {
+        form: Form::Count { least: 400, most: 599 },
+        default: "500",
+        programs: &[Endpoint],
+        label: "failing status",
         ..CELL
+    };
+    /// Share of calls whose connection the endpoint resets after their delay
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    FAIL_RESET fail_reset: Option<f64> = Setting {
+        label: "reset share",
+        ..FAILING
+    };
+    /// Share of calls that the endpoint never answers; each holds its slot of `capacity` until the client disconnects
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    FAIL_HANG fail_hang: Option<f64> = Setting {
+        label: "hanging share",
+        ..FAILING
+    };
+    /// Share of calls whose answer's body ends before its announced length
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    FAIL_BODY fail_body: Option<f64> = Setting {
+        label: "broken share",
+        ..FAILING
     };
     /// Length of a window
     #[serde(with = "crate::duration_text")]
     WINDOW window: Duration = Setting {
         form: Form::Millis,
         default: "10s",
-        shown: Shown::Cell,
+        scope: Scope::Anywhere,
         label: "window",
-        ..PLAN
+        ..CELL
     };
     /// How long the data plane waits for a read batch to fill
     #[serde(with = "crate::duration_text")]
     READ_TIMEOUT read_timeout: Duration = Setting {
         form: Form::Millis,
         default: "200ms",
-        shown: Shown::Cell,
+        scope: Scope::Anywhere,
         label: "read timeout",
-        ..PLAN
+        ..CELL
     };
     /// Windows of a trial that are run first and not measured
     WARMUP warmup: u32 = Setting {
@@ -302,6 +342,26 @@ impl TrialSettings {
         Self::from_texts(|setting| (setting.name == MAX_WORKERS.name).then_some(max_workers.as_str()))
     }
 
+    /// The shares of calls that the endpoint fails: with a status, a reset, a hang, a broken body. What a journal did not
+    /// record was not possible then.
+    pub fn failing(&self) -> [(&'static Setting, f64); 4] {
+        [
+            (&FAIL_STATUS.setting, self.fail_status),
+            (&FAIL_RESET.setting, self.fail_reset.unwrap_or_default()),
+            (&FAIL_HANG.setting, self.fail_hang.unwrap_or_default()),
+            (&FAIL_BODY.setting, self.fail_body.unwrap_or_default()),
+        ]
+    }
+
+    /// The share of calls that the endpoint fails in any of these ways.
+    pub fn failing_share(&self) -> f64 {
+        self.failing()
+            .iter()
+            .map(|(_, share)| share)
+            .sum::<f64>()
+            .min(1.0)
+    }
+
     /// Events that are due in one window.
     pub fn events_per_window(&self) -> u64 {
         (self.rpu.get() as f64 * self.window.as_secs_f64()).round() as u64
@@ -310,6 +370,8 @@ impl TrialSettings {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     /// Python's `os.cpu_count()`.
@@ -360,7 +422,12 @@ mod tests {
             .values()
             .filter_map(|(setting, text, _)| Some((setting.name, text?)))
             .collect();
-        assert_eq!(texts.len() + 1, TABLE.len(), "max_failed is left to its rule");
+        let open = ["max_failed", "runtime_threads"];
+        assert_eq!(
+            texts.len(),
+            TABLE.len() - open.len(),
+            "all but {open:?}, which are left to a rule"
+        );
         let again = TrialSettings::from_texts(|setting| {
             texts
                 .iter()
@@ -414,13 +481,42 @@ mod tests {
     }
 
     #[test]
+    fn shares_are_numbers_or_percentages_from_0_to_1() {
+        for (text, share) in [
+            ("0.05", "0.05"),
+            ("5%", "0.05"),
+            ("0", "0"),
+            ("100%", "1"),
+            ("1e-2%", "0.0001"),
+        ] {
+            assert_eq!(FAIL_RESET.form.canonical(text).as_deref(), Ok(share), "{text}");
+        }
+        for text in ["", "%", "1.1", "-0.1", "101%", "nan", "inf", "half", "5 %"] {
+            assert_eq!(
+                FAIL_RESET.read_given(text),
+                Err(super::super::FormError::Share(text.to_owned())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
     fn values_have_one_spelling_each() {
         for (setting, text, canonical) in [
             (*RPU, "007", "7"),
             (*KEY_SKEW, "-0", "0"),
             (*TIMEOUT, "1000ms", "1s"),
             (*CAPACITY, "null", "unlimited"),
+            (*RPU, "1e3", "1000"),
+            (*RPU, "1.0", "1"),
+            (*CAPACITY, "1e3", "1000"),
+            (*SEED, "18446744073709551615", "18446744073709551615"),
             (*FAIL_STATUS, "5%", "0.05"),
+            (*FAIL_STATUS, "0.7%", "0.007"),
+            (*FAIL_HANG, "1e-3", "0.001"),
+            (*CPU_OFFLOAD, "True", "true"),
+            (*WINDOW, "1m30s", "90s"),
+            (*TIMEOUT, "200\u{b5}s", "200us"),
             (*IO_DELAY, "uniform(1000us,2ms)", "uniform(1ms,2ms)"),
         ] {
             assert_eq!(
@@ -432,6 +528,13 @@ mod tests {
         }
         for (setting, text, why) in [
             (*RPU, "0", "must be a whole number from 1 to 1000000, not `0`"),
+            (*RPU, "1.5", "must be a whole number from 1 to 1000000, not `1.5`"),
+            (*SEED, "-1", "must be a whole number, not `-1`"),
+            (
+                *FAIL_STATUS_CODE,
+                "200",
+                "must be a whole number from 400 to 599, not `200`",
+            ),
             (
                 *CAPACITY,
                 "0",
@@ -451,6 +554,16 @@ mod tests {
                 "soon",
                 "unknown start rule `soon`: expected one of at-arrival, at-close",
             ),
+            (
+                *START_RULE,
+                "at_arrival",
+                "unknown start rule `at_arrival`: did you mean `at-arrival`?",
+            ),
+            (
+                *STRATEGY,
+                "Async",
+                "unknown strategy `Async`: did you mean `async`?",
+            ),
         ] {
             assert_eq!(
                 setting.form.canonical(text).unwrap_err().to_string(),
@@ -458,6 +571,31 @@ mod tests {
                 "{}",
                 setting.name
             );
+        }
+    }
+
+    proptest! {
+        /// A text that is read has one spelling, which is read as itself and as a value of the setting's type.
+        #[test]
+        fn what_is_read_has_one_spelling(
+            at in any::<prop::sample::Index>(),
+            text in prop_oneof![
+                "\\PC{0,24}",
+                "-?[0-9]{1,20}(\\.[0-9]{1,3})?(e[0-9]{1,2})?%?",
+                "([0-9]{1,3}(\\.[0-9])?(ns|us|\u{b5}s|ms|s|m|h)){1,3}",
+            ],
+        ) {
+            let setting = at.get(&TABLE);
+            if let Ok(canonical) = setting.form.canonical(&text) {
+                prop_assert_eq!(setting.form.canonical(&canonical), Ok(canonical.clone()));
+                let max_workers = (setting.name != MAX_WORKERS.name).then_some("1");
+                let read = TrialSettings::from_texts(|other| {
+                    if other.name == setting.name { Some(canonical.as_str()) } else { max_workers.filter(|_| other.name == MAX_WORKERS.name) }
+                });
+                let read = read.map_err(|setting| TestCaseError::fail(setting.name))?;
+                let (_, written, _) = read.values().find(|(other, ..)| other.name == setting.name).unwrap();
+                prop_assert_eq!(written, Some(canonical));
+            }
         }
     }
 }

@@ -1,7 +1,9 @@
 //! The types of settings: how each is read from and written as the one spelling of its value.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::{Delay, format_duration, parse_duration};
 
@@ -16,6 +18,11 @@ pub trait Value: Sized + Clone + Send + Sync {
     /// Orders the values of a setting; equal values have equal ranks, values without an order of their own rank 0.
     fn rank(&self) -> u128;
 }
+
+/// A limit on a count; none is `unlimited`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Limit(pub Option<NonZeroU64>);
 
 macro_rules! whole_number {
     ($($type:ty),+) => { $(
@@ -33,7 +40,7 @@ macro_rules! whole_number {
     )+ };
 }
 
-whole_number!(u32, u64, usize, NonZeroU64);
+whole_number!(u8, u16, u32, u64, usize, NonZeroU16, NonZeroU32, NonZeroU64);
 
 impl Value for f64 {
     fn read(text: &str) -> Option<Self> {
@@ -45,22 +52,6 @@ impl Value for f64 {
     fn rank(&self) -> u128 {
         // Finer than any value that is given by hand.
         (self * 1e9) as u128
-    }
-}
-
-/// A share that may be left to a rule.
-impl Value for Option<f64> {
-    fn read(text: &str) -> Option<Self> {
-        match text {
-            "" => Some(None),
-            number => number.parse().ok().map(Some),
-        }
-    }
-    fn text(&self) -> Option<String> {
-        self.map(|share| share.to_string())
-    }
-    fn rank(&self) -> u128 {
-        self.map_or(0, |share| 1 + share.rank())
     }
 }
 
@@ -100,18 +91,36 @@ impl Value for Delay {
     }
 }
 
-/// A limit; none is `unlimited`.
-impl Value for Option<NonZeroU64> {
+impl Value for Limit {
     fn read(text: &str) -> Option<Self> {
         match text {
-            "unlimited" => Some(None),
-            number => number.parse().ok().map(Some),
+            "unlimited" => Some(Self(None)),
+            number => number.parse().ok().map(|limit| Self(Some(limit))),
         }
     }
     fn text(&self) -> Option<String> {
-        Some(self.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()))
+        Some(
+            self.0
+                .map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string()),
+        )
     }
     fn rank(&self) -> u128 {
-        self.map_or(u128::MAX, |limit| u128::from(limit.get()))
+        self.0.map_or(u128::MAX, |limit| u128::from(limit.get()))
+    }
+}
+
+/// A setting that journals did not always record, or that is left to a rule where it is not given.
+impl<T: Value> Value for Option<T> {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "" => Some(None),
+            text => T::read(text).map(Some),
+        }
+    }
+    fn text(&self) -> Option<String> {
+        self.as_ref()?.text()
+    }
+    fn rank(&self) -> u128 {
+        self.as_ref().map_or(0, |value| value.rank().saturating_add(1))
     }
 }

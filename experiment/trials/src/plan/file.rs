@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use wire::parse_duration;
-use wire::settings::{Form, Scope, Setting, TABLE};
+use wire::settings::{Form, Scope, Setting, TABLE, meant, nearest};
 
 use super::yaml::{Key, Node, Value};
 use super::{Order, Refusal};
@@ -66,8 +66,12 @@ pub(super) struct PlanFile {
     pub fixed: Vec<Given>,
     /// In the order of the file.
     pub axes: Vec<Axis>,
+    /// Where `fixed` is written.
+    pub fixed_line: usize,
     /// Where `axes` is written.
     pub axes_line: usize,
+    /// The fields at the top that are written, with their lines.
+    pub fields: Vec<(String, usize)>,
 }
 
 /// A setting with a valid value.
@@ -107,6 +111,23 @@ impl PartialEq for Level {
 }
 
 impl PlanFile {
+    /// A plan without any field; what is missing is reported at `line`.
+    pub(super) fn empty(line: usize) -> Self {
+        Self {
+            name: String::new(),
+            repeats: number(REPEATS.default),
+            cut_off: duration(CUT_OFF.default),
+            order: Order::AsWritten,
+            order_line: line,
+            top: Vec::new(),
+            fixed: Vec::new(),
+            axes: Vec::new(),
+            fixed_line: line,
+            axes_line: line,
+            fields: Vec::new(),
+        }
+    }
+
     pub(super) fn read(document: &Node) -> Result<Self, Refusal> {
         let entries = match &document.value {
             Value::Map(entries) => entries,
@@ -119,19 +140,10 @@ impl PlanFile {
                 ));
             }
         };
-        let mut plan = Self {
-            name: String::new(),
-            repeats: number(REPEATS.default),
-            cut_off: duration(CUT_OFF.default),
-            order: Order::AsWritten,
-            order_line: 1,
-            top: Vec::new(),
-            fixed: Vec::new(),
-            axes: Vec::new(),
-            axes_line: 1,
-        };
+        let mut plan = Self::empty(1);
         for (key, node) in entries {
             plan.field(key, node)?;
+            plan.fields.push((key.name.clone(), key.line));
         }
         if plan.name.is_empty() {
             return Err(Refusal::at(1, "", "missing field `name`"));
@@ -141,8 +153,9 @@ impl PlanFile {
 
     fn field(&mut self, key: &Key, node: &Node) -> Result<(), Refusal> {
         match key.name.as_str() {
-            "name" => self.name = plan_name(key, node)?,
+            "name" => self.set("name", key.line, scalar(node, "name")?)?,
             "fixed" => {
+                self.fixed_line = key.line;
                 for (key, node) in map(node, "fixed", "settings and their values")? {
                     let setting = known(key, "fixed")?;
                     self.fixed
@@ -155,48 +168,85 @@ impl PlanFile {
                     self.axes.push(axis(key, node)?);
                 }
             }
-            "repeats" => self.repeats = number(&text(&REPEATS.form, key.line, node, "repeats")?),
-            "cut_off" => {
-                self.cut_off = duration(&text(&CUT_OFF.form, key.line, node, "cut_off")?);
-            }
-            "order" => {
-                self.order_line = key.line;
-                self.order = match text(&ORDER.form, key.line, node, "order")?.as_str() {
-                    "shuffled" => Order::Shuffled,
-                    _ => Order::AsWritten,
-                };
+            name if FIELDS.iter().any(|field| field.name == name) => {
+                self.set(name, key.line, scalar(node, name)?)?;
             }
             name => {
-                let setting = Setting::named(name).filter(|setting| setting.scope == Scope::Plan);
+                let setting = Setting::named(name).filter(|setting| setting.is_at_top());
                 let setting = setting.ok_or_else(|| Refusal::at(key.line, "", unknown_field(name)))?;
                 self.top.push(given(setting, key.line, node, name)?);
             }
         }
         Ok(())
     }
+
+    /// Sets the name or one of [`FIELDS`].
+    pub(super) fn set(&mut self, name: &str, line: usize, text: &str) -> Result<(), Refusal> {
+        let canonical = |field: &Field| {
+            let canonical = field.form.canonical(text);
+            canonical.map_err(|error| Refusal::at(line, name, error))
+        };
+        match name {
+            "repeats" => self.repeats = number(&canonical(&REPEATS)?),
+            "cut_off" => self.cut_off = duration(&canonical(&CUT_OFF)?),
+            "order" => {
+                self.order_line = line;
+                self.order = match canonical(&ORDER)?.as_str() {
+                    "shuffled" => Order::Shuffled,
+                    _ => Order::AsWritten,
+                };
+            }
+            _ => self.name = plan_name(line, text)?,
+        }
+        Ok(())
+    }
+
+    /// The line that gives a field or setting, wherever that is.
+    pub(super) fn line_of(&self, name: &str) -> Option<usize> {
+        let levels = self.axes.iter().flat_map(|axis| &axis.levels);
+        let given = levels.flat_map(|level| &level.given).chain(&self.fixed);
+        let mut lines = given.map(|given| (given.setting.name, given.line));
+        let field = self.fields.iter().find(|(field, _)| field == name);
+        lines
+            .find(|(given, _)| *given == name)
+            .map(|(_, line)| line)
+            .or(field.map(|(_, line)| *line))
+    }
 }
 
-fn unknown_field(name: &str) -> String {
+/// The names of a plan's top.
+pub(super) fn top_names() -> Vec<&'static str> {
     let at_top = TABLE
         .iter()
-        .filter(|setting| setting.scope == Scope::Plan)
+        .filter(|setting| setting.is_at_top())
         .map(|setting| setting.name);
-    let fields: Vec<&str> = ["name", "fixed", "axes"]
+    ["name", "fixed", "axes"]
         .into_iter()
         .chain(FIELDS.map(|field| field.name))
         .chain(at_top)
-        .collect();
-    format!("unknown field `{name}`: expected one of {}", fields.join(", "))
+        .collect()
 }
 
-fn plan_name(key: &Key, node: &Node) -> Result<String, Refusal> {
-    let text = scalar(node, "name")?;
+fn unknown_field(name: &str) -> String {
+    if Setting::named(name).is_some() {
+        return format!("`{name}` is a setting: write it in `fixed` or as an axis, not at the top");
+    }
+    let names = top_names();
+    let mut all = names.clone();
+    all.extend(TABLE.iter().filter(|setting| setting.is_axis()).map(|s| s.name));
+    match nearest(name, &all).filter(|near| !names.contains(near)) {
+        Some(near) => format!("unknown field `{name}`: did you mean `{near}`, in `fixed` or as an axis?"),
+        None => format!("unknown field `{name}`: {}", meant(name, &names)),
+    }
+}
+
+fn plan_name(line: usize, text: &str) -> Result<String, Refusal> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if (1..=64).contains(&text.len()) && text.chars().all(plain) {
         return Ok(text.to_owned());
     }
     let problem = format!("must be 1 to 64 letters, digits, `-`, `_` or `.`, not `{text}`");
-    Err(Refusal::at(key.line, "name", problem))
+    Err(Refusal::at(line, "name", problem))
 }
 
 /// Finds a setting that may be fixed or an axis.
@@ -204,12 +254,13 @@ fn known(key: &Key, within: &str) -> Result<&'static Setting, Refusal> {
     Setting::named(&key.name)
         .filter(|setting| setting.is_axis())
         .ok_or_else(|| {
-            let names: Vec<&str> = TABLE.iter().filter(|s| s.is_axis()).map(|s| s.name).collect();
-            let problem = format!(
-                "there is no setting `{}`: expected one of {}",
-                key.name,
-                names.join(", ")
-            );
+            let name = &key.name;
+            let problem = if top_names().contains(&name.as_str()) {
+                format!("`{name}` is the same for all trials: write it at the top of the plan")
+            } else {
+                let names: Vec<&str> = TABLE.iter().filter(|s| s.is_axis()).map(|s| s.name).collect();
+                format!("there is no setting `{name}`: {}", meant(name, &names))
+            };
             Refusal::at(key.line, within, problem)
         })
 }
@@ -260,9 +311,9 @@ fn strategy_level(line: usize, entries: &[(Key, Node)], field: &str) -> Result<L
         let setting = setting.ok_or_else(|| {
             let names: Vec<&str> = TABLE.iter().filter(carried).map(|s| s.name).collect();
             let problem = format!(
-                "a strategy's level cannot carry `{}`: expected one of {}",
+                "a strategy's level cannot carry `{}`: {}",
                 key.name,
-                names.join(", ")
+                meant(&key.name, &names)
             );
             Refusal::at(key.line, field, problem)
         })?;
@@ -289,8 +340,16 @@ fn given(setting: &'static Setting, line: usize, node: &Node, field: &str) -> Re
 
 /// A value in canonical form.
 fn text(form: &Form, line: usize, node: &Node, field: &str) -> Result<String, Refusal> {
-    form.canonical(scalar(node, field)?)
-        .map_err(|error| Refusal::at(line, field, error))
+    let text = scalar(node, field)?;
+    form.canonical(text).map_err(|error| match text.split_once('(') {
+        Some((name, rest)) if *form == Form::Delay && !rest.contains(')') => {
+            let problem = format!(
+                "`{text}` ends before its bracket: within {{…}} and […] a comma ends a value, so quote it: '{name}(…)'"
+            );
+            Refusal::at(line, field, problem)
+        }
+        _ => Refusal::at(line, field, error),
+    })
 }
 
 fn scalar<'a>(node: &'a Node, field: &str) -> Result<&'a str, Refusal> {

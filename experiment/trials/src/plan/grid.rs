@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use wire::StrategyKind;
-use wire::settings::{MAX_WORKERS, SEED, Setting, TrialSettings, default_max_workers};
+use wire::settings::{
+    MAX_WORKERS, READ_TIMEOUT, SEED, Setting, TABLE, TrialSettings, WINDOW, default_max_workers,
+};
+use wire::{StrategyKind, format_duration};
 
 use super::file::{Axis, Given, Level, PlanFile};
+use super::flags::FLAG;
 use super::{MAX_TRIALS, Order, Refusal, fnv1a, meaning};
 use crate::trial::Trial;
 
@@ -66,14 +69,23 @@ fn check_order(plan: &PlanFile) -> Result<(), Refusal> {
 
 /// Refuses settings that are given twice, and equal levels of an axis.
 fn check_settings(plan: &PlanFile) -> Result<(), Refusal> {
+    let among = |given: &[Given], name: &str| given.iter().any(|given| given.setting.name == name);
+    for fixed in &plan.fixed {
+        let name = fixed.setting.name;
+        if among(&plan.top, name) {
+            let problem = "is also given at the top; keep it there or in `fixed`";
+            return Err(Refusal::at(fixed.line, &format!("fixed.{name}"), problem));
+        }
+    }
     for axis in &plan.axes {
-        let field = format!("axes.{}", axis.setting.name);
-        if plan
-            .fixed
-            .iter()
-            .any(|given| given.setting.name == axis.setting.name)
-        {
+        let name = axis.setting.name;
+        let field = format!("axes.{name}");
+        if among(&plan.fixed, name) {
             let problem = "is also fixed; keep it in `fixed` or in `axes`";
+            return Err(Refusal::at(axis.line, &field, problem));
+        }
+        if among(&plan.top, name) {
+            let problem = "is also given at the top; keep it there or in `axes`";
             return Err(Refusal::at(axis.line, &field, problem));
         }
         for (index, level) in axis.levels.iter().enumerate() {
@@ -126,6 +138,15 @@ fn written_at(plan: &PlanFile, levels: &[(usize, &Level)], name: &str) -> (usize
     (top.map_or(1, |given| given.line), name.to_owned())
 }
 
+fn is_given(plan: &PlanFile, levels: &[(usize, &Level)], name: &str) -> bool {
+    let of_levels = levels.iter().flat_map(|(_, level)| &level.given);
+    plan.top
+        .iter()
+        .chain(&plan.fixed)
+        .chain(of_levels)
+        .any(|given| given.setting.name == name)
+}
+
 fn settings(
     plan: &PlanFile,
     levels: &[(usize, &Level)],
@@ -140,19 +161,12 @@ fn settings(
         .chain(of_levels)
         .map(|given| (given.setting.name, given.text.clone()))
         .collect();
-    if let Some(setting) = wire::settings::TABLE
+    let missing: Vec<&Setting> = TABLE
         .iter()
-        .find(|setting| is_missing(setting, &texts))
-    {
-        let (line, field) = match plan.axes.is_empty() {
-            true => (1, "fixed"),
-            false => (plan.axes_line, "axes"),
-        };
-        let problem = format!(
-            "the plan has no trials: `{}` is neither fixed nor an axis",
-            setting.name
-        );
-        return Err(Refusal::at(line, field, problem));
+        .filter(|setting| is_missing(setting, &texts))
+        .collect();
+    if !missing.is_empty() {
+        return Err(are_missing(plan, &missing));
     }
     let strategy: Option<StrategyKind> = texts.get("strategy").and_then(|name| name.parse().ok());
     let strategy = strategy.unwrap_or(StrategyKind::Async);
@@ -177,14 +191,50 @@ fn settings(
 }
 
 fn is_missing(setting: &Setting, texts: &BTreeMap<&str, String>) -> bool {
-    setting.scope == wire::settings::Scope::Cell { required: true } && !texts.contains_key(setting.name)
+    setting.is_required() && !texts.contains_key(setting.name)
+}
+
+fn are_missing(plan: &PlanFile, settings: &[&Setting]) -> Refusal {
+    let line = plan.axes_line.max(plan.fixed_line);
+    let names: Vec<String> = settings
+        .iter()
+        .map(|setting| match line {
+            FLAG => format!("--{}", setting.flag()),
+            _ => setting.name.to_owned(),
+        })
+        .collect();
+    let (missing, place) = match names.as_slice() {
+        [others @ .., last] if !others.is_empty() => (
+            format!("{} and {last} are missing", others.join(", ")),
+            "give them in `fixed`, or as axes with their levels",
+        ),
+        names => (
+            format!("{} is missing", names.concat()),
+            "give it in `fixed`, or as an axis with its levels",
+        ),
+    };
+    let place = match line {
+        FLAG => "a run without a plan's file needs at least --strategy, --rpu and --io-delay",
+        _ => place,
+    };
+    Refusal::at(line, "", format!("{missing}: {place}"))
 }
 
 /// Refuses combinations of values that are valid by themselves.
 fn check(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) -> Result<(), Refusal> {
     if settings.read_timeout > settings.window {
-        let (line, field) = written_at(plan, levels, "read_timeout");
-        let problem = "must not be longer than the window: no window would close in its time";
+        return Err(too_short(plan, levels, settings));
+    }
+    let failing: f64 = settings.failing().iter().map(|(_, share)| share).sum();
+    // Decimal shares that add up to 1 may exceed it by a rounding error.
+    if failing > 1.0 + 1e-9 {
+        let given = settings.failing().into_iter().rfind(|(_, share)| *share > 0.0);
+        let (line, field) = written_at(
+            plan,
+            levels,
+            given.map_or("fail_status", |(setting, _)| setting.name),
+        );
+        let problem = format!("the shares of failing calls add up to {failing}; at most 1 is possible");
         return Err(Refusal::at(line, &field, problem));
     }
     if settings.rpu.get() as f64 * settings.window.as_secs_f64() < 1.0 {
@@ -196,6 +246,31 @@ fn check(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) 
         return Err(Refusal::at(line, &field, problem));
     }
     Ok(())
+}
+
+/// A window that ends before its read batch does: said of what the plan gives, with the default of the other.
+fn too_short(plan: &PlanFile, levels: &[(usize, &Level)], settings: &TrialSettings) -> Refusal {
+    let (window, timeout) = (
+        format_duration(settings.window),
+        format_duration(settings.read_timeout),
+    );
+    match is_given(plan, levels, READ_TIMEOUT.name) {
+        true => {
+            let (line, field) = written_at(plan, levels, READ_TIMEOUT.name);
+            let problem = format!(
+                "{timeout} must not be longer than the window ({window}): no window would close in its time"
+            );
+            Refusal::at(line, &field, problem)
+        }
+        false => {
+            let (line, field) = written_at(plan, levels, WINDOW.name);
+            let problem = format!(
+                "{window} is shorter than read_timeout, which is {timeout} where it is not given; make the window longer, \
+                 or add `read_timeout: {window}`"
+            );
+            Refusal::at(line, &field, problem)
+        }
+    }
 }
 
 /// The levels' values and the repeat. Settings carried by a level of `strategy` are included only if several levels have

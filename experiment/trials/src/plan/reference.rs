@@ -18,7 +18,7 @@ pub fn page() -> String {
     for field in FIELDS {
         page.push_str(&row(field.name, field.default, &field.form, field.meaning));
     }
-    for setting in TABLE.iter().filter(|setting| setting.scope == Scope::Plan) {
+    for setting in TABLE.iter().filter(|setting| !setting.is_axis()) {
         page.push_str(&row(
             setting.name,
             default(setting),
@@ -32,12 +32,19 @@ pub fn page() -> String {
         let row = row(setting.name, default(setting), &setting.form, setting.meaning);
         page.push_str(&format!("{} {} |\n", row.trim_end(), programs.join(", ")));
     }
-    let carried: Vec<String> = TABLE
-        .iter()
-        .filter(|setting| setting.scope == Scope::Strategy)
-        .map(|setting| format!("`{}`", setting.name))
-        .collect();
-    page.push_str(&format!("\n{LEVELS}{}.\n", carried.join(", ")));
+    let names = |which: fn(&&Setting) -> bool| {
+        let names = TABLE
+            .iter()
+            .filter(which)
+            .map(|setting| format!("`{}`", setting.name));
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let carried = names(|setting| setting.scope == Scope::Strategy);
+    page.push_str(&format!("\n{LEVELS}{carried}.\n"));
+    let anywhere = names(|setting| setting.scope == Scope::Anywhere);
+    page.push_str(&format!(
+        "\nThese can also be given at the top, once for all trials: {anywhere}.\n"
+    ));
     page
 }
 
@@ -62,9 +69,22 @@ axes:
     - {strategy: async, start_rule: at-close}
 ```
 
-A flow mapping or list needs quotes around a value with a comma, as above. Durations are `200us`, `10ms`, `1.5s`, `2m`.
+A flow mapping or list needs quotes around a value with a comma, as above. Durations are written as in Go: `200us` or
+`200µs`, `10ms`, `1.5s`, `1m30s`. Shares are `0.05` or `5%`. Anchors, aliases and merge keys (`<<`) are read; names that
+begin with `x-` are left out, so that they can hold what aliases repeat. `-` in place of the file is standard input.
+
 The flag of a setting is its name with dashes (`--max-workers`), its environment variable the name in capitals
-(`MAX_WORKERS`), its chart value the name in camel case (`udf.maxWorkers`).
+(`MAX_WORKERS`), its chart value the name in camel case (`udf.maxWorkers`). Values and bounds are the same everywhere.
+
+## Without a file
+
+`experiment run` and `experiment predict` take every field below as a flag, with a plan or without one:
+
+    experiment run --strategy async,thread-pool --rpu 300 --io-delay 20ms --max-workers 32,64 --windows 5
+
+A comma outside of brackets makes an axis; the axes are in the order of the flags. A flag adds to a plan: what the plan's
+file gives, no flag may give again. The plan that a run made of flags or read from standard input is kept as `plan.yaml`
+beside the journal, and `experiment run` runs it again.
 ";
 
 const LEVELS: &str = "\
@@ -111,8 +131,10 @@ pub fn schema() -> Value {
     let (mut fixed, mut axes, mut carried) = (Map::new(), Map::new(), Map::new());
     for setting in &TABLE {
         let value = described(&setting.form, setting.meaning, setting.default);
+        if setting.is_at_top() {
+            top.insert(setting.name.to_owned(), value.clone());
+        }
         if !setting.is_axis() {
-            top.insert(setting.name.to_owned(), value);
             continue;
         }
         if setting.name == "strategy" || setting.scope == Scope::Strategy {
@@ -128,11 +150,11 @@ pub fn schema() -> Value {
     axes["strategy"]["items"] = json!({"anyOf": [axes["strategy"]["items"].clone(), level]});
     top.insert(
         "fixed".to_owned(),
-        json!({"type": "object", "additionalProperties": false, "properties": fixed}),
+        json!({"type": "object", "additionalProperties": false, "patternProperties": {"^x-": {}}, "properties": fixed}),
     );
     top.insert(
         "axes".to_owned(),
-        json!({"type": "object", "additionalProperties": false, "properties": axes}),
+        json!({"type": "object", "additionalProperties": false, "patternProperties": {"^x-": {}}, "properties": axes}),
     );
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -140,6 +162,7 @@ pub fn schema() -> Value {
         "type": "object",
         "required": ["name"],
         "additionalProperties": false,
+        "patternProperties": {"^x-": {}},
         "properties": top,
     })
 }
@@ -154,6 +177,9 @@ fn described(form: &Form, meaning: &str, default: &str) -> Value {
     value
 }
 
+/// A duration as a regular expression.
+const DURATION: &str = r"([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+";
+
 fn values(form: &Form) -> Value {
     match form {
         Form::Count { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
@@ -161,11 +187,9 @@ fn values(form: &Form) -> Value {
             {"type": "integer", "minimum": 1, "maximum": most}, {"const": "unlimited"}, {"type": "null"}]}),
         Form::Number { most } => json!({"type": "number", "minimum": 0, "maximum": most}),
         Form::Share => json!({"anyOf": [
-            {"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9.]+%?$"}]}),
-        Form::Duration | Form::Millis => {
-            json!({"type": "string", "pattern": "^[0-9.]+(ns|us|ms|s|m|h)$"})
-        }
-        Form::Wait => json!({"type": ["string", "integer"], "pattern": "^(0|[0-9.]+(ns|us|ms|s|m|h))$"}),
+            {"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9.]+(e-?[0-9]+)?%?$"}]}),
+        Form::Duration | Form::Millis => json!({"type": "string", "pattern": format!("^{DURATION}$")}),
+        Form::Wait => json!({"type": ["string", "integer"], "pattern": format!("^(0|{DURATION})$")}),
         Form::Delay => json!({"type": ["string", "integer"]}),
         Form::Switch => json!({"type": "boolean"}),
         Form::Name { names, .. } => json!({"enum": names}),

@@ -6,6 +6,9 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{Location, MessageFormatter, Options, Spanned, UserMessageFormatter};
 
+/// Values that a plan may have, those that aliases and merge keys repeat included: ten times what the longest plan needs.
+const MAX_EVENTS: usize = 200_000;
+
 use super::Refusal;
 
 /// A value and its first line, from 1.
@@ -20,7 +23,7 @@ pub(super) enum Value {
     /// A string, number, boolean or null, as text.
     Scalar(String),
     List(Vec<Node>),
-    /// Unique keys in the order of the file.
+    /// Unique keys in the order of the file, without those that begin with `x-`.
     Map(Vec<(Key, Node)>),
 }
 
@@ -30,23 +33,22 @@ pub(super) struct Key {
     pub name: String,
 }
 
-/// Parses a document.
+/// Parses a document. Aliases and merge keys (`<<`) are replaced by what they stand for.
 ///
 /// # Errors
 /// Returns an error if the text is not YAML, has several documents, or repeats a key.
 pub(super) fn read(text: &str) -> Result<Node, Refusal> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     serde_saphyr::from_str_with_options::<Spanned<Value>>(text, options())
         .map(Node::from)
-        .map_err(|error| Refusal {
-            line: error.location().map_or(1, at),
-            field: String::new(),
-            problem: problem(error.without_snippet()),
-        })
+        .map_err(|error| refusal(text, &error))
 }
 
 /// Strings that YAML 1.1 read as numbers and booleans stay strings.
 fn options() -> Options {
     serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_events: MAX_EVENTS },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: MAX_EVENTS },
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         strict_booleans: true,
         leading_zero_numbers_as_strings: true,
@@ -54,10 +56,30 @@ fn options() -> Options {
     }
 }
 
+fn refusal(text: &str, error: &serde_saphyr::Error) -> Refusal {
+    let line = error.location().map_or(1, at);
+    let by_tab = text
+        .lines()
+        .zip(1usize..)
+        .find(|(content, at)| at.abs_diff(line) <= 1 && content.trim_start_matches(' ').starts_with('\t'));
+    if let Some((_, line)) = by_tab {
+        return Refusal::at(
+            line,
+            "",
+            "is indented with a tab, which YAML does not allow; use spaces",
+        );
+    }
+    Refusal::at(line, "", problem(error.without_snippet()))
+}
+
 fn problem(error: &serde_saphyr::Error) -> String {
     match error {
         serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("`{key}` is given twice; remove one of them")
+        }
+        serde_saphyr::Error::AliasError { error, .. } => problem(error),
+        serde_saphyr::Error::Budget { .. } | serde_saphyr::Error::AliasReplayLimitExceeded { .. } => {
+            format!("is too large: with what its aliases repeat, a plan may have {MAX_EVENTS} values")
         }
         error => UserMessageFormatter
             .format_message(error)
@@ -142,7 +164,10 @@ impl<'de> Visitor<'de> for Tree {
                 line: at(key.referenced),
                 name: key.value,
             };
-            entries.push((key, map.next_value::<Spanned<Value>>()?.into()));
+            let node = map.next_value::<Spanned<Value>>()?.into();
+            if !key.name.starts_with("x-") {
+                entries.push((key, node));
+            }
         }
         Ok(Value::Map(entries))
     }

@@ -8,6 +8,7 @@ mod tests;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use wire::settings::Limit;
 use wire::{StartRule, Workload};
 
 use super::{CRITICAL_FROM, READ_BATCH, Servers, Service, busiest_key_fraction, tail};
@@ -228,7 +229,7 @@ fn of_busiest(settings: &TrialSettings, partitions: u64) -> TrialSettings {
     let fraction = busiest_partition_fraction(settings, partitions);
     TrialSettings {
         keys: part(settings.keys, busiest_partition_fraction(&equal_keys, partitions)),
-        capacity: settings.capacity.map(|all| part(all, fraction)),
+        capacity: Limit(settings.capacity.0.map(|all| part(all, fraction))),
         ..settings.clone()
     }
 }

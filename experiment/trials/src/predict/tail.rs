@@ -29,7 +29,7 @@ const MAX_STEPS: f64 = 100_000.0;
 
 /// The tail in seconds if calls start at close.
 pub(super) fn at_close(settings: &TrialSettings, service: &Service, servers: &Servers) -> f64 {
-    if service.varying.is_none() {
+    if service.is_fixed() {
         return servers.max_events * service.mean_s;
     }
     let each = (settings.window.as_secs_f64() / servers.interval_s).max(1.0);

@@ -3,6 +3,7 @@ use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
 
 use proptest::prelude::*;
+use wire::settings::Limit;
 
 use super::*;
 
@@ -173,7 +174,7 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
     assert_eq!((of(&cpu).load_factor, of(&cpu).verdict), (1.5, Cannot));
 
     let mut limited = cell(Async, 1_000, 100, "1s", AtArrival);
-    limited.capacity = Some(nonzero(50));
+    limited.capacity = Limit(Some(nonzero(50)));
     expect(&limited, Cannot, 2.0, None);
 
     // Without delay it is the processor that bounds the rate.
@@ -194,6 +195,22 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
     failing.fail_status = 0.5;
     failing.retries = 1;
     assert!((of(&failing).load_factor - 0.15).abs() < 0.001);
+    failing.fail_status = 0.2;
+    (failing.fail_reset, failing.fail_body) = (Some(0.2), Some(0.1));
+    assert!(
+        (of(&failing).load_factor - 0.15).abs() < 0.001,
+        "however they fail"
+    );
+
+    let mut hanging = cell(Async, 10_000, 100, "100ms", AtClose);
+    hanging.fail_hang = Some(0.01);
+    hanging.timeout = Duration::from_secs(2);
+    let hanging = of(&hanging);
+    assert!((hanging.needed_in_flight - 11.93).abs() < 0.01, "{hanging:?}");
+    assert!(
+        (hanging.close_tail().unwrap().as_secs_f64() - 2.0).abs() < 0.01,
+        "{hanging:?}"
+    );
 }
 
 #[test]
@@ -337,7 +354,7 @@ proptest! {
         settings.keys = nonzero(keys);
         settings.key_skew = skew;
         settings.workload = if cpu { Workload::Cpu } else { Workload::Http };
-        settings.capacity = capacity.map(nonzero);
+        settings.capacity = Limit(capacity.map(nonzero));
         (settings.fail_status, settings.retries) = (fail, retries);
         let prediction = of(&settings);
         prop_assert!(prediction.load_factor.is_finite() && prediction.load_factor >= 0.0, "{prediction:?}");

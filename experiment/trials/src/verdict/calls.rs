@@ -103,7 +103,7 @@ impl FailedCalls {
 /// The share of calls that the plan asks the endpoint to fail.
 pub(super) fn asked(settings: &TrialSettings) -> f64 {
     match settings.workload {
-        Workload::Http => settings.fail_status.min(1.0),
+        Workload::Http => settings.failing_share(),
         Workload::Cpu => 0.0,
     }
 }

@@ -234,7 +234,8 @@ fn failed_calls_decide_before_anything_else() {
 #[test]
 fn failures_that_the_plan_asks_for_are_no_fault() {
     let mut all = ended(&[(Outcome::BadStatus, 200)]);
-    all.trial.settings.fail_status = 1.0;
+    all.trial.settings.fail_status = 0.4;
+    (all.trial.settings.fail_reset, all.trial.settings.fail_hang) = (Some(0.3), Some(0.3));
     assert_eq!(text(&all), "kept up, 100 % of calls failed, as the plan asks");
     assert!(!Verdict::of(&all).judges_prediction());
     // 5 % are drawn at random: 18 of 200 may be, 30 may not.

@@ -30,7 +30,7 @@ fn impossible_values_are_refused_with_line_and_field() {
         (
             "200us",
             "1sec",
-            "plans/x.yaml:10: axes.io_delay[1]: `1sec` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us or 1.5s",
+            "plans/x.yaml:10: axes.io_delay[1]: `1sec` is not a duration: expected a number and a unit (ns, us, ms, s, m, h), like 200us, 1.5s or 1m30s",
         ),
         (
             "max_workers: 1000",
@@ -103,17 +103,57 @@ fn unknown_and_duplicate_fields_are_refused_with_line_and_field() {
         (
             "warmup: 1",
             "warm_up: 1",
-            "plans/x.yaml:5: unknown field `warm_up`",
+            "plans/x.yaml:5: unknown field `warm_up`: did you mean `warmup`?",
+        ),
+        (
+            "warmup: 1",
+            "workers: 1",
+            "plans/x.yaml:5: unknown field `workers`: did you mean `max_workers`, in `fixed` or as an axis?",
+        ),
+        (
+            "warmup: 1",
+            "rpu: 1",
+            "plans/x.yaml:5: `rpu` is a setting: write it in `fixed` or as an axis, not at the top",
+        ),
+        (
+            "warmup: 1",
+            "banana: 1",
+            "plans/x.yaml:5: unknown field `banana`: expected one of name, fixed, axes, repeats, cut_off, order, window, ",
         ),
         (
             "  keys: 2",
             "  key: 2",
-            "plans/x.yaml:7: fixed: there is no setting `key`",
+            "plans/x.yaml:7: fixed: there is no setting `key`: did you mean `keys`?",
+        ),
+        (
+            "  keys: 2",
+            "  windows: 2",
+            "plans/x.yaml:7: fixed: `windows` is the same for all trials: write it at the top of the plan",
+        ),
+        (
+            "  io_delay: [0, 200us, 1s]",
+            "  ioDelay: [0]",
+            "plans/x.yaml:10: axes: there is no setting `ioDelay`: did you mean `io_delay`?",
+        ),
+        (
+            "- sequential",
+            "- Async",
+            "plans/x.yaml:12: axes.strategy[0]: unknown strategy `Async`: did you mean `async`?",
+        ),
+        (
+            "at-close",
+            "at_close",
+            "plans/x.yaml:13: axes.strategy[1].start_rule: unknown start rule `at_close`: did you mean `at-close`?",
+        ),
+        (
+            "max_workers: 1000",
+            "maxWorkers: 1000",
+            "plans/x.yaml:13: axes.strategy[1]: a strategy's level cannot carry `maxWorkers`: did you mean `max_workers`?",
         ),
         (
             "  rpu:",
             "  rps:",
-            "plans/x.yaml:9: axes: there is no setting `rps`",
+            "plans/x.yaml:9: axes: there is no setting `rps`: did you mean `rpu`?",
         ),
         (
             "max_workers",
@@ -188,7 +228,27 @@ fn settings_that_do_not_go_together_are_refused_with_line_and_field() {
         (
             "read_timeout: 100ms",
             "read_timeout: 3s",
-            "plans/x.yaml:3: read_timeout: must not be longer than the window",
+            "plans/x.yaml:3: read_timeout: 3s must not be longer than the window (2s)",
+        ),
+        (
+            "window: 2s\nread_timeout: 100ms",
+            "window: 1ms",
+            "plans/x.yaml:2: window: 1ms is shorter than read_timeout, which is 200ms where it is not given; make the window longer, or add `read_timeout: 1ms`",
+        ),
+        (
+            "  rpu: [10, 100]",
+            "  window: [1s, 2s]\n  rpu: [10, 100]",
+            "plans/x.yaml:9: axes.window: is also given at the top; keep it there or in `axes`",
+        ),
+        (
+            "  keys: 2",
+            "  window: 1s",
+            "plans/x.yaml:7: fixed.window: is also given at the top; keep it there or in `fixed`",
+        ),
+        (
+            "  keys: 2",
+            "  fail_hang: 60%\n  fail_body: 0.5",
+            "plans/x.yaml:8: fixed.fail_body: the shares of failing calls add up to 1.1; at most 1 is possible",
         ),
         (
             "warmup: 1",
@@ -208,7 +268,7 @@ fn settings_that_do_not_go_together_are_refused_with_line_and_field() {
         (
             "  rpu: [10, 100]\n",
             "",
-            "plans/x.yaml:8: axes: the plan has no trials: `rpu` is neither fixed nor an axis",
+            "plans/x.yaml:8: rpu is missing: give it in `fixed`, or as an axis with its levels",
         ),
         (
             "[10, 100]",
@@ -236,7 +296,7 @@ fn settings_that_do_not_go_together_are_refused_with_line_and_field() {
     }
     assert_eq!(
         parse("name: empty\n").unwrap_err().to_string(),
-        "plans/x.yaml:1: fixed: the plan has no trials: `strategy` is neither fixed nor an axis"
+        "plans/x.yaml:1: strategy, rpu and io_delay are missing: give them in `fixed`, or as axes with their levels"
     );
 }
 
