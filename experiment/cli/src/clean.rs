@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use clap::builder::NonEmptyStringValueParser;
 use cluster::ClusterError;
 use cluster::cleanup::{clean as remove_dead_runs, release};
 
@@ -16,7 +17,7 @@ pub struct CleanArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// End this release of the chart instead: delete its experiment and Pipelines and wait for Numaflow's clean-up
-    #[arg(long, env = "RELEASE", value_name = "NAME")]
+    #[arg(long, env = "RELEASE", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     release: Option<String>,
     /// How long removal may take
     #[arg(long, env = "WITHIN", value_name = "DURATION", default_value = "110s", value_parser = wire::parse_duration)]

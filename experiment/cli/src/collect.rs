@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use clap::builder::NonEmptyStringValueParser;
 use cluster::collect::{CollectError, Collected, check_folder, collect as fetch, keep};
 
 use crate::cluster_args::ClusterArgs;
@@ -16,7 +17,7 @@ pub struct CollectArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
     /// The Job's name, or a prefix of it
-    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    #[arg(long, env = "JOB_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     job: String,
     /// Folder for journal and report
     #[arg(long, env = "OUT", value_name = "DIR")]

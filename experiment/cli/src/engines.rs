@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use cluster::base::Base;
 use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
@@ -26,6 +26,33 @@ pub enum EngineKind {
     Local,
     /// In Kubernetes, by Numaflow
     Cluster,
+}
+
+/// Options of one engine that the other one ignores: their ids and flags.
+const OF_THE_CLUSTER: [(&str, &str); 5] = [
+    ("namespace", "--namespace"),
+    ("context", "--context"),
+    ("job", "--job"),
+    ("base", "--base"),
+    ("image", "--image"),
+];
+const OF_THIS_MACHINE: [(&str, &str); 1] = [("udf_command", "--udf-command")];
+
+/// Refuses an option of the engine that is not chosen. The environment may name one for another command.
+///
+/// # Errors
+/// Returns an error that names the option.
+pub fn refuse_options_of_the_other(args: &RunArgs) -> Result<(), Failure> {
+    let (others, other) = match args.engine {
+        EngineKind::Local => (OF_THE_CLUSTER.as_slice(), "--engine cluster"),
+        EngineKind::Cluster => (OF_THIS_MACHINE.as_slice(), "--engine local"),
+    };
+    match others.iter().find(|(id, _)| args.given.has(id)) {
+        Some((_, flag)) => Err(Failure::wrong_use(anyhow!(
+            "{flag}: has an effect with {other} only: leave it out, or add {other}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 pub async fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {

@@ -5,7 +5,8 @@
 //! A module for each command has its arguments and a function of the same name.
 //!
 //! - `run`, `predict`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
-//! - `engines`: builds the engine that `run` uses. `job_run`: a run inside a Job.
+//! - `engines`: builds the engine that `run` uses. `given`: which options the command line has. `job_run`: a run inside a Job.
+//! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
 //! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status.
 
@@ -26,8 +27,10 @@ mod cluster_args;
 mod collect;
 mod engines;
 mod failure;
+mod given;
 mod job_run;
 mod output;
+mod plan_args;
 mod predict;
 mod progress;
 mod run;
@@ -47,6 +50,8 @@ struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   experiment run plans/quick.yaml                 run a plan; the report is at out/quick/report.html
+  experiment run --strategy async,thread-pool --rpu 300 --io-delay 20ms --max-workers 32,64   without a plan's file
+  experiment run plans/quick.yaml --windows 5     a field that the plan's file leaves out
   experiment run plans/classic.yaml --resume      continue after an interruption
   experiment run plans/classic.yaml --only async  only the trials whose id contains `async`
   experiment run plans/quick.yaml --udf-command 'python3 udf.py' --out out/python

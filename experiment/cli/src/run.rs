@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
+use clap::builder::NonEmptyStringValueParser;
 use engine::Engine;
 use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
-use trials::plan::Plan;
 use trials::trial::Trial;
 use trials::verdict::{Kind, Verdict};
 use vertex::machine;
@@ -19,9 +19,10 @@ use vertex::machine;
 use crate::cluster_args::ClusterArgs;
 use crate::engines::{self, EngineKind};
 use crate::failure::Failure;
+use crate::given::Given;
 use crate::job_run::JobRun;
 use crate::output::write_report;
-use crate::predict::read_plan;
+use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress;
 use crate::url_parser::UrlParser;
 
@@ -30,8 +31,11 @@ const EXIT_STOPPED: i32 = 130;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
-    /// The plan, in YAML
-    pub plan: PathBuf,
+    // First: what is read of the command line is taken from it.
+    #[command(flatten)]
+    pub given: Given,
+    #[command(flatten)]
+    pub plan: PlanArgs,
     /// Where the trials run
     #[arg(long, env = "ENGINE", value_enum, default_value_t = EngineKind::Local)]
     pub engine: EngineKind,
@@ -46,7 +50,7 @@ pub struct RunArgs {
     pub only: Option<String>,
     /// Shell command that starts your own reduce UDF; its environment has SOCKET, SERVER_INFO, ENDPOINT_URL, IO_DELAY,
     /// STRATEGY, MAX_WORKERS, …
-    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND")]
+    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND", value_parser = shell_command)]
     pub udf_command: Option<String>,
     /// Use your own endpoint: every call is `GET URL/ping?delay=…`
     #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
@@ -57,14 +61,22 @@ pub struct RunArgs {
     #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Name of the Job that this runs in: it owns all objects, and the journal goes to standard output
-    #[arg(long, env = "JOB_NAME", value_name = "NAME")]
+    #[arg(long, env = "JOB_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
     pub job: Option<String>,
     /// Manifests of a trial in a cluster, rendered by the chart [default: built in]
     #[arg(long, env = "BASE", value_name = "FILE")]
     pub base: Option<PathBuf>,
     /// Image of our containers in a cluster [default: the one in --base]
-    #[arg(long, value_name = "IMAGE")]
+    #[arg(long, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub image: Option<String>,
+}
+
+/// The shell would run nothing, and end at once.
+fn shell_command(text: &str) -> Result<String, &'static str> {
+    match text.trim() {
+        "" => Err("must be a command, like 'exec python3 udf.py'"),
+        _ => Ok(text.to_owned()),
+    }
 }
 
 pub fn run(args: RunArgs) -> Result<(), Failure> {
@@ -75,17 +87,19 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
 }
 
 async fn run_plan(args: RunArgs) -> Result<(), Failure> {
-    let (plan, text) = read_plan(&args.plan)?;
+    engines::refuse_options_of_the_other(&args)?;
+    let written = args.plan.read()?;
+    let (plan, text) = (&written.plan, written.text.as_str());
     let trials = plan.trials();
     let wanted = wanted(&trials, args.only.as_deref())?;
-    let job = job_run(&args, &wanted, &text).await?;
+    let job = job_run(&args, &wanted, text).await?;
     let out = args.out.clone().unwrap_or_else(|| match &job {
         Some(job) => job.folder(),
         None => Path::new("out").join(&plan.name),
     });
-    let mut engine = engines::engine(&args, &plan).await?;
+    let mut engine = engines::engine(&args, plan).await?;
     engine.check(&wanted, &progress::Notes).await?;
-    let mut result = run_into(&args, (&plan, text), &wanted, engine.as_mut(), &out).await;
+    let mut result = run_into(&args, &written, &wanted, engine.as_mut(), &out).await;
     if let Some(job) = job {
         let published = job.publish(&out).await;
         result = first_error(result, published);
@@ -111,14 +125,15 @@ fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<
 /// Runs the trials and writes journal and report to `out`.
 async fn run_into(
     args: &RunArgs,
-    (plan, text): (&Plan, String),
+    written: &PlanText,
     wanted: &[Trial],
     engine: &mut dyn Engine,
     out: &Path,
 ) -> Result<(), Failure> {
+    let plan = &written.plan;
     let facts = RunFacts {
         plan_name: plan.name.clone(),
-        plan_text: text,
+        plan_text: written.text.clone(),
         trials: plan.trials().len(),
         engine: engine.name().to_owned(),
         started_us: wire::Clock::start().now_us(),
@@ -126,6 +141,7 @@ async fn run_into(
         command: command_line(),
     };
     let mut journal = Journal::open(out, facts, args.resume)?;
+    written.keep(out)?;
 
     let interrupted = interruptions().context("cannot listen to signals")?;
     let missing = remaining(wanted, journal.lines());

@@ -1,0 +1,152 @@
+//! The plan of `run` and `predict`: a file or standard input, flags for its fields, or both. The flags are built from the
+//! table of settings.
+
+use std::fs::{self, File};
+use std::io::{Read, stdin};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use trials::plan::{FlagField, Plan, flag_fields};
+
+use crate::failure::Failure;
+
+/// Names standard input in place of a file.
+const STDIN: &str = "-";
+
+/// A longer file is no plan.
+const MAX_PLAN_BYTES: u64 = 4 << 20;
+
+/// The file in the folder of a run that keeps a plan of which there is no other file.
+const KEPT: &str = "plan.yaml";
+
+/// The first line of such a file. A file without it is somebody's own and stays as it is.
+const KEPT_HEADER: &str = "# Made by `experiment run`; run it again with `experiment run` and this file.\n";
+
+#[derive(Debug)]
+pub struct PlanArgs {
+    file: Option<PathBuf>,
+    /// Names of fields and their texts, in the order of the command line.
+    flags: Vec<(&'static str, String)>,
+}
+
+/// A plan with its text.
+pub struct PlanText {
+    pub plan: Plan,
+    pub text: String,
+    /// Whether the user has no file with this text.
+    made: bool,
+}
+
+impl PlanArgs {
+    /// Reads the plan.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if the plan cannot be run.
+    pub fn read(&self) -> Result<PlanText, Failure> {
+        let (name, text) = match &self.file {
+            Some(file) if file.as_os_str() == STDIN => ("stdin".to_owned(), Some(read(stdin().lock()))),
+            Some(file) => (file.display().to_string(), Some(File::open(file).and_then(read))),
+            None => (String::new(), None),
+        };
+        let text = text
+            .transpose()
+            .with_context(|| format!("cannot read the plan `{name}`"));
+        let text = text.map_err(Failure::wrong_use)?;
+        let file = text.as_deref().map(|text| (text, name.as_str()));
+        let (plan, text) = Plan::with_flags(file, &self.flags).map_err(Failure::wrong_use)?;
+        let made = !self.flags.is_empty() || name == "stdin";
+        Ok(PlanText { plan, text, made })
+    }
+}
+
+impl PlanText {
+    /// Keeps the plan in the folder of its run where there is no other file of it.
+    ///
+    /// # Errors
+    /// Returns an error if the folder has another file of that name, or if it cannot be written.
+    pub fn keep(&self, folder: &Path) -> Result<(), Failure> {
+        if !self.made {
+            return Ok(());
+        }
+        let path = folder.join(KEPT);
+        let is_ours = |text: String| text.starts_with(KEPT_HEADER);
+        if !fs::read_to_string(&path).map_or(!path.exists(), is_ours) {
+            return Err(Failure::wrong_use(anyhow!(
+                "--out: `{}` was not made by a run: choose another folder",
+                path.display()
+            )));
+        }
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, format!("{KEPT_HEADER}{}", self.text)))
+            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        Ok(())
+    }
+}
+
+fn read(from: impl Read) -> std::io::Result<String> {
+    let mut text = String::new();
+    from.take(MAX_PLAN_BYTES + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_PLAN_BYTES {
+        return Err(std::io::Error::other(format!(
+            "it is longer than {MAX_PLAN_BYTES} bytes"
+        )));
+    }
+    Ok(text)
+}
+
+impl Args for PlanArgs {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("plan")
+            .value_name("PLAN")
+            .value_parser(value_parser!(PathBuf))
+            .help("The plan, in YAML; `-` for standard input. Flags can stand in its place: --strategy, --rpu, --io-delay, …");
+        flag_fields()
+            .into_iter()
+            .fold(command.arg(file), |command, field| command.arg(flag(field)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+fn flag(field: FlagField) -> Arg {
+    // Clap keeps names for the life of the process, and each is built once or twice.
+    let long: &'static str = field.name.replace('_', "-").leak();
+    let flag = Arg::new(field.name)
+        .long(long)
+        .value_name(if field.is_axis { "VALUE,…" } else { "VALUE" })
+        .help(field.help)
+        .help_heading("Fields of a plan")
+        .allow_hyphen_values(true);
+    if field.is_switch {
+        flag.num_args(0..=1)
+            .require_equals(true)
+            .default_missing_value("true")
+    } else {
+        flag
+    }
+}
+
+impl FromArgMatches for PlanArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags: Vec<(Option<usize>, &'static str, String)> = flag_fields()
+            .into_iter()
+            .filter_map(|field| {
+                let text = matches.get_one::<String>(field.name)?;
+                Some((matches.index_of(field.name), field.name, text.clone()))
+            })
+            .collect();
+        flags.sort_by_key(|(index, ..)| *index);
+        Ok(Self {
+            file: matches.get_one("plan").cloned(),
+            flags: flags.into_iter().map(|(_, name, text)| (name, text)).collect(),
+        })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
