@@ -87,7 +87,7 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
 /// The table for the terminal, followed by failed trials and ledgers that do not balance.
 pub fn table(lines: &[JournalLine]) -> String {
     let summary = Summary::new(lines);
-    let mut out = tables::terminal(&summary).terminal();
+    let mut out = tables::terminal(&summary).terminal(summary.series_word());
     for trial in &summary.trials {
         let Verdict { kind, reason, .. } = Verdict::of(trial);
         if kind.is_failure() {
@@ -119,14 +119,17 @@ fn markdown(summary: &Summary<'_>) -> String {
     for sentence in sentences::outcome(summary) {
         out.push_str(&format!("- {sentence}\n"));
     }
-    out.push_str(&format!("\n{}", tables::main(summary).markdown()));
+    out.push_str(&format!(
+        "\n{}",
+        tables::main(summary).markdown(summary.series_word())
+    ));
     out.push_str(&format!(
         "\n## What to use\n\n{}",
-        tables::advice(summary).markdown()
+        tables::advice(summary).markdown(summary.series_word())
     ));
     out.push_str(&format!(
         "\n## Prediction against measurement\n\n{}",
-        tables::prediction(summary).markdown()
+        tables::prediction(summary).markdown(summary.series_word())
     ));
     out
 }

@@ -6,6 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
+use trials::verdict::{Kind, Verdict};
 
 use crate::charts::{self, Figure, Style};
 use crate::summary::{Row, Summary};
@@ -14,6 +15,8 @@ use crate::{question, sentences, tables, text};
 
 #[derive(Serialize)]
 struct Page<'a> {
+    /// What the rows of a cell are.
+    series: &'static str,
     title: &'a str,
     started: Option<String>,
     facts: Vec<Fact>,
@@ -97,6 +100,7 @@ impl<'a> Page<'a> {
                 .collect()
         });
         Self {
+            series: summary.series_word(),
             title: crate::name(summary),
             started: summary.first_started_us.map(text::date),
             facts: head(summary),
@@ -137,7 +141,6 @@ impl<'a> Page<'a> {
 fn head(summary: &Summary<'_>) -> Vec<Fact> {
     let sum = |of: fn(&Row<'_>) -> u64| summary.rows.iter().map(of).sum::<u64>();
     let (measured, censored) = (sum(|row| row.measured), sum(|row| row.censored));
-    let failed = sum(|row| row.failed_trials as u64);
     let ledgers = sum(|row| row.ledger.map_or(0, |sum| sum.trials as u64));
     let balanced = sum(|row| row.ledger.map_or(0, |sum| sum.balanced as u64));
     let events = sum(|row| row.ledger.map_or(0, |sum| sum.offered));
@@ -157,12 +160,23 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
             bad: balanced < ledgers,
         },
     ];
-    if failed > 0 {
-        facts.push(Fact {
-            value: text::count(failed),
-            name: "trials failed",
-            bad: true,
-        });
+    for (kind, name) in [
+        (Kind::CallsFailed, "trials with failed calls"),
+        (Kind::NotMeasured, "trials not measured"),
+        (Kind::Failed, "trials failed"),
+    ] {
+        let trials = summary
+            .trials
+            .iter()
+            .filter(|trial| Verdict::of(trial).kind == kind);
+        match trials.count() as u64 {
+            0 => {}
+            trials => facts.push(Fact {
+                value: text::count(trials),
+                name,
+                bad: true,
+            }),
+        }
     }
     facts
 }
@@ -187,6 +201,13 @@ fn notes(summary: &Summary<'_>) -> Vec<Note> {
             text::counted(unbalanced, "trial")
         );
         notes.push(Note { text, bad: true });
+    }
+    if summary.has_foreign_udf() {
+        let text = "The UDF is not ours: the strategies, start rules and workers are the plan's labels, which it need not follow.";
+        notes.push(Note {
+            text: text.to_owned(),
+            bad: false,
+        });
     }
     let ended = summary.trials.len();
     if let Some(facts) = summary.facts.filter(|facts| facts.trials > ended) {

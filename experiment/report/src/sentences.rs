@@ -38,7 +38,7 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
     let first = verdicts.iter().find(|verdict| verdict.kind.is_failure())?;
     let (first, what) = match verdicts.iter().all(|verdict| verdict.kind == Kind::Failed) {
         true => (first.reason.clone(), "failed, so nothing was measured"),
-        false => (first.text(), "found nothing out"),
+        false => (first.text(), "measured nothing"),
     };
     let first = text::sanitize(&first);
     Some(match verdicts.len() as u64 {

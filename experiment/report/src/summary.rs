@@ -97,6 +97,20 @@ impl<'a> Summary<'a> {
         }
     }
 
+    /// Whether the UDF was the user's own, so that the strategy of a trial is no more than the plan's label.
+    pub fn has_foreign_udf(&self) -> bool {
+        self.facts
+            .is_some_and(|facts| facts.machine.contains_key(journal::UDF))
+    }
+
+    /// What the series are.
+    pub fn series_word(&self) -> &'static str {
+        match self.has_foreign_udf() {
+            true => "plan's label",
+            false => "strategy",
+        }
+    }
+
     /// The rows of one cell, by series.
     pub fn rows_of(&self, cell: usize) -> &[Row<'a>] {
         let start = self.rows.partition_point(|row| row.cell < cell);

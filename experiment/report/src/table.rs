@@ -98,13 +98,13 @@ impl Table {
         self
     }
 
-    /// As GitHub's Markdown.
-    pub(super) fn markdown(&self) -> String {
+    /// As GitHub's Markdown; `series` is what the rows of a cell are.
+    pub(super) fn markdown(&self, series: &str) -> String {
         let escaped = |raw: &str| {
             let text = text::sanitize(raw).replace('\\', "\\\\").replace('|', "\\|");
             text.replace(['\n', '\t'], " ").replace('<', "&lt;")
         };
-        let mut out = String::from("| cell | strategy |");
+        let mut out = format!("| cell | {series} |");
         for column in &self.columns {
             let _ = write!(out, " {} |", column.name);
         }
@@ -123,14 +123,14 @@ impl Table {
         out
     }
 
-    /// As aligned text with cells as headings.
-    pub(super) fn terminal(&self) -> String {
+    /// As aligned text with cells as headings; `series` is what the rows of a cell are.
+    pub(super) fn terminal(&self, series: &str) -> String {
         let width = |text: &str| text.chars().count();
         let labels = self
             .rows
             .iter()
             .map(|row| width(&row.label))
-            .chain([width("strategy")]);
+            .chain([width(series)]);
         let first = labels.max().unwrap_or(0) + 2;
         let widths: Vec<usize> = self
             .columns
@@ -156,7 +156,7 @@ impl Table {
             }
             text::sanitize(line.trim_end()) + "\n"
         };
-        let mut out = line("strategy", &mut self.columns.iter().map(|column| column.name));
+        let mut out = line(series, &mut self.columns.iter().map(|column| column.name));
         let mut group = None;
         for row in &self.rows {
             if group != Some(&row.group) {
@@ -206,14 +206,14 @@ mod tests {
         let mut table = table();
         table.rows[1].entries[1].text = "cd".into();
         assert_eq!(
-            table.terminal(),
+            table.terminal("strategy"),
             "strategy         tail  verdict\nRPU 10\n  async        1.00 s  a|b\n  thread-pool  200 µs  cd\n"
         );
     }
 
     #[test]
     fn markdown_keeps_its_columns_whatever_is_written() {
-        let markdown = table().markdown();
+        let markdown = table().markdown("strategy");
         assert!(markdown.contains("| RPU 10 | async | 1.00 s | a\\|b |\n"));
         assert!(markdown.contains("| RPU 10 | thread-pool | 200 µs | c d |\n"));
     }

@@ -101,8 +101,12 @@ fn windows(row: &Row<'_>) -> Entry {
     }
 }
 
+/// Muted where it is of calls that failed or were not made.
 fn median(row: &Row<'_>, spread: Option<Spread>) -> Entry {
     match spread {
+        Some(spread) if row.verdict.kind.is_failure() => {
+            Entry::new(text::duration(spread.median), Tone::Muted)
+        }
         Some(spread) => Entry::plain(text::duration(spread.median)),
         None if row.censored > 0 => Entry::new("no result", Tone::Bad),
         None => Entry::or_dash(None),
@@ -152,6 +156,10 @@ pub(super) fn terminal(summary: &Summary<'_>) -> Table {
         "result lag",
         "latency p99",
     ]));
+    let some_failed = summary.rows.iter().any(|row| row.failed_calls() > 0);
+    if some_failed {
+        columns.extend(numbers(&["failed p99"]));
+    }
     columns.push(words("ledger"));
     by_row(
         summary,
@@ -163,7 +171,7 @@ pub(super) fn terminal(summary: &Summary<'_>) -> Table {
                 Some(sum) if sum.balanced == sum.trials => Entry::new("balances", Tone::Good),
                 Some(_) => Entry::new("ERROR", Tone::Bad),
             };
-            vec![
+            let mut entries = vec![
                 verdict(row),
                 Entry::or_dash(
                     row.prediction()
@@ -174,8 +182,13 @@ pub(super) fn terminal(summary: &Summary<'_>) -> Table {
                 range(row.close_tail),
                 median(row, row.result_lag),
                 Entry::or_dash(row.latency.p99.map(text::duration)),
-                ledger,
-            ]
+            ];
+            if some_failed {
+                let failed = row.failed_latency.and_then(|latency| latency.p99);
+                entries.push(Entry::or_dash(failed.map(text::duration)));
+            }
+            entries.push(ledger);
+            entries
         },
     )
 }

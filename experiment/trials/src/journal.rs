@@ -45,7 +45,10 @@ pub struct RunFacts {
 }
 
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].
-pub const REPLACEABLE: [&str; 2] = ["endpoint", "udf"];
+pub const REPLACEABLE: [&str; 2] = ["endpoint", UDF];
+
+/// The fact that names the user's own UDF.
+pub const UDF: &str = "udf";
 
 pub const FILE_NAME: &str = "journal.jsonl";
 

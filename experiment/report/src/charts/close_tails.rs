@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use self::frame::{BAND, Frame};
 use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, line_legend, window_entry};
+use trials::verdict::Kind;
+
 use crate::summary::{Row, Spread, Summary};
 use crate::svg::{Anchor, Marker, Svg};
 use crate::text;
@@ -36,11 +38,13 @@ pub(crate) fn close_tails(summary: &Summary<'_>) -> Figure {
     if summary.rows.iter().any(|row| row.censored > 0) {
         legend.push(cross_entry("windows without result (censored)"));
     }
-    if summary.rows.iter().any(Row::all_failed) {
-        legend.push(LegendEntry {
-            swatch: failed_swatch(),
-            label: "trial failed".to_owned(),
-        });
+    for kind in Kind::ALL {
+        if let Some(mark) = mark(kind).filter(|_| summary.rows.iter().any(|row| row.verdict.kind == kind)) {
+            legend.push(LegendEntry {
+                swatch: text_swatch(mark),
+                label: kind.name().to_owned(),
+            });
+        }
     }
     let panels = facets.iter().take(MAX_PANELS).enumerate();
     Figure {
@@ -72,9 +76,20 @@ fn x_title(summary: &Summary<'_>) -> &'static str {
     }
 }
 
-fn failed_swatch() -> String {
+/// The mark at the top edge of a row that shows nothing of its strategy, or not enough.
+fn mark(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::KeptUp | Kind::FellBehind | Kind::NoResult => None,
+        Kind::Undecided => Some("?"),
+        Kind::CallsFailed => Some("%"),
+        Kind::NotMeasured => Some("≠"),
+        Kind::Failed => Some("!"),
+    }
+}
+
+fn text_swatch(mark: &str) -> String {
     let mut svg = bare(16);
-    svg.text("failed", (8.0, 13.0), Anchor::Middle, "!");
+    svg.text("failed", (8.0, 13.0), Anchor::Middle, mark);
     svg.finish()
 }
 
@@ -142,8 +157,11 @@ fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, (from, to): (&Ro
     if line(from) != line(to) || from.censored + to.censored > 0 {
         return;
     }
-    let (Some(a), Some(b), Some(series)) = (from.close_tail, to.close_tail, summary.series.get(from.series))
-    else {
+    let (Some(a), Some(b), Some(series)) = (
+        from.comparable_tail(),
+        to.comparable_tail(),
+        summary.series.get(from.series),
+    ) else {
         return;
     };
     let at = |row: &Row<'_>, spread: Spread| (frame.x(summary, row), frame.y(spread.median));
@@ -162,7 +180,7 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
         in_words(row)
     );
     svg.open("point", &tooltip);
-    if let Some(spread) = row.close_tail {
+    if let Some(spread) = row.comparable_tail() {
         let (low, high, middle) = (frame.y(spread.min), frame.y(spread.max), frame.y(spread.median));
         svg.line(&format!("whisker {}", style.colour), (x, low), (x, high));
         for end in [low, high] {
@@ -177,19 +195,19 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
         }
         svg.marker(&style.marker, style.shape, (x, middle), radius);
     }
-    if row.censored > 0 {
+    if let Some(mark) = mark(row.verdict.kind) {
+        svg.text(
+            &format!("failed {}", style.colour),
+            (x, band + 5.0),
+            Anchor::Middle,
+            mark,
+        );
+    } else if row.censored > 0 {
         svg.marker(
             &format!("cross {}", style.colour),
             Marker::Cross,
             (x, band),
             radius,
-        );
-    } else if row.all_failed() {
-        svg.text(
-            &format!("failed {}", style.colour),
-            (x, band + 5.0),
-            Anchor::Middle,
-            "!",
         );
     }
     svg.close();
@@ -197,14 +215,15 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
 
 /// A row's close tail in words.
 pub(crate) fn in_words(row: &Row<'_>) -> String {
-    if row.all_failed() {
-        return "failed".to_owned();
+    if row.verdict.kind.is_failure() {
+        return row.verdict.brief();
     }
     let Some(spread) = row.close_tail else {
         return format!("no result in {}", text::counted(row.windows(), "window"));
     };
     format!(
-        "median {} ({} to {}) of {} of {}",
+        "{}, median {} ({} to {}) of {} of {}",
+        row.verdict.brief(),
         text::duration(spread.median),
         text::duration(spread.min),
         text::duration(spread.max),

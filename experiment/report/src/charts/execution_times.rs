@@ -118,8 +118,12 @@ fn panel(summary: &Summary<'_>, facet: &Facet<'_, '_>, number: usize) -> Panel {
             "; each point is the slowest of {width} windows, and the shade reaches to the fastest"
         ));
     }
-    for row in rows.iter().filter(|row| row.failed_trials > 0) {
-        caption.push_str(&format!("; {}: trial failed", summary.series_label(row)));
+    for row in rows.iter().filter(|row| row.verdict.kind.is_failure()) {
+        caption.push_str(&format!(
+            "; {}: {}",
+            summary.series_label(row),
+            row.verdict.brief()
+        ));
     }
     let title = format!("Execution time of each window, {label}");
     let description: Vec<String> = rows.iter().map(|row| describe(summary, row)).collect();

@@ -110,10 +110,8 @@ impl<'s, 'a> Extremes<'s, 'a> {
     }
 }
 
-/// The close tails that are of calls as the plan wants them.
 fn tails<'s, 'a>(rows: &'s [Row<'a>]) -> impl Iterator<Item = (&'s Row<'a>, Spread)> {
-    let rows = rows.iter().filter(|row| !row.verdict.kind.is_failure());
-    rows.filter_map(|row| Some((row, row.close_tail?)))
+    rows.iter().filter_map(|row| Some((row, row.comparable_tail()?)))
 }
 
 /// The shortest and the longest close tail of a run that compares nothing.

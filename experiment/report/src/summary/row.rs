@@ -6,7 +6,7 @@ use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult}
 use trials::predict::{self, Prediction};
 use trials::trial::TrialSettings;
 use trials::verdict::{Kind, Verdict};
-use wire::{OutcomeCounts, Workload};
+use wire::{Outcome, OutcomeCounts, Workload};
 
 use super::percentiles::Percentiles;
 use super::stream_overhead::StreamOverhead;
@@ -42,7 +42,10 @@ pub struct Row<'a> {
     pub peak_per_key: Option<u64>,
     /// What the instruments themselves add: differences below it mean nothing.
     pub noise: Duration,
+    /// Of calls that succeeded, or of all where `failed_latency` is `None`.
     pub latency: Percentiles,
+    /// `None` if a trial did not record it.
+    pub failed_latency: Option<Percentiles>,
     pub slot_wait: Percentiles,
     /// Calls by outcome, of all trials including failed ones.
     pub outcomes: OutcomeCounts,
@@ -118,6 +121,11 @@ impl<'a> Row<'a> {
                 .max(),
             peak_per_key: measures.iter().map(|measure| measure.peak_in_flight).max(),
             latency: Percentiles::of(not_failed.iter().map(|outcome| &outcome.latency)),
+            failed_latency: not_failed
+                .iter()
+                .map(|outcome| outcome.failed_latency.as_ref())
+                .collect::<Option<Vec<_>>>()
+                .map(|latencies| Percentiles::of(latencies.into_iter())),
             slot_wait: Percentiles::of(not_failed.iter().map(|outcome| &outcome.slot_wait)),
             outcomes,
             ledger: LedgerSum::of(&trials),
@@ -170,6 +178,24 @@ impl<'a> Row<'a> {
         let (predicted, measured) = self.tails()?;
         let tolerance = TAIL_TOLERANCE.max(predicted.mul_f64(TAIL_TOLERANCE_FRACTION));
         Some(predicted.abs_diff(measured) <= tolerance)
+    }
+
+    /// The close tail, unless it is of calls that failed or were not made.
+    pub fn comparable_tail(&self) -> Option<Spread> {
+        let says_nothing = |outcome: &&TrialOutcome| {
+            matches!(Verdict::of(outcome).kind, Kind::CallsFailed | Kind::NotMeasured)
+        };
+        self.close_tail
+            .filter(|_| !self.trials.iter().any(|outcome| says_nothing(&outcome)))
+    }
+
+    /// Calls that failed, of all trials.
+    pub fn failed_calls(&self) -> u64 {
+        let failed = self
+            .outcomes
+            .iter()
+            .filter(|(outcome, _)| **outcome != Outcome::Ok);
+        failed.map(|(_, calls)| calls).sum()
     }
 
     /// Measured and censored windows.

@@ -6,33 +6,38 @@ use trials::outcome::Cost;
 use wire::Outcome;
 
 use super::by_row;
-use crate::summary::Summary;
+use crate::summary::{Percentiles, Summary};
 use crate::table::{Entry, Table, Tone, numbers};
 use crate::text;
 
-/// Percentiles of the calls' latency and of waiting for a slot.
+/// Percentiles of the latency of calls that succeeded, of those that failed if there are any, and of waiting for a slot.
 pub(crate) fn latency(summary: &Summary<'_>) -> Table {
-    let columns = numbers(&[
-        "calls",
-        "p50",
-        "p90",
-        "p99",
-        "p99.9",
-        "max",
-        "slot wait p50",
-        "slot wait p99",
-        "peak of a key and window",
-    ]);
+    let some_failed = summary.rows.iter().any(|row| row.failed_calls() > 0);
+    let mut names = vec!["ok calls", "p50", "p90", "p99", "p99.9", "max"];
+    if some_failed {
+        names.extend(["failed calls", "failed p50", "failed p99", "failed max"]);
+    }
+    names.extend(["slot wait p50", "slot wait p99", "peak of a key and window"]);
     by_row(
         summary,
-        columns,
-        |row| row.latency.count > 0,
+        numbers(&names),
+        |row| row.latency.count > 0 || row.failed_calls() > 0,
         |row| {
+            let count = |latency: &Percentiles| Entry::plain(text::count(latency.count));
+            let time = |duration: Option<Duration>| Entry::or_dash(duration.map(text::duration));
             let (latency, slot_wait) = (row.latency, row.slot_wait);
             let percentiles = [latency.p50, latency.p90, latency.p99, latency.p999, latency.max];
-            let percentiles = percentiles.into_iter().chain([slot_wait.p50, slot_wait.p99]);
-            let mut entries = vec![Entry::plain(text::count(latency.count))];
-            entries.extend(percentiles.map(|duration| Entry::or_dash(duration.map(text::duration))));
+            let mut entries = vec![count(&latency)];
+            entries.extend(percentiles.map(time));
+            match row.failed_latency {
+                _ if !some_failed => {}
+                Some(failed) => {
+                    entries.push(count(&failed));
+                    entries.extend([failed.p50, failed.p99, failed.max].map(time));
+                }
+                None => entries.extend(vec![Entry::new("not recorded", Tone::Muted); 4]),
+            }
+            entries.extend([slot_wait.p50, slot_wait.p99].map(time));
             entries.push(Entry::or_dash(row.peak_per_key.map(text::count)));
             entries
         },

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use trials::outcome::{Instruments, Ledger, NUMAFLOW_PREFIX, TrialEnd, TrialOutcome};
+use trials::outcome::{Instruments, Ledger, NUMAFLOW_PREFIX, TrialOutcome};
+use trials::verdict::Verdict;
 use wire::Latencies;
 
 use super::named;
@@ -177,15 +178,21 @@ fn numaflow_entries(engine: &BTreeMap<String, u64>) -> Vec<Entry> {
     ]
 }
 
-/// Failed trials with the reason.
+/// Trials that measured nothing, with the reason.
 pub(crate) fn failures(summary: &Summary<'_>) -> Table {
     by_trial(
         summary,
-        vec![words("trial"), words("reason")],
-        |trial| match &trial.end {
-            TrialEnd::Failed { reason } => Some((&trial.trial.id, reason)),
-            TrialEnd::Completed | TrialEnd::CutOff => None,
+        vec![words("trial"), words("outcome"), words("reason")],
+        |trial| {
+            let verdict = Verdict::of(trial);
+            verdict.kind.is_failure().then_some((&trial.trial.id, verdict))
         },
-        |(id, reason)| vec![Entry::plain(id), Entry::new(reason, Tone::Bad)],
+        |(id, Verdict { kind, reason, .. })| {
+            vec![
+                Entry::plain(id),
+                Entry::new(format!("{} {}", kind.mark(), kind.name()), Tone::Bad),
+                Entry::plain(reason),
+            ]
+        },
     )
 }

@@ -9,6 +9,7 @@ mod page;
 mod reading;
 mod sentences;
 mod synthetic;
+mod verdicts;
 
 use std::time::Duration;
 

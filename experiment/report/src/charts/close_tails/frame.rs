@@ -24,6 +24,8 @@ pub(super) struct Frame {
     title: String,
     /// Whether any panel needs the band at the top edge.
     band: bool,
+    /// What its marks say.
+    band_title: &'static str,
 }
 
 impl Frame {
@@ -32,14 +34,16 @@ impl Frame {
             summary
                 .rows
                 .iter()
-                .filter_map(|row| row.close_tail.as_ref())
-                .map(move |s| of(s).as_micros() as f64)
+                .filter_map(Row::comparable_tail)
+                .map(move |spread| of(&spread).as_micros() as f64)
         };
         let windows = summary.cells.iter().map(|cell| cell.window.as_micros() as f64);
-        let band = summary
-            .rows
-            .iter()
-            .any(|row| row.censored > 0 || row.all_failed());
+        let is_marked = |row: &Row<'_>| super::mark(row.verdict.kind).is_some();
+        let band = summary.rows.iter().any(|row| row.censored > 0 || is_marked(row));
+        let band_title = match summary.rows.iter().any(is_marked) {
+            true => "see legend",
+            false => "no result",
+        };
         let highest = micros(|spread| spread.max).chain(windows).fold(1.0, f64::max);
         let lowest = micros(|spread| spread.min).fold(highest, f64::min).max(1.0);
         let (labels, numbers, lines) = match &summary.axis {
@@ -62,6 +66,7 @@ impl Frame {
             x,
             ticks,
             band,
+            band_title,
         }
     }
 
@@ -110,7 +115,7 @@ impl Frame {
         if self.band {
             svg.rect("band", (LEFT, BAND.0), (right - LEFT, BAND.1 - BAND.0));
             let middle = (BAND.0 + BAND.1) / 2.0;
-            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, "no result");
+            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, self.band_title);
         }
         self.x_axis(svg, (top, bottom));
         let middle = (LEFT + right) / 2.0;
