@@ -182,11 +182,9 @@ impl<'a> Row<'a> {
 
     /// The close tail, unless it is of calls that failed or were not made.
     pub fn comparable_tail(&self) -> Option<Spread> {
-        let says_nothing = |outcome: &&TrialOutcome| {
-            matches!(Verdict::of(outcome).kind, Kind::CallsFailed | Kind::NotMeasured)
-        };
-        self.close_tail
-            .filter(|_| !self.trials.iter().any(|outcome| says_nothing(&outcome)))
+        let kinds = || self.trials.iter().map(|outcome| Verdict::of(outcome).kind);
+        let says_nothing = kinds().any(|kind| matches!(kind, Kind::CallsFailed | Kind::NotMeasured));
+        self.close_tail.filter(|_| !says_nothing)
     }
 
     /// Calls that failed, of all trials.

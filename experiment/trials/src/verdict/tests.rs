@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use wire::{Calls, Outcome, Workload};
 
+use super::pace::{NUMAFLOW_LAG_VARIATION_US, falls_behind};
 use super::*;
 use crate::outcome::{CallAccount, Instruments, Ledger, PackedLatencies, WindowResult};
 use crate::predict::{self, Prediction};
