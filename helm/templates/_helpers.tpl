@@ -283,6 +283,18 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{- .Values.udf.endpointUrl | default (printf "http://%s-endpoint:%s" (include "async-reduce.fullname" .) (include "async-reduce.endpointPort" .)) -}}
 {{- end -}}
 
+{{/* Refuses a duration that is shorter than another, as Numaflow does: (list PATH MAP LONGER SHORTER). */}}
+{{- define "async-reduce.notLess" -}}
+{{- $of := index . 1 -}}
+{{- $longer := index . 2 -}}
+{{- $shorter := index . 3 -}}
+{{- if and (get $of $longer) (get $of $shorter) -}}
+{{- if lt (include "async-reduce.nanoseconds" (get $of $longer) | float64) (include "async-reduce.nanoseconds" (get $of $shorter) | float64) -}}
+{{- fail (printf "%s.%s: %s is less than %s (%s), which Numaflow refuses: raise it" (index . 0) $longer (get $of $longer) $shorter (get $of $shorter)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* A duration's text in nanoseconds, for comparing. */}}
 {{- define "async-reduce.nanoseconds" -}}
 {{- $units := dict "ns" 1.0 "us" 1e3 "µs" 1e3 "μs" 1e3 "ms" 1e6 "s" 1e9 "m" 60e9 "h" 3600e9 -}}

@@ -5,10 +5,14 @@
 {{- $udf := .Values.udf -}}
 {{- $partitions := $udf.partitions | default 1 | int -}}
 {{- $scale := (.Values.sink).scale | default dict -}}
+{{- $ordered := ($pipeline.ordered).enabled -}}
+{{- $retry := (.Values.sink).retryStrategy -}}
 {{- with ($pipeline.watermark).idleSource }}
-{{- if lt (include "async-reduce.nanoseconds" .threshold | float64) (include "async-reduce.nanoseconds" .incrementBy | float64) }}
-{{- fail (printf "pipeline.watermark.idleSource.threshold: %s is less than incrementBy (%s), which Numaflow refuses: raise it" .threshold .incrementBy) }}
+{{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "threshold" "incrementBy") }}
+{{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "initSourceDelay" "threshold") }}
 {{- end }}
+{{- with ($retry).backoff }}
+{{- include "async-reduce.notLess" (list "sink.retryStrategy.backoff" (merge (dict) . (dict "interval" "1ms")) "cap" "interval") }}
 {{- end }}
 {{- if and (gt $partitions 1) (not $udf.keyed) }}
 {{- fail (printf "udf.partitions: %d partitions need udf.keyed=true, as a reduce without keys has only one" $partitions) }}
@@ -35,6 +39,10 @@ spec:
     idleSource:
       {{- . | nindent 6 }}
     {{- end }}
+  {{- end }}
+  {{- if $ordered }}
+  ordered:
+    enabled: true
   {{- end }}
   {{- with include "async-reduce.scalars" $pipeline.lifecycle | trim }}
   lifecycle:
@@ -74,11 +82,19 @@ spec:
             {{- include "async-reduce.storage" ($udf.storage | default dict) | nindent 12 }}
     - name: sink
       {{- with include "async-reduce.vertexPod" (dict "root" . "part" "sink") | trim }}{{ . | nindent 6 }}{{ end }}
-      {{- with include "async-reduce.scalars" $scale | trim }}
+      {{- with (.Values.sink).partitions }}
+      partitions: {{ int . }}
+      {{- end }}
+      {{- /* Numaflow fixes the pods of an ordered sink to its partitions, and refuses a scale. */}}
+      {{- with include "async-reduce.scalars" (ternary dict $scale (default false $ordered)) | trim }}
       scale:
         {{- . | nindent 8 }}
       {{- end }}
       sink:
+        {{- with $retry }}
+        retryStrategy:
+          {{- toYaml . | nindent 10 }}
+        {{- end }}
         udsink:
           container:
             {{- include "async-reduce.vertexContainer" (dict "root" . "part" "sink" "env" (include "async-reduce.sinkEnv" .)) | nindent 12 }}

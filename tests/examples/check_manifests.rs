@@ -7,12 +7,15 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::Value;
-use tests::manifests::{Object, faults, read};
+use tests::manifests::{Object, admitted_by_openshift, faults, read};
 
 /// What a render must contain.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
+    /// Whether OpenShift gives the pods their users.
+    #[serde(default)]
+    openshift: bool,
     /// `Kind/name` of every object; `*` at the end stands for a hash.
     objects: BTreeSet<String>,
     /// By object and path, the value there; null if there must be none.
@@ -33,12 +36,15 @@ fn main() -> ExitCode {
     let mut found = Vec::new();
     for name in &names {
         let objects = read(&Path::new(renders).join(name));
-        found.extend(faults(&objects));
-        found.extend(differences(
-            name,
-            &objects,
-            &read_expected(&Path::new(expected).join(name)),
-        ));
+        let expected = read_expected(&Path::new(expected).join(name));
+        found.extend(differences(name, &objects, &expected));
+        if expected.openshift {
+            let (admitted, refused) = admitted_by_openshift(&objects);
+            found.extend(refused);
+            found.extend(faults(&admitted));
+        } else {
+            found.extend(faults(&objects));
+        }
     }
     for line in &found {
         eprintln!("{line}");

@@ -3,6 +3,7 @@
 //! # Layout
 //!
 //! - [`architecture`]: the crates and their allowed dependencies.
+//! - [`chart_page`]: the tables of values in the chart's README.
 //! - [`hostile`]: an HTTP endpoint that misbehaves.
 //! - [`kube`]: a mock of the Kubernetes API server and of Numaflow's controller, with real processes behind it.
 //! - [`manifests`]: checks of rendered Kubernetes objects.
@@ -17,6 +18,7 @@
 )]
 
 pub mod architecture;
+pub mod chart_page;
 pub mod hostile;
 pub mod kube;
 pub mod manifests;

@@ -2,12 +2,14 @@
 //! security standard `restricted`, and Numaflow 1.8's own validation would refuse.
 
 mod numaflow;
+mod openshift;
 mod pods;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 
+pub use openshift::admitted_by_openshift;
 use serde::Deserialize;
 use serde_json::Value;
 

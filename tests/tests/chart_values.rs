@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use launcher::Place;
 use regex::Regex;
 use serde_json::Value;
+use tests::chart_page::{sections, with_values};
 use tests::{address, binary, spawn_with_metrics, start};
 use tokio::process::Command;
 use wire::settings::{Form, TABLE};
@@ -186,29 +187,26 @@ fn the_chart_reads_durations_and_shares_as_the_programs_do() {
 #[test]
 fn every_value_has_its_comment() {
     let text = std::fs::read_to_string(root("helm/values.yaml")).unwrap();
+    let described: BTreeSet<String> = sections(&text)
+        .into_iter()
+        .flat_map(|section| section.values)
+        .map(|value| format!("/{}", value.path.join("/")))
+        .collect();
     let schema = yaml(&root("helm/values.schema.json"));
     let mut named = BTreeSet::new();
     of_schema(&schema, "", &mut named);
-    let mut path: Vec<(usize, &str)> = Vec::new();
-    let mut commented = false;
-    for line in text.lines() {
-        let indent = line.len() - line.trim_start().len();
-        if line.trim_start().starts_with('#') {
-            commented |= line.trim_start().starts_with("# -- ");
-            continue;
-        }
-        let Some((key, _)) = line.trim_start().split_once(':') else {
-            commented = false;
-            continue;
-        };
-        path.retain(|(at, _)| *at < indent);
-        path.push((indent, key));
-        let full: String = path.iter().map(|(_, key)| format!("/{key}")).collect();
-        // One comment describes both ends of a range.
-        let documented = commented || full == "/sink/scale/min" || full == "/sink/scale/max";
-        assert!(documented || !named.contains(&full), "{full} has no comment");
-        commented = false;
-    }
+    let missing: Vec<_> = named.difference(&described).collect();
+    assert!(missing.is_empty(), "no comment in values.yaml: {missing:?}");
+}
+
+#[test]
+fn the_readme_has_the_values_and_their_comments() {
+    let readme = std::fs::read_to_string(root("helm/README.md")).unwrap();
+    let values = std::fs::read_to_string(root("helm/values.yaml")).unwrap();
+    assert!(
+        readme == with_values(&readme, &values),
+        "helm/README.md differs from values.yaml: run `cargo run -p tests --example chart_readme`"
+    );
 }
 
 #[test]

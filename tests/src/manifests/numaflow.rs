@@ -55,6 +55,7 @@ pub fn check_pipeline(pipeline: &Value, faults: &mut Vec<String>) {
         "lifecycle",
         "limits",
         "watermark",
+        "ordered",
         "templates",
     ];
     check_keys("spec", spec, &known, faults);
@@ -85,7 +86,8 @@ pub fn check_pipeline(pipeline: &Value, faults: &mut Vec<String>) {
                 service.len()
             ));
         }
-        check_vertex(name, vertex, &spec["templates"]["vertex"], faults);
+        let ordered = spec["ordered"]["enabled"] == true && !vertex["sink"].is_null();
+        check_vertex(name, vertex, ordered, &spec["templates"]["vertex"], faults);
     }
     check_edges(spec, &names, faults);
 }
@@ -97,7 +99,10 @@ fn check_watermark(watermark: &Value, faults: &mut Vec<String>) {
         &["disabled", "maxDelay", "idleSource"],
         faults,
     );
-    let idle = &watermark["idleSource"];
+    // Numaflow needs none; the expected renders say where there must be one.
+    let Some(idle) = watermark.get("idleSource") else {
+        return;
+    };
     check_keys(
         "idleSource",
         idle,
@@ -147,13 +152,17 @@ fn check_templates(templates: &Value, faults: &mut Vec<String>) {
     }
 }
 
-fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<String>) {
+fn check_vertex(name: &str, vertex: &Value, ordered: bool, template: &Value, faults: &mut Vec<String>) {
     let own = ["name", "source", "udf", "sink", "scale", "partitions", "volumes"];
     let known: Vec<&str> = POD.iter().chain(&own).copied().collect();
     check_keys(name, vertex, &known, faults);
     let scale = &vertex["scale"];
     let replicas = (scale["min"].as_u64(), scale["max"].as_u64());
-    if replicas.0.is_none_or(|min| min == 0) || replicas.0 > replicas.1 {
+    if ordered {
+        if !scale.is_null() {
+            faults.push(format!("{name}: an ordered vertex has no scale, but partitions"));
+        }
+    } else if replicas.0.is_none_or(|min| min == 0) || replicas.0 > replicas.1 {
         faults.push(format!("{name}: scale.min is 0, absent or above scale.max"));
     }
     let kinds = ["source", "udf", "sink"].map(|kind| !vertex[kind].is_null());
@@ -170,7 +179,16 @@ fn check_vertex(name: &str, vertex: &Value, template: &Value, faults: &mut Vec<S
             check_reduce(name, vertex, faults);
             &vertex["udf"]["container"]
         }
-        [false, false, true] => &vertex["sink"]["udsink"]["container"],
+        [false, false, true] => {
+            check_keys(name, &vertex["sink"], &["udsink", "retryStrategy"], faults);
+            check_keys(
+                name,
+                &vertex["sink"]["retryStrategy"],
+                &["backoff", "onFailure"],
+                faults,
+            );
+            &vertex["sink"]["udsink"]["container"]
+        }
         _ => return faults.push(format!("{name}: is not exactly one of source, udf and sink")),
     };
     let known: Vec<&str> = CONTAINER_TEMPLATE.iter().chain(&CONTAINER).copied().collect();

@@ -239,3 +239,23 @@ fn objects_inside_a_config_map_are_checked_too() {
         "{found:#?}"
     );
 }
+
+#[test]
+fn openshift_refuses_fixed_users_and_assigns_its_own() {
+    let base = read(Path::new(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../manifests/experiment/base.yaml"
+    )));
+    let (_, refused) = admitted_by_openshift(&base);
+    assert!(
+        refused.iter().any(|line| line.contains("fsGroup is 65532")),
+        "{refused:#?}"
+    );
+    let pod = parse("pod", "kind: Pod\nspec: {securityContext: {runAsNonRoot: true}}");
+    let (admitted, refused) = admitted_by_openshift(&pod);
+    assert_eq!(refused, Vec::<String>::new());
+    assert_eq!(
+        admitted[0].at("/spec/securityContext/fsGroup"),
+        Some(&json!(1_000_700_000))
+    );
+}

@@ -62,6 +62,7 @@ impl Base {
             &["spec", "limits", "readTimeout"],
             read_timeout.clone(),
         );
+        let ordered = pipeline.pointer("/spec/ordered/enabled") == Some(&json!(true));
         let vertices = pipeline
             .pointer_mut("/spec/vertices")
             .and_then(Value::as_array_mut);
@@ -75,7 +76,11 @@ impl Base {
                 set(vertex, &["udf", "groupBy", "window"], fixed);
             }
             // Each generator pod offers the full rate, and only one sink pod is read.
-            if vertex["name"] == "generator" || vertex["name"] == "sink" {
+            if vertex["name"] == "sink" && ordered {
+                // Numaflow gives an ordered sink one pod for each partition, and refuses a scale.
+                set(vertex, &["partitions"], json!(1));
+                set(vertex, &["scale"], json!({}));
+            } else if vertex["name"] == "generator" || vertex["name"] == "sink" {
                 set(vertex, &["scale"], json!({"min": 1, "max": 1}));
             }
             let place = CONTAINERS.into_iter().find(|(name, _)| vertex["name"] == *name);

@@ -209,6 +209,22 @@ fn source_and_sink_have_one_pod_each() {
 }
 
 #[test]
+fn an_ordered_sink_has_one_partition_and_no_scale() {
+    let ordered = EMBEDDED.replace(
+        "spec:\n  interStep",
+        "spec:\n  ordered: {enabled: true}\n  interStep",
+    );
+    assert_ne!(ordered, EMBEDDED);
+    let objects = objects(&ordered, |_| {});
+    let vertices = &objects.pipeline["spec"]["vertices"];
+    assert_eq!(
+        [&vertices[2]["partitions"], &vertices[2]["scale"]],
+        [&json!(1), &json!({})]
+    );
+    assert_eq!(vertices[0]["scale"], json!({"min": 1, "max": 1}));
+}
+
+#[test]
 fn window_and_read_timeout_are_the_plans_and_storage_stays() {
     let own_limit = EMBEDDED.replace(
         "    - name: sink\n",
