@@ -6,6 +6,8 @@ mod picture;
 
 use serde::Serialize;
 
+use trials::verdict::Kind;
+
 use crate::summary::{Series, Summary};
 use crate::svg::{Marker, Svg};
 use crate::text;
@@ -98,13 +100,31 @@ fn line_legend(summary: &Summary<'_>) -> Vec<LegendEntry> {
     summary.lines().into_iter().map(entry).collect()
 }
 
-fn cross_entry(label: &str) -> LegendEntry {
+/// The shape of a verdict, each its own; `None` for the one without a mark.
+fn verdict_marker(kind: Kind) -> Option<Marker> {
+    match kind {
+        Kind::KeptUp => None,
+        Kind::Undecided => Some(Marker::Question),
+        Kind::FellBehind => Some(Marker::Arrow),
+        Kind::NoResult => Some(Marker::Cross),
+        Kind::CallsFailed => Some(Marker::SlashedCircle),
+        Kind::NotMeasured => Some(Marker::Unequal),
+        Kind::Failed => Some(Marker::Exclamation),
+    }
+}
+
+fn verdict_entry(kind: Kind) -> Option<LegendEntry> {
+    let label = match kind {
+        Kind::NoResult => "windows without result (censored)",
+        Kind::Undecided => "undecided: too few windows",
+        Kind::KeptUp | Kind::FellBehind | Kind::CallsFailed | Kind::NotMeasured | Kind::Failed => kind.name(),
+    };
     let mut svg = bare(16);
-    svg.marker("cross", Marker::Cross, (8.0, 8.0), 4.5);
-    LegendEntry {
+    svg.marker("sign", verdict_marker(kind)?, (8.0, 8.0), 4.5);
+    Some(LegendEntry {
         swatch: svg.finish(),
         label: label.to_owned(),
-    }
+    })
 }
 
 fn window_entry(summary: &Summary<'_>) -> LegendEntry {

@@ -13,6 +13,9 @@ use crate::text;
 
 pub(crate) use self::advice::start_rule;
 
+/// More series than this are not named one by one.
+const MAX_NAMED: usize = 4;
+
 /// One sentence if nothing was measured.
 pub(super) fn outcome(summary: &Summary<'_>) -> Vec<String> {
     if let Some(nothing) = nothing(summary) {
@@ -47,12 +50,17 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
     })
 }
 
-/// The labels of the rows that fit.
-fn names<'s>(summary: &'s Summary<'_>, rows: &[Row<'_>], fits: impl Fn(&Row<'_>) -> bool) -> Vec<&'s str> {
-    rows.iter()
-        .filter(|row| fits(row))
-        .map(|row| summary.series_label(row))
-        .collect()
+/// The labels of the rows that fit, or their number if they are many; empty if there is none.
+fn names(summary: &Summary<'_>, rows: &[Row<'_>], fits: impl Fn(&Row<'_>) -> bool) -> String {
+    let fitting = rows.iter().filter(|row| fits(row));
+    named(&fitting.map(|row| summary.series_label(row)).collect::<Vec<_>>())
+}
+
+fn named(labels: &[&str]) -> String {
+    match labels.len() {
+        many if many > MAX_NAMED => format!("{} choices", number(many)),
+        _ => text::list(labels),
+    }
 }
 
 /// `None` if nothing was measured to compare with.

@@ -75,7 +75,7 @@ impl<'a> Summary<'a> {
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect();
-        let rows: Vec<Row<'a>> = groups
+        let mut rows: Vec<Row<'a>> = groups
             .into_iter()
             .map(|((cell, one), mut trials)| {
                 trials.sort_by_key(|outcome| outcome.trial.repeat);
@@ -84,6 +84,13 @@ impl<'a> Summary<'a> {
             })
             .collect();
         grouping::style(&mut series);
+        for row in &mut rows {
+            row.line = series.get(row.series).map_or(0, |series| series.line);
+            row.level = match (&axis, row.settings()) {
+                (Some(axis), Some(settings)) => axis.level_of(settings),
+                _ => row.line,
+            };
+        }
         Self {
             facts: runs.last().copied(),
             starts: runs.len(),
@@ -127,11 +134,6 @@ impl<'a> Summary<'a> {
             }
         }
         lines
-    }
-
-    /// The line of a row in the main chart.
-    pub fn line_of(&self, row: &Row<'_>) -> usize {
-        self.series.get(row.series).map_or(0, |series| series.line)
     }
 
     pub fn series_label(&self, row: &Row<'_>) -> &str {

@@ -17,7 +17,7 @@ pub(crate) enum Anchor {
     End,
 }
 
-/// Shapes that distinguish series without colour, and the cross of a window without a result.
+/// Shapes that distinguish series without colour, and those that distinguish verdicts.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {
     Square,
@@ -25,6 +25,11 @@ pub(crate) enum Marker {
     Triangle,
     Diamond,
     Cross,
+    Arrow,
+    SlashedCircle,
+    Unequal,
+    Question,
+    Exclamation,
 }
 
 /// Escapes text for XML.
@@ -180,8 +185,19 @@ impl Marker {
         [Self::Square, Self::Circle, Self::Triangle, Self::Diamond][colour % 4]
     }
 
-    /// The shape as path data.
+    /// The shape as path data; from the cross on it is a stroke without an area.
     pub(crate) fn path(self, (x, y): (f64, f64), r: f64) -> String {
+        let strokes = |lines: &[&[(f64, f64)]]| {
+            let mut path = String::new();
+            for line in lines {
+                for (i, (dx, dy)) in line.iter().enumerate() {
+                    let letter = if i == 0 { 'M' } else { 'L' };
+                    let (x, y) = (coordinate(x + dx * r), coordinate(y + dy * r));
+                    let _ = write!(path, "{letter}{x} {y}");
+                }
+            }
+            path
+        };
         let points: &[(f64, f64)] = match self {
             Self::Square => &[(-0.85, -0.85), (0.85, -0.85), (0.85, 0.85), (-0.85, 0.85)],
             Self::Triangle => &[(0.0, -1.15), (1.1, 0.85), (-1.1, 0.85)],
@@ -195,9 +211,36 @@ impl Marker {
                     doubled(&r)
                 );
             }
-            Self::Cross => {
-                let [left, right, top, bottom] = [x - r, x + r, y - r, y + r].map(coordinate);
-                return format!("M{left} {top}L{right} {bottom}M{right} {top}L{left} {bottom}");
+            Self::SlashedCircle => {
+                return Self::Circle.path((x, y), r) + &strokes(&[&[(-0.7, 0.7), (0.7, -0.7)]]);
+            }
+            Self::Cross => return strokes(&[&[(-1.0, -1.0), (1.0, 1.0)], &[(1.0, -1.0), (-1.0, 1.0)]]),
+            Self::Arrow => {
+                return strokes(&[
+                    &[(0.0, 1.2), (0.0, -1.2)],
+                    &[(-0.9, -0.3), (0.0, -1.2), (0.9, -0.3)],
+                ]);
+            }
+            Self::Unequal => {
+                return strokes(&[
+                    &[(-1.0, -0.4), (1.0, -0.4)],
+                    &[(-1.0, 0.4), (1.0, 0.4)],
+                    &[(-0.5, 1.1), (0.5, -1.1)],
+                ]);
+            }
+            Self::Question => {
+                let curve = [
+                    (-0.7, -0.7),
+                    (-0.3, -1.2),
+                    (0.4, -1.2),
+                    (0.7, -0.7),
+                    (0.5, -0.2),
+                    (0.0, 0.1),
+                ];
+                return strokes(&[&curve, &[(0.0, 0.1), (0.0, 0.5)], &[(0.0, 1.15), (0.0, 1.2)]]);
+            }
+            Self::Exclamation => {
+                return strokes(&[&[(0.0, -1.2), (0.0, 0.4)], &[(0.0, 1.15), (0.0, 1.2)]]);
             }
         };
         let mut path = String::new();

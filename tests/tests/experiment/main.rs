@@ -9,6 +9,7 @@ mod full_disk;
 mod interruptions;
 mod own_endpoint;
 mod refusals;
+mod reports;
 mod run_dir;
 mod runs;
 mod udfs;

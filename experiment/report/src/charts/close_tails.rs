@@ -1,17 +1,17 @@
 //! The main chart: close tail against the setting that was varied, one panel for each combination of the others. Each
-//! line has a median with whiskers from shortest to longest, and a cross at the top edge if windows gave no result.
+//! line has a median with whiskers from shortest to longest, and a mark at the top edge for every verdict but the good one.
 
 mod frame;
 mod positions;
 
 use std::time::Duration;
 
-use self::frame::{BAND, Frame};
-use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, line_legend, window_entry};
 use trials::verdict::Kind;
 
+use self::frame::{BAND, Frame};
+use super::{Figure, MAX_PANELS, Panel, Style, line_legend, verdict_entry, verdict_marker, window_entry};
 use crate::summary::{Row, Spread, Summary};
-use crate::svg::{Anchor, Marker, Svg};
+use crate::svg::Svg;
 use crate::text;
 
 /// Size of a panel on a phone, and of one among many.
@@ -35,17 +35,8 @@ pub(crate) fn close_tails(summary: &Summary<'_>) -> Figure {
     let (frame, small) = (Frame::of(summary, size), Frame::of(summary, SMALL));
     let mut legend = line_legend(summary);
     legend.push(window_entry(summary));
-    if summary.rows.iter().any(|row| row.censored > 0) {
-        legend.push(cross_entry("windows without result (censored)"));
-    }
-    for kind in Kind::ALL {
-        if let Some(mark) = mark(kind).filter(|_| summary.rows.iter().any(|row| row.verdict.kind == kind)) {
-            legend.push(LegendEntry {
-                swatch: text_swatch(mark),
-                label: kind.name().to_owned(),
-            });
-        }
-    }
+    let occurs = |kind: &Kind| summary.rows.iter().any(|row| row.verdict.kind == *kind);
+    legend.extend(Kind::ALL.into_iter().filter(occurs).filter_map(verdict_entry));
     let panels = facets.iter().take(MAX_PANELS).enumerate();
     Figure {
         title: format!("Close tail against {}", x_title(summary)),
@@ -76,23 +67,6 @@ fn x_title(summary: &Summary<'_>) -> &'static str {
     }
 }
 
-/// The mark at the top edge of a row that shows nothing of its strategy, or not enough.
-fn mark(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::KeptUp | Kind::FellBehind | Kind::NoResult => None,
-        Kind::Undecided => Some("?"),
-        Kind::CallsFailed => Some("%"),
-        Kind::NotMeasured => Some("≠"),
-        Kind::Failed => Some("!"),
-    }
-}
-
-fn text_swatch(mark: &str) -> String {
-    let mut svg = bare(16);
-    svg.text("failed", (8.0, 13.0), Anchor::Middle, mark);
-    svg.finish()
-}
-
 fn facets<'s, 'a>(summary: &'s Summary<'a>) -> Vec<Facet<'s, 'a>> {
     let mut facets: Vec<Facet<'s, 'a>> = Vec::new();
     for (index, cell) in summary.cells.iter().enumerate() {
@@ -107,19 +81,9 @@ fn facets<'s, 'a>(summary: &'s Summary<'a>) -> Vec<Facet<'s, 'a>> {
         }
     }
     for facet in &mut facets {
-        facet
-            .rows
-            .sort_by_key(|row| (summary.line_of(row), level(summary, row)));
+        facet.rows.sort_by_key(|row| (row.line, row.level));
     }
     facets
-}
-
-/// The row's place along the x axis.
-fn level(summary: &Summary<'_>, row: &Row<'_>) -> usize {
-    match (&summary.axis, row.trials.first()) {
-        (Some(axis), Some(trial)) => axis.level_of(&trial.trial.settings),
-        _ => summary.line_of(row),
-    }
 }
 
 fn draw(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>, id: &str) -> String {
@@ -145,7 +109,7 @@ fn windows(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>) -> Vec<(
     let mut windows: Vec<(f64, Duration)> = facet
         .rows
         .iter()
-        .filter_map(|row| Some((frame.x(summary, row), summary.cells.get(row.cell)?.window)))
+        .filter_map(|row| Some((frame.x(row), summary.cells.get(row.cell)?.window)))
         .collect();
     windows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
     windows
@@ -153,77 +117,54 @@ fn windows(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>) -> Vec<(
 
 /// Connects the medians of neighbours of a line if no window of either is censored.
 fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, (from, to): (&Row<'_>, &Row<'_>)) {
-    let line = |row: &Row<'_>| summary.line_of(row);
-    if line(from) != line(to) || from.censored + to.censored > 0 {
+    if from.line != to.line || from.censored + to.censored > 0 {
         return;
     }
     let (Some(a), Some(b), Some(series)) = (
-        from.comparable_tail(),
-        to.comparable_tail(),
+        from.comparable_tail,
+        to.comparable_tail,
         summary.series.get(from.series),
     ) else {
         return;
     };
-    let at = |row: &Row<'_>, spread: Spread| (frame.x(summary, row), frame.y(spread.median));
+    let at = |row: &Row<'_>, spread: Spread| (frame.x(row), frame.y(spread.median));
     let class = format!("{} thin", Style::of(series).line);
     svg.polyline(&class, &[at(from, a), at(to, b)]);
 }
 
+/// The median with its range, and the verdict in the band at the top unless it is the good one.
 fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, style: &Style) {
-    let x = frame.x(summary, row);
-    let band = (BAND.0 + BAND.1) / 2.0;
-    let radius = frame.radius();
-    let tooltip = format!(
-        "{}, {}: {}",
-        summary.series_label(row),
-        summary.cell_label(row),
-        in_words(row)
-    );
-    svg.open("point", &tooltip);
-    if let Some(spread) = row.comparable_tail() {
+    let x = frame.x(row);
+    let (series, cell) = (summary.series_label(row), summary.cell_label(row));
+    svg.open("point", &format!("{series}, {cell}: {}", in_words(row)));
+    let sign = verdict_marker(row.verdict.kind);
+    if let Some(spread) = row.comparable_tail {
         let (low, high, middle) = (frame.y(spread.min), frame.y(spread.max), frame.y(spread.median));
-        svg.line(&format!("whisker {}", style.colour), (x, low), (x, high));
+        let whisker = format!("whisker {}", style.colour);
+        svg.line(&whisker, (x, low), (x, high));
         for end in [low, high] {
-            svg.line(
-                &format!("whisker {}", style.colour),
-                (x - 3.0, end),
-                (x + 3.0, end),
-            );
+            svg.line(&whisker, (x - 3.0, end), (x + 3.0, end));
         }
-        if row.censored > 0 {
+        if sign.is_some() {
             svg.line(&format!("missing {}", style.colour), (x, high), (x, BAND.1));
         }
-        svg.marker(&style.marker, style.shape, (x, middle), radius);
+        svg.marker(&style.marker, style.shape, (x, middle), frame.radius());
     }
-    if let Some(mark) = mark(row.verdict.kind) {
-        svg.text(
-            &format!("failed {}", style.colour),
-            (x, band + 5.0),
-            Anchor::Middle,
-            mark,
-        );
-    } else if row.censored > 0 {
-        svg.marker(
-            &format!("cross {}", style.colour),
-            Marker::Cross,
-            (x, band),
-            radius,
-        );
+    if let Some(sign) = sign {
+        let band = (BAND.0 + BAND.1) / 2.0;
+        svg.marker(&format!("sign {}", style.colour), sign, (x, band), frame.radius());
     }
     svg.close();
 }
 
 /// A row's close tail in words.
 pub(crate) fn in_words(row: &Row<'_>) -> String {
-    if row.verdict.kind.is_failure() {
-        return row.verdict.brief();
-    }
-    let Some(spread) = row.close_tail else {
-        return format!("no result in {}", text::counted(row.windows(), "window"));
+    let verdict = row.verdict.brief();
+    let Some(spread) = row.comparable_tail else {
+        return verdict;
     };
     format!(
-        "{}, median {} ({} to {}) of {} of {}",
-        row.verdict.brief(),
+        "{verdict}, median {} ({} to {}) of {} of {}",
         text::duration(spread.median),
         text::duration(spread.min),
         text::duration(spread.max),

@@ -8,10 +8,11 @@ mod scales;
 use std::time::Duration;
 
 use trials::outcome::TrialOutcome;
+use trials::verdict::Kind;
 
 use self::points::{Point, points, windows_per_point};
 use self::scales::Scales;
-use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, cross_entry, line_legend, window_entry};
+use super::{Figure, LegendEntry, MAX_PANELS, Panel, Style, bare, line_legend, verdict_entry, window_entry};
 use crate::scale::Linear;
 use crate::summary::{Row, Summary};
 use crate::svg::{Anchor, Marker, Svg};
@@ -48,7 +49,7 @@ pub(crate) fn execution_times(summary: &Summary<'_>) -> Figure {
         .iter()
         .any(|row| drawn(row).any(|trial| trial.windows.iter().any(|w| w.measured.is_none())))
     {
-        legend.push(cross_entry("window without result (censored)"));
+        legend.extend(verdict_entry(Kind::NoResult));
     }
     let facets = facets(summary);
     let panels = facets.iter().take(MAX_PANELS).enumerate();
@@ -119,11 +120,8 @@ fn panel(summary: &Summary<'_>, facet: &Facet<'_, '_>, number: usize) -> Panel {
         ));
     }
     for row in rows.iter().filter(|row| row.verdict.kind.is_failure()) {
-        caption.push_str(&format!(
-            "; {}: {}",
-            summary.series_label(row),
-            row.verdict.brief()
-        ));
+        let series = summary.series_label(row);
+        caption.push_str(&format!("; {series}: {}", row.verdict.brief()));
     }
     let title = format!("Execution time of each window, {label}");
     let description: Vec<String> = rows.iter().map(|row| describe(summary, row)).collect();
@@ -291,7 +289,7 @@ fn draw(svg: &mut Svg, scales: &Scales, style: &Style, label: &str, series: usiz
     let y = TOP + 2.0 + (row as f64 + 0.5) * CROSS_ROW;
     let radius = if few { 4.0 } else { 2.0 };
     for point in points.iter().filter(|point| point.censored) {
-        let class = format!("cross {}", style.colour);
+        let class = format!("sign {}", style.colour);
         if few {
             svg.open("point", &format!("{label}, window {}: no result", point.index));
         }

@@ -11,30 +11,52 @@ const MAX_NAMED: usize = 2;
 
 /// Cells with the same advice.
 struct Group<'s, 'a> {
-    /// `None` where nothing kept up.
-    choice: Option<String>,
+    what: What,
     cells: Vec<Advice<'s, 'a>>,
+}
+
+/// In the order of clauses.
+#[derive(PartialEq, Eq)]
+enum What {
+    Use(String),
+    /// Only more windows can tell.
+    MoreWindows,
+    /// Nothing kept up.
+    Nothing,
 }
 
 /// `None` if nothing was measured.
 pub(super) fn advice(summary: &Summary<'_>) -> Option<String> {
     let mut groups: Vec<Group<'_, '_>> = Vec::new();
     for advice in summary.advice() {
-        let choice = advice.row.and_then(Row::settings).map(choice);
-        match groups.iter_mut().find(|group| group.choice == choice) {
+        let what = match (advice.row.and_then(Row::settings), advice.undecided) {
+            (Some(settings), _) => What::Use(choice(settings)),
+            (None, Some(_)) => What::MoreWindows,
+            (None, None) => What::Nothing,
+        };
+        match groups.iter_mut().find(|group| group.what == what) {
             Some(group) => group.cells.push(advice),
             None => groups.push(Group {
-                choice,
+                what,
                 cells: vec![advice],
             }),
         }
     }
     // The choice for most cells first, cells without one last.
-    groups.sort_by_key(|group| (group.choice.is_none(), std::cmp::Reverse(group.cells.len())));
+    groups.sort_by_key(|group| {
+        let place = match group.what {
+            What::Use(_) => 0,
+            What::MoreWindows => 1,
+            What::Nothing => 2,
+        };
+        (place, std::cmp::Reverse(group.cells.len()))
+    });
     let clauses: Vec<String> = groups.iter().map(|group| clause(summary, group)).collect();
-    match groups.first()?.choice {
-        Some(_) => Some(format!("Use {}.", clauses.join("; "))),
-        None => Some(format!("There is nothing to advise: {}.", clauses.join("; "))),
+    match groups.first()?.what {
+        What::Use(_) => Some(format!("Use {}.", clauses.join("; "))),
+        What::MoreWindows | What::Nothing => {
+            Some(format!("There is nothing to advise: {}.", clauses.join("; ")))
+        }
     }
 }
 
@@ -59,15 +81,22 @@ pub(crate) fn start_rule(rule: StartRule) -> &'static str {
 
 fn clause(summary: &Summary<'_>, group: &Group<'_, '_>) -> String {
     let cells = cells(summary, group);
-    let Some(choice) = &group.choice else {
-        let needed = group
-            .cells
-            .iter()
-            .filter_map(|advice| advice.in_flight)
-            .reduce(f64::max);
-        let needed =
-            needed.map(|needed| format!(", where calls need {} in flight on average", text::ratio(needed)));
-        return format!("nothing kept up {cells}{}", needed.unwrap_or_default());
+    let choice = match &group.what {
+        What::Use(choice) => choice,
+        What::MoreWindows => {
+            let needed = group.cells.iter().filter_map(|advice| advice.undecided?).max();
+            let needed = needed.map(|needed| format!(", at least {}", text::count(needed)));
+            return format!(
+                "it takes more windows to tell what keeps up {cells}{}",
+                needed.unwrap_or_default()
+            );
+        }
+        What::Nothing => {
+            let needed = group.cells.iter().filter_map(|advice| advice.in_flight);
+            let needed = needed.reduce(f64::max).map(text::ratio);
+            let needed = needed.map(|needed| format!(", where calls need {needed} in flight on average"));
+            return format!("nothing kept up {cells}{}", needed.unwrap_or_default());
+        }
     };
     let usages: Vec<Usage> = group
         .cells

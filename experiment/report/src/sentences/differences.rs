@@ -72,8 +72,12 @@ impl<'s, 'a> Extremes<'s, 'a> {
         let one = |(row, spread): (&Row<'_>, Spread)| {
             format!("{} with {}", in_words(row, spread), summary.series_label(row))
         };
+        let matters = match summary.cells.len() {
+            1 => "matters",
+            _ => "matters most",
+        };
         let mut sentence = format!(
-            "The choice matters most at {cell}: the close tail was {} and {}{}",
+            "The choice {matters} at {cell}: the close tail was {} and {}{}",
             one(self.low),
             one(self.high),
             self.ratio()
@@ -92,7 +96,7 @@ impl<'s, 'a> Extremes<'s, 'a> {
             (undecided, "had too few windows to tell there"),
         ] {
             if !names.is_empty() {
-                sentence.push_str(&format!("; {} {what}", text::list(&names)));
+                sentence.push_str(&format!("; {names} {what}"));
             }
         }
         sentence + "."
@@ -111,7 +115,7 @@ impl<'s, 'a> Extremes<'s, 'a> {
 }
 
 fn tails<'s, 'a>(rows: &'s [Row<'a>]) -> impl Iterator<Item = (&'s Row<'a>, Spread)> {
-    rows.iter().filter_map(|row| Some((row, row.comparable_tail()?)))
+    rows.iter().filter_map(|row| Some((row, row.comparable_tail?)))
 }
 
 /// The shortest and the longest close tail of a run that compares nothing.

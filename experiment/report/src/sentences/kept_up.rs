@@ -2,7 +2,7 @@
 
 use trials::verdict::Kind;
 
-use super::number;
+use super::{named, number};
 use crate::summary::{Row, Summary};
 use crate::text;
 
@@ -22,7 +22,7 @@ pub(super) fn kept_up(summary: &Summary<'_>) -> String {
             all if all > 2 && all == summary.series.len() => {
                 clause(*score, &format!("all {} choices", number(all)), true)
             }
-            several => clause(*score, &text::list(labels), several > 1),
+            several => clause(*score, &named(labels), several > 1),
         })
         .collect();
     let mut sentence = clauses.join("; ");

@@ -19,6 +19,8 @@ pub struct Advice<'s, 'a> {
     pub row: Option<&'s Row<'a>>,
     /// Calls that were in flight on average; `None` if no call was measured.
     pub in_flight: Option<f64>,
+    /// If only more windows can tell what keeps up: how many at least, as far as that is known.
+    pub undecided: Option<Option<u64>>,
 }
 
 /// The parts of its resources that a row used.
@@ -43,9 +45,7 @@ impl<'a> Summary<'a> {
 impl<'s, 'a> Advice<'s, 'a> {
     /// The cheapest of the rows that kept up with as short a close tail as the best, with room left if one has it.
     fn of(cell: usize, rows: &'s [Row<'a>]) -> Option<Self> {
-        let is_judged =
-            |row: &&Row<'_>| row.verdict.kind != Kind::Undecided && !row.verdict.kind.is_failure();
-        let judged = || rows.iter().filter(is_judged);
+        let judged = || rows.iter().filter(|row| !row.verdict.kind.is_failure());
         let calls_in_flight = judged().filter_map(Row::calls_in_flight);
         let in_flight = calls_in_flight.min_by(f64::total_cmp);
         judged().next()?;
@@ -69,7 +69,15 @@ impl<'s, 'a> Advice<'s, 'a> {
                 .cmp(&crowded(b))
                 .then_with(|| a.cpu_us_per_call().total_cmp(&b.cpu_us_per_call()))
         });
-        Some(Self { cell, row, in_flight })
+        let undecided = judged().filter(|row| row.verdict.kind == Kind::Undecided);
+        let needed = undecided.map(|row| row.verdict.windows_needed);
+        let least = needed.min_by_key(|needed| needed.unwrap_or(u64::MAX));
+        Some(Self {
+            cell,
+            row,
+            in_flight,
+            undecided: least.filter(|_| row.is_none()),
+        })
     }
 }
 

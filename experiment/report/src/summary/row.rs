@@ -24,6 +24,9 @@ pub struct Row<'a> {
     pub cell: usize,
     /// Index of its series in the summary.
     pub series: usize,
+    /// Position along the x axis of the main chart, and of its line there.
+    pub level: usize,
+    pub line: usize,
     /// Its trials by repeat; never empty.
     pub trials: Vec<&'a TrialOutcome>,
     pub failed_trials: usize,
@@ -33,6 +36,8 @@ pub struct Row<'a> {
     pub censored: u64,
     /// Of the measured windows, like the following; `None` if there is none.
     pub close_tail: Option<Spread>,
+    /// The close tail, unless it is of calls that failed or were not made.
+    pub comparable_tail: Option<Spread>,
     pub execution_time: Option<Spread>,
     pub result_lag: Option<Spread>,
     pub stream_overhead: Option<StreamOverhead>,
@@ -99,6 +104,7 @@ impl<'a> Row<'a> {
             .collect();
         let measures: Vec<&WindowMeasure> = windows.iter().filter_map(|w| w.measured.as_ref()).collect();
         let spread = |of: fn(&WindowMeasure) -> u64| Spread::of(measures.iter().map(|m| of(m)).collect());
+        let close_tail = spread(|measure| measure.close_tail_us);
         let stream_overhead = StreamOverhead::of(measures.iter().copied());
         let mut outcomes = OutcomeCounts::new();
         for (outcome, calls) in trials.iter().flat_map(|trial| &trial.outcomes) {
@@ -107,10 +113,13 @@ impl<'a> Row<'a> {
         Self {
             cell,
             series,
+            level: 0,
+            line: 0,
             failed_trials: trials.len() - not_failed.len(),
             measured: measures.len() as u64,
             censored: (windows.len() - measures.len()) as u64,
-            close_tail: spread(|measure| measure.close_tail_us),
+            close_tail,
+            comparable_tail: close_tail.filter(|_| !trials.iter().any(|outcome| says_nothing(outcome))),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
             noise: noise(&not_failed, stream_overhead),
@@ -180,13 +189,6 @@ impl<'a> Row<'a> {
         Some(predicted.abs_diff(measured) <= tolerance)
     }
 
-    /// The close tail, unless it is of calls that failed or were not made.
-    pub fn comparable_tail(&self) -> Option<Spread> {
-        let kinds = || self.trials.iter().map(|outcome| Verdict::of(outcome).kind);
-        let says_nothing = kinds().any(|kind| matches!(kind, Kind::CallsFailed | Kind::NotMeasured));
-        self.close_tail.filter(|_| !says_nothing)
-    }
-
     /// Calls that failed, of all trials.
     pub fn failed_calls(&self) -> u64 {
         let failed = self
@@ -234,6 +236,11 @@ impl LedgerSum {
             repeated: ledgers.iter().map(|ledger| ledger.repeated).sum(),
         })
     }
+}
+
+/// Whether its close tail is of calls that failed or were not made.
+fn says_nothing(outcome: &TrialOutcome) -> bool {
+    matches!(Verdict::of(outcome).kind, Kind::CallsFailed | Kind::NotMeasured)
 }
 
 /// Calls for the workload `cpu` do not reach the endpoint.

@@ -31,7 +31,10 @@ fn row(summary: &Summary<'_>, advice: &Advice<'_, '_>) -> TableRow {
     let in_flight = Entry::or_dash(advice.in_flight.map(text::ratio));
     let dash = || Entry::or_dash(None);
     let Some((row, settings)) = advice.row.and_then(|row| Some((row, row.settings()?))) else {
-        let nothing = Entry::new("nothing kept up", Tone::Bad);
+        let nothing = match advice.undecided {
+            Some(_) => Entry::new("undecided", Tone::Edge),
+            None => Entry::new("nothing kept up", Tone::Bad),
+        };
         return TableRow {
             group: summary
                 .cells

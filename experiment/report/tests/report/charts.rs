@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use trials::journal::JournalLine;
 use trials::outcome::TrialOutcome;
 use trials::trial::TrialSettings;
-use wire::{StartRule, StrategyKind};
+use wire::{Outcome, StartRule, StrategyKind};
 
 use super::exactly;
 use super::reading::{Report, text_of};
@@ -173,11 +173,78 @@ fn the_legend_says_who_started_when() {
         "thread-pool · at-arrival",
         "process-pool · at-arrival",
         "length of a window (10 s)",
+        "fell behind",
         "windows without result (censored)",
     ];
     assert_eq!(legend, expected);
     let one_rule = varied(&[&|s| s.rpu = number(10), &|s| s.rpu = number(20)]);
     assert_eq!(Chart::of(&one_rule).legend[0], "async");
+}
+
+/// Verdicts differ in shape, not in colour alone, and calls that failed have no close tail.
+#[test]
+fn every_verdict_has_a_mark_of_its_own() {
+    let at = |rpu, behaviour: &Behaviour| trial(settings(StrategyKind::Async, rpu, "1s"), 0, behaviour);
+    let tail = Duration::from_secs(1);
+    let mut refused = at(20, &Behaviour::KeepsUp(Duration::from_micros(7)));
+    let ledger = refused.ledger.as_mut().unwrap();
+    (ledger.ok, ledger.failed) = (0, ledger.ok);
+    refused.outcomes = [(Outcome::Refused, ledger.failed)].into();
+    let mut contradicting = at(30, &Behaviour::KeepsUp(tail));
+    contradicting.ledger.as_mut().unwrap().ok -= 1;
+    let mut short = settings(StrategyKind::Async, 40, "1s");
+    short.windows = 1;
+    let trials = vec![
+        at(10, &Behaviour::KeepsUp(tail)),
+        refused,
+        contradicting,
+        trial(short, 0, &Behaviour::KeepsUp(tail)),
+        at(50, &Behaviour::FallsBehind(tail)),
+        at(60, &Behaviour::Censored(0)),
+        at(70, &Behaviour::Fails("no".to_owned())),
+    ];
+    let text = Report::of(&journal("verdicts", trials)).file("close-tail.svg");
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let count = |class: &str| {
+        document
+            .descendants()
+            .filter(|node| node.attribute("class") == Some(class))
+            .count()
+    };
+    assert_eq!(
+        count("mark c0"),
+        3 + 1,
+        "kept up, undecided, fell behind; and one in the legend"
+    );
+    let shapes = |class: &str| -> Vec<String> {
+        let signs = document
+            .descendants()
+            .filter(|node| node.attribute("class") == Some(class));
+        let shape = |node: roxmltree::Node<'_, '_>| {
+            let path = node.attribute("d").unwrap();
+            format!("{} {}", path.matches('M').count(), path.len())
+        };
+        signs.map(shape).collect()
+    };
+    let unique: std::collections::BTreeSet<String> = shapes("sign").into_iter().collect();
+    assert_eq!(
+        (shapes("sign").len(), unique.len(), shapes("sign c0").len()),
+        (6, 6, 6)
+    );
+    let legend: Vec<String> = document
+        .descendants()
+        .filter(|node| node.attribute("class") == Some("label"))
+        .map(|node| text_of(&node))
+        .collect();
+    let expected = [
+        "undecided: too few windows",
+        "fell behind",
+        "windows without result (censored)",
+        "calls failed",
+        "not measured",
+        "failed",
+    ];
+    assert_eq!(legend[2..], expected);
 }
 
 /// Every coordinate of every shape of a drawing with its size.

@@ -70,7 +70,7 @@ fn a_censored_window_is_never_a_number() {
             .filter(|n| n.attribute("class") == Some(class))
             .count()
     };
-    assert_eq!(drawn("cross c0"), 16);
+    assert_eq!(drawn("sign c0"), 16);
     assert_eq!((drawn("line c0 d0 thin"), drawn("mark c0")), (0, 0));
     assert_eq!((drawn("line c1 d0 thin"), drawn("mark c1")), (1, 16));
     assert!(text_of(&panel).contains("sequential, window 7: no result"));

@@ -1,12 +1,14 @@
 //! The layout, scale and axes of the main chart. All panels share them, so that they can be compared.
 
+use trials::verdict::Kind;
+
 use super::positions::Positions;
 use crate::scale::{Log, micros_label};
 use crate::summary::{Row, Spread, Summary};
 use crate::svg::{Anchor, Svg};
 
 const LEFT: f64 = 62.0;
-/// Top and bottom of the band for rows without a result, at the top edge.
+/// Top and bottom of the band for verdicts, at the top edge.
 pub(super) const BAND: (f64, f64) = (24.0, 42.0);
 /// Distance of marks from the edges of the plot.
 const INSET: f64 = 6.0;
@@ -22,10 +24,10 @@ pub(super) struct Frame {
     /// Label of each value with its row: neighbours that do not fit into one row take turns.
     ticks: Vec<(String, usize)>,
     title: String,
+    /// Whether the lines themselves are the values of the x axis.
+    by_strategy: bool,
     /// Whether any panel needs the band at the top edge.
     band: bool,
-    /// What its marks say.
-    band_title: &'static str,
 }
 
 impl Frame {
@@ -34,16 +36,11 @@ impl Frame {
             summary
                 .rows
                 .iter()
-                .filter_map(Row::comparable_tail)
+                .filter_map(|row| row.comparable_tail)
                 .map(move |spread| of(&spread).as_micros() as f64)
         };
         let windows = summary.cells.iter().map(|cell| cell.window.as_micros() as f64);
-        let is_marked = |row: &Row<'_>| super::mark(row.verdict.kind).is_some();
-        let band = summary.rows.iter().any(|row| row.censored > 0 || is_marked(row));
-        let band_title = match summary.rows.iter().any(is_marked) {
-            true => "see legend",
-            false => "no result",
-        };
+        let band = summary.rows.iter().any(|row| row.verdict.kind != Kind::KeptUp);
         let highest = micros(|spread| spread.max).chain(windows).fold(1.0, f64::max);
         let lowest = micros(|spread| spread.min).fold(highest, f64::min).max(1.0);
         let (labels, numbers, lines) = match &summary.axis {
@@ -63,10 +60,10 @@ impl Frame {
             size,
             scale: Log::around(lowest, highest, (bottom - INSET, top + INSET)),
             title: title(summary, x.logarithmic),
+            by_strategy: summary.axis.is_none(),
             x,
             ticks,
             band,
-            band_title,
         }
     }
 
@@ -86,12 +83,8 @@ impl Frame {
         self.x.radius()
     }
 
-    pub(super) fn x(&self, summary: &Summary<'_>, row: &Row<'_>) -> f64 {
-        let line = summary.line_of(row);
-        match (&summary.axis, row.trials.first()) {
-            (Some(axis), Some(trial)) => self.x.at(axis.level_of(&trial.trial.settings), line),
-            _ => self.x.at(line, 0),
-        }
+    pub(super) fn x(&self, row: &Row<'_>) -> f64 {
+        self.x.at(row.level, if self.by_strategy { 0 } else { row.line })
     }
 
     pub(super) fn y(&self, duration: std::time::Duration) -> f64 {
@@ -115,7 +108,7 @@ impl Frame {
         if self.band {
             svg.rect("band", (LEFT, BAND.0), (right - LEFT, BAND.1 - BAND.0));
             let middle = (BAND.0 + BAND.1) / 2.0;
-            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, self.band_title);
+            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, "verdict");
         }
         self.x_axis(svg, (top, bottom));
         let middle = (LEFT + right) / 2.0;
