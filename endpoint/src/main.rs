@@ -52,6 +52,7 @@ Examples:
   endpoint --io-delay 200us
   endpoint --listen 0.0.0.0:9888 --io-delay 'percentiles(50=10ms,99=1s)' --capacity 100
   endpoint --fail-status 1% --fail-hang 0.001 --seed 7
+  endpoint --keep-alive 5s
   curl 'http://127.0.0.1:9888/ping?delay=1s'
 
 GET /ping     answers `pong` after ?delay=DELAY or --io-delay
@@ -79,6 +80,10 @@ struct Args {
     /// Connections held at once; up to 4096 more wait in the system's queue, the rest get no answer
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384", value_parser = whole_number::<NonZeroU32>(1, u64::from(u32::MAX)), allow_hyphen_values = true)]
     max_connections: NonZeroU32,
+    /// Close a connection that has been idle for so long; a request that comes within the next 100ms is not answered, as
+    /// if the close and the request had crossed on a network
+    #[arg(long, env = "KEEP_ALIVE", value_name = "DURATION", value_parser = parse_duration)]
+    keep_alive: Option<Duration>,
     #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default, value_parser = |text: &str| FAIL_STATUS.read(text), allow_hyphen_values = true)]
     fail_status: f64,
     #[arg(long, env, value_name = "STATUS", help = FAIL_STATUS_CODE.help(), default_value = FAIL_STATUS_CODE.default, value_parser = |text: &str| FAIL_STATUS_CODE.read_given(text), allow_hyphen_values = true)]
@@ -146,6 +151,7 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
         let bounds = Bounds {
             connections,
             stop_grace: args.stop_grace,
+            keep_alive: args.keep_alive,
         };
         let stopped = CancellationToken::new();
         let endpoint = Arc::new(Endpoint::new(behaviour, Timer::start(), stopped.clone()));

@@ -1,7 +1,7 @@
 //! The routes: the slow `/ping`, and `/stats`, `/metrics` and `/healthz`.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, HeaderValue};
@@ -39,10 +39,21 @@ pub struct Endpoint {
     stop: CancellationToken,
 }
 
-/// The connection is to be reset instead of answered.
-#[derive(Debug, thiserror::Error)]
-#[error("the connection is reset on purpose")]
-pub struct Reset;
+/// The end of a connection instead of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoAnswer {
+    #[error("the connection is reset on purpose")]
+    Reset,
+    #[error("the connection was idle for too long when the request came")]
+    Idle,
+}
+
+/// How long a connection may be idle, and since when it is.
+#[derive(Debug)]
+pub struct KeepAlive {
+    limit: Duration,
+    answered: Mutex<Option<Instant>>,
+}
 
 #[derive(Debug, thiserror::Error)]
 enum QueryError {
@@ -70,11 +81,28 @@ impl Endpoint {
         &self.calls
     }
 
-    /// Answers one request.
+    /// Answers one request of a connection.
     ///
     /// # Errors
-    /// Returns [`Reset`] if the connection is to be reset instead.
-    pub async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Answer>, Reset> {
+    /// Returns how the connection is to end instead.
+    pub async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        keep_alive: Option<Arc<KeepAlive>>,
+    ) -> Result<Response<Answer>, NoAnswer> {
+        let Some(keep_alive) = keep_alive else {
+            return self.route(request).await;
+        };
+        // The counts stay readable.
+        if request.uri().path() == "/ping" {
+            keep_alive.check()?;
+        }
+        let answer = self.route(request).await;
+        keep_alive.answered();
+        answer
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
         let known = matches!(request.uri().path(), "/ping" | "/stats" | "/metrics" | "/healthz");
         if known && request.method() != Method::GET {
             let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
@@ -95,7 +123,7 @@ impl Endpoint {
         })
     }
 
-    async fn ping(&self, request: &Request<Incoming>) -> Result<Response<Answer>, Reset> {
+    async fn ping(&self, request: &Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
         let arrived = Instant::now();
         let behaviour = &self.behaviour;
         let delay = match delay_of(request.uri().query()) {
@@ -127,7 +155,7 @@ impl Endpoint {
             call.hangs();
             // The connection drops this future when its client disconnects.
             self.stop.cancelled().await;
-            return Err(Reset);
+            return Err(NoAnswer::Reset);
         }
         if !asked.is_zero() {
             self.timer.until(start + asked).await;
@@ -137,8 +165,31 @@ impl Endpoint {
             None => Ok(answer::text(StatusCode::OK, "pong\n")),
             Some(Failure::Status) => Ok(answer::text(behaviour.failure_status, "failed on purpose\n")),
             Some(Failure::Body) => Ok(answer::broken()),
-            Some(Failure::Reset | Failure::Hang) => Err(Reset),
+            Some(Failure::Reset | Failure::Hang) => Err(NoAnswer::Reset),
         }
+    }
+}
+
+impl KeepAlive {
+    pub fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            answered: Mutex::new(None),
+        }
+    }
+
+    /// Refuses a request that comes when the connection should have been closed: as over a network, where the close is
+    /// still on its way to the client.
+    fn check(&self) -> Result<(), NoAnswer> {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        match answered {
+            Some(answered) if answered.elapsed() >= self.limit => Err(NoAnswer::Idle),
+            _ => Ok(()),
+        }
+    }
+
+    fn answered(&self) {
+        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 }
 

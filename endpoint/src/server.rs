@@ -12,7 +12,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, server::conn::http1};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
@@ -20,7 +20,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::ping::{Endpoint, Reset};
+use crate::ping::{Endpoint, KeepAlive, NoAnswer};
 
 /// Length of the system's accept queue; further connections get no answer.
 const BACKLOG: u32 = 4_096;
@@ -28,6 +28,9 @@ const BACKLOG: u32 = 4_096;
 const OTHER_FILES: u64 = 64;
 /// Pause after a failed accept, such as for lack of descriptors or memory.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+/// How long after the keep-alive time the close of a connection arrives at its client, as over a slow network. A request
+/// that is sent meanwhile is not answered.
+const CLOSE_DELAY: Duration = Duration::from_millis(100);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -45,6 +48,8 @@ pub struct Bounds {
     pub connections: usize,
     /// How long calls in flight may continue after the stop; then they are dropped.
     pub stop_grace: Duration,
+    /// How long a connection may be idle; `None` is no limit.
+    pub keep_alive: Option<Duration>,
 }
 
 /// Starts listening; must be called within a runtime.
@@ -109,7 +114,7 @@ pub async fn serve(
                     // connections would contend for the lock of a shared one.
                     let (endpoint, stopped) = (Arc::clone(&endpoint), stopped.child_token());
                     connections.spawn(async move {
-                        connection(stream, endpoint, stopped).await;
+                        connection(stream, endpoint, bounds.keep_alive, stopped).await;
                         drop(permit);
                     });
                 }
@@ -132,14 +137,26 @@ pub async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, endpoint: Arc<Endpoint>, stopped: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    endpoint: Arc<Endpoint>,
+    keep_alive: Option<Duration>,
+    stopped: CancellationToken,
+) {
     let _ = stream.set_nodelay(true);
-    let answer =
-        service_fn(move |request: Request<Incoming>| Box::pin(Arc::clone(&endpoint).answer(request)));
-    let mut connection = http1::Builder::new()
-        // Copying a head and a few bytes into one buffer is cheaper than writev(2).
-        .writev(false)
-        .serve_connection(TokioIo::new(stream), answer);
+    let mut builder = http1::Builder::new();
+    // Copying a head and a few bytes into one buffer is cheaper than writev(2).
+    builder.writev(false);
+    if let Some(limit) = keep_alive {
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limit.saturating_add(CLOSE_DELAY));
+    }
+    let keep_alive = keep_alive.map(|limit| Arc::new(KeepAlive::new(limit)));
+    let answer = service_fn(move |request: Request<Incoming>| {
+        Box::pin(Arc::clone(&endpoint).answer(request, keep_alive.clone()))
+    });
+    let mut connection = builder.serve_connection(TokioIo::new(stream), answer);
     let mut stopping = pin!(stopped.cancelled());
     let mut shutting_down = false;
     let ended = poll_fn(|context| {
@@ -153,7 +170,7 @@ async fn connection(stream: TcpStream, endpoint: Arc<Endpoint>, stopped: Cancell
     let mut stream = connection.into_parts().io.into_inner();
     let reset = ended
         .as_ref()
-        .is_err_and(|error| error.source().is_some_and(|cause| cause.is::<Reset>()));
+        .is_err_and(|error| error.source().and_then(|cause| cause.downcast_ref()) == Some(&NoAnswer::Reset));
     if reset {
         // Closing without lingering sends RST instead of FIN.
         let _ = stream.set_zero_linger();

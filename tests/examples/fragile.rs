@@ -5,10 +5,9 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_reduce::{Call, Cli, Event};
+use async_reduce::{Call, CallError, Cli, Event};
 use async_trait::async_trait;
 use clap::Parser;
-use wire::Outcome;
 
 /// If set to `1`, the program's file is removed before the pool starts, so that no child can start.
 const VANISH: &str = "FRAGILE_VANISH";
@@ -16,7 +15,7 @@ const VANISH: &str = "FRAGILE_VANISH";
 struct Fragile;
 
 impl Fragile {
-    fn work(event: &Event) -> Outcome {
+    fn work(event: &Event) -> Result<(), CallError> {
         let padding = wire::Event::decode(&event.payload).map_or(String::new(), |event| event.padding);
         match padding.as_str() {
             "panic" => panic!("as asked"),
@@ -25,24 +24,24 @@ impl Fragile {
                 // As a call does that prints to the output of its frames.
                 let _ = io::stdout().write_all(b"hello, here is something else\n");
                 let _ = io::stdout().flush();
-                Outcome::Ok
+                Ok(())
             }
             "hang" => {
                 std::thread::sleep(Duration::from_secs(3_600));
-                Outcome::Ok
+                Ok(())
             }
-            _ => Outcome::Ok,
+            _ => Ok(()),
         }
     }
 }
 
 #[async_trait]
 impl Call for Fragile {
-    async fn call(&self, event: &Event) -> Outcome {
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
 
-    fn call_blocking(&self, event: &Event) -> Outcome {
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
 }

@@ -30,8 +30,10 @@ async def call(session: aiohttp.ClientSession, event: dict) -> str:
         return "timeout"
     except aiohttp.ClientPayloadError:
         return "bad-body"
+    except aiohttp.ClientConnectorError:
+        return "no-connection"
     except aiohttp.ClientError:
-        return "refused"
+        return "broken"
 
 
 def ranges(numbers: list[int]) -> str:

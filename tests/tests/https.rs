@@ -79,7 +79,7 @@ async fn https_works_for_both_clients_and_both_forms_of_the_call() {
             let mut distrustful = Udf::start(&args, &trusting(&other)).await;
             let records = distrustful.window(0, 1, 5).await;
             assert_eq!(
-                (records[0].ok(), count(&records, Outcome::Refused)),
+                (records[0].ok(), count(&records, Outcome::Tls)),
                 (0, 5),
                 "{what}: the certificate is checked"
             );

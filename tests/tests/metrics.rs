@@ -146,7 +146,8 @@ async fn failures_are_counted_by_their_outcome() {
     stream.send("key", 1, 1).await;
     stream.close().await;
     let scrape = Scrape::of(address).await;
-    let reported = [Outcome::Refused, Outcome::BadBody, Outcome::Ok].map(|outcome| calls(&scrape, outcome));
+    let reported =
+        [Outcome::NoConnection, Outcome::BadBody, Outcome::Ok].map(|outcome| calls(&scrape, outcome));
     assert_eq!(reported, [2.0, 1.0, 0.0]);
     assert_eq!(scrape.value("udf_events_total"), 3.0);
     assert_eq!(scrape.value("udf_call_duration_seconds_count"), 2.0);

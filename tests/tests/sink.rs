@@ -202,6 +202,7 @@ fn record(key: &str, window_end_ms: u64) -> WindowRecord {
         events: 2,
         outcomes: BTreeMap::from([(Outcome::Ok, 2)]),
         attempts: 2,
+        reconnects: 0,
         seen: BTreeMap::from([(7, Ranges::span(0, 1))]),
         repeated: 0,
         undecoded: 0,

@@ -127,7 +127,7 @@ async fn an_event_that_cannot_be_decoded_is_a_bad_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_absent_endpoint_refuses_every_call() {
+async fn every_call_to_an_absent_endpoint_has_no_connection() {
     for strategy in ["async", "thread-pool"] {
         // Nothing listens on port 9 of the loopback.
         let args = [
@@ -140,7 +140,11 @@ async fn an_absent_endpoint_refuses_every_call() {
         ];
         let mut udf = Udf::start(&args, &[]).await;
         let records = udf.window(0, 1, 8).await;
-        assert_eq!(records[0].outcomes.get(&Outcome::Refused), Some(&8), "{strategy}");
+        assert_eq!(
+            records[0].outcomes.get(&Outcome::NoConnection),
+            Some(&8),
+            "{strategy}"
+        );
     }
 }
 

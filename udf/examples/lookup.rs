@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use async_reduce::{Call, Cli, Event};
+use async_reduce::{Call, CallError, Cli, Event};
 use async_trait::async_trait;
 use clap::Parser;
 use wire::Outcome;
@@ -16,28 +16,28 @@ struct Lookup {
 }
 
 impl Lookup {
-    fn judge(event: &Event, content: std::io::Result<String>) -> Outcome {
+    fn judge(event: &Event, content: std::io::Result<String>) -> Result<(), CallError> {
         match content {
             Ok(content)
                 if content
                     .lines()
                     .any(|line| event.keys.iter().any(|key| key == line)) =>
             {
-                Outcome::Ok
+                Ok(())
             }
-            Ok(_) => Outcome::BadStatus,
-            Err(_) => Outcome::Refused,
+            Ok(_) => Err(CallError::from(Outcome::BadStatus).because("the key is not in the file")),
+            Err(error) => Err(CallError::of(&error, Outcome::NoConnection)),
         }
     }
 }
 
 #[async_trait]
 impl Call for Lookup {
-    async fn call(&self, event: &Event) -> Outcome {
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
         Self::judge(event, tokio::fs::read_to_string(&self.file).await)
     }
 
-    fn call_blocking(&self, event: &Event) -> Outcome {
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         Self::judge(event, std::fs::read_to_string(&self.file))
     }
 }

@@ -36,9 +36,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use wire::Outcome;
 
 use crate::call::{Event, EventId};
+use crate::call_error::{CallError, outcome};
 use crate::metrics::Metrics;
 
 pub(crate) use key_calls::{KeyCalls, Waiting};
@@ -204,18 +204,26 @@ impl Backlog {
 
     /// Ends an attempt: the event is retried after a pause, or has ended too. `latency` is `None` if the attempt's end
     /// was not observed. The caller keeps its slot and must take the next event itself.
-    pub fn ended(self: &Arc<Self>, in_flight: InFlight, outcome: Outcome, latency: Option<Duration>) {
+    pub fn ended(
+        self: &Arc<Self>,
+        in_flight: InFlight,
+        result: Result<(), CallError>,
+        latency: Option<Duration>,
+    ) {
         self.metrics.calls_in_flight.dec();
         let attempts = in_flight.attempts + 1;
+        let outcome = outcome(&result);
         if let Some(pause) = self.retry.pause(outcome, attempts, rand::random) {
             return self.pause(in_flight, pause);
         }
+        let reconnects = in_flight.event.reconnects.get();
         self.metrics.ended(outcome);
+        self.metrics.reconnects.inc_by(reconnects.into());
         if let Some(latency) = latency {
             self.metrics.call_duration.observe(latency);
         }
         let calls = in_flight.calls;
-        let has_waiting = calls.ended(outcome, attempts, latency);
+        let has_waiting = calls.ended(result, attempts, reconnects, latency);
         if self.limit == Limit::OnePerKey && has_waiting {
             self.state().give_turn(&calls, &mut calls.lock(), self.limit);
         }

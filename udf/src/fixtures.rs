@@ -15,6 +15,7 @@ use wire::Outcome;
 
 use crate::backlog::{Backlog, KeyCalls, Waiting};
 use crate::call::{Call, Event, EventId};
+use crate::call_error::CallError;
 use crate::metrics::Metrics;
 use crate::settings::Cli;
 use crate::strategy::StrategySpec;
@@ -37,6 +38,14 @@ pub(crate) fn some(count: usize) -> NonZeroUsize {
 
 pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
+}
+
+/// The result of a call that ended so.
+pub(crate) fn result(outcome: Outcome) -> Result<(), CallError> {
+    match outcome {
+        Outcome::Ok => Ok(()),
+        outcome => Err(outcome.into()),
+    }
 }
 
 /// Compares a duration from a histogram, which keeps three digits.
@@ -187,20 +196,20 @@ impl Drop for InFlightGuard<'_> {
 
 #[async_trait]
 impl Call for Scripted {
-    async fn call(&self, event: &Event) -> Outcome {
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
         let (attempt, _in_flight) = self.begin(event.id.index);
         match attempt {
             Attempt::Takes(time, outcome) => {
                 tokio::time::sleep(time).await;
-                outcome
+                result(outcome)
             }
-            Attempt::Computes(outcome) => outcome,
+            Attempt::Computes(outcome) => result(outcome),
             Attempt::Panics => panic!("on purpose"),
             Attempt::Never => std::future::pending().await,
         }
     }
 
-    fn call_blocking(&self, _event: &Event) -> Outcome {
+    fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
         unreachable!("only for strategies with asynchronous calls")
     }
 }

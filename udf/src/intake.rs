@@ -21,6 +21,8 @@ use crate::window::{Window, Windows};
 pub(crate) struct Arrivals {
     pub(crate) events: u64,
     pub(crate) undecoded: u64,
+    /// Why the first of them could not be decoded.
+    pub(crate) bad_event: Option<Box<str>>,
     pub(crate) repeated: u64,
     pub(crate) seen: BTreeMap<u64, Ranges>,
     pub(crate) first: Option<Instant>,
@@ -115,7 +117,15 @@ impl Intake {
         arrivals.close = Some(Instant::now());
         window.open();
         self.backlog.open(calls);
-        let tally = calls.finished().await;
+        let mut tally = calls.finished().await;
+        for (outcome, count) in tally.outcomes() {
+            if outcome != Outcome::Ok {
+                window.failed(outcome, count, tally.causes.remove(&outcome));
+            }
+        }
+        if arrivals.undecoded > 0 {
+            window.failed(Outcome::BadBody, arrivals.undecoded, arrivals.bad_event.take());
+        }
         (arrivals, tally)
     }
 
@@ -143,11 +153,11 @@ impl Arrivals {
         let decoded = match wire::Event::decode(&request.value) {
             Ok(decoded) => decoded,
             Err(error) => {
-                if self.undecoded == 0 {
+                self.bad_event.get_or_insert_with(|| {
                     // Without the error's text, which quotes the payload.
                     let (class, column) = (error.classify(), error.column());
-                    tracing::warn!(?class, column, "an event of the window cannot be decoded");
-                }
+                    format!("an event cannot be decoded: {class:?} at column {column}").into()
+                });
                 self.undecoded += 1;
                 return None;
             }

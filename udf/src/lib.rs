@@ -16,12 +16,14 @@
 //!   reading here.
 //! * `worker`: the main loop of a child process, and the frames between it and its parent.
 //! * `call`: the trait [`Call`], and the calls of the shipped UDF: HTTP requests and processor time.
+//! * `call_error`: why a call failed.
 //! * `tally`: counts and latencies of one key and window.
 //! * `metrics`: the Prometheus metrics of the process.
 //! * `settings`: flags, environment variables, and their checks.
 
 mod backlog;
 mod call;
+mod call_error;
 #[cfg(test)]
 mod fixtures;
 mod intake;
@@ -35,7 +37,8 @@ mod window;
 mod worker;
 
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Target};
+pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Reconnects, Target};
+pub use call_error::CallError;
 pub use metrics::Metrics;
 pub use reducer::AsyncReduce;
 pub use run::{RunError, run, run_dyn};

@@ -24,6 +24,7 @@ pub struct Metrics {
     pub(crate) windows_open: Gauge,
     pub(crate) events: Counter,
     pub(crate) reading_stopped: Counter,
+    pub(crate) reconnects: Counter,
     max_workers: Gauge,
     settings: [(&'static str, &'static str); 3],
 }
@@ -52,6 +53,7 @@ impl Metrics {
             windows_open: Gauge::default(),
             events: Counter::default(),
             reading_stopped: Counter::default(),
+            reconnects: Counter::default(),
             max_workers,
             settings: [
                 ("strategy", settings.strategy.name()),
@@ -109,6 +111,11 @@ impl Metrics {
                 "reading_stopped",
                 "Times that reading stopped because max_waiting events waited",
                 &self.reading_stopped,
+            ),
+            (
+                "reconnects",
+                "Requests sent once more because their reused connection ended before a byte of the answer",
+                &self.reconnects,
             ),
         ] {
             registry.register(name, help, counter.clone());

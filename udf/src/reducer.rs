@@ -112,6 +112,7 @@ impl Shared {
             events: arrivals.events,
             outcomes,
             attempts: tally.attempts,
+            reconnects: tally.reconnects,
             seen: arrivals.seen,
             repeated: arrivals.repeated,
             undecoded: arrivals.undecoded,

@@ -1,8 +1,11 @@
 //! Counts and latencies of the calls of one key and window.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use wire::{Latencies, Outcome, OutcomeCounts};
+
+use crate::call_error::{CallError, outcome};
 
 /// Durations kept as a list before they become a histogram, which takes 16 KiB: a key with few events does without.
 const FEW: usize = 64;
@@ -12,8 +15,12 @@ const FEW: usize = 64;
 pub(crate) struct Tally {
     /// In the order of [`Outcome::ALL`].
     by_outcome: [u64; Outcome::ALL.len()],
+    /// The cause of the first event that ended so.
+    pub(crate) causes: BTreeMap<Outcome, Box<str>>,
     /// Attempts made.
     pub(crate) attempts: u64,
+    /// Requests sent again within their attempt.
+    pub(crate) reconnects: u64,
     /// Duration of the last attempt of each event that ended as [`Outcome::Ok`].
     pub(crate) latency: Durations,
     /// Of each that ended otherwise.
@@ -33,8 +40,12 @@ pub(crate) struct Durations {
 
 impl Tally {
     /// Counts an event that ended after `attempts` attempts, the last of which took `latency`.
-    pub(crate) fn ended(&mut self, outcome: Outcome, attempts: u32, latency: Option<Duration>) {
+    pub(crate) fn ended(&mut self, result: Result<(), CallError>, attempts: u32, latency: Option<Duration>) {
+        let outcome = outcome(&result);
         self.by_outcome[outcome as usize] += 1;
+        if let Some(reason) = result.err().and_then(|error| error.reason) {
+            self.causes.entry(outcome).or_insert(reason);
+        }
         self.attempts += u64::from(attempts);
         let latencies = match outcome {
             Outcome::Ok => &mut self.latency,
@@ -93,8 +104,8 @@ mod tests {
     #[test]
     fn outcomes_that_did_not_occur_are_absent() {
         let mut tally = Tally::default();
-        tally.ended(Outcome::Ok, 1, None);
-        tally.ended(Outcome::Timeout, 3, None);
+        tally.ended(Ok(()), 1, None);
+        tally.ended(Err(Outcome::Timeout.into()), 3, None);
         assert_eq!(
             tally.outcomes(),
             OutcomeCounts::from([(Outcome::Ok, 1), (Outcome::Timeout, 1)])
@@ -106,11 +117,21 @@ mod tests {
     fn latencies_of_failed_calls_are_kept_apart() {
         let mut tally = Tally::default();
         let millis = Duration::from_millis;
-        tally.ended(Outcome::Ok, 1, Some(millis(3)));
-        tally.ended(Outcome::Ok, 2, Some(millis(5)));
-        tally.ended(Outcome::Refused, 1, Some(millis(1)));
+        tally.ended(Ok(()), 1, Some(millis(3)));
+        tally.ended(Ok(()), 2, Some(millis(5)));
+        tally.ended(Err(Outcome::Broken.into()), 1, Some(millis(1)));
         let (ok, failed) = (tally.latency.latencies(), tally.failed_latency.latencies());
         assert_eq!((ok.count(), failed.count()), (2, 1));
         assert!(ok.max() >= Some(millis(5)) && failed.max() < Some(millis(2)));
+    }
+
+    #[test]
+    fn the_first_cause_of_each_outcome_is_kept() {
+        let mut tally = Tally::default();
+        for cause in ["first", "second"] {
+            tally.ended(Err(CallError::from(Outcome::Broken).because(cause)), 1, None);
+        }
+        tally.ended(Err(Outcome::Timeout.into()), 1, None);
+        assert_eq!(tally.causes, BTreeMap::from([(Outcome::Broken, "first".into())]));
     }
 }

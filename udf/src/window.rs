@@ -1,10 +1,11 @@
 //! What the keys of one window share. The SDK creates a reducer for each key and window and closes the keys one after
 //! another, so the close of the first key must open all of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio_util::sync::CancellationToken;
+use wire::Outcome;
 
 use crate::metrics::{GaugeGuard, Metrics};
 
@@ -13,7 +14,17 @@ use crate::metrics::{GaugeGuard, Metrics};
 pub struct Window {
     /// Cancelled when the calls that wait for close of book may begin.
     open: CancellationToken,
+    start_ms: i64,
+    failures: Mutex<BTreeMap<Outcome, Failures>>,
     _open_windows: GaugeGuard,
+}
+
+/// The events of a window that ended with the same outcome, not a good one.
+#[derive(Debug, Default)]
+struct Failures {
+    count: u64,
+    /// The first that is known.
+    cause: Option<Box<str>>,
 }
 
 impl Window {
@@ -25,6 +36,31 @@ impl Window {
     /// Waits until the calls that wait for close of book may begin.
     pub async fn opened(&self) {
         self.open.cancelled().await;
+    }
+
+    /// Notes events of a key that ended with this outcome, which is not a good one.
+    pub(crate) fn failed(&self, outcome: Outcome, count: u64, cause: Option<Box<str>>) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = failures.entry(outcome).or_default();
+        failures.count += count;
+        failures.cause = failures.cause.take().or(cause);
+    }
+}
+
+/// Warns once of each kind of failure, after the last key: an endpoint that is away must not fill the log.
+impl Drop for Window {
+    fn drop(&mut self) {
+        let failures = self.failures.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (outcome, Failures { count, cause }) in failures {
+            let cause = cause.as_deref().unwrap_or("not known");
+            let what = match outcome {
+                Outcome::OwnLimit => {
+                    "calls failed for lack of this process's own descriptors, ports, memory or threads"
+                }
+                _ => "calls failed",
+            };
+            tracing::warn!(window_start_ms = self.start_ms, %outcome, count, cause, "{what}");
+        }
     }
 }
 
@@ -53,6 +89,8 @@ impl Windows {
         windows.retain(|_, window| window.strong_count() > 0);
         let window = Arc::new(Window {
             open: CancellationToken::new(),
+            start_ms,
+            failures: Mutex::default(),
             _open_windows: GaugeGuard::new(&self.metrics.windows_open),
         });
         windows.insert((start_ms, end_ms), Arc::downgrade(&window));

@@ -26,9 +26,15 @@ pub(crate) fn work(call: &dyn Call) -> io::Result<()> {
         };
         let event = frame::decode_event(&bytes)?;
         let began = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&event))).unwrap_or(Outcome::Panic);
+        let result = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&event)))
+            .unwrap_or_else(|_| Err(Outcome::Panic.into()));
+        let answer = frame::Answer {
+            result,
+            reconnects: event.reconnects.get(),
+            took: began.elapsed(),
+        };
         // Flushed at once, because the next call may take long.
-        stdout.write_all(&frame::encode_outcome(outcome, began.elapsed()))?;
+        stdout.write_all(&frame::encode_answer(&answer))?;
         stdout.flush()?;
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use async_reduce::{Call, Event, EventId, HttpCall, Target};
+use async_reduce::{Call, Event, EventId, HttpCall, Reconnects, Target};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -35,6 +35,10 @@ enum Then {
     Stay,
     /// Closes without having said so.
     Close,
+    /// Closes when the next request has come.
+    CloseAtNext,
+    /// The same after the first bytes of an answer.
+    BreakOffAtNext,
 }
 
 /// An endpoint that answers every request with the same bytes.
@@ -125,6 +129,7 @@ fn serve(stream: impl Read + Write, answer: &[u8], then: Then, seen: &Seen) {
     let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
     let mut line = String::new();
+    let mut has_answered = false;
     while let Ok(1..) = stream.read_line(&mut line) {
         match line.trim_end() {
             "" => *seen.head.lock().unwrap() = std::mem::take(&mut head),
@@ -134,6 +139,15 @@ fn serve(stream: impl Read + Write, answer: &[u8], then: Then, seen: &Seen) {
             continue;
         }
         seen.requests.fetch_add(1, Ordering::SeqCst);
+        let answered = std::mem::replace(&mut has_answered, true);
+        match then {
+            Then::CloseAtNext if answered => return,
+            Then::BreakOffAtNext if answered => {
+                let _ = stream.get_mut().write_all(&answer[..9]);
+                return;
+            }
+            _ => {}
+        }
         if answer.is_empty() {
             // Never answered: waits until the other side has given up.
             continue;
@@ -167,23 +181,34 @@ fn tls_of_this_run() -> Option<Arc<ServerConfig>> {
     Some(server_config(certificate.into(), key))
 }
 
-/// One call in either form, within the timeout that strategies give the asynchronous one.
-async fn outcome(client: &Arc<dyn Call>, blocking: bool, index: u64) -> Outcome {
+/// One call in either form, within the timeout that strategies give the asynchronous one: its outcome, and how often its
+/// request was sent again.
+async fn call(client: &Arc<dyn Call>, blocking: bool, index: u64) -> (Outcome, u32) {
     let event = Event {
         keys: Arc::from(["key".to_owned()]),
         payload: Vec::new(),
         id: EventId { generator: 7, index },
+        reconnects: Reconnects::default(),
     };
-    if blocking {
+    let (result, event) = if blocking {
         let client = Arc::clone(client);
         // A thread, as in the pools.
-        let (reply, outcome) = tokio::sync::oneshot::channel();
-        thread::spawn(move || reply.send(client.call_blocking(&event)));
-        return outcome.await.unwrap();
-    }
-    tokio::time::timeout(TIMEOUT, client.call(&event))
-        .await
-        .unwrap_or(Outcome::Timeout)
+        let (reply, result) = tokio::sync::oneshot::channel();
+        thread::spawn(move || reply.send((client.call_blocking(&event), event)));
+        result.await.unwrap()
+    } else {
+        let result = tokio::time::timeout(TIMEOUT, client.call(&event)).await;
+        (result.unwrap_or_else(|_| Err(Outcome::Timeout.into())), event)
+    };
+    let outcome = result.map_or_else(|error| error.outcome(), |()| Outcome::Ok);
+    (outcome, event.reconnects.get())
+}
+
+/// The outcome of a call whose request was sent once.
+async fn outcome(client: &Arc<dyn Call>, blocking: bool, index: u64) -> Outcome {
+    let (outcome, reconnects) = call(client, blocking, index).await;
+    assert_eq!(reconnects, 0, "{outcome}");
+    outcome
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -262,7 +287,7 @@ async fn an_answer_has_the_same_outcome_for_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_closes_or_is_absent_refuses() {
+async fn an_endpoint_that_closes_is_another_failure_than_one_that_is_absent() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -271,11 +296,17 @@ async fn an_endpoint_that_closes_or_is_absent_refuses() {
     let silent = Endpoint::absent(closing.local_addr().unwrap(), tls_of_this_run());
     // Closed at once, and so reset where the request comes later.
     thread::spawn(move || closing.incoming().for_each(drop));
-    for endpoint in [absent, silent] {
+    // The first thing that is sent over TLS is not the request.
+    let broken = if silent.tls.is_some() {
+        Outcome::Tls
+    } else {
+        Outcome::Broken
+    };
+    for (endpoint, expected) in [(absent, Outcome::NoConnection), (silent, broken)] {
         for (name, client) in endpoint.clients() {
             for blocking in [false, true] {
                 let found = outcome(&client, blocking, 0).await;
-                assert_eq!(found, Outcome::Refused, "{name}, blocking: {blocking}");
+                assert_eq!(found, expected, "{name}, blocking: {blocking}");
             }
         }
     }
@@ -323,6 +354,47 @@ async fn a_connection_that_was_closed_while_unused_harms_no_call() {
             }
         }
         assert_eq!(endpoint.seen(), (20, 20), "each call was made once");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_crosses_the_close_of_its_connection_is_sent_once_more() {
+    for blocking in [false, true] {
+        let endpoint = Endpoint::start(GOOD, Then::CloseAtNext);
+        let mut sent = 0;
+        for (name, client) in endpoint.clients() {
+            let mut again = 0;
+            for index in 0..20 {
+                let (outcome, reconnects) = call(&client, blocking, index).await;
+                assert_eq!(outcome, Outcome::Ok, "{name}, blocking: {blocking}, {index}");
+                assert!(reconnects <= 1, "{name}, blocking: {blocking}: {reconnects}");
+                // Reqwest may take a new connection, as it gives one back by a task of its own.
+                if name == "hyper" {
+                    assert_eq!(reconnects == 0, index == 0, "blocking: {blocking}, {index}");
+                }
+                again += reconnects as usize;
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert!(again > 0, "{name}, blocking: {blocking}");
+            sent += 20 + again;
+            assert_eq!(
+                endpoint.seen().1,
+                sent,
+                "{name}, blocking: {blocking}: each is counted"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_has_a_byte_of_its_answer_is_not_sent_again() {
+    for blocking in [false, true] {
+        let endpoint = Endpoint::start(GOOD, Then::BreakOffAtNext);
+        // Reqwest does not tell of a part of an answer.
+        let [(_, client), _] = endpoint.clients();
+        assert_eq!(outcome(&client, blocking, 0).await, Outcome::Ok);
+        assert_eq!(outcome(&client, blocking, 1).await, Outcome::Broken, "{blocking}");
+        assert_eq!(endpoint.seen(), (1, 2));
     }
 }
 
@@ -384,7 +456,7 @@ async fn the_addresses_of_a_host_are_tried_one_after_another() {
             let found = outcome(&client, blocking, 0).await;
             assert_eq!(
                 found,
-                Outcome::Refused,
+                Outcome::Unresolved,
                 "{name}, blocking: {blocking}: no address"
             );
         }
@@ -399,7 +471,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     for (name, client) in endpoint.clients() {
         for blocking in [false, true] {
             let found = outcome(&client, blocking, 0).await;
-            assert_eq!(found, Outcome::Refused, "{name}, blocking: {blocking}");
+            assert_eq!(found, Outcome::Tls, "{name}, blocking: {blocking}");
         }
     }
     assert_eq!(endpoint.seen(), (4, 0), "nothing was sent");
@@ -424,5 +496,5 @@ fn the_same_holds_over_tls() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("test result: ok. 8 passed"), "{said}");
+    assert!(said.contains("test result: ok. 10 passed"), "{said}");
 }

@@ -6,7 +6,9 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_reduce::{AsyncReduce, Call, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build};
+use async_reduce::{
+    AsyncReduce, Call, CallError, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use numaflow::reduce::{IntervalWindow, Metadata, ReduceRequest, Reducer};
@@ -17,19 +19,19 @@ use wire::{Clock, Delay, Outcome, StartRule, StrategyKind, WindowRecord, Workloa
 struct Fragile;
 
 impl Fragile {
-    fn work(event: &Event) -> Outcome {
+    fn work(event: &Event) -> Result<(), CallError> {
         assert!(!event.id.index.is_multiple_of(3), "on purpose");
-        Outcome::Ok
+        Ok(())
     }
 }
 
 #[async_trait]
 impl Call for Fragile {
-    async fn call(&self, event: &Event) -> Outcome {
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
 
-    fn call_blocking(&self, event: &Event) -> Outcome {
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
 }

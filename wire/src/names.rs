@@ -145,8 +145,18 @@ closed_set! {
         Ok = "ok",
         /// No answer within the timeout of the last attempt.
         Timeout = "timeout",
-        /// The connection was refused, reset or could not be made.
+        /// In older records only: any of the next five.
         Refused = "refused",
+        /// The name of the service could not be resolved.
+        Unresolved = "unresolved",
+        /// The service could not be connected to: refused or unreachable.
+        NoConnection = "no-connection",
+        /// The TLS handshake failed, for example because the certificate is not trusted.
+        Tls = "tls",
+        /// The connection broke before the head of the answer was complete.
+        Broken = "broken",
+        /// This process or its machine lacked file descriptors, local ports, memory or threads: not the service's failure.
+        OwnLimit = "own-limit",
         /// An answer with a status other than 2xx.
         BadStatus = "bad-status",
         /// An answer whose body could not be read, or an event that could not be decoded.

@@ -53,6 +53,10 @@ pub struct WindowRecord {
     /// Attempts made, at least one per event that was called.
     #[serde(default)]
     pub attempts: u64,
+    /// Requests that were sent once more within their attempt, over a fresh connection, because the reused one ended
+    /// before a byte of the answer. The service may have served both.
+    #[serde(default)]
+    pub reconnects: u64,
     /// Event numbers seen, by generator.
     pub seen: BTreeMap<u64, Ranges>,
     /// Events whose number had been seen before in this window and key.
@@ -167,6 +171,7 @@ mod tests {
             events: 3,
             outcomes: BTreeMap::from([(Outcome::Ok, 2), (Outcome::Timeout, 1)]),
             attempts: 3,
+            reconnects: 0,
             seen: BTreeMap::from([(7, Ranges::span(0, 2))]),
             repeated: 0,
             undecoded: 0,
@@ -225,7 +230,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_a_record_claims_can_be_counted(counts in proptest::collection::vec(any::<u64>(), 7)) {
+        fn whatever_a_record_claims_can_be_counted(counts in proptest::collection::vec(any::<u64>(), Outcome::ALL.len())) {
             let mut record = record();
             record.outcomes = Outcome::ALL.iter().copied().zip(counts).collect();
             prop_assert!(record.failed() >= record.outcomes[&Outcome::Timeout]);

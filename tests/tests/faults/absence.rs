@@ -25,9 +25,8 @@ async fn windows_fail_while_the_endpoint_is_away_and_are_clean_once_it_is_back()
         signal(endpoint.id().unwrap(), Signal::KILL);
         ended(&mut endpoint, PATIENCE).await;
         let away = udf.window(1, 1, 40).await;
-        // A call on a connection that is being closed fails too; each is refused or reset.
         assert_eq!(
-            count(&away, Outcome::Refused),
+            count(&away, Outcome::NoConnection),
             40,
             "{caller:?}: {:?}",
             away[0].outcomes
@@ -59,7 +58,7 @@ async fn calls_that_failed_together_do_not_come_back_together() {
     let flags = ["--max-workers", "200", "--retries", "4"];
     let mut udf = udf(&caller, &endpoint.url, &flags).await;
     let records = udf.window(0, 1, HERD).await;
-    assert_eq!(count(&records, Outcome::Refused), HERD);
+    assert_eq!(count(&records, Outcome::Broken), HERD);
     assert_eq!(records[0].attempts, 5 * HERD);
     let calls = endpoint.calls();
     let spread = |attempt: usize| spread(calls.values().map(|times| times[attempt]));
@@ -138,7 +137,7 @@ async fn outlasts(caller: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn calls_in_flight_are_refused_when_the_endpoint_dies() {
+async fn calls_in_flight_break_when_the_endpoint_dies() {
     const EVENTS: u64 = 8;
     let callers = callers();
     let runs = callers.iter().map(|caller| async move {
@@ -155,7 +154,7 @@ async fn calls_in_flight_are_refused_when_the_endpoint_dies() {
         signal(endpoint.id().unwrap(), Signal::KILL);
         let records = stream.close().await.records();
         assert_eq!(
-            count(&records, Outcome::Refused),
+            count(&records, Outcome::Broken),
             EVENTS,
             "{caller:?}: {:?}",
             records[0].outcomes

@@ -26,7 +26,7 @@ async fn broken_connections_fail_their_calls_once_and_leave_nothing_open() {
     let callers = callers();
     let runs = callers.iter().map(|caller| async move {
         for (answer, outcome) in [
-            (Answer::Reset, Outcome::Refused),
+            (Answer::Reset, Outcome::Broken),
             (Answer::ResetMidBody, Outcome::BadBody),
             (Answer::EndMidBody, Outcome::BadBody),
             (Answer::Never, Outcome::Timeout),
@@ -109,7 +109,7 @@ async fn a_refused_connection_costs_its_attempts_and_no_more() {
         // Nothing listens on port 9 of the loopback.
         let mut udf = udf(caller, "http://127.0.0.1:9", &FLAGS).await;
         let records = udf.window(0, 1, EVENTS).await;
-        assert_eq!(count(&records, Outcome::Refused), EVENTS, "{caller:?}");
+        assert_eq!(count(&records, Outcome::NoConnection), EVENTS, "{caller:?}");
         assert_eq!(records[0].attempts, 2 * EVENTS, "{caller:?}");
         assert!(
             close_tail(&records) < BOUND,

@@ -7,11 +7,13 @@
 mod absence;
 mod answers;
 mod calls;
+mod causes;
 mod clients;
 mod connections;
 mod crowds;
 mod ends;
 mod floods;
+mod keep_alive;
 mod limits;
 mod listening;
 mod losses;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
-use wire::Outcome;
 
 use super::Limit;
-use crate::call::{Event, EventId};
+use crate::call::{Event, EventId, Reconnects};
+use crate::call_error::CallError;
 use crate::tally::Tally;
 
 /// The calls of one key and window.
@@ -93,6 +93,7 @@ impl KeyCalls {
             keys: Arc::clone(&self.keys),
             payload: waiting.payload.into_vec(),
             id: waiting.id,
+            reconnects: Reconnects::default(),
         }
     }
 
@@ -120,11 +121,18 @@ impl KeyCalls {
     }
 
     /// Counts an event that has ended. Returns whether others wait.
-    pub(super) fn ended(&self, outcome: Outcome, attempts: u32, latency: Option<Duration>) -> bool {
+    pub(super) fn ended(
+        &self,
+        result: Result<(), CallError>,
+        attempts: u32,
+        reconnects: u32,
+        latency: Option<Duration>,
+    ) -> bool {
         let mut state = self.lock();
         state.taken -= 1;
         state.in_flight -= 1;
-        state.tally.ended(outcome, attempts, latency);
+        state.tally.ended(result, attempts, latency);
+        state.tally.reconnects += u64::from(reconnects);
         if state.is_over() {
             drop(state);
             self.all_ended.notify_one();

@@ -35,6 +35,11 @@ impl Retry {
             Outcome::Ok | Outcome::Panic => false,
             Outcome::Timeout
             | Outcome::Refused
+            | Outcome::Unresolved
+            | Outcome::NoConnection
+            | Outcome::Tls
+            | Outcome::Broken
+            | Outcome::OwnLimit
             | Outcome::BadStatus
             | Outcome::BadBody
             | Outcome::WorkerDied => true,
@@ -64,9 +69,9 @@ mod tests {
         assert_eq!(pause(4), None);
         assert_eq!(retry.pause(Outcome::Ok, 1, || 1.0), None);
         assert_eq!(
-            Retry::new(100).pause(Outcome::Refused, 90, || 1.0),
+            Retry::new(100).pause(Outcome::Broken, 90, || 1.0),
             Some(LONGEST_PAUSE)
         );
-        assert_eq!(retry.pause(Outcome::Refused, 1, || 0.0), Some(Duration::ZERO));
+        assert_eq!(retry.pause(Outcome::Broken, 1, || 0.0), Some(Duration::ZERO));
     }
 }

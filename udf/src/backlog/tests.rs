@@ -9,9 +9,10 @@ use std::task::{Context, Poll, Waker};
 use proptest::prelude::{Just, ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generates;
 use tokio::sync::Semaphore;
+use wire::Outcome;
 
 use super::*;
-use crate::fixtures::{assert_about, metrics, millis, some, soon, waiting};
+use crate::fixtures::{assert_about, metrics, millis, result, some, soon, waiting};
 use crate::tally::Tally;
 
 /// Latency of each attempt: a time that a histogram holds exactly.
@@ -337,7 +338,9 @@ impl<'a> World<'a> {
         } = self.callers.swap_remove(caller);
         let (index, attempts) = (in_flight.event.id.index, in_flight.attempts + 1);
         let seen = outcome != Outcome::Panic;
-        self.backlog.ended(in_flight, outcome, seen.then_some(LATENCY));
+        in_flight.event.reconnects.add(1);
+        self.backlog
+            .ended(in_flight, result(outcome), seen.then_some(LATENCY));
         let key = &mut self.keys[number];
         key.in_flight -= 1;
         let may_help = !matches!(outcome, Outcome::Ok | Outcome::Panic);
@@ -527,7 +530,12 @@ impl Key {
         }
         assert_eq!(tally.outcomes().into_iter().collect::<BTreeMap<_, _>>(), outcomes);
         let attempts = self.ended.values().map(|(_, attempts, _)| u64::from(*attempts));
-        assert_eq!(tally.attempts, attempts.sum::<u64>());
+        let attempts = attempts.sum::<u64>();
+        assert_eq!(
+            (tally.attempts, tally.reconnects),
+            (attempts, attempts),
+            "one in each attempt"
+        );
         assert_eq!(tally.peak_in_flight, self.peak);
         assert_eq!(tally.slot_wait.latencies().count(), self.first_attempts);
         for (is_ok, durations) in [(true, tally.latency), (false, tally.failed_latency)] {
@@ -568,9 +576,9 @@ async fn a_wait_for_a_slot_counts_from_when_the_call_might_begin() {
     backlog.add(&calls, waiting(&calls, 1));
     tokio::time::advance(millis(30)).await;
     assert_eq!(started.load(Ordering::Relaxed), 1, "no slot is free");
-    backlog.ended(first, Outcome::Ok, Some(millis(40)));
+    backlog.ended(first, Ok(()), Some(millis(40)));
     let second = backlog.take().unwrap();
-    backlog.ended(second, Outcome::Ok, None);
+    backlog.ended(second, Ok(()), None);
     let waits = soon(calls.finished()).await.slot_wait.latencies();
     assert_eq!(waits.count(), 2);
     assert_about(waits.quantile(0.5), millis(30));

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use wire::{Delay, Outcome};
 
 use super::{Call, Event};
+use crate::call_error::CallError;
 
 /// Rounds between two looks at the clock: some microseconds.
 const ROUNDS_PER_LOOK: u32 = 2_000;
@@ -66,24 +67,21 @@ fn threads(cores: NonZeroUsize) -> io::Result<Sender<Burn>> {
 
 #[async_trait]
 impl Call for CpuCall {
-    async fn call(&self, _event: &Event) -> Outcome {
+    async fn call(&self, _event: &Event) -> Result<(), CallError> {
         let time = self.sample();
         let Some(offload) = &self.offload else {
             burn(time);
-            return Outcome::Ok;
+            return Ok(());
         };
         let (done, ended) = oneshot::channel();
         // The threads live as long as this sender.
         let _ = offload.send((time, done));
-        match ended.await {
-            Ok(()) => Outcome::Ok,
-            Err(_) => Outcome::Panic,
-        }
+        ended.await.map_err(|_| Outcome::Panic.into())
     }
 
-    fn call_blocking(&self, _event: &Event) -> Outcome {
+    fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
         burn(self.sample());
-        Outcome::Ok
+        Ok(())
     }
 }
 

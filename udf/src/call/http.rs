@@ -1,7 +1,9 @@
 //! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
 //!
 //! [`Target`] holds what a call sends, and this file decides which outcome an answer has. The two clients differ in one
-//! function: from the headers of a request to its answer.
+//! function: from the headers of a request to its answer. A request whose reused connection ends before a byte of the
+//! answer is sent once more over a fresh one: a server closes connections that were unused for some time (5, 10 and 60 s
+//! are common), and its close and a request can cross.
 
 mod hyper_client;
 mod reqwest_client;
@@ -9,8 +11,6 @@ mod target;
 mod tls;
 
 use std::error::Error;
-use std::io;
-use std::iter;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use wire::{HttpClient, IDEMPOTENCY_KEY, Outcome, idempotency_key};
 
 use super::{Call, Event, EventId};
+use crate::call_error::CallError;
 
 use hyper_client::HyperClient;
 use reqwest_client::ReqwestClient;
@@ -68,8 +69,8 @@ enum Client {
     Reqwest(ReqwestClient),
 }
 
-/// An answer that was read to its end, or the outcome of a call that got none.
-type Answer = Result<Response<Vec<u8>>, Outcome>;
+/// An answer that was read to its end, or why there is none.
+type Answer = Result<Response<Vec<u8>>, CallError>;
 
 impl HttpCall {
     /// Calls to `target` with one client for the whole process.
@@ -91,6 +92,12 @@ impl HttpCall {
         })
     }
 
+    /// The headers for sending the request of an event once more, which is counted.
+    fn again(&self, event: &Event) -> HeaderMap {
+        event.reconnects.add(1);
+        self.headers(event.id)
+    }
+
     fn headers(&self, id: EventId) -> HeaderMap {
         let mut headers = self.headers.clone();
         // Two numbers and a hyphen are always valid in a header.
@@ -103,28 +110,28 @@ impl HttpCall {
 
 #[async_trait]
 impl Call for HttpCall {
-    async fn call(&self, event: &Event) -> Outcome {
-        let headers = self.headers(event.id);
-        outcome(match &self.client {
-            Client::Hyper(client) => client.get(headers).await,
-            Client::Reqwest(client) => client.get(headers).await,
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
+        let (headers, again) = (self.headers(event.id), || self.again(event));
+        judge(match &self.client {
+            Client::Hyper(client) => client.get(headers, again).await,
+            Client::Reqwest(client) => client.get(headers, again).await,
         })
     }
 
-    fn call_blocking(&self, event: &Event) -> Outcome {
-        let headers = self.headers(event.id);
-        outcome(match &self.client {
-            Client::Hyper(client) => client.get_blocking(headers, self.timeout),
-            Client::Reqwest(client) => client.get_blocking(headers, self.timeout),
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
+        let (headers, again) = (self.headers(event.id), || self.again(event));
+        judge(match &self.client {
+            Client::Hyper(client) => client.get_blocking(headers, again, self.timeout),
+            Client::Reqwest(client) => client.get_blocking(headers, again, self.timeout),
         })
     }
 }
 
-fn outcome(answer: Answer) -> Outcome {
-    match answer.as_ref().map(Response::status) {
-        Ok(status) if status.is_success() => Outcome::Ok,
-        Ok(_) => Outcome::BadStatus,
-        Err(outcome) => *outcome,
+/// Whether an answer is a good one.
+fn judge(answer: Answer) -> Result<(), CallError> {
+    match answer?.status() {
+        status if status.is_success() => Ok(()),
+        status => Err(CallError::status(status.as_u16())),
     }
 }
 
@@ -135,14 +142,21 @@ where
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let (head, body) = response.into_parts();
-    if is_encoded(&head.headers) || body.size_hint().lower() > MAX_BODY_BYTES as u64 {
-        return Err(Outcome::BadBody);
+    let bad = |cause| Err(CallError::from(Outcome::BadBody).because(cause));
+    if is_encoded(&head.headers) {
+        return bad("the answer has a content-encoding");
+    }
+    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+        return bad("the answer is too long");
     }
     let mut body = pin!(Limited::new(body, MAX_BODY_BYTES));
     // Copied, as a kept frame would hold the connection's whole buffer, and a body may come in frames of a byte.
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|_| Outcome::BadBody)?;
+        let frame = frame.map_err(|error| CallError {
+            outcome: Outcome::BadBody,
+            ..CallError::of(&*error, Outcome::BadBody)
+        })?;
         if let Ok(data) = frame.into_data() {
             bytes.extend_from_slice(&data);
         }
@@ -155,26 +169,6 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_ENCODING)
         .is_some_and(|encoding| encoding != "identity")
-}
-
-/// The outcome of a request that got no answer: by a time limit of the system, by bytes that are no HTTP or a head that is
-/// too long, or because the connection was refused or broke.
-fn unanswered(error: &(dyn Error + 'static)) -> Outcome {
-    for cause in iter::successors(Some(error), |&error| error.source()) {
-        if cause
-            .downcast_ref::<hyper::Error>()
-            .is_some_and(hyper::Error::is_parse)
-        {
-            return Outcome::BadBody;
-        }
-        if cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut)
-        {
-            return Outcome::Timeout;
-        }
-    }
-    Outcome::Refused
 }
 
 #[cfg(test)]
@@ -220,11 +214,14 @@ mod tests {
         let hyper = HyperClient::new(&target).unwrap();
         let reqwest = ReqwestClient::new(&target).unwrap();
         let (hyper, reqwest) = (&hyper, &reqwest);
-        let mut answers = vec![hyper.get(headers()).await, reqwest.get(headers()).await];
+        let mut answers = vec![
+            hyper.get(headers(), headers).await,
+            reqwest.get(headers(), headers).await,
+        ];
         thread::scope(|scope| {
             // A timeout that no clock can tell.
-            let hyper = scope.spawn(|| hyper.get_blocking(headers(), Duration::MAX));
-            let reqwest = scope.spawn(|| reqwest.get_blocking(headers(), Duration::MAX));
+            let hyper = scope.spawn(|| hyper.get_blocking(headers(), headers, Duration::MAX));
+            let reqwest = scope.spawn(|| reqwest.get_blocking(headers(), headers, Duration::MAX));
             answers.extend([hyper.join().unwrap(), reqwest.join().unwrap()]);
         });
         for answer in answers {

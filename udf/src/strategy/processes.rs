@@ -4,6 +4,7 @@
 mod child;
 mod prefetch;
 
+use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,8 @@ use wire::Outcome;
 
 use super::error::PoolError;
 use crate::backlog::{Backlog, InFlight, Strategy};
+use crate::call_error::{CallError, is_own_lack};
+use crate::worker::frame::Answer;
 
 use child::Worker;
 pub use child::WorkerCommand;
@@ -91,80 +94,94 @@ impl Pool {
         let mut prefetched = Prefetched::new();
         let mut next = Some(in_flight);
         while let Some(in_flight) = next {
-            worker = self.alive(worker).await;
-            match &worker {
-                Some(worker) => prefetched.fill(backlog, worker.pace()),
+            let mut alive = self.alive(worker).await;
+            match &alive {
+                Ok(worker) => prefetched.fill(backlog, worker.pace()),
                 // The child is gone: put its queued calls back for other workers.
-                None => prefetched.release(),
+                Err(_) => prefetched.release(),
             }
-            let (outcome, latency) = self.attempt(&mut worker, &in_flight, &prefetched).await;
+            let (result, latency) = self.attempt(&mut alive, &in_flight, &prefetched).await;
+            worker = alive.ok();
             let ended = in_flight.began + latency;
-            backlog.ended(in_flight, outcome, Some(latency));
+            backlog.ended(in_flight, result, Some(latency));
             // The child has begun its next call without waiting for this process.
             next = prefetched.pop().map(|reserved| reserved.begin(ended));
         }
         worker
     }
 
-    /// Makes an attempt. Sets `slot` to `None` if the child died or did not answer.
+    /// Makes an attempt. Takes away the child if it died or did not answer.
     async fn attempt(
         &self,
-        slot: &mut Option<Worker>,
+        child: &mut Result<Worker, CallError>,
         in_flight: &InFlight,
         prefetched: &Prefetched<'_>,
-    ) -> (Outcome, Duration) {
-        let failed = match slot {
-            None => Outcome::WorkerDied,
-            Some(worker) => {
+    ) -> (Result<(), CallError>, Duration) {
+        let failed = match child {
+            Err(error) => error.clone(),
+            Ok(worker) => {
                 let answer = worker.answer(&in_flight.event, prefetched);
                 match tokio::time::timeout(self.timeout.saturating_add(ANSWER_GRACE), answer).await {
-                    Ok(Ok(answer)) => {
+                    Ok(Ok(Answer {
+                        result,
+                        reconnects,
+                        took,
+                    })) => {
                         self.consecutive_deaths.store(0, Ordering::Relaxed);
-                        return answer;
+                        in_flight.event.reconnects.add(reconnects);
+                        return (result, took);
                     }
                     Ok(Err(error)) => {
                         tracing::warn!("a worker process died during a call: {error}");
                         self.consecutive_deaths.fetch_add(1, Ordering::Relaxed);
-                        Outcome::WorkerDied
+                        CallError::from(Outcome::WorkerDied).because(error.to_string())
                     }
                     Err(_) => {
                         tracing::warn!(
                             "a worker process gave no answer for {:?}: replacing it",
                             self.timeout
                         );
-                        Outcome::Timeout
+                        Outcome::Timeout.into()
                     }
                 }
             }
         };
-        *slot = None;
-        (failed, in_flight.began.elapsed())
+        *child = Err(failed.clone());
+        (Err(failed), in_flight.began.elapsed())
     }
 
     /// Returns the child, or a new one if it has died. A child that died while idle is replaced before the call, because
     /// that was not the call's fault.
-    async fn alive(&self, worker: Option<Worker>) -> Option<Worker> {
+    async fn alive(&self, worker: Option<Worker>) -> Result<Worker, CallError> {
         if let Some(mut worker) = worker
             && worker.is_alive()
         {
-            return Some(worker);
+            return Ok(worker);
         }
         let deaths = self.consecutive_deaths.load(Ordering::Relaxed);
         if deaths > 1 {
             let pause = (FIRST_PAUSE * 2u32.pow(deaths.min(10))).min(LONGEST_PAUSE);
             tokio::time::sleep(pause).await;
         }
-        Worker::start(&self.command)
-            .inspect_err(|error| {
-                self.consecutive_deaths.fetch_add(1, Ordering::Relaxed);
-                tracing::error!("cannot replace a worker process: {error}");
-            })
-            .ok()
+        Worker::start(&self.command).map_err(|error| {
+            self.consecutive_deaths.fetch_add(1, Ordering::Relaxed);
+            tracing::error!("cannot replace a worker process: {error}");
+            not_started(&error)
+        })
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Option<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a call ends as whose child could not be started.
+fn not_started(error: &io::Error) -> CallError {
+    let outcome = match is_own_lack(error) {
+        true => Outcome::OwnLimit,
+        false => Outcome::WorkerDied,
+    };
+    CallError::from(outcome).because(format!("cannot start a worker process: {error}"))
 }
 
 #[cfg(test)]

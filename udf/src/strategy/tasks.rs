@@ -97,15 +97,15 @@ async fn work(shared: Arc<Shared>, backlog: Arc<Backlog>) {
         while let Some(in_flight) = backlog.take() {
             timeout.as_mut().reset(deadline(shared.timeout));
             let attempt = AssertUnwindSafe(shared.call.call(&in_flight.event)).catch_unwind();
-            let (outcome, was_pending) = within(timeout.as_mut(), attempt).await;
+            let (result, was_pending) = within(timeout.as_mut(), attempt).await;
             let latency = in_flight.began.elapsed();
-            match outcome {
-                Some(Ok(outcome)) => backlog.ended(in_flight, outcome, Some(latency)),
-                None => backlog.ended(in_flight, Outcome::Timeout, Some(latency)),
+            match result {
+                Some(Ok(result)) => backlog.ended(in_flight, result, Some(latency)),
+                None => backlog.ended(in_flight, Err(Outcome::Timeout.into()), Some(latency)),
                 // Only this call failed. The panic hook has logged the reason.
                 Some(Err(_)) => {
                     tracing::error!("a call panicked");
-                    backlog.ended(in_flight, Outcome::Panic, None);
+                    backlog.ended(in_flight, Err(Outcome::Panic.into()), None);
                 }
             }
             if !was_pending {

@@ -51,9 +51,10 @@ impl Strategy for Threads {
 fn work(starts: &Receiver<Arc<Backlog>>, call: &dyn Call) {
     for backlog in starts {
         while let Some(in_flight) = backlog.take() {
-            let outcome = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&in_flight.event)));
+            let result = catch_unwind(AssertUnwindSafe(|| call.call_blocking(&in_flight.event)))
+                .unwrap_or_else(|_| Err(Outcome::Panic.into()));
             let latency = in_flight.began.elapsed();
-            backlog.ended(in_flight, outcome.unwrap_or(Outcome::Panic), Some(latency));
+            backlog.ended(in_flight, result, Some(latency));
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The frames between a process pool and its children: a length (u32, little endian) and that many bytes.
 
 use std::io::{self, ErrorKind, Read};
+use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::Outcome;
 
-use crate::call::{Event, EventId};
+use crate::call::{Event, EventId, Reconnects};
+use crate::call_error::{CallError, outcome};
 
 /// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys.
 const MAX_FRAME_BYTES: u32 = 65 * 1024 * 1024;
@@ -41,13 +43,34 @@ pub(crate) fn encode_event(
     Ok(())
 }
 
-/// Returns the frame of an answer: the call's duration in nanoseconds (u64), the outcome's name.
-pub(crate) fn encode_outcome(outcome: Outcome, took: Duration) -> Vec<u8> {
-    let name = outcome.name().as_bytes();
-    let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-    let mut frame = (8 + name.len() as u32).to_le_bytes().to_vec();
+/// What a child answers for an event.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) result: Result<(), CallError>,
+    /// Requests that were sent again.
+    pub(crate) reconnects: u32,
+    /// Duration of the call.
+    pub(crate) took: Duration,
+}
+
+/// Returns the frame of an answer: the call's duration in nanoseconds (u64), and lines of text: the outcome's name and,
+/// unless it is a good one at once, the number of requests that were sent again, the status (0 for none) and the reason.
+pub(crate) fn encode_answer(answer: &Answer) -> Vec<u8> {
+    let took_ns = u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
+    let mut frame = vec![0; 4];
     frame.extend_from_slice(&took_ns.to_le_bytes());
-    frame.extend_from_slice(name);
+    frame.extend_from_slice(outcome(&answer.result).name().as_bytes());
+    let error = answer.result.as_ref().err();
+    if error.is_some() || answer.reconnects > 0 {
+        let status = error.and_then(|error| error.status).map_or(0, NonZeroU16::get);
+        let reason = error
+            .and_then(|error| error.reason.as_deref())
+            .unwrap_or_default();
+        frame.extend_from_slice(format!("\n{}\n{status}\n{reason}", answer.reconnects).as_bytes());
+    }
+    // A reason has a bound, so the length fits.
+    let length = frame.len() as u32 - 4;
+    frame[..4].copy_from_slice(&length.to_le_bytes());
     frame
 }
 
@@ -70,6 +93,7 @@ pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
             generator: u64::from_le_bytes(*generator),
             index: u64::from_le_bytes(*index),
         },
+        reconnects: Reconnects::default(),
     })
 }
 
@@ -77,14 +101,32 @@ pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
 ///
 /// # Errors
 /// Returns an error if the content is too short or names no outcome.
-pub(crate) fn decode_outcome(content: &[u8]) -> io::Result<(Outcome, Duration)> {
-    let short = || invalid("a frame is too short for an outcome");
-    let (took_ns, name) = content.split_first_chunk::<8>().ok_or_else(short)?;
-    let name = std::str::from_utf8(name).map_err(|_| invalid("an outcome is not text"))?;
+pub(crate) fn decode_answer(content: &[u8]) -> io::Result<Answer> {
+    let short = || invalid("a frame is too short for an answer");
+    let (took_ns, text) = content.split_first_chunk::<8>().ok_or_else(short)?;
+    let text = std::str::from_utf8(text).map_err(|_| invalid("an answer is not text"))?;
+    let mut lines = text.splitn(4, '\n');
+    let mut line = || lines.next().unwrap_or_default();
+    let name = line();
     let outcome = name
         .parse()
         .map_err(|_| invalid(format!("`{name}` is not an outcome")))?;
-    Ok((outcome, Duration::from_nanos(u64::from_le_bytes(*took_ns))))
+    let reconnects = line().parse().unwrap_or(0);
+    let status = line().parse().ok();
+    let reason = Some(line()).filter(|reason| !reason.is_empty()).map(Into::into);
+    let result = match outcome {
+        Outcome::Ok => Ok(()),
+        outcome => Err(CallError {
+            outcome,
+            status,
+            reason,
+        }),
+    };
+    Ok(Answer {
+        result,
+        reconnects,
+        took: Duration::from_nanos(u64::from_le_bytes(*took_ns)),
+    })
 }
 
 /// Reads the content of the next frame.
@@ -132,7 +174,8 @@ mod tests {
             generator: u64,
             index: u64,
         ) {
-            let event = Event { keys: Arc::from(keys), payload, id: EventId { generator, index } };
+            let id = EventId { generator, index };
+            let event = Event { keys: Arc::from(keys), payload, id, reconnects: Reconnects::default() };
             let mut frames = Vec::new();
             for _ in 0..2 {
                 encode_event(&mut frames, &event.keys, event.id, &event.payload).unwrap();
@@ -145,17 +188,31 @@ mod tests {
         }
 
         #[test]
-        fn outcomes_survive_their_frames(which in 0..Outcome::ALL.len(), took_ns: u64) {
-            let (outcome, took) = (Outcome::ALL[which], Duration::from_nanos(took_ns));
-            let frame = encode_outcome(outcome, took);
+        fn answers_survive_their_frames(
+            which in 0..Outcome::ALL.len(),
+            took_ns: u64,
+            reconnects: u32,
+            status: u16,
+            reason in proptest::option::of("\\PC{1,20}"),
+        ) {
+            let result = match Outcome::ALL[which] {
+                Outcome::Ok => Ok(()),
+                outcome => Err(CallError {
+                    outcome,
+                    status: NonZeroU16::new(status),
+                    reason: reason.map(Into::into),
+                }),
+            };
+            let answer = Answer { result, reconnects, took: Duration::from_nanos(took_ns) };
+            let frame = encode_answer(&answer);
             let content = read_blocking(&mut frame.as_slice()).unwrap();
-            prop_assert_eq!(decode_outcome(&content).unwrap(), (outcome, took));
+            prop_assert_eq!(decode_answer(&content).unwrap(), answer);
         }
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = decode_event(&bytes);
-            let _ = decode_outcome(&bytes);
+            let _ = decode_answer(&bytes);
             let _ = read_blocking(&mut bytes.as_slice());
         }
     }

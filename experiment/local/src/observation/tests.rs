@@ -59,6 +59,7 @@ fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
         events: 10,
         outcomes: OutcomeCounts::from([(Outcome::Ok, 9), (Outcome::Timeout, 1)]),
         attempts: 10,
+        reconnects: 0,
         seen: BTreeMap::from([(1, Ranges::span(index * 10, index * 10 + 9))]),
         repeated: 0,
         undecoded: 0,

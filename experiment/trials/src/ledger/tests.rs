@@ -30,6 +30,7 @@ fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
         events,
         outcomes: outcomes.into_iter().filter(|(_, count)| *count > 0).collect(),
         attempts: events,
+        reconnects: 0,
         seen: BTreeMap::from([(GENERATOR, seen)]),
         repeated: 0,
         undecoded: 0,

@@ -14,7 +14,8 @@ use hyper::Uri;
 use hyper::header::HeaderMap;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, Target, unanswered};
+use super::{Answer, HttpCallError, Target};
+use crate::call_error::CallError;
 
 use connection::{Connection, Sockets, Unanswered};
 use idle::Idle;
@@ -40,16 +41,22 @@ impl HyperClient {
         })
     }
 
-    /// The caller drops it when the time of the attempt is over.
-    pub(super) async fn get(&self, headers: HeaderMap) -> Answer {
-        self.exchange(&InTask, &self.in_tasks, headers).await
+    /// Calls `again` for the headers of a request that is sent once more. The caller drops it when the time of the attempt
+    /// is over.
+    pub(super) async fn get(&self, headers: HeaderMap, again: impl Fn() -> HeaderMap) -> Answer {
+        self.exchange(&InTask, &self.in_tasks, headers, again).await
     }
 
-    pub(super) fn get_blocking(&self, headers: HeaderMap, timeout: Duration) -> Answer {
+    pub(super) fn get_blocking(
+        &self,
+        headers: HeaderMap,
+        again: impl Fn() -> HeaderMap,
+        timeout: Duration,
+    ) -> Answer {
         let thread = OnThread::new(timeout);
         thread
-            .block_on(self.exchange(&thread, &self.on_threads, headers))
-            .unwrap_or(Err(Outcome::Timeout))
+            .block_on(self.exchange(&thread, &self.on_threads, headers, again))
+            .unwrap_or_else(|| Err(Outcome::Timeout.into()))
     }
 
     async fn exchange<S: Sockets>(
@@ -57,18 +64,19 @@ impl HyperClient {
         sockets: &S,
         idle: &Idle<Box<Connection<S>>>,
         mut headers: HeaderMap,
+        again: impl Fn() -> HeaderMap,
     ) -> Answer {
+        // Whether a connection may be used that was used before.
+        let mut may_reuse = true;
         loop {
-            let (mut connection, reused) = match idle.take() {
+            let unused = if may_reuse { idle.take() } else { None };
+            let (mut connection, reused) = match unused {
                 Some((connection, unused)) => {
                     sockets.resume(&connection.handle, unused).await;
                     (connection, true)
                 }
                 // Boxed, as its kilobyte would otherwise be part of every call in flight.
-                None => match Box::pin(self.origin.connect(sockets)).await {
-                    Ok(connection) => (Box::new(connection), false),
-                    Err(error) => return Err(unanswered(&error)),
-                },
+                None => (Box::new(Box::pin(self.origin.connect(sockets)).await?), false),
             };
             match connection.get(&self.path, headers).await {
                 Ok(answer) => {
@@ -79,8 +87,16 @@ impl HyperClient {
                 }
                 // The peer had closed it while it was unused: try the next, and a new one after the last.
                 Err(Unanswered::Unsent(unsent)) if reused => headers = unsent,
-                Err(Unanswered::Unsent(_)) => return Err(Outcome::Refused),
-                Err(Unanswered::Failed(outcome)) => return Err(outcome),
+                // The close and the request have crossed. Others that were unused as long may have the same fate.
+                Err(Unanswered::Ended(_)) if reused => {
+                    headers = again();
+                    may_reuse = false;
+                }
+                Err(Unanswered::Unsent(_)) => {
+                    return Err(CallError::from(Outcome::Broken)
+                        .because("the connection was closed before it took a request"));
+                }
+                Err(Unanswered::Ended(error) | Unanswered::Failed(error)) => return Err(error),
             }
         }
     }

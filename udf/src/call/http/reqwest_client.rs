@@ -1,75 +1,120 @@
 //! Requests by reqwest.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::header::HeaderMap;
-use reqwest::{Url, redirect};
+use reqwest::{ClientBuilder, Url, redirect};
 use tokio::runtime::{self, Runtime};
+use tower::util::MapRequestLayer;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, IDLE_TIMEOUT, Target, read, tls, unanswered};
+use super::{Answer, HttpCallError, IDLE_TIMEOUT, Target, read, tls};
+use crate::call_error::CallError;
+
+tokio::task_local! {
+    /// Whether a connection was opened for the request of this task. Reqwest does not tell of its connections.
+    static OPENED: Cell<bool>;
+}
 
 /// One pool of connections for the whole process.
 pub(super) struct ReqwestClient {
     url: Url,
     client: reqwest::Client,
+    /// Opens a connection for each request.
+    unpooled: reqwest::Client,
     /// Drives the connections of blocking calls. Made by the first of them, as it brings a thread of its own.
-    runtime: OnceLock<io::Result<Runtime>>,
+    runtime: OnceLock<Runtime>,
 }
 
 impl ReqwestClient {
     pub(super) fn new(target: &Target) -> Result<Self, HttpCallError> {
-        let mut builder = reqwest::Client::builder()
-            .http1_only()
-            .tls_backend_preconfigured(tls::config(target)?)
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .pool_idle_timeout(IDLE_TIMEOUT);
-        if let (Some(host), Some(addresses)) = (target.url().domain(), target.addresses()) {
+        let tls = tls::config(target)?;
+        let builder = || {
+            let builder = reqwest::Client::builder()
+                .http1_only()
+                .tls_backend_preconfigured(tls.clone())
+                .no_proxy()
+                .redirect(redirect::Policy::none());
+            let (Some(host), Some(addresses)) = (target.url().domain(), target.addresses()) else {
+                return builder;
+            };
             // The URL's port takes the place of this one.
             let addresses: Vec<_> = addresses.iter().map(|&ip| SocketAddr::new(ip, 0)).collect();
-            builder = builder.resolve_to_addrs(host, &addresses);
-        }
+            builder.resolve_to_addrs(host, &addresses)
+        };
+        let build = |builder: ClientBuilder| builder.build().map_err(HttpCallError::Client);
+        let pooled = builder()
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .connector_layer(MapRequestLayer::new(note_opening));
         Ok(Self {
             url: target.url().clone(),
-            client: builder.build().map_err(HttpCallError::Client)?,
+            client: build(pooled)?,
+            unpooled: build(builder().pool_max_idle_per_host(0))?,
             runtime: OnceLock::new(),
         })
     }
 
-    pub(super) async fn get(&self, headers: HeaderMap) -> Answer {
-        let request = self.client.get(self.url.clone()).headers(headers);
-        match request.send().await {
-            Ok(response) => read(response.into()).await,
-            Err(error) => Err(unanswered(&error)),
-        }
+    /// Calls `again` for the headers of a request that is sent once more: if its connection was a reused one and broke.
+    /// Unlike hyper's connections, reqwest does not tell whether a part of the answer's head had come.
+    pub(super) async fn get(&self, headers: HeaderMap, again: impl Fn() -> HeaderMap) -> Answer {
+        let sent = OPENED.scope(Cell::new(false), async {
+            let sent = self.client.get(self.url.clone()).headers(headers).send().await;
+            (sent, OPENED.with(Cell::get))
+        });
+        let response = match sent.await {
+            (Ok(response), _) => response,
+            (Err(error), opened) => {
+                let failure = CallError::from(error);
+                if opened || failure.outcome() != Outcome::Broken {
+                    return Err(failure);
+                }
+                let request = self.unpooled.get(self.url.clone()).headers(again());
+                request.send().await?
+            }
+        };
+        read(response.into()).await
     }
 
-    pub(super) fn get_blocking(&self, headers: HeaderMap, timeout: Duration) -> Answer {
-        let build = || {
-            runtime::Builder::new_multi_thread()
-                .worker_threads(1)
-                .enable_all()
-                .build()
+    pub(super) fn get_blocking(
+        &self,
+        headers: HeaderMap,
+        again: impl Fn() -> HeaderMap,
+        timeout: Duration,
+    ) -> Answer {
+        let runtime = match self.runtime() {
+            Ok(runtime) => runtime,
+            // A thread or a descriptor could not be had.
+            Err(error) => return Err(CallError::of(&error, Outcome::OwnLimit)),
         };
-        match self.runtime.get_or_init(build) {
-            Ok(runtime) => runtime
-                .block_on(async { tokio::time::timeout(timeout, self.get(headers)).await })
-                .unwrap_or(Err(Outcome::Timeout)),
-            Err(error) => {
-                tracing::error!("cannot start the runtime of blocking calls: {error}");
-                Err(Outcome::Refused)
-            }
-        }
+        runtime
+            .block_on(async { tokio::time::timeout(timeout, self.get(headers, again)).await })
+            .unwrap_or_else(|_| Err(Outcome::Timeout.into()))
     }
+
+    fn runtime(&self) -> io::Result<&Runtime> {
+        if let Some(runtime) = self.runtime.get() {
+            return Ok(runtime);
+        }
+        let mut builder = runtime::Builder::new_multi_thread();
+        let built = builder.worker_threads(1).enable_all().build()?;
+        Ok(self.runtime.get_or_init(|| built))
+    }
+}
+
+/// Passes on a request for a connection.
+fn note_opening<T>(request: T) -> T {
+    // Outside of a call where the pool opens a connection whose request was served by another meanwhile.
+    let _ = OPENED.try_with(|opened| opened.set(true));
+    request
 }
 
 impl Drop for ReqwestClient {
     fn drop(&mut self) {
-        if let Some(Ok(runtime)) = self.runtime.take() {
+        if let Some(runtime) = self.runtime.take() {
             // May happen within another runtime, which must not wait.
             runtime.shutdown_background();
         }

@@ -4,15 +4,13 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use wire::Outcome;
 
 use super::prefetch::{Pace, Prefetched};
 use crate::call::Event;
-use crate::worker::frame;
+use crate::worker::frame::{self, Answer};
 
 /// How to start a worker process.
 #[derive(Debug, Clone)]
@@ -62,13 +60,9 @@ impl Worker {
         &self.pace
     }
 
-    /// Writes the events that the child does not have yet, and reads the answer to the first: the outcome, and how long
-    /// the call took. Prefetched calls follow without a pause.
-    pub(super) async fn answer(
-        &mut self,
-        event: &Event,
-        prefetched: &Prefetched<'_>,
-    ) -> io::Result<(Outcome, Duration)> {
+    /// Writes the events that the child does not have yet, and reads the answer to the first. Prefetched calls follow
+    /// without a pause.
+    pub(super) async fn answer(&mut self, event: &Event, prefetched: &Prefetched<'_>) -> io::Result<Answer> {
         let mut frames = Vec::new();
         if self.unanswered == 0 {
             frame::encode_event(&mut frames, &event.keys, event.id, &event.payload)?;
@@ -82,9 +76,9 @@ impl Worker {
         if !frames.is_empty() {
             self.stdin.write_all(&frames).await?;
         }
-        let (outcome, took) = frame::decode_outcome(&frame::read(&mut self.stdout).await?)?;
+        let answer = frame::decode_answer(&frame::read(&mut self.stdout).await?)?;
         self.unanswered -= 1;
-        self.pace.record(took);
-        Ok((outcome, took))
+        self.pace.record(answer.took);
+        Ok(answer)
     }
 }

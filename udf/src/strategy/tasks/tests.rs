@@ -92,7 +92,7 @@ async fn a_timeout_beyond_the_clock_never_elapses() {
 #[tokio::test(start_paused = true)]
 async fn a_failed_call_is_retried_after_a_pause_that_occupies_no_slot() {
     let call = Scripted::new(|index, attempt| match (index, attempt) {
-        (0, 1 | 2) => Attempt::Computes(Outcome::Refused),
+        (0, 1 | 2) => Attempt::Computes(Outcome::Broken),
         (0, _) => takes(10),
         _ => takes(500),
     });

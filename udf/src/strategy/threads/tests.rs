@@ -9,6 +9,7 @@ use wire::StrategyKind;
 
 use super::*;
 use crate::call::Event;
+use crate::call_error::CallError;
 use crate::fixtures::{OpenKey, PATIENCE, some, spec};
 use crate::strategy::{StrategySpec, build};
 
@@ -53,18 +54,18 @@ fn gate() -> Gate {
 
 #[async_trait]
 impl Call for Gated {
-    async fn call(&self, _event: &Event) -> Outcome {
+    async fn call(&self, _event: &Event) -> Result<(), CallError> {
         unreachable!("threads make the blocking call")
     }
 
-    fn call_blocking(&self, event: &Event) -> Outcome {
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.peak.fetch_max(in_flight, Ordering::SeqCst);
         let _ = self.begun.send(event.id.index);
         let _ = self.go.recv();
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         assert_ne!(event.id.index, 13, "on purpose");
-        Outcome::Ok
+        Ok(())
     }
 }
 
@@ -127,12 +128,12 @@ async fn threads_end_with_the_backlog_and_their_call() {
     }
     #[async_trait]
     impl Call for Dropped {
-        async fn call(&self, _event: &Event) -> Outcome {
+        async fn call(&self, _event: &Event) -> Result<(), CallError> {
             unreachable!("threads make the blocking call")
         }
-        fn call_blocking(&self, _event: &Event) -> Outcome {
+        fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
             self.0.wait();
-            Outcome::Ok
+            Ok(())
         }
     }
     let (dropped, ended) = bounded(1);

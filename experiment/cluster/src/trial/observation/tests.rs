@@ -53,6 +53,7 @@ fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
         events: 10 - missing,
         outcomes: [(Outcome::Ok, 10 - missing)].into(),
         attempts: 10 - missing,
+        reconnects: 0,
         seen: BTreeMap::from([(1, Ranges::span(index * 10 + missing, index * 10 + 9))]),
         repeated: 0,
         undecoded: 0,

@@ -4,6 +4,8 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -13,13 +15,14 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HeaderMap;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use wire::Outcome;
 
-use crate::call::http::{read, unanswered};
+use crate::call::http::read;
+use crate::call_error::CallError;
 
 /// Longest head of an answer, and how much of its body is read ahead.
 const MAX_BUFFER_BYTES: usize = 64 * 1024;
@@ -45,13 +48,21 @@ pub(super) trait Sockets {
 /// A socket, with TLS or without. Boxed, as TLS needs a kilobyte that other connections need not have.
 pub(super) type Transport<T> = Either<T, Box<TlsStream<T>>>;
 
-type Driver<T> = http1::Connection<TokioIo<Transport<T>>, Empty<Bytes>>;
+/// A transport that notes whether anything was read from it.
+struct Noted<T> {
+    transport: Transport<T>,
+    was_read: Arc<AtomicBool>,
+}
+
+type Driver<T> = http1::Connection<TokioIo<Noted<T>>, Empty<Bytes>>;
 
 /// An open connection, with at most one request on it.
 pub(super) struct Connection<S: Sockets> {
     sender: SendRequest<Empty<Bytes>>,
     /// Reads and writes when it is polled; `None` once it has ended, as dropping it fails what the sender still awaits.
     driver: Option<Driver<S::Socket>>,
+    /// Whether anything was read since the request was sent.
+    was_read: Arc<AtomicBool>,
     pub(super) handle: S::Handle,
 }
 
@@ -59,12 +70,19 @@ pub(super) struct Connection<S: Sockets> {
 pub(super) enum Unanswered {
     /// The connection was closed before it took the request: these headers can go over another one.
     Unsent(HeaderMap),
-    /// The call has this outcome.
-    Failed(Outcome),
+    /// The connection ended before a byte of the answer.
+    Ended(CallError),
+    /// Any other failure.
+    Failed(CallError),
 }
 
 impl<S: Sockets> Connection<S> {
     pub(super) async fn new(transport: Transport<S::Socket>, handle: S::Handle) -> hyper::Result<Self> {
+        let was_read = Arc::new(AtomicBool::new(false));
+        let transport = Noted {
+            transport,
+            was_read: Arc::clone(&was_read),
+        };
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER_BYTES)
             // A request is a head alone, in one piece.
@@ -74,6 +92,7 @@ impl<S: Sockets> Connection<S> {
         Ok(Self {
             sender,
             driver: Some(driver),
+            was_read,
             handle,
         })
     }
@@ -85,23 +104,29 @@ impl<S: Sockets> Connection<S> {
         path: &Uri,
         headers: HeaderMap,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
-        let response = {
-            let sent = self.sender.try_send_request(get(path, headers));
-            match self.drive(pin!(sent)).await {
-                Some(Ok(response)) => response,
-                Some(Err(mut error)) => {
-                    return Err(match error.take_message() {
-                        Some(request) => Unanswered::Unsent(request.into_parts().0.headers),
-                        None => Unanswered::Failed(unanswered(error.error())),
-                    });
-                }
-                None => return Err(Unanswered::Failed(Outcome::Refused)),
+        self.was_read.store(false, Ordering::Relaxed);
+        let sent = self.sender.try_send_request(get(path, headers));
+        let response = match self.drive(pin!(sent)).await {
+            Some(Ok(response)) => response,
+            Some(Err(mut error)) => {
+                return Err(match error.take_message() {
+                    Some(request) => Unanswered::Unsent(request.into_parts().0.headers),
+                    None => self.unanswered(CallError::of(error.error(), Outcome::Broken)),
+                });
             }
+            None => return Err(self.unanswered(Outcome::Broken.into())),
         };
         let answer = self.drive(pin!(read(response))).await;
         answer
-            .unwrap_or(Err(Outcome::BadBody))
+            .unwrap_or_else(|| Err(Outcome::BadBody.into()))
             .map_err(Unanswered::Failed)
+    }
+
+    fn unanswered(&self, error: CallError) -> Unanswered {
+        match error.outcome() {
+            Outcome::Broken if !self.was_read.load(Ordering::Relaxed) => Unanswered::Ended(error),
+            _ => Unanswered::Failed(error),
+        }
     }
 
     /// Drives the connection until `awaited` is ready; `None` if the connection ends without that.
@@ -147,4 +172,37 @@ fn get(path: &Uri, headers: HeaderMap) -> Request<Empty<Bytes>> {
     *request.uri_mut() = path.clone();
     *request.headers_mut() = headers;
     request
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Noted<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.transport).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.was_read.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Noted<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.transport).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.transport).poll_shutdown(context)
+    }
 }

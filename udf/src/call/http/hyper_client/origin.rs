@@ -8,9 +8,11 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
+use wire::Outcome;
 
 use super::connection::{Connection, Sockets};
 use crate::call::http::{HttpCallError, Target, tls};
+use crate::call_error::CallError;
 
 /// Where connections go.
 pub(super) struct Origin {
@@ -60,31 +62,51 @@ impl Origin {
     }
 
     /// A new connection.
-    pub(super) async fn connect<S: Sockets>(&self, sockets: &S) -> io::Result<Connection<S>> {
+    pub(super) async fn connect<S: Sockets>(&self, sockets: &S) -> Result<Connection<S>, CallError> {
         let (socket, handle) = self.connect_socket(sockets).await?;
         let transport = match &self.tls {
             None => Either::Left(socket),
-            Some(tls) => Either::Right(Box::new(tls.connector.connect(tls.name.clone(), socket).await?)),
+            Some(tls) => match tls.connector.connect(tls.name.clone(), socket).await {
+                Ok(stream) => Either::Right(Box::new(stream)),
+                Err(error) => return Err(CallError::of(&error, Outcome::Tls)),
+            },
         };
-        Connection::new(transport, handle).await.map_err(io::Error::other)
+        let connection = Connection::new(transport, handle).await;
+        connection.map_err(|error| CallError::of(&error, Outcome::Broken))
     }
 
     /// A socket to the first address that takes it. Each may take its share of the time that is left, so that one which
-    /// does not answer leaves time for the next.
-    async fn connect_socket<S: Sockets>(&self, sockets: &S) -> io::Result<(S::Socket, S::Handle)> {
+    /// does not answer leaves time for the next. The failure is that of the first address to which this machine has a way:
+    /// a resolver gives addresses of IPv6 also where there is no IPv6.
+    async fn connect_socket<S: Sockets>(&self, sockets: &S) -> Result<(S::Socket, S::Handle), CallError> {
         let begun = Instant::now();
         let addresses = match &self.addresses {
             Some(known) => known.iter().map(|&ip| SocketAddr::new(ip, self.port)).collect(),
-            None => sockets.resolve(&self.host, self.port).await?,
+            None => {
+                let resolved = sockets.resolve(&self.host, self.port).await;
+                resolved.map_err(|error| CallError::of(&error, Outcome::Unresolved))?
+            }
         };
-        let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        let mut failure: Option<io::Error> = None;
         for (address, untried) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
             let share = self.timeout.saturating_sub(begun.elapsed()) / untried;
             match sockets.connect(*address, share).await {
                 Ok(connected) => return Ok(connected),
-                Err(error) => failure = error,
+                Err(error) if failure.as_ref().is_none_or(has_no_way) => failure = Some(error),
+                Err(_) => {}
             }
         }
-        Err(failure)
+        Err(match failure {
+            Some(error) => CallError::of(&error, Outcome::NoConnection),
+            None => CallError::from(Outcome::Unresolved).because("the host has no address"),
+        })
     }
+}
+
+/// Whether this machine cannot reach such an address at all.
+fn has_no_way(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::Unsupported
+    )
 }
