@@ -4,6 +4,7 @@ mod api_error;
 mod connection;
 mod error;
 pub(crate) mod pod_client;
+mod proxy;
 pub(crate) mod requests;
 mod retry;
 

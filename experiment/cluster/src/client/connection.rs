@@ -4,10 +4,10 @@ use std::env;
 use std::time::Duration;
 
 use kube::api::{Api, ApiResource, DynamicObject, GroupVersionKind};
-use kube::config::{Config, KubeConfigOptions};
+use kube::config::{Config, KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::error::ClusterError;
-use super::retry;
+use super::{proxy, retry};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -90,14 +90,33 @@ async fn configuration(context: Option<&str>, inside: bool) -> Result<Config, Cl
         context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
-    let config = Config::from_kubeconfig(&options).await;
-    config.map_err(|error| ClusterError::Configure {
-        setting: if context.is_some() {
-            "--context"
-        } else {
-            "KUBECONFIG"
-        },
-        what: vertex::one_line(&error),
-        advice: "`kubectl config get-contexts` lists what there is",
-    })
+    let wrong = |error: KubeconfigError| kubeconfig_error(&error, context.is_some());
+    let kubeconfig = Kubeconfig::read().map_err(wrong)?;
+    let own_proxy = proxy::of_kubeconfig(&kubeconfig, context);
+    let mut config = Config::from_custom_kubeconfig(kubeconfig, &options)
+        .await
+        .map_err(wrong)?;
+    config.proxy_url = proxy::proxy_for(&config.cluster_url, own_proxy)
+        .map_err(|error| kubeconfig_error(&KubeconfigError::ParseProxyUrl(error), false))?;
+    Ok(config)
+}
+
+fn kubeconfig_error(error: &KubeconfigError, has_context: bool) -> ClusterError {
+    let (setting, advice) = match error {
+        KubeconfigError::ParseNoProxy(_) => (
+            "NO_PROXY",
+            "give hosts, addresses and networks, with commas between them",
+        ),
+        KubeconfigError::ParseProxyUrl(_) => (
+            "HTTPS_PROXY",
+            "give a URL, such as http://proxy:3128 or socks5://proxy:1080",
+        ),
+        _ if has_context => ("--context", "`kubectl config get-contexts` lists what there is"),
+        _ => ("KUBECONFIG", "`kubectl config get-contexts` lists what there is"),
+    };
+    ClusterError::Configure {
+        setting,
+        what: vertex::one_line(error),
+        advice,
+    }
 }
