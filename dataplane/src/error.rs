@@ -27,7 +27,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The server-info file of the vertex's process did not appear in time.
-    #[error("{vertex}: server-info file `{}` was not complete within {patience:?}: is its process running?", path.display())]
+    #[error("{vertex}: its process has not written the server-info file `{}` within {patience:?}; an SDK's server writes it once it serves", path.display())]
     ServerInfo {
         /// The vertex.
         vertex: Vertex,

@@ -106,11 +106,11 @@ impl Child {
         self.stderr.take()
     }
 
-    /// The last lines of its standard error so far, joined; empty unless [`Stderr::Tail`] keeps them.
+    /// The last lines of its standard error so far; empty unless [`Stderr::Tail`] keeps them.
     pub fn tail(&self) -> String {
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes: Vec<u8> = tail.iter().copied().collect();
-        one_line(&String::from_utf8_lossy(&bytes))
+        last_lines(&String::from_utf8_lossy(&bytes))
     }
 
     /// Reads the next line of its standard output as JSON, such as the address that a server announces.
@@ -232,14 +232,14 @@ async fn keep_tail(mut stderr: ChildStderr, tail: Arc<Mutex<VecDeque<u8>>>) {
     }
 }
 
-/// The last lines of a text, joined into one.
-fn one_line(text: &str) -> String {
+/// The last lines of a text, empty ones left out.
+fn last_lines(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
-        .map(str::trim)
+        .map(str::trim_end)
         .filter(|line| !line.is_empty())
         .collect();
-    lines[lines.len().saturating_sub(TAIL_LINES)..].join(" | ")
+    lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n")
 }
 
 #[cfg(test)]
@@ -274,14 +274,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_death_has_the_status_and_the_last_lines() {
-        let mut child = shell("yes filler | head -n 5000 >&2; echo 'the reason' >&2; exit 3");
+        let mut child = shell("yes filler | head -n 5000 >&2; echo '  the reason' >&2; exit 3");
         let death = child.death().await.to_string();
         assert!(
-            death.starts_with("shell ended unexpectedly (exit status: 3): "),
+            death.starts_with("shell ended unexpectedly (exit status: 3):\nfiller\n"),
             "{death}"
         );
-        assert!(death.ends_with("filler | the reason"), "{death}");
-        assert_eq!(death.matches(" | ").count(), TAIL_LINES - 1);
+        assert!(
+            death.ends_with("filler\n  the reason"),
+            "its indentation is kept: {death}"
+        );
+        assert_eq!(death.lines().count(), 1 + TAIL_LINES);
         assert!(death.ends_with(&child.tail()), "{death}");
     }
 

@@ -15,12 +15,12 @@ pub enum LaunchError {
         source: io::Error,
     },
     /// The process ended although it should run.
-    #[error("{process} ended unexpectedly ({status}){}{stderr}", if stderr.is_empty() { "" } else { ": " })]
+    #[error("{process} ended unexpectedly ({status}){}{stderr}", separator(stderr))]
     Died {
         process: String,
         /// Its exit status or signal.
         status: String,
-        /// The last lines of its standard error, joined; empty if they are not kept.
+        /// The last lines of its standard error; empty if they are not kept.
         stderr: String,
     },
     #[error("{process} was not ready after {patience:?}")]
@@ -40,4 +40,13 @@ pub enum LaunchError {
     },
     #[error("`{}` ({} bytes) is too long for a Unix socket: choose a shorter folder", .0.display(), .0.as_os_str().len())]
     PathTooLong(PathBuf),
+}
+
+/// What comes before the last lines: one line follows on the same line.
+fn separator(stderr: &str) -> &'static str {
+    match stderr.lines().count() {
+        0 => "",
+        1 => ": ",
+        _ => ":\n",
+    }
 }

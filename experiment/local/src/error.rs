@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use engine::EngineError;
 use launcher::LaunchError;
@@ -33,6 +34,18 @@ pub enum LocalError {
     /// A process could not be started, ended early, or was not ready in time.
     #[error(transparent)]
     Launch(#[from] LaunchError),
+    /// The user's own UDF runs, but does not serve where it should.
+    #[error(
+        "--udf-command: the UDF wrote no server-info file within {}: its SDK's server must write it to the path in the \
+         variable SERVER_INFO (`{}`) once it serves on the socket in SOCKET{}{stderr}", wire::format_duration(*patience),
+        path.display(), if stderr.is_empty() { "" } else { "; it wrote to standard error:\n" }
+    )]
+    NoServerInfo {
+        path: PathBuf,
+        patience: Duration,
+        /// The last lines of its standard error.
+        stderr: String,
+    },
     #[error("data plane: {0}")]
     DataPlane(#[source] dataplane::Error),
     #[error("the data plane or the sink's output ended before the trial")]

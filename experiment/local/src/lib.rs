@@ -10,6 +10,7 @@
 //! - `observation`: computes the observation from what a trial left behind.
 //! - `recorder`: collects closed windows, drops and records while a trial runs.
 //! - `user_endpoint`: checks that the user's own endpoint answers.
+//! - `trial_folder`: the folder for the sockets of a trial, and the removal of those that killed runs left behind.
 //! - `commands`: command lines and environment of the child processes.
 //! - [`LocalConfig`] (`config`) and [`LocalError`] (`error`).
 
@@ -25,8 +26,9 @@ mod local_engine;
 mod observation;
 mod pipeline;
 mod recorder;
+mod trial_folder;
 mod user_endpoint;
 
 pub use self::config::LocalConfig;
 pub use self::error::LocalError;
-pub use self::local_engine::LocalEngine;
+pub use self::local_engine::{LocalEngine, expected};

@@ -11,7 +11,8 @@ use launcher::LaunchError;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use trials::endpoint_url::check_user_endpoint;
-use trials::trial::Trial;
+use trials::predict::duration;
+use trials::trial::{Trial, TrialSettings};
 use vertex::cost::Sampler;
 use vertex::machine;
 use wire::{Clock, GeneratorStats};
@@ -19,8 +20,9 @@ use wire::{Clock, GeneratorStats};
 use crate::config::LocalConfig;
 use crate::error::LocalError;
 use crate::observation::{TrialData, observation};
-use crate::pipeline::{Binaries, Pipeline, places};
+use crate::pipeline::{Binaries, Pipeline};
 use crate::recorder::Recorder;
+use crate::trial_folder::{TrialFolder, sweep};
 use crate::user_endpoint;
 
 /// Between two requests for the first event's due time.
@@ -40,13 +42,15 @@ pub struct LocalEngine {
 }
 
 impl LocalEngine {
-    /// Finds the binaries in `folder` and raises the descriptor limit.
+    /// Finds the binaries in `folder`, removes what killed runs left behind, and raises the descriptor limit.
     ///
     /// # Errors
     /// Returns an error if a binary is missing or the path of the folder for sockets is too long.
     pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
         let binaries = Binaries::find(folder)?;
-        trial_folder()?;
+        sweep(&std::env::temp_dir());
+        // Found unusable before the first trial.
+        TrialFolder::create()?;
         // Each call in flight is a connection with a descriptor at either end, and children inherit the limit.
         machine::raise_descriptor_limit(u64::MAX);
         // Fails only if a provider was chosen before.
@@ -117,15 +121,12 @@ impl Engine for LocalEngine {
     }
 
     fn expected(&self, trial: &Trial) -> Duration {
-        let settings = &trial.settings;
-        // The last window closes only after the next one has begun.
-        let windows = settings.warmup + settings.windows;
-        SET_UP + settings.window * windows + settings.window / 2 + settings.read_timeout * 2
+        expected(&trial.settings, self.config.cut_off)
     }
 
     async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError> {
         let settings = &trial.settings;
-        let folder = trial_folder()?;
+        let folder = TrialFolder::create()?;
         let recorder = Recorder::new(window_ms(settings));
         let mut pipeline = Pipeline::start(&self.binaries, &self.config, settings, folder.path()).await?;
         pipeline.drive(settings, self.config.patience, &recorder).await?;
@@ -170,13 +171,9 @@ impl Engine for LocalEngine {
     }
 }
 
-/// Creates a folder for the sockets of one trial; removed when dropped.
-fn trial_folder() -> Result<tempfile::TempDir, LocalError> {
-    let parent = std::env::temp_dir();
-    let folder = tempfile::Builder::new().prefix("ar-").tempdir();
-    let folder = folder.map_err(|source| LocalError::Folder { parent, source })?;
-    places(folder.path()).map_err(|_| LocalError::FolderTooLong {
-        parent: std::env::temp_dir(),
-    })?;
-    Ok(folder)
+/// Expected duration of a trial, set-up included.
+pub fn expected(settings: &TrialSettings, cut_off: Duration) -> Duration {
+    // The last window closes only after the next one has begun.
+    let closing = settings.window / 2 + settings.read_timeout * 2;
+    SET_UP + duration(settings, machine::cores(), cut_off) + closing
 }

@@ -150,7 +150,8 @@ impl Pipeline {
         let connect = dataplane::DataPlane::connect(config, &sockets, patience);
         let data_plane = self
             .guard(async { connect.await.map_err(LocalError::DataPlane) })
-            .await?;
+            .await
+            .map_err(|error| self.explained(error))?;
         let (stop, stopped) = oneshot::channel();
         self.stop_data_plane = Some(stop);
         let observer = Arc::clone(recorder);
@@ -165,6 +166,22 @@ impl Pipeline {
                 .map_err(LocalError::DataPlane)
         });
         Ok(())
+    }
+
+    /// The error with the user's own UDF as its cause, where that is certain: our programs write the file.
+    fn explained(&self, error: LocalError) -> LocalError {
+        match error {
+            LocalError::DataPlane(dataplane::Error::ServerInfo {
+                vertex: dataplane::Vertex::Reduce,
+                path,
+                patience,
+            }) if self.is_user_udf => LocalError::NoServerInfo {
+                path,
+                patience,
+                stderr: self.udf.tail(),
+            },
+            other => other,
+        }
     }
 
     /// The UDF's process id; `None` after its end.
