@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use clap::builder::NonEmptyStringValueParser;
 use cluster::ClusterError;
 use cluster::cleanup::{clean as remove_dead_runs, release};
@@ -11,6 +10,7 @@ use crate::cluster_args::ClusterArgs;
 use crate::failure::Failure;
 use crate::output::print;
 use crate::progress;
+use crate::stop::until_stopped;
 
 #[derive(Debug, clap::Args)]
 pub struct CleanArgs {
@@ -25,10 +25,7 @@ pub struct CleanArgs {
 }
 
 pub fn clean(args: CleanArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
-    let report = runtime.block_on(run(args))?;
-    print(&report)
+    print(&until_stopped(run(args))?)
 }
 
 async fn run(args: CleanArgs) -> Result<String, ClusterError> {

@@ -3,14 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::builder::NonEmptyStringValueParser;
-use cluster::collect::{CollectError, Collected, check_folder, collect as fetch, keep};
+use cluster::collect::{Collected, check_folder, collect as fetch, keep};
 
 use crate::cluster_args::ClusterArgs;
 use crate::failure::Failure;
-use crate::output::draw_report;
+use crate::output::{check_folder as check_report_folder, draw_report};
 use crate::progress;
+use crate::stop::until_stopped;
 
 #[derive(Debug, clap::Args)]
 pub struct CollectArgs {
@@ -28,9 +29,7 @@ pub struct CollectArgs {
 }
 
 pub fn collect(args: CollectArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
-    let collected = runtime.block_on(run(&args))?;
+    let collected = until_stopped(run(&args))?;
     draw_report(&args.out)?;
     let Collected {
         job,
@@ -47,8 +46,9 @@ pub fn collect(args: CollectArgs) -> Result<(), Failure> {
     }
 }
 
-async fn run(args: &CollectArgs) -> Result<Collected, CollectError> {
+async fn run(args: &CollectArgs) -> Result<Collected, Failure> {
     check_folder(&args.out)?;
+    check_report_folder(&args.out)?;
     let cluster = args.cluster.connect().await?;
     let collected = fetch(&cluster, &args.job, args.within, &progress::note).await?;
     keep(&args.out, &collected.journal)?;

@@ -8,7 +8,7 @@
 //! - `engines`: builds the engine that `run` uses. `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
-//! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status.
+//! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status. `stop`: SIGINT and SIGTERM.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +35,7 @@ mod predict;
 mod progress;
 mod run;
 mod scale;
+mod stop;
 mod url_parser;
 mod verify;
 
@@ -61,7 +62,8 @@ Examples:
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
   experiment report out/quick                     draw the report again from its journal
 
-Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use.";
+Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use, 130 after SIGINT,
+143 after SIGTERM.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

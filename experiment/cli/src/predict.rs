@@ -1,47 +1,139 @@
-//! `experiment predict`: the prediction for every trial of a plan.
+//! `experiment predict`: the prediction for every trial of a plan, and how long the plan will take.
 
-use trials::predict::{Verdict, predict as predict_trial};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use serde::Serialize;
+use trials::predict::{Prediction, Verdict, predict as predict_trial};
+use trials::trial::Trial;
 use vertex::machine;
 
 use crate::failure::Failure;
-use crate::output::{aligned, print};
+use crate::output::{TableRow, print, table, width, wrapped};
 use crate::plan_args::PlanArgs;
-use crate::scale::ScaleArgs;
+use crate::progress::rough;
+use crate::scale::{Scale, ScaleArgs};
 
 #[derive(Debug, clap::Args)]
 pub struct PredictArgs {
     #[command(flatten)]
     plan: PlanArgs,
+    /// Form of the output
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Print the reason of every prediction, not only of those that do not keep up
+    #[arg(long, short)]
+    verbose: bool,
     #[command(flatten)]
     scale: ScaleArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables for people
+    Text,
+    /// One JSON object for programs; its fields are in docs/metrics.md
+    Json,
+}
+
+/// What `--format json` prints.
+#[derive(Debug, Serialize)]
+struct Predicted<'a> {
+    plan: &'a str,
+    /// Cores of this machine, which bound computations and calls without delay.
+    cores: usize,
+    trials: Vec<PredictedTrial>,
+    /// Seconds that the plan takes with each engine.
+    takes_s: Takes,
+    /// Present with `--scale`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scale: Option<Scale>,
+}
+
+#[derive(Debug, Serialize)]
+struct PredictedTrial {
+    #[serde(flatten)]
+    trial: Trial,
+    prediction: Prediction,
+}
+
+/// Expected duration of a plan, in seconds.
+#[derive(Debug, Serialize)]
+struct Takes {
+    local: f64,
+    cluster: f64,
 }
 
 pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let plan = args.plan.read()?.plan;
     let cores = machine::cores();
-    let mut rows = vec![["trial", "verdict", "load", "in flight", "close tail", "why"].map(str::to_owned)];
-    for trial in plan.trials() {
-        let prediction = predict_trial(&trial.settings, cores);
-        let tail = prediction
-            .close_tail()
-            .map(|tail| format!("{:.3} s", tail.as_secs_f64()));
-        rows.push([
-            trial.id,
-            verdict_name(prediction.verdict),
-            format!("{:.2}", prediction.load_factor),
-            format!("{:.1}", prediction.needed_in_flight),
-            tail.unwrap_or_else(|| "grows".to_owned()),
-            prediction.why,
-        ]);
+    let trials: Vec<PredictedTrial> = plan
+        .trials()
+        .into_iter()
+        .map(|trial| PredictedTrial {
+            prediction: predict_trial(&trial.settings, cores),
+            trial,
+        })
+        .collect();
+    let sum = |expected: &dyn Fn(&Trial) -> Duration| -> Duration {
+        trials.iter().map(|predicted| expected(&predicted.trial)).sum()
+    };
+    let local = sum(&|trial| local::expected(&trial.settings, plan.cut_off));
+    let cluster = sum(&|trial| cluster::expected(&trial.settings, plan.cut_off));
+    let scale = args.scale.scale(&plan);
+    match args.format {
+        Format::Json => {
+            let predicted = Predicted {
+                plan: &plan.name,
+                cores: cores.get(),
+                trials,
+                takes_s: Takes {
+                    local: local.as_secs_f64(),
+                    cluster: cluster.as_secs_f64(),
+                },
+                scale,
+            };
+            let json = serde_json::to_string_pretty(&predicted);
+            print(&(json.map_err(|error| anyhow!("cannot write JSON: {error}"))? + "\n"))
+        }
+        Format::Text => {
+            let mut text = predictions(&trials, args.verbose);
+            let takes = format!(
+                "{} trials take about {} on this machine, or {} with --engine cluster.",
+                trials.len(),
+                rough(local),
+                rough(cluster)
+            );
+            text.push_str(&format!("\n{}", wrapped(&takes, "", width())));
+            if let Some(scale) = scale {
+                text.push_str(&scale.text(width()));
+            }
+            print(&text)
+        }
     }
-    print(&(aligned(&rows) + &args.scale.section(&plan).unwrap_or_default()))
 }
 
-fn verdict_name(verdict: Verdict) -> String {
-    match verdict {
-        Verdict::KeepsUp => "keeps up",
-        Verdict::Critical => "critical",
-        Verdict::Cannot => "cannot",
-    }
-    .to_owned()
+/// The table of predictions.
+fn predictions(trials: &[PredictedTrial], verbose: bool) -> String {
+    let rows: Vec<TableRow<5>> = trials
+        .iter()
+        .map(|PredictedTrial { trial, prediction }| TableRow {
+            cells: [
+                trial.id.clone(),
+                report::predicted_verdict(prediction.verdict).to_owned(),
+                trials::text::ratio(prediction.load_factor),
+                trials::text::ratio(prediction.needed_in_flight),
+                prediction
+                    .close_tail()
+                    .map_or_else(|| "grows".to_owned(), trials::text::duration),
+            ],
+            below: match prediction.verdict {
+                Verdict::KeepsUp if !verbose => String::new(),
+                _ => prediction.why.clone(),
+            },
+        })
+        .collect();
+    let names = ["trial", "verdict", "load", "in flight", "close tail"];
+    table(names, &names[2..], &rows, width())
 }

@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use clap::builder::NonEmptyStringValueParser;
-use engine::Engine;
 use engine::run_loop::{RunEnd, remaining, run as run_trials};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use engine::{Engine, TrialProgress};
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
 use trials::trial::Trial;
@@ -21,13 +19,11 @@ use crate::engines::{self, EngineKind};
 use crate::failure::Failure;
 use crate::given::Given;
 use crate::job_run::JobRun;
-use crate::output::write_report;
+use crate::output::{check_folder, write_report};
 use crate::plan_args::{PlanArgs, PlanText};
-use crate::progress;
+use crate::progress::{self, ProgressArgs, RunProgress, rough};
+use crate::stop::{Stop, StopSignal, on_runtime};
 use crate::url_parser::UrlParser;
-
-/// Exit status after a second Ctrl-C: 128 and the signal's number.
-const EXIT_STOPPED: i32 = 130;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -59,6 +55,8 @@ pub struct RunArgs {
     #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
     pub patience: Option<Duration>,
     #[command(flatten)]
+    pub progress: ProgressArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
     /// Name of the Job that this runs in: it owns all objects, and the journal goes to standard output
     #[arg(long, env = "JOB_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
@@ -80,13 +78,10 @@ fn shell_command(text: &str) -> Result<String, &'static str> {
 }
 
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime
-        .context("cannot start the runtime")?
-        .block_on(run_plan(args))
+    on_runtime(|stop| run_plan(args, stop))
 }
 
-async fn run_plan(args: RunArgs) -> Result<(), Failure> {
+async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     engines::refuse_options_of_the_other(&args)?;
     let written = args.plan.read()?;
     let (plan, text) = (&written.plan, written.text.as_str());
@@ -97,9 +92,10 @@ async fn run_plan(args: RunArgs) -> Result<(), Failure> {
         Some(job) => job.folder(),
         None => Path::new("out").join(&plan.name),
     });
-    let mut engine = engines::engine(&args, plan).await?;
-    engine.check(&wanted, &progress::Notes).await?;
-    let mut result = run_into(&args, &written, &wanted, engine.as_mut(), &out).await;
+    check_folder(&out)?;
+    let mut engine = stop.or(engines::engine(&args, plan)).await?;
+    stop.or(engine.check(&wanted, &progress::Notes)).await?;
+    let mut result = run_into(&args, &written, &wanted, engine.as_mut(), &out, &stop).await;
     if let Some(job) = job {
         let published = job.publish(&out).await;
         result = first_error(result, published);
@@ -129,6 +125,7 @@ async fn run_into(
     wanted: &[Trial],
     engine: &mut dyn Engine,
     out: &Path,
+    stop: &Stop,
 ) -> Result<(), Failure> {
     let plan = &written.plan;
     let facts = RunFacts {
@@ -143,10 +140,23 @@ async fn run_into(
     let mut journal = Journal::open(out, facts, args.resume)?;
     written.keep(out)?;
 
-    let interrupted = interruptions().context("cannot listen to signals")?;
     let missing = remaining(wanted, journal.lines());
-    let progress = progress::on_stderr();
-    let end = run_trials(&missing, engine, &mut journal, progress.as_ref(), interrupted).await;
+    let progress = RunProgress::on_stderr(args.progress, out.to_owned());
+    let expected = missing.iter().map(|trial| engine.expected(trial)).sum();
+    progress.say(&format!(
+        "{} trials, about {}; journal and report: {}",
+        missing.len(),
+        rough(expected),
+        out.display()
+    ));
+    let mut arrived = None;
+    let interrupted = async {
+        arrived = Some(stop.requested().await);
+        progress.note(
+            "interrupted: stopping the running trial, then writing the report; interrupt again to exit at once",
+        );
+    };
+    let end = run_trials(&missing, engine, &mut journal, &progress, interrupted).await;
     drop(progress);
     let end = end?;
     if journal
@@ -161,7 +171,12 @@ async fn run_into(
         RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
         RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
     };
-    Err(anyhow!("{why}: {missing} trials are missing, finished ones are kept; continue with --resume").into())
+    let error =
+        anyhow!("{why}: {missing} trials are missing, finished ones are kept; continue with --resume");
+    Err(Failure {
+        error,
+        exit: arrived.map_or(1, StopSignal::exit),
+    })
 }
 
 /// The Job that owns the run. `JOB_NAME` may be inherited by other programs, so it counts only with `--engine cluster`.
@@ -223,35 +238,6 @@ fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
         [] => Ok(()),
         bad => Err(anyhow!("{}: see the table", bad.join(", ")).into()),
     }
-}
-
-/// A future that completes with the first SIGINT or SIGTERM. The second one exits the process at once.
-fn interruptions() -> std::io::Result<impl Future<Output = ()>> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let (first, interrupted) = oneshot::channel();
-    tokio::spawn(async move {
-        let mut first = Some(first);
-        loop {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            let Some(first) = first.take() else {
-                std::process::exit(EXIT_STOPPED)
-            };
-            progress::note(
-                "interrupted: stopping the running trial, then writing the report; interrupt again to exit at once",
-            );
-            // Fails after the last trial, while the report is being written.
-            let _ = first.send(());
-        }
-    });
-    Ok(async {
-        if interrupted.await.is_err() {
-            std::future::pending().await
-        }
-    })
 }
 
 /// The command line, quoted for a shell if needed.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use cluster::verify::verify as wait_for_rise;
 
 use crate::failure::Failure;
 use crate::output::print;
+use crate::stop::until_stopped;
 
 #[derive(Debug, clap::Args)]
 pub struct VerifyArgs {
@@ -19,10 +19,11 @@ pub struct VerifyArgs {
 }
 
 pub fn verify(args: VerifyArgs) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime")?;
-    let rise = runtime.block_on(wait_for_rise(&args.sink_metrics, args.within));
-    let rise = rise.map_err(anyhow::Error::from)?;
+    let rise = async {
+        let rise = wait_for_rise(&args.sink_metrics, args.within).await;
+        rise.map_err(anyhow::Error::from)
+    };
+    let rise = until_stopped(rise)?;
     print(&format!(
         "the pipeline writes records: {} → {} in {:.1} s\n",
         rise.from,

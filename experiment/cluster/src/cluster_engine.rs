@@ -17,7 +17,9 @@ use crate::trial::{TrialObjects, TrialRun};
 use engine::windows::events_in;
 use engine::{Engine, EngineError, Observation, TrialProgress};
 use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
+use trials::predict::duration;
 use trials::trial::{Trial, TrialSettings};
+use vertex::machine;
 
 /// Typical time to apply a trial, wait until it runs, and wait for the first window.
 const SET_UP: Duration = Duration::from_secs(35);
@@ -171,9 +173,7 @@ impl Engine for ClusterEngine {
     }
 
     fn expected(&self, trial: &Trial) -> Duration {
-        let settings = &trial.settings;
-        let windows = settings.warmup + settings.windows;
-        SET_UP + settings.window * windows + settings.window / 2 + EVENTS_GO_ON / 2 + CLEAN_UP
+        expected(&trial.settings, self.config.cut_off)
     }
 
     async fn facts(&self) -> BTreeMap<String, String> {
@@ -211,6 +211,12 @@ impl Engine for ClusterEngine {
         removed.and(released).map_err(ClusterEngineError::from)?;
         Ok(())
     }
+}
+
+/// Expected duration of a trial, set-up and clean-up included.
+pub fn expected(settings: &TrialSettings, cut_off: Duration) -> Duration {
+    let windows = duration(settings, machine::cores(), cut_off);
+    SET_UP + windows + settings.window / 2 + EVENTS_GO_ON / 2 + CLEAN_UP
 }
 
 /// Events that the generator offers: those of all windows, and of as many more as last for [`EVENTS_GO_ON`], at least one,

@@ -44,5 +44,5 @@ mod trial;
 pub mod verify;
 
 pub use self::client::{Cluster, ClusterError, PodError};
-pub use self::cluster_engine::{ClusterConfig, ClusterEngine};
+pub use self::cluster_engine::{ClusterConfig, ClusterEngine, expected};
 pub use self::error::ClusterEngineError;

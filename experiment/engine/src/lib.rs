@@ -69,7 +69,7 @@ pub trait Engine: Send + Sync {
     /// support.
     async fn check(&self, trials: &[Trial], progress: &dyn TrialProgress) -> Result<(), EngineError>;
 
-    /// Duration of a trial that keeps up, set-up included, for estimating the time left.
+    /// Expected duration of a trial, set-up included, for estimating the time left.
     fn expected(&self, trial: &Trial) -> Duration;
 
     /// Facts of the place where trials run, by name, in addition to those of this machine.

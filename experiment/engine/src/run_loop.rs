@@ -19,8 +19,8 @@ pub trait Progress: TrialProgress {
     /// A trial starts: number `position` (from 1) of `all` in this run. `left` is the expected time for it and those after
     /// it.
     fn trial_started(&self, position: usize, all: usize, trial: &Trial, left: Duration);
-    /// A trial has ended and is in the journal.
-    fn trial_ended(&self, outcome: &TrialOutcome);
+    /// A trial has ended and is the last of the journal's `lines`.
+    fn trial_ended(&self, outcome: &TrialOutcome, lines: &[JournalLine]);
 }
 
 #[derive(Debug)]
@@ -67,9 +67,10 @@ pub async fn run(
     interrupted: impl Future<Output = ()>,
 ) -> Result<RunEnd, JournalError> {
     let clock = Clock::start();
+    let expected: Vec<Duration> = trials.iter().map(|trial| engine.expected(trial)).collect();
     tokio::pin!(interrupted);
     for (index, trial) in trials.iter().enumerate() {
-        let left = trials[index..].iter().map(|trial| engine.expected(trial)).sum();
+        let left = expected[index..].iter().sum();
         progress.trial_started(index + 1, trials.len(), trial, left);
         let outcome = tokio::select! {
             biased;
@@ -78,7 +79,7 @@ pub async fn run(
             outcome = run_trial(trial, engine, progress, &clock) => outcome,
         };
         journal.append(JournalLine::Trial(Box::new(outcome.clone())))?;
-        progress.trial_ended(&outcome);
+        progress.trial_ended(&outcome, journal.lines());
         if let Some(why) = engine.stopped() {
             let missing = trials.len() - index - 1;
             return Ok(RunEnd::Stopped { missing, why });
@@ -127,7 +128,7 @@ async fn run_trial(
         }
         Err(error) => {
             outcome.end = TrialEnd::Failed {
-                reason: error.to_string().replace('\n', " | "),
+                reason: error.to_string(),
             }
         }
     }

@@ -6,6 +6,7 @@
 //! From the top down; a module uses only those below it.
 //!
 //! - crate root: [`write()`] for the files, [`table()`] for the terminal.
+//! - [`live`]: the figures of one trial, as it ends.
 //! - `page`: the HTML page, from the template `report.html.jinja`.
 //! - `question`, `sentences`: what the plan asks and what was measured, in words.
 //! - `charts`: close tails, execution times, and the main chart as a picture.
@@ -21,6 +22,7 @@
 
 mod charts;
 mod csv;
+pub mod live;
 mod page;
 mod question;
 mod scale;
@@ -39,6 +41,9 @@ use trials::journal::JournalLine;
 use trials::verdict::Verdict;
 
 use crate::summary::Summary;
+
+pub use crate::sentences::predicted_verdict;
+pub use crate::table::Tone;
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +67,15 @@ fn advice(error: &io::Error) -> &'static str {
         _ => "",
     }
 }
+
+/// The files of a report.
+pub const FILES: [&str; 5] = [
+    "windows.csv",
+    "summary.csv",
+    "summary.md",
+    "close-tail.svg",
+    "report.html",
+];
 
 /// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each atomically, and
 /// returns the page's path. The latest outcome of each trial counts.
@@ -91,7 +105,9 @@ pub fn table(lines: &[JournalLine]) -> String {
     for trial in &summary.trials {
         let Verdict { kind, reason, .. } = Verdict::of(trial);
         if kind.is_failure() {
-            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(&reason));
+            // The output of the trial's processes follows in further lines: shown as the trial ended, and on the page.
+            let reason = reason.lines().next().unwrap_or_default().trim_end_matches(':');
+            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(reason));
             out.push_str(&format!("{kind} {}: {reason}\n", trial.trial.id));
         }
     }

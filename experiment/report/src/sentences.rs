@@ -120,7 +120,7 @@ fn number(number: usize) -> String {
     text::count(number as u64)
 }
 
-pub(super) fn predicted_verdict(verdict: predict::Verdict) -> &'static str {
+pub fn predicted_verdict(verdict: predict::Verdict) -> &'static str {
     match verdict {
         predict::Verdict::KeepsUp => "keeps up",
         predict::Verdict::Critical => "critical",

@@ -51,7 +51,7 @@ pub(super) struct Entry {
 /// The meaning of a value, which is never shown by colour alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Tone {
+pub enum Tone {
     Plain,
     Good,
     Edge,

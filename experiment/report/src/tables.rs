@@ -80,13 +80,17 @@ pub(super) fn series(summary: &Summary<'_>) -> Table {
     }
 }
 
-fn verdict(row: &Row<'_>) -> Entry {
-    let tone = match row.verdict.kind {
+/// The tone of a verdict.
+pub(super) fn tone(kind: Kind) -> Tone {
+    match kind {
         Kind::KeptUp => Tone::Good,
         Kind::Undecided => Tone::Edge,
         Kind::FellBehind | Kind::NoResult | Kind::CallsFailed | Kind::NotMeasured | Kind::Failed => Tone::Bad,
-    };
-    Entry::new(row.verdict.marked(), tone)
+    }
+}
+
+fn verdict(row: &Row<'_>) -> Entry {
+    Entry::new(row.verdict.marked(), tone(row.verdict.kind))
 }
 
 /// `13`, or `3 of 13` if windows are censored.

@@ -62,7 +62,7 @@ pub enum TrialEnd {
     /// The time limit was reached; windows without a result are censored.
     CutOff,
     Failed {
-        /// One line.
+        /// One line, then the last lines that the process which caused it wrote to standard error.
         reason: String,
     },
 }

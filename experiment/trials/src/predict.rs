@@ -14,6 +14,7 @@
 //! **Read batches.** At arrival most calls have ended before the close. `tail` computes what is left.
 
 pub mod deployment;
+mod duration;
 mod reason;
 mod tail;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
+pub use self::duration::duration;
 use self::reason::Reason;
 use crate::trial::TrialSettings;
 

@@ -16,7 +16,7 @@ async fn one_interruption_removes_what_was_created_and_resume_goes_on() {
         last.contains("interrupted") && last.contains("--resume"),
         "{last}"
     );
-    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert_eq!(child.wait().unwrap().code(), Some(130));
     let first = fixture.outcomes();
     assert_eq!(first.len(), 1);
     fixture.assert_nothing_left();

@@ -12,4 +12,5 @@ mod refusals;
 mod reports;
 mod run_dir;
 mod runs;
+mod terminal;
 mod udfs;

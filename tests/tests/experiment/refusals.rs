@@ -41,6 +41,32 @@ fn bad_plans_are_refused_by_field() {
 }
 
 #[test]
+fn a_folder_with_somebodys_files_is_left_alone() {
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
+    for name in [
+        "report.html",
+        "summary.csv",
+        "summary.md",
+        "windows.csv",
+        "close-tail.svg",
+    ] {
+        let folder = dir.path("mine");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join(name), "mine").unwrap();
+        dir.run(&["run", text(&plan), "--out", "mine"]).assert_refused(&[
+            "--out",
+            "`mine`",
+            name,
+            "choose another folder",
+        ]);
+        assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), "mine");
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing was added");
+        fs::remove_dir_all(&folder).unwrap();
+    }
+}
+
+#[test]
 fn wrong_use_is_refused_with_one_line() {
     let dir = RunDir::new();
     let plan = dir.plan(&tiny("async"));

@@ -151,13 +151,77 @@ fn failures_of_the_endpoint_are_data() {
 }
 
 #[test]
+fn predictions_fit_a_terminal_of_120_columns() {
+    let dir = RunDir::new();
+    let plans = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .join("plans");
+    let plans = fs::read_dir(plans).unwrap().map(|entry| entry.unwrap().path());
+    let plans: Vec<_> = plans
+        .filter(|path| path.extension().is_some_and(|ext| ext == "yaml"))
+        .collect();
+    assert!(plans.len() >= 4, "{plans:?}");
+    for plan in plans {
+        let predicted = dir.run(&["predict", text(&plan), "-v", "--scale", "1000000"]);
+        assert_eq!(predicted.status, Some(0), "{predicted:?}");
+        for line in predicted.stdout.lines() {
+            assert!(line.chars().count() <= 120, "{}: {line}", plan.display());
+        }
+    }
+}
+
+#[test]
+fn too_few_keys_for_a_rate_are_said_with_the_number_that_would_do() {
+    let dir = RunDir::new();
+    let plan = dir.plan(
+        "name: few\nfixed: {rpu: 1000, keys: 1000, io_delay: 100ms, strategy: thread-pool, max_workers: 100}\n",
+    );
+    let scaled = dir.run(&["predict", text(&plan), "--scale", "1000000"]);
+    let words = scaled.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        words.contains("1,000 keys are too few") && words.contains("8,000 keys would do (--scale-keys)"),
+        "{scaled:?}"
+    );
+    let enough = dir.run(&[
+        "predict",
+        text(&plan),
+        "--scale",
+        "1000000",
+        "--scale-keys",
+        "8000",
+    ]);
+    assert!(!enough.stdout.contains("cannot"), "{enough:?}");
+}
+
+#[test]
 fn predictions_help_and_completions_need_no_run() {
     let dir = RunDir::new();
     let plan = dir.plan(&tiny("async, thread-pool"));
     let predicted = dir.run(&["predict", text(&plan)]);
     assert_eq!(predicted.status, Some(0), "{predicted:?}");
-    assert_eq!(predicted.stdout.lines().count(), 3, "{predicted:?}");
-    assert!(predicted.stdout.contains("keeps up"), "{predicted:?}");
+    let lines: Vec<&str> = predicted.stdout.lines().collect();
+    assert_eq!(
+        lines[0].split_whitespace().collect::<Vec<_>>(),
+        ["trial", "verdict", "load", "in", "flight", "close", "tail"]
+    );
+    assert!(
+        lines[1].starts_with("strategy=async,repeat=0        keeps up  "),
+        "{predicted:?}"
+    );
+    assert_eq!(
+        lines[3..],
+        [
+            "",
+            "2 trials take about 4 s on this machine, or 3 min with --engine cluster."
+        ]
+    );
+    let reasons = dir.run(&["predict", text(&plan), "-v"]);
+    assert_eq!(
+        reasons.stdout.matches("    40 calls a second, each of ").count(),
+        2,
+        "{reasons:?}"
+    );
     for (args, word) in [
         (&["--help"][..], "Examples"),
         (&["run", "--help"], "--udf-command"),

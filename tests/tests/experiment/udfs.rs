@@ -73,7 +73,7 @@ fn a_udf_that_is_killed_while_it_works_fails_its_trial() {
             .any(|line| line.contains("--stats-listen"))
     });
     fs::write(dir.path("now"), "\n").unwrap();
-    wait_for(&mut lines, "failed: udf ended unexpectedly (exit status: 9)");
+    wait_for(&mut lines, "✗ failed: udf ended unexpectedly (exit status: 9)");
     assert!(
         lines
             .map(Result::unwrap)
@@ -102,7 +102,39 @@ fn a_udf_that_is_never_ready_fails_its_trial() {
     let TrialEnd::Failed { reason } = dir.outcomes("o").remove(0).end else {
         panic!("{ended:?}")
     };
-    assert!(reason.contains("reduce") && reason.contains("1s"), "{reason}");
+    let words = [
+        "--udf-command",
+        "no server-info file within 1s",
+        "SERVER_INFO (`",
+        "/udf-info`)",
+        "SOCKET",
+    ];
+    for words in words {
+        assert!(reason.contains(words), "{reason}");
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn the_lines_of_a_udf_that_fails_are_kept_and_shown_once() {
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
+    let traceback = "Traceback (most recent call last):\n  File \"udf.py\", line 3\n    raise ValueError(7)\nValueError: 7";
+    let udf = format!("printf '%s\\n' '{traceback}' >&2; exit 1");
+    let ended = dir.run(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let shown = "  ✗ failed: udf ended unexpectedly (exit status: 1) (";
+    let at = ended.stderr.find(shown).unwrap_or_else(|| panic!("{ended:?}"));
+    let lines: Vec<&str> = ended.stderr[at..].lines().skip(1).take(4).collect();
+    let indented: Vec<String> = traceback.lines().map(|line| format!("    {line}")).collect();
+    assert_eq!(lines, indented);
+    let all = ended.stdout.clone() + &ended.stderr;
+    assert_eq!(all.matches("ValueError: 7").count(), 1, "{ended:?}");
+    let page = fs::read_to_string(dir.path("o/report.html")).unwrap();
+    assert!(
+        page.contains("line 3\n    raise ValueError(7)\nValueError: 7"),
+        "its lines are on the page"
+    );
     dir.assert_nothing_left();
 }
 

@@ -91,7 +91,7 @@ pub struct LedgerSum {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(cell: usize, series: usize, trials: Vec<&'a TrialOutcome>) -> Self {
+    pub(crate) fn new(cell: usize, series: usize, trials: Vec<&'a TrialOutcome>) -> Self {
         let not_failed: Vec<&TrialOutcome> = trials
             .iter()
             .copied()

@@ -25,6 +25,9 @@ pub const MAX_PROCESSOR_UTILIZATION: f64 = 0.7;
 /// A Numaflow pipeline with more pods than this has other limits.
 pub const MAX_PARTITIONS: u64 = 100_000;
 
+/// The most keys that [`keys_needed`] tries.
+const MAX_KEYS: u64 = 20_000_000;
+
 /// Costs and limits of the parts of a deployment.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -185,6 +188,21 @@ pub fn deployment(settings: &TrialSettings, limits: &Limits, rate: NonZeroU64) -
         jetstream_servers: servers.max(limits.jetstream_replicas.get()),
         in_flight: total * Service::of(settings).mean_s,
     })
+}
+
+/// The smallest multiple of the keys, by doubling, with which a deployment sustains `rate`; `None` if none does.
+pub fn keys_needed(settings: &TrialSettings, limits: &Limits, rate: NonZeroU64) -> Option<u64> {
+    let doubled = std::iter::successors(Some(settings.keys), |keys| {
+        keys.checked_mul(NonZeroU64::MIN.saturating_add(1))
+            .filter(|keys| keys.get() <= MAX_KEYS)
+    });
+    doubled
+        .map(|keys| TrialSettings {
+            keys,
+            ..settings.clone()
+        })
+        .find(|settings| deployment(settings, limits, rate).is_ok())
+        .map(|settings| settings.keys.get())
 }
 
 /// Events per second of one source pod: bound by its cores, and by reads that follow one another.

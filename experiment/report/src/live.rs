@@ -1,0 +1,100 @@
+//! The figures of one trial as lines for the terminal, printed when it ends.
+
+use std::time::Duration;
+
+use trials::outcome::TrialOutcome;
+use trials::verdict::Kind;
+use wire::Outcome;
+
+use crate::summary::Row;
+use crate::table::Tone;
+use crate::{sentences, tables, text};
+
+/// Lines of a trial, without line ends: verdict, close tail, calls. For a failed trial the reason, with what its processes
+/// wrote. `paint` may colour a text by its tone.
+pub fn trial(outcome: &TrialOutcome, paint: &dyn Fn(Tone, &str) -> String) -> Vec<String> {
+    let took = Duration::from_micros(outcome.ended_us.saturating_sub(outcome.started_us));
+    let took = format!("({:.1} s)", took.as_secs_f64());
+    let row = Row::new(0, 0, vec![outcome]);
+    let verdict = text::sanitize(&row.verdict.text());
+    let mut verdict_lines = verdict.lines();
+    let first = verdict_lines.next().unwrap_or_default().trim_end_matches(':');
+    let marked = format!("{} {first}", row.verdict.kind.mark());
+    let marked = paint(tables::tone(row.verdict.kind), &marked);
+    if row.verdict.kind == Kind::Failed {
+        let further = verdict_lines.map(|line| format!("    {line}"));
+        return std::iter::once(format!("  {marked} {took}"))
+            .chain(further)
+            .collect();
+    }
+    let predicted = sentences::predicted_verdict(outcome.prediction.verdict);
+    let mut lines = vec![
+        format!("  {marked}; predicted: {predicted} {took}"),
+        close_tail(&row, outcome),
+    ];
+    lines.extend(calls(&row));
+    if let Some(ledger) = outcome.ledger.as_ref().filter(|ledger| !ledger.balances()) {
+        lines.extend(ledger.errors.iter().map(|error| format!("  ledger      {error}")));
+    }
+    lines
+}
+
+fn close_tail(row: &Row<'_>, outcome: &TrialOutcome) -> String {
+    let windows = match (row.measured, row.windows()) {
+        (measured, all) if measured == all => text::counted(all, "window"),
+        (measured, all) => format!("{} of {}", text::count(measured), text::counted(all, "window")),
+    };
+    let measured = match row.close_tail {
+        None => format!("no result of {}", text::counted(row.windows(), "window")),
+        Some(spread) if row.measured == 1 => {
+            format!("{} in {windows}", text::duration(spread.median))
+        }
+        Some(spread) => format!(
+            "{} median, {} – {} in {windows}",
+            text::duration(spread.median),
+            text::duration(spread.min),
+            text::duration(spread.max)
+        ),
+    };
+    let predicted = outcome
+        .prediction
+        .close_tail()
+        .map_or_else(|| "grows".to_owned(), text::duration);
+    format!("  close tail  {measured}; predicted {predicted}")
+}
+
+/// Number of calls by outcome, the commonest failure first, and the latency; `None` if the UDF reports no calls.
+fn calls(row: &Row<'_>) -> Option<String> {
+    let count = |outcome: &Outcome| *row.outcomes.get(outcome).unwrap_or(&0);
+    let mut failures: Vec<(u64, &Outcome)> = Outcome::ALL
+        .iter()
+        .filter(|outcome| **outcome != Outcome::Ok)
+        .map(|outcome| (count(outcome), outcome))
+        .filter(|(calls, _)| *calls > 0)
+        .collect();
+    failures.sort_by_key(|(calls, _)| std::cmp::Reverse(*calls));
+    let failed: u64 = failures.iter().map(|(calls, _)| calls).sum();
+    let ok = count(&Outcome::Ok);
+    if ok + failed == 0 {
+        return None;
+    }
+    let mut line = format!(
+        "  calls       {} ok, {} failed",
+        text::count(ok),
+        text::count(failed)
+    );
+    if !failures.is_empty() {
+        let kinds = failures
+            .iter()
+            .map(|(calls, outcome)| format!("{} {}", text::count(*calls), outcome.name()));
+        line.push_str(&format!(" ({})", kinds.collect::<Vec<_>>().join(", ")));
+    }
+    if let (Some(p50), Some(p99)) = (row.latency.p50, row.latency.p99) {
+        line.push_str(&format!(
+            "; latency {} median, {} p99",
+            text::duration(p50),
+            text::duration(p99)
+        ));
+    }
+    Some(line)
+}
