@@ -277,7 +277,7 @@ mod tests {
         let mut child = shell("yes filler | head -n 5000 >&2; echo '  the reason' >&2; exit 3");
         let death = child.death().await.to_string();
         assert!(
-            death.starts_with("shell ended unexpectedly (exit status: 3):\nfiller\n"),
+            death.starts_with("shell ended unexpectedly (exit status: 3)\nfiller\n"),
             "{death}"
         );
         assert!(

@@ -47,6 +47,6 @@ fn separator(stderr: &str) -> &'static str {
     match stderr.lines().count() {
         0 => "",
         1 => ": ",
-        _ => ":\n",
+        _ => "\n",
     }
 }

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::Serialize;
 use trials::predict::{Prediction, Verdict, predict as predict_trial};
+use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
 
@@ -100,8 +101,8 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
         Format::Text => {
             let mut text = predictions(&trials, args.verbose);
             let takes = format!(
-                "{} trials take about {} on this machine, or {} with --engine cluster.",
-                trials.len(),
+                "{}: about {} on this machine, or {} with --engine cluster.",
+                counted(trials.len() as u64, "trial"),
                 rough(local),
                 rough(cluster)
             );

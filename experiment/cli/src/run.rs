@@ -10,6 +10,7 @@ use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use engine::{Engine, TrialProgress};
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
+use trials::text::counted;
 use trials::trial::Trial;
 use trials::verdict::{Kind, Verdict};
 use vertex::machine;
@@ -144,8 +145,8 @@ async fn run_into(
     let progress = RunProgress::on_stderr(args.progress, out.to_owned());
     let expected = missing.iter().map(|trial| engine.expected(trial)).sum();
     progress.say(&format!(
-        "{} trials, about {}; journal and report: {}",
-        missing.len(),
+        "{}, about {}; journal and report: {}",
+        counted(missing.len() as u64, "trial"),
         rough(expected),
         out.display()
     ));

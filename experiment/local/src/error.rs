@@ -38,7 +38,7 @@ pub enum LocalError {
     #[error(
         "--udf-command: the UDF wrote no server-info file within {}: its SDK's server must write it to the path in the \
          variable SERVER_INFO (`{}`) once it serves on the socket in SOCKET{}{stderr}", wire::format_duration(*patience),
-        path.display(), if stderr.is_empty() { "" } else { "; it wrote to standard error:\n" }
+        path.display(), if stderr.is_empty() { "" } else { "; its standard error follows\n" }
     )]
     NoServerInfo {
         path: PathBuf,

@@ -105,9 +105,7 @@ pub fn table(lines: &[JournalLine]) -> String {
     for trial in &summary.trials {
         let Verdict { kind, reason, .. } = Verdict::of(trial);
         if kind.is_failure() {
-            // The output of the trial's processes follows in further lines: shown as the trial ended, and on the page.
-            let reason = reason.lines().next().unwrap_or_default().trim_end_matches(':');
-            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(reason));
+            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(&reason));
             out.push_str(&format!("{kind} {}: {reason}\n", trial.trial.id));
         }
     }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use trials::outcome::TrialOutcome;
-use trials::verdict::Kind;
+use trials::outcome::{TrialEnd, TrialOutcome};
 use wire::Outcome;
 
 use crate::summary::Row;
@@ -17,12 +16,11 @@ pub fn trial(outcome: &TrialOutcome, paint: &dyn Fn(Tone, &str) -> String) -> Ve
     let took = format!("({:.1} s)", took.as_secs_f64());
     let row = Row::new(0, 0, vec![outcome]);
     let verdict = text::sanitize(&row.verdict.text());
-    let mut verdict_lines = verdict.lines();
-    let first = verdict_lines.next().unwrap_or_default().trim_end_matches(':');
-    let marked = format!("{} {first}", row.verdict.kind.mark());
+    let marked = format!("{} {verdict}", row.verdict.kind.mark());
     let marked = paint(tables::tone(row.verdict.kind), &marked);
-    if row.verdict.kind == Kind::Failed {
-        let further = verdict_lines.map(|line| format!("    {line}"));
+    if let TrialEnd::Failed { reason } = &outcome.end {
+        let reason = text::sanitize(reason);
+        let further = reason.lines().skip(1).map(|line| format!("    {line}"));
         return std::iter::once(format!("  {marked} {took}"))
             .chain(further)
             .collect();

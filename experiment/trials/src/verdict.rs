@@ -200,7 +200,9 @@ fn judge(
     comparison: &Comparison,
 ) -> (Kind, String, Option<u64>) {
     if let TrialEnd::Failed { reason } = &outcome.end {
-        return (Kind::Failed, reason.clone(), None);
+        // What the trial's processes wrote follows in further lines.
+        let first = reason.lines().next().unwrap_or_default();
+        return (Kind::Failed, first.to_owned(), None);
     }
     if let Comparison::Contradicts(how) = comparison {
         return (Kind::NotMeasured, how.clone(), None);

@@ -213,7 +213,7 @@ fn predictions_help_and_completions_need_no_run() {
         lines[3..],
         [
             "",
-            "2 trials take about 4 s on this machine, or 3 min with --engine cluster."
+            "2 trials: about 4 s on this machine, or 3 min with --engine cluster."
         ]
     );
     let reasons = dir.run(&["predict", text(&plan), "-v"]);

@@ -51,10 +51,15 @@ fn run_in_terminal(dir: &RunDir, args: &[&str], variables: &[(&str, &str)]) -> E
     Ended::of(&output)
 }
 
+/// Two measured windows suffice for a verdict.
+fn three_windows(strategies: &str) -> String {
+    tiny(strategies).replace("windows: 1", "windows: 2")
+}
+
 #[test]
 fn each_trial_shows_its_figures_as_it_ends() {
     let dir = RunDir::new();
-    let plan = dir.plan(&tiny("async, thread-pool"));
+    let plan = dir.plan(&three_windows("async, thread-pool"));
     let ended = dir.run(&["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let lines: Vec<&str> = ended.stderr.lines().collect();
@@ -75,11 +80,11 @@ fn each_trial_shows_its_figures_as_it_ends() {
             "{trial:?}"
         );
         assert!(
-            trial[2].starts_with("  close tail  ") && trial[2].contains(" in 1 window; predicted "),
+            trial[2].starts_with("  close tail  ") && trial[2].contains(" in 2 windows; predicted "),
             "{trial:?}"
         );
         assert!(
-            trial[3].starts_with("  calls       40 ok, 0 failed; latency ") && trial[3].ends_with(" p99"),
+            trial[3].starts_with("  calls       60 ok, 0 failed; latency ") && trial[3].ends_with(" p99"),
             "{trial:?}"
         );
     }
@@ -125,7 +130,7 @@ fn quiet_prints_the_table_alone_and_verbose_prints_predictions_and_windows() {
 #[test]
 fn a_terminal_has_colours_and_a_bar_that_starts_empty() {
     let dir = RunDir::new();
-    let plan = dir.plan(&tiny("async"));
+    let plan = dir.plan(&three_windows("async"));
     let ended = run_in_terminal(&dir, &["run", text(&plan), "--out", "o"], &[]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let shown = &ended.stderr;
@@ -135,10 +140,10 @@ fn a_terminal_has_colours_and_a_bar_that_starts_empty() {
     );
     let bar = shown.find("trial 1/1 [").expect("a bar");
     assert!(
-        shown[bar..].starts_with(&format!("trial 1/1 [{}] window 0/2, ", " ".repeat(24))),
+        shown[bar..].starts_with(&format!("trial 1/1 [{}] window 0/3, ", " ".repeat(24))),
         "{shown:?}"
     );
-    assert!(shown.contains("window 1/2"), "{shown:?}");
+    assert!(shown.contains("window 1/3"), "{shown:?}");
     // Below the bar nothing may stay: its line is cleared at the end.
     let last = shown.rfind("window ").unwrap();
     assert!(shown[last..].contains("\u{1b}[2K"), "{shown:?}");
