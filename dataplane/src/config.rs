@@ -28,11 +28,17 @@ pub const SINK_RETRY_INTERVAL: Duration = Duration::from_millis(1);
 /// Tries of one read batch at the sink. Numaflow tries for ever; an experiment has to end with an error instead.
 pub const SINK_TRIES: u32 = 1_000;
 
+/// The key of all messages of an unkeyed reduce (`reduce/reducer/aligned/reducer.rs`).
+pub const NON_KEYED_STREAM: &str = "NON_KEYED_STREAM";
+
 /// How a pipeline of source, reduce and sink is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
     /// Length of the fixed windows; whole milliseconds.
     pub window: Duration,
+    /// Whether the reduce has its windows by key (`groupBy.keyed`). If not, every message gets [`NON_KEYED_STREAM`] in place
+    /// of its keys.
+    pub keyed: bool,
     /// Longest time that a read waits for a full read batch; whole milliseconds.
     pub read_timeout: Duration,
     /// Messages of one read batch.
@@ -60,10 +66,11 @@ pub struct IdleSource {
 }
 
 impl Config {
-    /// Numaflow's defaults for everything but the window's length and the read timeout.
+    /// Numaflow's defaults for everything but the window's length and the read timeout, and a keyed reduce.
     pub fn new(window: Duration, read_timeout: Duration) -> Self {
         Self {
             window,
+            keyed: true,
             read_timeout,
             read_batch: READ_BATCH_SIZE,
             buffer: BUFFER_USABLE,

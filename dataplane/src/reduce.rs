@@ -17,7 +17,9 @@ use tonic::transport::Channel;
 
 use crate::Observer;
 use crate::buffer::{Emitted, Item, Message, timestamp};
-use crate::config::{ACTOR_CHANNEL, Config, PBQ_CHANNEL, REQUEST_CHANNEL, WINDOW_CHANNEL, millis};
+use crate::config::{
+    ACTOR_CHANNEL, Config, NON_KEYED_STREAM, PBQ_CHANNEL, REQUEST_CHANNEL, WINDOW_CHANNEL, millis,
+};
 use crate::counts::{Counters, add};
 use crate::error::{Error, Vertex};
 use crate::windows::{Span, Windows};
@@ -59,6 +61,7 @@ pub(crate) struct Reducer {
     failed: mpsc::Sender<Error>,
     counters: Arc<Counters>,
     observer: Arc<dyn Observer>,
+    keyed: bool,
     windows: Windows<OpenWindow>,
 }
 
@@ -93,6 +96,7 @@ pub(crate) async fn run(
         failed,
         counters,
         observer,
+        keyed: config.keyed,
         windows,
     };
     let working = async {
@@ -114,7 +118,11 @@ pub(crate) async fn run(
 }
 
 impl Reducer {
-    async fn event(&mut self, message: Message) {
+    async fn event(&mut self, mut message: Message) {
+        // Before the checks, so that the observer sees a dropped message under the key that its window has.
+        if !self.keyed {
+            message.keys = vec![NON_KEYED_STREAM.to_owned()];
+        }
         let event_ms = message.event_time_ms();
         if let Some(reason) = self.windows.judge(event_ms, message.watermark_ms, message.late) {
             add(self.counters.dropped(reason), 1);

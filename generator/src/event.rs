@@ -7,7 +7,7 @@ pub struct Drawn {
     pub index: u64,
     /// Number of the key.
     pub key: u32,
-    /// Number within the key.
+    /// Number within the key that the reduce sees.
     pub number: u64,
     /// Event time, nanoseconds since the Unix epoch.
     pub time_ns: u64,

@@ -1,7 +1,10 @@
 //! Assigns each event its key and its number within that key: round robin, or skewed by Zipf's law with a seed. Both
-//! follow from the event's index, so the same settings give the same keys on every run.
+//! follow from the event's index, so the same settings give the same keys on every run. For an unkeyed reduce, which
+//! sees one key, the number is the index.
 
 use std::num::NonZeroU64;
+
+use wire::UNKEYED;
 
 /// Assigns keys to events in the order of their index.
 #[derive(Debug, Clone)]
@@ -9,6 +12,7 @@ pub struct Keys {
     /// Names by key, `key-0` and on.
     names: Vec<String>,
     choice: Choice,
+    keyed: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -25,8 +29,8 @@ enum Choice {
 
 impl Keys {
     /// Creates `count` keys. With a `skew` above 0, key *k* gets a fraction of the events proportional to
-    /// 1 / (*k* + 1)^skew.
-    pub fn new(count: NonZeroU64, skew: f64, seed: u64) -> Self {
+    /// 1 / (*k* + 1)^skew. Unless `keyed`, events are numbered over all keys.
+    pub fn new(count: NonZeroU64, skew: f64, seed: u64, keyed: bool) -> Self {
         let count = count.get();
         let names = (0..count).map(|key| format!("key-{key}")).collect();
         let choice = if skew > 0.0 {
@@ -38,12 +42,17 @@ impl Keys {
         } else {
             Choice::RoundRobin
         };
-        Self { names, choice }
+        Self { names, choice, keyed }
     }
 
-    /// Returns the key of the event `index`, and its number within that key. Must be called once for every index, from 0
-    /// on.
+    /// Returns the key of the event `index`, and its number. Must be called once for every index, from 0 on.
     pub fn assign(&mut self, index: u64) -> (u32, u64) {
+        let (key, number) = self.choose(index);
+        (key, if self.keyed { number } else { index })
+    }
+
+    /// The key, and the number within it.
+    fn choose(&mut self, index: u64) -> (u32, u64) {
         match &mut self.choice {
             Choice::RoundRobin => {
                 let keys = self.names.len() as u64;
@@ -68,6 +77,16 @@ impl Keys {
     /// The name of a key.
     pub fn name(&self, key: u32) -> &str {
         &self.names[key as usize]
+    }
+
+    /// The key that the reduce sees in place of this one.
+    pub fn of_reduce(&self, key: u32) -> u32 {
+        if self.keyed { key } else { 0 }
+    }
+
+    /// The name of a key that the reduce sees.
+    pub fn reduce_name(&self, key: u32) -> &str {
+        if self.keyed { self.name(key) } else { UNKEYED }
     }
 }
 
@@ -95,7 +114,7 @@ mod tests {
     use std::collections::HashMap;
 
     fn keys(count: u64, skew: f64, seed: u64) -> Keys {
-        Keys::new(NonZeroU64::new(count).unwrap(), skew, seed)
+        Keys::new(NonZeroU64::new(count).unwrap(), skew, seed, true)
     }
 
     #[test]
@@ -123,6 +142,24 @@ mod tests {
                 (*count as f64 - expected).abs() < margin,
                 "key {key}: {count} instead of {expected}"
             );
+        }
+    }
+
+    #[test]
+    fn without_keys_in_the_reduce_events_are_numbered_over_all_of_them() {
+        for skew in [0.0, 1.5] {
+            let mut unkeyed = Keys::new(NonZeroU64::new(3).unwrap(), skew, 7, false);
+            let mut keyed = keys(3, skew, 7);
+            for index in 0..100 {
+                let (key, number) = unkeyed.assign(index);
+                assert_eq!((key, number), (keyed.assign(index).0, index));
+                assert_eq!((unkeyed.of_reduce(key), unkeyed.reduce_name(0)), (0, UNKEYED));
+                assert_eq!(
+                    unkeyed.name(key),
+                    format!("key-{key}"),
+                    "the message keeps its key"
+                );
+            }
         }
     }
 

@@ -22,7 +22,7 @@ use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
-use wire::settings::{KEY_SKEW, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
+use wire::settings::{KEY_SKEW, KEYED, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
 
 use crate::keys::Keys;
 use crate::schedule::Rate;
@@ -55,6 +55,8 @@ struct Args {
     keys: NonZeroU64,
     #[arg(long, env, value_name = "F", help = KEY_SKEW.help(), default_value = KEY_SKEW.default, value_parser = |text: &str| KEY_SKEW.read(text), allow_hyphen_values = true)]
     key_skew: f64,
+    #[arg(long, env, help = KEYED.help(), default_value = KEYED.default, value_parser = |text: &str| KEYED.form.canonical(text).map(|text| text == "true"), num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    keyed: bool,
     #[arg(long, env, value_name = "N", help = PAYLOAD_SIZE.help(), default_value = PAYLOAD_SIZE.default, value_parser = |text: &str| PAYLOAD_SIZE.read(text), allow_hyphen_values = true)]
     payload_size: usize,
     /// Number of events; 0 for no end
@@ -135,7 +137,7 @@ fn build(args: &Args, stopping: CancellationToken) -> Generator {
         align: args.align,
         hold: args.hold,
     };
-    let keys = Keys::new(args.keys, args.key_skew, args.seed);
+    let keys = Keys::new(args.keys, args.key_skew, args.seed, args.keyed);
     let state = State::new(plan, keys, args.align.unwrap_or(WINDOW));
     Generator::new(state, rand::random(), args.replica, args.payload_size, stopping)
 }

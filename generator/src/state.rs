@@ -143,7 +143,7 @@ impl State {
             number,
             time_ns,
         };
-        self.windows.record(&drawn);
+        self.windows.record(&drawn, &self.keys);
         self.unacked.insert(index, drawn);
         self.sent += 1;
         Next::Send(drawn)

@@ -38,17 +38,17 @@ impl SentWindows {
         }
     }
 
-    /// Records an event that is sent for the first time.
-    pub fn record(&mut self, drawn: &Drawn) {
+    /// Records an event that is sent for the first time, under the key that the reduce sees.
+    pub fn record(&mut self, drawn: &Drawn, keys: &Keys) {
         let time_ms = drawn.time_ns / 1_000_000;
         let start_ms = time_ms - time_ms % self.length_ms;
         if self.windows.back().is_none_or(|(newest, _)| *newest < start_ms) {
             self.remove_oldest();
             self.windows.push_back((start_ms, BTreeMap::new()));
         }
-        if let Some((_, keys)) = self.windows.back_mut() {
+        if let Some((_, spans)) = self.windows.back_mut() {
             let pairs = &mut self.pairs;
-            let (_, last) = keys.entry(drawn.key).or_insert_with(|| {
+            let (_, last) = spans.entry(keys.of_reduce(drawn.key)).or_insert_with(|| {
                 *pairs += 1;
                 (drawn.number, drawn.number)
             });
@@ -70,7 +70,7 @@ impl SentWindows {
         let numbers = |by_key: &Spans| {
             by_key
                 .iter()
-                .map(|(key, (first, last))| (keys.name(*key).to_owned(), Ranges::span(*first, *last)))
+                .map(|(key, (first, last))| (keys.reduce_name(*key).to_owned(), Ranges::span(*first, *last)))
                 .collect()
         };
         self.windows
@@ -90,17 +90,18 @@ mod tests {
 
     #[test]
     fn events_are_reported_by_window_and_the_oldest_windows_are_removed() {
-        let mut keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0);
+        let mut keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0, true);
         let mut windows = SentWindows::new(Duration::from_secs(10));
         for index in 0..4_040u64 {
             let (key, number) = keys.assign(index);
             // Four events per window, beginning at 1,000 s.
-            windows.record(&Drawn {
+            let drawn = Drawn {
                 index,
                 key,
                 number,
                 time_ns: (1_000_000 + index * 2_500) * 1_000_000,
-            });
+            };
+            windows.record(&drawn, &keys);
         }
         let sent = windows.sent(&keys);
         assert_eq!(sent.len(), MAX_WINDOWS);
@@ -111,5 +112,28 @@ mod tests {
             "2018-2019"
         );
         assert_eq!(windows.pairs, 2 * MAX_WINDOWS);
+    }
+
+    #[test]
+    fn an_unkeyed_reduce_has_one_range_for_each_window() {
+        let mut keys = Keys::new(NonZeroU64::new(3).unwrap(), 0.0, 0, false);
+        let mut windows = SentWindows::new(Duration::from_secs(1));
+        for index in 0..25u64 {
+            let (key, number) = keys.assign(index);
+            let drawn = Drawn {
+                index,
+                key,
+                number,
+                time_ns: index * 100_000_000,
+            };
+            windows.record(&drawn, &keys);
+        }
+        let sent: Vec<String> = windows
+            .sent(&keys)
+            .iter()
+            .map(|window| format!("{:?}", window.numbers.iter().collect::<Vec<_>>()))
+            .collect();
+        let of = |first, last| format!("{:?}", [(wire::UNKEYED, Ranges::span(first, last))]);
+        assert_eq!(sent, [of(0, 9), of(10, 19), of(20, 24)]);
     }
 }

@@ -184,6 +184,7 @@ ports:
   "RPU" $generator.rpu
   "KEYS" $generator.keys
   "KEY_SKEW" $generator.keySkew
+  "KEYED" (toString (default false .Values.udf.keyed))
   "PAYLOAD_SIZE" $generator.payloadSize
   "COUNT" $generator.count
   "SEED" $generator.seed

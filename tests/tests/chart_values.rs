@@ -82,7 +82,12 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
     let mut seen = 0;
     for setting in &TABLE {
         for program in setting.programs {
-            let path = format!("{program}/{}", camel(setting.name));
+            // One value decides for the generator, which numbers events by it, and for Numaflow.
+            let part = match setting.name {
+                "keyed" => "udf".to_owned(),
+                _ => program.to_string(),
+            };
+            let path = format!("{part}/{}", camel(setting.name));
             let value = values
                 .pointer(&format!("/{path}"))
                 .unwrap_or_else(|| panic!("values.yaml has no {path}"));
@@ -99,7 +104,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
                     "{path}"
                 );
             }
-            let place = format!("/properties/{program}/properties/{}", camel(setting.name));
+            let place = format!("/properties/{part}/properties/{}", camel(setting.name));
             let rule = schema
                 .pointer(&place)
                 .unwrap_or_else(|| panic!("values.schema.json has no {path}"));

@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 /// The header that names a call to the endpoint, equal for every attempt and every repetition.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
+/// The one key of an unkeyed reduce: Numaflow's data plane puts it in place of the keys of each message.
+pub const UNKEYED: &str = "NON_KEYED_STREAM";
+
 /// The payload of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,7 +19,7 @@ pub struct Event {
     pub generator: u64,
     /// Number of the event among all events of its generator, from 0.
     pub index: u64,
-    /// Number of the event among those of its key, from 0.
+    /// Number of the event among those that the reduce groups under its key, from 0: its index if the reduce is unkeyed.
     pub number: u64,
     /// Fills the payload up to the configured size.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -32,7 +32,9 @@ mod stats;
 pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
 pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, parse_duration};
-pub use event::{Event, IDEMPOTENCY_KEY, idempotency_key, idempotency_prefix, parse_idempotency_key};
+pub use event::{
+    Event, IDEMPOTENCY_KEY, UNKEYED, idempotency_key, idempotency_prefix, parse_idempotency_key,
+};
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Calls, HttpClient, Outcome, StartRule, StrategyKind, UnknownName, Workload};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};

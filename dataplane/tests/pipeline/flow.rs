@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use dataplane::config::NON_KEYED_STREAM;
 use dataplane::{Config, DropReason, IdleSource};
 
 use crate::support::*;
@@ -87,6 +88,28 @@ async fn what_goes_in_comes_out_by_window_and_key() {
     assert_eq!((counts.windows_opened, counts.windows_closed), (4, 3));
     assert_eq!((counts.results, counts.sunk, counts.sink_retries), (6, 6, 0));
     assert!((1..=451).contains(&counts.max_buffer_depth));
+}
+
+#[tokio::test]
+async fn without_keys_one_window_has_the_events_of_all_keys_under_numaflows_own() {
+    let config = Config {
+        keyed: false,
+        ..config()
+    };
+    let mut pipeline = Pipeline::start(config, Setup::default()).await;
+    pipeline.feed(events("a", [5_000, 5_100]));
+    pipeline.feed(events("b", [5_100, 5_200, 5_300]));
+    // Older than the watermark by now.
+    pipeline.feed(events("a", [5_000]));
+    pipeline.feed(events("b", [6_000]));
+    let record = records(&mut pipeline, 1).await.remove(0);
+    assert_eq!(record.text, format!("{NON_KEYED_STREAM}/5000/5"));
+    assert_eq!(record.keys, [NON_KEYED_STREAM]);
+    let dropped = pipeline.observed.dropped.lock().unwrap().clone();
+    assert_eq!(dropped.len(), 1);
+    assert_eq!(dropped[0].0.keys, [NON_KEYED_STREAM]);
+    let counts = pipeline.stop().await.unwrap();
+    assert_eq!((counts.windows_closed, counts.results, counts.sunk), (1, 1, 1));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use chrono::DateTime;
+use dataplane::config::NON_KEYED_STREAM;
 use numaflow::{reduce, sink, source};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tonic::async_trait;
@@ -123,7 +124,11 @@ impl reduce::Reducer for Udf {
         while let Some(event) = input.recv().await {
             assert!(window.start_time <= event.eventtime && event.eventtime < window.end_time);
             assert!(event.watermark <= event.eventtime);
-            assert_eq!(event.headers.get("key"), keys.first());
+            let sent = event.headers.get("key").unwrap();
+            assert!(
+                keys == [sent.as_str()] || keys == [NON_KEYED_STREAM],
+                "{keys:?}, {sent}"
+            );
             count += 1;
         }
         let _ = self.seen.send(Seen::Closed(start_ms));

@@ -189,6 +189,12 @@ impl Base {
         named.and_then(Value::as_str).unwrap_or("default")
     }
 
+    /// Partitions of its UDF.
+    pub fn partitions(&self) -> u64 {
+        let partitions = self.vertex("udf").and_then(|udf| udf["partitions"].as_u64());
+        partitions.unwrap_or(1)
+    }
+
     pub fn has_endpoint(&self) -> bool {
         self.endpoint.is_some()
     }

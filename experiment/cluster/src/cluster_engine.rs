@@ -160,6 +160,10 @@ impl Engine for ClusterEngine {
         if self.config.endpoint_url.is_some() || !self.config.base.has_endpoint() {
             check_user_endpoint(trials).map_err(ClusterEngineError::from)?;
         }
+        let partitions = self.config.base.partitions();
+        if partitions > 1 && trials.iter().any(|trial| !trial.settings.is_keyed()) {
+            return Err(ClusterEngineError::UnkeyedPartitions(partitions).into());
+        }
         let isbsvc = self.config.base.isbsvc();
         preflight::check(
             &self.cluster,

@@ -23,6 +23,11 @@ pub enum ClusterEngineError {
         "--udf-command: the cluster engine starts no command: put your UDF's image into the base (--base FILE)"
     )]
     UdfCommand,
+    /// A trial's reduce is unkeyed, but the base has several partitions, which Numaflow refuses.
+    #[error(
+        "keyed: a reduce without keys has one partition, but the base's udf has {0}: render the base with udf.partitions=1, or let the plan say keyed: true"
+    )]
+    UnkeyedPartitions(u64),
     #[error(
         "Numaflow is not installed in this cluster (its API numaflow.numaproj.io/v1alpha1 is unknown): install Numaflow 1.8, or use another --context"
     )]
@@ -84,7 +89,7 @@ impl ClusterEngineError {
     pub fn is_wrong_use(&self) -> bool {
         match self {
             Self::Cluster(error) => error.is_wrong_use(),
-            Self::Base(_) | Self::NeedsOurEndpoint(_) | Self::UdfCommand => true,
+            Self::Base(_) | Self::NeedsOurEndpoint(_) | Self::UdfCommand | Self::UnkeyedPartitions(_) => true,
             _ => false,
         }
     }

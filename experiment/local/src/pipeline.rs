@@ -145,7 +145,10 @@ impl Pipeline {
             self.tasks
                 .spawn(async move { recorder.read_sink(stdout).await.map(|()| None) });
         }
-        let config = dataplane::Config::new(settings.window, settings.read_timeout);
+        let config = dataplane::Config {
+            keyed: settings.is_keyed(),
+            ..dataplane::Config::new(settings.window, settings.read_timeout)
+        };
         let sockets = self.sockets.clone();
         let connect = dataplane::DataPlane::connect(config, &sockets, patience);
         let data_plane = self

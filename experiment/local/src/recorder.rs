@@ -193,6 +193,11 @@ mod tests {
     }
 
     #[test]
+    fn generator_and_data_plane_have_one_name_for_the_key_of_an_unkeyed_reduce() {
+        assert_eq!(dataplane::config::NON_KEYED_STREAM, wire::UNKEYED);
+    }
+
+    #[test]
     fn a_missing_line_is_noticed() {
         let mut recorded = Recorded::default();
         recorded.add_line(line(0, 999), 1_000).unwrap();

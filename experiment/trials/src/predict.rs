@@ -3,7 +3,7 @@
 //! **Capacity.** By Little's law (J. D. C. Little, "A Proof for the Queuing Formula L = λW", Operations Research 9,
 //! 1961) `rpu` calls a second that take `S` each keep `rpu × S` calls in flight. A strategy with a lower limit falls
 //! behind without bound, whatever its buffers. The limit is `max_workers` for `async` and the pools, and one per key for
-//! `sequential` (so its busiest key decides; with skew, by the Zipf distribution). It never exceeds the endpoint's
+//! `sequential` (so its busiest key decides; with skew, by the Zipf distribution; an unkeyed reduce has one key). It never exceeds the endpoint's
 //! capacity or, for the workload `cpu`, the cores.
 //!
 //! **Stalls.** Numaflow closes windows one after another and sends the reducer nothing while one closes (its reducer
@@ -217,9 +217,9 @@ impl Servers {
         let events = settings.events_per_window() as f64;
         match settings.strategy {
             StrategyKind::Sequential => {
-                let fraction = busiest_key_fraction(settings.keys.get(), settings.key_skew);
+                let fraction = busiest_key_fraction(settings.reduce_keys().get(), settings.key_skew);
                 Self {
-                    in_flight: bound.min(settings.keys.get() as f64),
+                    in_flight: bound.min(settings.reduce_keys().get() as f64),
                     interval_s: (1.0 / (rpu * fraction)).min(bound / rpu),
                     max_events: (events * fraction - 1e-9).ceil().max(events / bound),
                 }

@@ -8,7 +8,7 @@ const SECOND: u64 = 1_000_000_000;
 
 fn state(rpu: Option<u64>, count: Option<u64>) -> State {
     let rate = rpu.map(|rpu| Rate(NonZeroU64::new(rpu).unwrap()));
-    let keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0);
+    let keys = Keys::new(NonZeroU64::new(2).unwrap(), 0.0, 0, true);
     State::new(
         Plan {
             rate,

@@ -22,6 +22,8 @@ pub(super) fn config(object: &Value, watermark_runs_ahead: bool) -> dataplane::C
         duration(&group_by["window"]["fixed"]["length"]).expect("a window's length"),
         read_timeout.unwrap_or(Duration::from_secs(1)),
     );
+    // Numaflow's data plane reads an absent value so.
+    config.keyed = group_by["keyed"] != false;
     config.allowed_lateness = duration(&group_by["allowedLateness"]).unwrap_or_default();
     let idle = &spec["watermark"]["idleSource"];
     config.idle_source = match (

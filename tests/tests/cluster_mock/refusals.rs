@@ -69,6 +69,30 @@ async fn a_verb_is_denied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_unkeyed_trial_over_several_partitions() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let base = include_str!("../../../manifests/experiment/base.yaml");
+    let own = fixture.dir.path("base.yaml");
+    std::fs::write(&own, base.replace("partitions: 1", "partitions: 2")).unwrap();
+    let plan = super::run_dir::tiny("async").replace("axes: {", "axes: {keyed: [true, false], ");
+    let plan = fixture.dir.plan(&plan);
+    let args = [
+        "run",
+        super::run_dir::text(&plan),
+        "--engine",
+        "cluster",
+        "--base",
+        super::run_dir::text(&own),
+        "--out",
+        "o",
+    ];
+    let ended = fixture.experiment(&args);
+    ended.assert_refused(&["keyed", "one partition", "udf.partitions=1"]);
+    assert!(!fixture.dir.path("o/journal.jsonl").exists());
+    assert_eq!(fixture.cluster.names(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_api_server_answers() {
     let fixture = Fixture::new(Trouble::default()).await;
     let super::fixture::Fixture { cluster, dir } = fixture;

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use tests::kube::{NUMAFLOW, Trouble};
 use trials::journal::{self, JournalLine};
+use trials::outcome::TrialEnd;
 
 use super::fixture::{Fixture, assert_whole};
-use super::run_dir::text;
+use super::run_dir::{text, tiny};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_run_and_everything_created_is_gone_again() {
@@ -159,6 +160,32 @@ async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
             .iter()
             .all(|object| object["kind"] != "Deployment")
     );
+    fixture.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unkeyed_reduce_is_made_of_the_base_and_balances() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let plan = fixture
+        .dir
+        .plan(&tiny("async").replace("keys: 2", "keys: 5, keyed: false"));
+    let ended = fixture.experiment(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcome = fixture.outcomes().remove(0);
+    assert_eq!(outcome.end, TrialEnd::Completed);
+    let ledger = outcome.ledger.as_ref().unwrap();
+    assert!(
+        ledger.balances() && ledger.ok >= 40 && ledger.lost + ledger.repeated + ledger.late == 0,
+        "{ledger:?}"
+    );
+    for window in &outcome.windows {
+        let measured = window.measured.as_ref().unwrap();
+        assert_eq!((measured.keys, measured.events, measured.ok), (1, 20, 20));
+    }
+    let created = fixture.cluster.created();
+    let pipeline = created.iter().find(|object| object["kind"] == "Pipeline");
+    let group_by = pipeline.unwrap().pointer("/spec/vertices/1/udf/groupBy/keyed");
+    assert_eq!(group_by, Some(&Value::Bool(false)));
     fixture.assert_nothing_left();
 }
 

@@ -110,6 +110,41 @@ fn a_plan_becomes_records_a_balanced_ledger_and_a_report() {
 }
 
 #[test]
+fn an_unkeyed_reduce_has_one_record_for_each_window_and_its_ledger_balances() {
+    let dir = RunDir::new();
+    let plan = tiny("async, sequential")
+        .replace("keys: 2", "keys: 5, keyed: false")
+        .replace(", max_workers: 50", "")
+        .replace("windows: 1", "windows: 2");
+    let plan = dir.plan(&plan);
+    let ended = dir.run(&["run", text(&plan)]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcomes = dir.outcomes("out/tiny");
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        assert_eq!(outcome.end, TrialEnd::Completed);
+        let ledger = outcome.ledger.as_ref().unwrap();
+        assert!(ledger.balances(), "{ledger:?}");
+        assert_eq!(
+            (ledger.late, ledger.failed, ledger.lost, ledger.repeated),
+            (0, 0, 0, 0),
+            "{ledger:?}"
+        );
+        assert!((60..=80).contains(&ledger.ok), "{ledger:?}");
+        for window in &outcome.windows {
+            let measured = window.measured.as_ref().unwrap();
+            assert_eq!(
+                (measured.keys, measured.events, measured.ok),
+                (1, 20, 20),
+                "one record of all five keys"
+            );
+        }
+        assert_eq!(outcome.trial.settings.keyed, Some(false));
+    }
+    dir.assert_nothing_left();
+}
+
+#[test]
 fn a_trial_that_cannot_keep_up_is_cut_off_and_its_windows_censored() {
     let dir = RunDir::new();
     // Twenty sequential calls of 250 ms need five seconds for a window of half a second.

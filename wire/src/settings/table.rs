@@ -150,6 +150,15 @@ settings! {
         label: "key skew",
         ..CELL
     };
+    /// Whether the reduce has windows for each key; without, one window holds the events of all keys, numbered by index
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    KEYED keyed: Option<bool> = Setting {
+        form: Form::Switch,
+        default: "true",
+        programs: &[Generator],
+        label: "keyed",
+        ..CELL
+    };
     /// Bytes of a message's payload; 0 for the smallest
     PAYLOAD_SIZE payload_size: usize = Setting {
         form: Form::Count { least: 0, most: 1_000_000 },
@@ -360,6 +369,19 @@ impl TrialSettings {
             .map(|(_, share)| share)
             .sum::<f64>()
             .min(1.0)
+    }
+
+    /// Whether the reduce is keyed; journals that do not record it are of keyed ones.
+    pub fn is_keyed(&self) -> bool {
+        self.keyed != Some(false)
+    }
+
+    /// Number of keys by which the reduce groups events: one for all if it is not keyed.
+    pub fn reduce_keys(&self) -> NonZeroU64 {
+        match self.is_keyed() {
+            true => self.keys,
+            false => NonZeroU64::MIN,
+        }
     }
 
     /// Events that are due in one window.

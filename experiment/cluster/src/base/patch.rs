@@ -74,6 +74,7 @@ impl Base {
             if vertex["name"] == "udf" {
                 let fixed = json!({"fixed": {"length": format_duration(settings.window)}});
                 set(vertex, &["udf", "groupBy", "window"], fixed);
+                set(vertex, &["udf", "groupBy", "keyed"], json!(settings.is_keyed()));
             }
             // Each generator pod offers the full rate, and only one sink pod is read.
             if vertex["name"] == "sink" && ordered {

@@ -110,6 +110,7 @@ fn every_container_has_its_settings_once() {
                 ("RPU", "100"),
                 ("KEYS", "3"),
                 ("KEY_SKEW", "0.5"),
+                ("KEYED", "true"),
                 ("PAYLOAD_SIZE", "64"),
                 ("COUNT", "1000"),
                 ("SEED", "7"),
@@ -160,6 +161,42 @@ fn every_container_has_its_settings_once() {
         (value(endpoint, "CAPACITY"), value(endpoint, "LISTEN")),
         (Some("unlimited".to_owned()), Some("0.0.0.0:9888".to_owned()))
     );
+}
+
+/// Whatever the base says: Numaflow and the generator, which numbers events by it, must agree.
+#[test]
+fn whether_the_reduce_is_keyed_is_the_trials() {
+    for in_base in ["keyed: true", "keyed: false"] {
+        for (keyed, expected) in [(Some(true), "true"), (Some(false), "false"), (None, "true")] {
+            let mut trial = trial();
+            trial.settings.keyed = keyed;
+            let text = EMBEDDED.replace("          keyed: true", &format!("          {in_base}"));
+            assert!(text.contains(in_base));
+            let of = ForTrial {
+                pipeline: "ar-abc123-4",
+                run: "abc123",
+                owner: None,
+                instance: None,
+                trial: &trial,
+                count: 1_000,
+                endpoint_url: None,
+                image: None,
+            };
+            let objects = Base::parse(&text).unwrap().manifests(&of);
+            let group_by = objects.pipeline.pointer("/spec/vertices/1/udf/groupBy");
+            assert_eq!(
+                group_by.unwrap()["keyed"].to_string(),
+                expected,
+                "{in_base}, {keyed:?}"
+            );
+            if keyed.is_some() {
+                assert_eq!(
+                    value(container(&objects, "generator"), "KEYED").as_deref(),
+                    Some(expected)
+                );
+            }
+        }
+    }
 }
 
 #[test]

@@ -160,7 +160,7 @@ pub fn pod(settings: &TrialSettings, limits: &Limits) -> Pod {
 /// Returns the resource that the busiest partition exceeds even with one partition per key.
 pub fn deployment(settings: &TrialSettings, limits: &Limits, rate: NonZeroU64) -> Result<Deployment, Bound> {
     let bound_at = |partitions| exceeded_by_busiest(settings, limits, rate, partitions);
-    let most = settings.keys.get().min(MAX_PARTITIONS);
+    let most = settings.reduce_keys().get().min(MAX_PARTITIONS);
     let mut enough = 1;
     while bound_at(enough).is_some() && enough < most {
         enough = (enough * 2).min(most);
@@ -177,7 +177,7 @@ pub fn deployment(settings: &TrialSettings, limits: &Limits, rate: NonZeroU64) -
         }
     }
     let total = rate.get() as f64;
-    let stored = total + settings.keys.get() as f64 / settings.window.as_secs_f64();
+    let stored = total + settings.reduce_keys().get() as f64 / settings.window.as_secs_f64();
     let copies = stored * limits.jetstream_replicas.get() as f64;
     let servers = (copies / limits.jetstream_rate.get() as f64).ceil() as u64;
     Ok(Deployment {
@@ -219,10 +219,13 @@ fn by_read_batches(limits: &Limits) -> f64 {
 /// Fraction of all events in the busiest partition. Keys are hashed: of `k` equal keys over `n` partitions the fullest has
 /// about `k ÷ n + √(2 k ln n ÷ n)` (M. Raab and A. Steger, "Balls into Bins", RANDOM 1998), and at least the busiest key.
 fn busiest_partition_fraction(settings: &TrialSettings, partitions: u64) -> f64 {
-    let (keys, n) = (settings.keys.get() as f64, partitions as f64);
+    let (keys, n) = (settings.reduce_keys().get() as f64, partitions as f64);
     let even = (1.0 + (2.0 * n * n.ln() / keys).sqrt()) / n;
-    even.max(busiest_key_fraction(settings.keys.get(), settings.key_skew))
-        .min(1.0)
+    even.max(busiest_key_fraction(
+        settings.reduce_keys().get(),
+        settings.key_skew,
+    ))
+    .min(1.0)
 }
 
 fn exceeded_by_busiest(
@@ -268,7 +271,7 @@ fn exceeded(settings: &TrialSettings, limits: &Limits, rate: u64) -> Option<Boun
         StartRule::AtArrival if slots < 1.0 => tail::at_arrival(&settings, &service, &servers),
         StartRule::AtArrival => 0.0,
     };
-    let stall_s = tail_s + settings.keys.get() as f64 * limits.key_time.as_secs_f64();
+    let stall_s = tail_s + settings.reduce_keys().get() as f64 * limits.key_time.as_secs_f64();
     let work_s = match settings.workload {
         Workload::Http => 0.0,
         Workload::Cpu => service.mean_s,

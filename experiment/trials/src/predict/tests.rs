@@ -126,6 +126,25 @@ fn start_rules() {
 }
 
 #[test]
+fn an_unkeyed_reduce_has_one_key_whatever_the_events_have() {
+    for strategy in [Sequential, Async, ThreadPool] {
+        for skew in [0.0, 1.0] {
+            let mut unkeyed = cell(strategy, 10, 4, "1s", AtClose);
+            unkeyed.keys = nonzero(5);
+            unkeyed.key_skew = skew;
+            unkeyed.keyed = Some(false);
+            let one = cell(strategy, 10, 4, "1s", AtClose);
+            assert_eq!(of(&unkeyed), of(&one), "{strategy}");
+        }
+    }
+    let mut keyed = cell(Sequential, 1, 4, "1s", AtClose);
+    keyed.keys = nonzero(5);
+    assert_eq!(of(&keyed).verdict, KeepsUp);
+    keyed.keyed = Some(false);
+    assert_eq!(of(&keyed).verdict, Cannot);
+}
+
+#[test]
 fn keys_help_only_a_sequential_strategy() {
     let keys = |mut settings: TrialSettings, keys: u64, skew: f64| {
         settings.keys = nonzero(keys);
