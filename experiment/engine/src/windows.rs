@@ -4,9 +4,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use trials::outcome::{CallAccount, Cost, Instruments, TrialEnd, WindowMeasure, WindowResult};
+use trials::outcome::{
+    CallAccount, Cost, Instruments, ProcessMeasure, TrialEnd, WindowMeasure, WindowResult,
+};
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
 use wire::{
@@ -118,6 +120,47 @@ pub fn records_missing(arrivals: &ByWindow) -> bool {
         .any(|arrivals| arrivals.lines > arrivals.records.len() as u64)
 }
 
+/// The records of one process, whose stamps are of one clock.
+#[derive(Debug, Default)]
+struct OfProcess<'a> {
+    keys: BTreeSet<&'a [String]>,
+    events: u64,
+    /// Earliest arrival, earliest close and latest result; `None` before the first record.
+    stamps_us: Option<(u64, u64, u64)>,
+}
+
+impl<'a> OfProcess<'a> {
+    fn add(&mut self, record: &'a WindowRecord) {
+        let (first, close, result) = (record.first_arrival_us, record.close_us, record.result_us);
+        self.keys.insert(&record.keys);
+        self.events = self.events.saturating_add(record.events);
+        self.stamps_us = Some(match self.stamps_us {
+            None => (first, close, result),
+            Some(old) => (old.0.min(first), old.1.min(close), old.2.max(result)),
+        });
+    }
+
+    fn execution_time_us(&self) -> u64 {
+        self.stamps_us
+            .map_or(0, |(first, _, result)| result.saturating_sub(first))
+    }
+
+    fn close_tail_us(&self) -> u64 {
+        self.stamps_us
+            .map_or(0, |(_, close, result)| result.saturating_sub(close))
+    }
+}
+
+/// The records of each process. Stamps of two processes cannot be compared: the partitions of a reduce are pods, perhaps
+/// on two nodes.
+fn by_process(records: &[WindowRecord]) -> BTreeMap<u64, OfProcess<'_>> {
+    let mut processes: BTreeMap<u64, OfProcess<'_>> = BTreeMap::new();
+    for record in records {
+        processes.entry(record.process).or_default().add(record);
+    }
+    processes
+}
+
 /// Measures a window over all its keys. Without records the data plane's view is used: execution time is start of the
 /// window (when its first event is due) → EOF, close tail is half-close → EOF. `None` if that is unknown too.
 pub fn measure(
@@ -127,27 +170,23 @@ pub fn measure(
     start_ms: u64,
     window_ms: u64,
 ) -> Option<WindowMeasure> {
-    let first_us = records.iter().map(|record| record.first_arrival_us).min();
-    let close_us = records.iter().map(|record| record.close_us).min();
-    let result_us = records.iter().map(|record| record.result_us).max();
+    let processes = by_process(records);
+    let execution_time_us = processes.values().map(OfProcess::execution_time_us).max();
+    let close_tail_us = processes.values().map(OfProcess::close_tail_us).max();
     let (start_us, end_us) = (start_ms * 1_000, (start_ms + window_ms) * 1_000);
     let sum = |of: fn(&WindowRecord) -> u64| records.iter().map(of).fold(0, u64::saturating_add);
     let stream_tail_us = stream.map(|stream| stream.eof_us.saturating_sub(stream.half_close_us));
     let eof_us = stream.map_or(arrivals.last_us, |stream| stream.eof_us);
-    let (events, close_tail_us) = match (close_us, result_us, stream) {
-        (Some(close_us), Some(result_us), _) => {
-            (sum(|record| record.events), result_us.saturating_sub(close_us))
-        }
-        (_, _, stream) => (stream?.events, stream_tail_us?),
+    let (events, close_tail_us) = match (close_tail_us, stream) {
+        (Some(close_tail_us), _) => (sum(|record| record.events), close_tail_us),
+        (None, stream) => (stream?.events, stream_tail_us?),
     };
     Some(WindowMeasure {
         keys: arrivals.lines - arrivals.duplicates.min(arrivals.lines),
         events,
         ok: sum(WindowRecord::ok),
         failed: sum(WindowRecord::failed),
-        execution_time_us: result_us
-            .unwrap_or(eof_us)
-            .saturating_sub(first_us.unwrap_or(start_us)),
+        execution_time_us: execution_time_us.unwrap_or(eof_us.saturating_sub(start_us)),
         close_tail_us,
         stream_tail_us,
         result_lag_us: arrivals.last_us.saturating_sub(end_us),
@@ -157,7 +196,20 @@ pub fn measure(
             .max()
             .unwrap_or(0),
         reading_stopped: sum(|record| record.reading_stopped),
+        processes: match processes.len() {
+            0 | 1 => Vec::new(),
+            _ => processes.iter().map(share).collect(),
+        },
     })
+}
+
+fn share((process, of): (&u64, &OfProcess<'_>)) -> ProcessMeasure {
+    ProcessMeasure {
+        process: *process,
+        keys: of.keys.len() as u64,
+        events: of.events,
+        close_tail_us: of.close_tail_us(),
+    }
 }
 
 /// What records say of the calls, over several windows.

@@ -60,6 +60,7 @@ struct Tables {
     cost: Table,
     instruments: Table,
     stream_overhead: Table,
+    partitions: Table,
     numaflow: Table,
     failures: Table,
 }
@@ -131,6 +132,7 @@ impl<'a> Page<'a> {
                 cost: tables::cost(summary).for_page(&swatches),
                 instruments: tables::instruments(summary).for_page(&swatches),
                 stream_overhead: tables::stream_overhead(summary).for_page(&swatches),
+                partitions: tables::partitions(summary).for_page(&swatches),
                 numaflow: tables::numaflow(summary).for_page(&swatches),
                 failures: tables::failures(summary).for_page(&swatches),
             },

@@ -2,6 +2,7 @@
 
 mod advice;
 mod calls;
+mod partitions;
 mod prediction;
 mod trials;
 
@@ -14,6 +15,7 @@ use crate::{sentences, text};
 
 pub(super) use advice::advice;
 pub(super) use calls::{cost, latency, outcomes, stream_overhead};
+pub(super) use partitions::partitions;
 pub(super) use prediction::prediction;
 pub(super) use trials::{failures, instruments, ledger, numaflow};
 

@@ -25,12 +25,36 @@ pub enum Drops<'a> {
     Counted(u64),
 }
 
+/// What can give no more records.
+#[derive(Debug, Clone, Copy)]
+pub enum Closed<'a> {
+    /// Starts of windows (ms since the epoch), each for all of its keys.
+    Windows(&'a BTreeSet<u64>),
+    /// Window starts and keys: the partitions of a reduce close a window each at its own time.
+    Cells(&'a BTreeSet<(u64, String)>),
+}
+
+impl<'a> From<&'a BTreeSet<u64>> for Closed<'a> {
+    fn from(windows: &'a BTreeSet<u64>) -> Self {
+        Self::Windows(windows)
+    }
+}
+
+impl Closed<'_> {
+    fn contains(self, cell: &Cell) -> bool {
+        match self {
+            Self::Windows(windows) => windows.contains(&cell.0),
+            Self::Cells(cells) => cells.contains(cell),
+        }
+    }
+}
+
 /// Computes the ledger.
 ///
 /// - `generator`: events offered and sent, read after the last event was sent;
 /// - `drops`: events that the data plane dropped as late;
 /// - `records`: records that reached the sink, in order of arrival;
-/// - `closed`: starts (ms) of the windows whose stream ended, with or without records.
+/// - `closed`: the windows whose stream ended, with or without records.
 ///
 /// A sent event belongs to the first of these that applies: the record of its window and key (`ok` or `failed`), the
 /// drops (`late`), a window that was not closed and has no record for the key (`open`), `lost`. `repeated` counts each
@@ -39,12 +63,13 @@ pub enum Drops<'a> {
 ///
 /// With [`Drops::Counted`] the dropped events are unknown. Events without a record are then taken as late up to the
 /// count, those of closed windows first; a count above their number is an error.
-pub fn balance(
+pub fn balance<'a>(
     generator: &GeneratorStats,
     drops: Drops<'_>,
     records: &[WindowRecord],
-    closed: &BTreeSet<u64>,
+    closed: impl Into<Closed<'a>>,
 ) -> Ledger {
+    let closed = closed.into();
     let none = BTreeMap::new();
     let (dropped, counted) = match drops {
         Drops::Named(dropped) => (dropped, 0),
@@ -72,7 +97,7 @@ pub fn balance(
         let absent = sent.difference(in_record.unwrap_or(&nothing));
         ledger.late += absent.intersection(&late).len();
         let unaccounted = absent.difference(&late).len();
-        if in_record.is_some() || closed.contains(&cell.0) {
+        if in_record.is_some() || closed.contains(cell) {
             ledger.lost += unaccounted;
         } else {
             ledger.open += unaccounted;

@@ -91,9 +91,11 @@ pub struct WindowMeasure {
     pub ok: u64,
     /// Events whose call failed.
     pub failed: u64,
-    /// First event's arrival → last key's result, µs (contains the filling of the window).
+    /// First event's arrival → last key's result, µs (contains the filling of the window). Like the close tail, the longest
+    /// of the processes.
     pub execution_time_us: u64,
-    /// Earliest close of book of any key → last key's result, µs, measured by the UDF's clock.
+    /// Earliest close of book of any key → last key's result, µs, measured by the UDF's clock. Each process has its own
+    /// clock, so it is measured for each process, and the longest counts.
     pub close_tail_us: u64,
     /// The data plane's half-close → EOF, µs; `None` if the engine does not see them.
     pub stream_tail_us: Option<u64>,
@@ -103,6 +105,22 @@ pub struct WindowMeasure {
     pub peak_in_flight: u64,
     /// How often reading stopped because `max_waiting` events waited.
     pub reading_stopped: u64,
+    /// The processes that shared the window, one for each partition; empty if there was only one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<ProcessMeasure>,
+}
+
+/// One process's share of a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessMeasure {
+    /// Nonce of the UDF's process.
+    pub process: u64,
+    /// Keys that it gave a record of.
+    pub keys: u64,
+    /// Events in its records.
+    pub events: u64,
+    /// Its earliest close of book of any key → its last key's result, µs.
+    pub close_tail_us: u64,
 }
 
 /// Every event of a trial by category. All but `offered` are counted by event number, never by subtraction.

@@ -8,7 +8,7 @@ use engine::Observation;
 use engine::windows::{
     ByWindow, calls, cost, end, instruments, measure, merge, open, window_ms, window_starts,
 };
-use trials::ledger::{self, Drops};
+use trials::ledger::{self, Closed, Drops};
 use trials::outcome::WindowResult;
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
@@ -65,8 +65,13 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
         .collect();
     let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
     let merged = merge(&records, settings, t0_ms);
-    let closed = closed(&arrivals, &complete, &generator);
-    let mut ledger = ledger::balance(&generator, Drops::Counted(dropped), &records, &closed);
+    let closed = closed(&records, &complete, &generator);
+    let mut ledger = ledger::balance(
+        &generator,
+        Drops::Counted(dropped),
+        &records,
+        Closed::Cells(&closed),
+    );
     ledger.errors.extend(voided);
     let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {
@@ -83,13 +88,40 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
     }
 }
 
-/// The windows that can give no more records: complete ones, and those before a window that has a record, because Numaflow
-/// closes windows in order.
-fn closed(arrivals: &ByWindow, complete: &BTreeSet<u64>, generator: &GeneratorStats) -> BTreeSet<u64> {
-    let last = arrivals.keys().next_back().copied().unwrap_or(0);
-    let sent = generator.windows.iter().map(|window| window.window_start_ms);
-    sent.filter(|start_ms| *start_ms < last || complete.contains(start_ms))
-        .collect()
+/// The windows and keys that can give no more records: those of complete windows, and those before a later window with a
+/// record of the same partition, because Numaflow closes the windows of a partition in order. A partition is known by its
+/// processes, and they by the keys that they have in common; a key without any record may belong to any of them.
+fn closed(
+    records: &[WindowRecord],
+    complete: &BTreeSet<u64>,
+    generator: &GeneratorStats,
+) -> BTreeSet<(u64, String)> {
+    let mut last_of_process: BTreeMap<u64, u64> = BTreeMap::new();
+    for record in records {
+        let last = last_of_process.entry(record.process).or_default();
+        *last = record.window_start_ms.max(*last);
+    }
+    let mut last_of_key: BTreeMap<String, u64> = BTreeMap::new();
+    for record in records {
+        let last = last_of_key.entry(record.keys.join(":")).or_default();
+        *last = last_of_process
+            .get(&record.process)
+            .copied()
+            .unwrap_or(0)
+            .max(*last);
+    }
+    let slowest = last_of_key.values().copied().min().unwrap_or(0);
+    let mut closed = BTreeSet::new();
+    for window in &generator.windows {
+        let start_ms = window.window_start_ms;
+        for key in window.numbers.keys() {
+            let last = last_of_key.get(key).copied().unwrap_or(slowest);
+            if start_ms < last || complete.contains(&start_ms) {
+                closed.insert((start_ms, key.clone()));
+            }
+        }
+    }
+    closed
 }
 
 #[cfg(test)]

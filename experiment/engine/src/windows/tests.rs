@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proptest::prelude::*;
 use wire::Ranges;
 
 use super::*;
@@ -83,6 +84,72 @@ fn clocks_that_differ_change_the_result_lag_alone() {
             "{udf_off_us} {sink_off_us}"
         );
     }
+}
+
+/// Records of one window of two processes whose clocks are off by these microseconds. The first serves `a` and `c`, the
+/// second `b`; each process closes its keys by its own clock.
+fn of_two_processes(first_off_us: i64, second_off_us: i64) -> Vec<WindowRecord> {
+    let of = |process: u64, key: &str, off_us: i64, first_us: u64, close_us: u64, result_us: u64| {
+        let at = |at_us: u64| at_us.checked_add_signed(off_us).unwrap();
+        let mut record = opened(&arrivals(0, 0)).remove(0);
+        (record.process, record.keys, record.events) = (process, vec![key.to_owned()], close_us % 10);
+        record.first_arrival_us = at(10_000_000_000 + first_us);
+        record.close_us = at(10_010_000_000 + close_us);
+        record.result_us = at(10_010_000_000 + result_us);
+        record
+    };
+    vec![
+        of(1, "a", first_off_us, 0, 1_003, 41_003),
+        of(2, "b", second_off_us, 500, 2_005, 90_005),
+        of(1, "c", first_off_us, 700, 3_007, 61_007),
+    ]
+}
+
+#[test]
+fn partitions_are_measured_each_by_its_own_clock_and_the_longest_counts() {
+    let measured = measure(
+        &arrivals(0, 0),
+        &of_two_processes(0, 3_000_000),
+        None,
+        10_000_000,
+        10_000,
+    );
+    let measured = measured.unwrap();
+    assert_eq!(
+        (
+            measured.close_tail_us,
+            measured.execution_time_us,
+            measured.events
+        ),
+        (88_000, 10_089_505, 15)
+    );
+    let shares: Vec<_> = measured
+        .processes
+        .iter()
+        .map(|share| (share.process, share.keys, share.events, share.close_tail_us))
+        .collect();
+    assert_eq!(shares, [(1, 2, 10, 60_004), (2, 1, 5, 88_000)]);
+}
+
+proptest! {
+    #[test]
+    fn no_measure_depends_on_how_far_the_clocks_of_two_partitions_differ(
+        first_off_us in -MINUTES..MINUTES,
+        second_off_us in -MINUTES..MINUTES,
+    ) {
+        let of = |records: &[WindowRecord]| measure(&arrivals(0, 0), records, None, 10_000_000, 10_000);
+        prop_assert_eq!(of(&of_two_processes(first_off_us, second_off_us)), of(&of_two_processes(0, 0)));
+    }
+}
+
+#[test]
+fn one_process_has_no_shares() {
+    let arrivals = arrivals(0, 0);
+    let measured = measure(&arrivals, &opened(&arrivals), None, 10_000_000, 10_000).unwrap();
+    assert_eq!(measured.processes, []);
+    let json = serde_json::to_string(&measured).unwrap();
+    assert!(!json.contains("processes"), "{json}");
+    assert_eq!(serde_json::from_str::<WindowMeasure>(&json).unwrap(), measured);
 }
 
 #[test]

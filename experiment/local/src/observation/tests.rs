@@ -185,6 +185,7 @@ fn a_window_is_measured_over_its_keys() {
         result_lag_us: 700_000,
         peak_in_flight: 6,
         reading_stopped: 0,
+        processes: Vec::new(),
     };
     assert_eq!(observed.windows[1].measured.as_ref(), Some(&expected));
     assert_eq!(

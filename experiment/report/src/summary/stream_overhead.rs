@@ -57,6 +57,7 @@ mod tests {
             result_lag_us: 0,
             peak_in_flight: 1,
             reading_stopped: 0,
+            processes: Vec::new(),
         }
     }
 

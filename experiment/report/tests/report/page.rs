@@ -1,6 +1,7 @@
 //! The page: well-formed, self-contained, with text of others escaped.
 
 use trials::journal::JournalLine;
+use trials::outcome::ProcessMeasure;
 use wire::StrategyKind;
 
 use super::kept;
@@ -41,6 +42,53 @@ fn the_page_is_well_formed_and_stands_alone() {
         ids.dedup();
         assert_eq!(ids.len(), all, "ids are unique");
     }
+}
+
+#[test]
+fn partitions_stand_side_by_side_if_there_are_several() {
+    let mut outcome = kept(StrategyKind::Async, 10, "1s", 5);
+    let alone = Report::of(&journal("one", vec![outcome.clone()]));
+    assert!(!alone.page.contains("id=\"partitions\""));
+    let shares = |first_us: u64| {
+        [(1, 6, 60, first_us), (0xabcd, 4, 40, 2_500_000)]
+            .map(|(process, keys, events, close_tail_us)| ProcessMeasure {
+                process,
+                keys,
+                events,
+                close_tail_us,
+            })
+            .to_vec()
+    };
+    let measures = outcome
+        .windows
+        .iter_mut()
+        .filter_map(|window| window.measured.as_mut());
+    for (measure, first_us) in measures.zip([9_000_000, 9_000_000, 9_000_000, 1_000_000].into_iter().cycle())
+    {
+        measure.processes = shares(first_us);
+    }
+    let report = Report::of(&journal("two", vec![outcome]));
+    let document = report.document();
+    let section = document
+        .descendants()
+        .find(|node| node.attribute("id") == Some("partitions"))
+        .unwrap();
+    let rows: Vec<String> = section
+        .descendants()
+        .filter(|node| node.has_tag_name("tr"))
+        .map(|row| {
+            let cells = row.children().filter(|node| node.is_element());
+            let texts: Vec<String> = cells.map(|cell| text_of(&cell).trim().to_owned()).collect();
+            texts.join(" | ").replace('\u{a0}', " ")
+        })
+        .collect();
+    assert_eq!(
+        rows[2..],
+        [
+            "async, process 00000001 | 13 | 6 | 60 | 9.00 s | 1.00 s – 9.00 s",
+            "async, process 0000abcd | 13 | 4 | 40 | 2.50 s | 2.50 s – 2.50 s",
+        ]
+    );
 }
 
 #[test]

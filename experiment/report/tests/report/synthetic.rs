@@ -212,6 +212,7 @@ fn windows(settings: &TrialSettings, behaviour: &Behaviour, dice: &mut Dice) -> 
                     result_lag_us: tail_us + 240_000,
                     peak_in_flight: settings.max_workers.get().min(events),
                     reading_stopped: 0,
+                    processes: Vec::new(),
                 }
             }),
         }

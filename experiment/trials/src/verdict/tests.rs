@@ -28,6 +28,7 @@ fn trial(tails_us: &[u64]) -> TrialOutcome {
             result_lag_us: tail_us + 50_000,
             peak_in_flight: 1,
             reading_stopped: 0,
+            processes: Vec::new(),
         }),
     };
     let events = 100 * tails_us.len() as u64;

@@ -165,6 +165,50 @@ fn a_window_with_half_of_its_records_is_open_until_a_later_one_has_some() {
 }
 
 #[test]
+fn a_partition_that_is_ahead_closes_no_window_of_the_others() {
+    // The partition of `a` is three windows further than that of `b`, whose window 1 has not closed.
+    let mut records: Vec<WindowRecord> = (0..4).map(|index| record("a", index, 0)).collect();
+    let mut of_b = record("b", 0, 0);
+    of_b.process = 2;
+    records.push(of_b.clone());
+    let observation = observe(&settings(), evidence(&records, &[0], 0));
+    assert_eq!(places(&observation), [80, 0, 50, 30, 0], "open, not lost");
+    // Its process was restarted, and the new one has closed window 3.
+    (of_b.process, of_b.window_start_ms) = (3, T0_MS + 3_000);
+    of_b.window_end_ms = T0_MS + 4_000;
+    of_b.seen = BTreeMap::from([(1, Ranges::span(30, 39))]);
+    records.push(of_b);
+    let observation = observe(&settings(), evidence(&records, &[0, 3], 0));
+    assert_eq!(places(&observation), [80, 0, 60, 0, 20], "lost with the restart");
+}
+
+#[test]
+fn the_close_tail_of_a_trial_is_the_longest_of_its_partitions() {
+    let seconds = 5_000_000;
+    let mut records = all(3);
+    for record in records.iter_mut().filter(|record| record.keys == ["b"]) {
+        record.process = 2;
+        // A clock that is five seconds ahead, and a close that takes 70 ms.
+        for stamp in [
+            &mut record.first_arrival_us,
+            &mut record.close_us,
+            &mut record.result_us,
+        ] {
+            *stamp += seconds;
+        }
+        record.result_us += 40_000;
+    }
+    let observation = observe(&settings(), evidence(&records, &[0, 1, 2], 0));
+    for window in &observation.windows {
+        let measured = window.measured.as_ref().unwrap();
+        assert_eq!((measured.close_tail_us, measured.keys), (70_000, 2));
+        let tails: Vec<u64> = measured.processes.iter().map(|p| p.close_tail_us).collect();
+        assert_eq!(tails, [30_000, 70_000]);
+    }
+    assert_eq!(places(&observation), [80, 0, 60, 20, 0]);
+}
+
+#[test]
 fn a_restarted_pod_is_on_record() {
     let voided = vec!["the udf pod restarted".to_owned()];
     let observation = observe(

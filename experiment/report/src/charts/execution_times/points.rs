@@ -62,6 +62,7 @@ mod tests {
                 result_lag_us: 0,
                 peak_in_flight: 1,
                 reading_stopped: 0,
+                processes: Vec::new(),
             }),
         };
         let times = [Some(5_000_000), Some(1_000_000), Some(9_000_000), None, None];
