@@ -65,10 +65,11 @@ a trial, so theirs are without Helm's labels: `forTrials` in the root says so.
 {{- toYaml (merge $own (.labels | default dict) (.root.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
-{{/* Metadata of an object: (dict "root" $ "component" "udf" "name" NAME), "annotations" and "labels" if wanted. */}}
+{{/* Metadata of an object: (dict "root" $ "component" "udf" "name" NAME), "annotations", "labels" and
+"namespace" if wanted. */}}
 {{- define "async-reduce.metadata" -}}
 name: {{ .name }}
-namespace: {{ .root.Release.Namespace }}
+namespace: {{ .namespace | default .root.Release.Namespace }}
 labels:
   {{- include "async-reduce.labels" . | nindent 2 }}
 {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
