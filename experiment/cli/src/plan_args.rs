@@ -61,25 +61,32 @@ impl PlanArgs {
 }
 
 impl PlanText {
-    /// Keeps the plan in the folder of its run where there is no other file of it.
+    /// Checks that [`Self::keep`] would not replace a file of the user.
     ///
     /// # Errors
-    /// Returns an error if the folder has another file of that name, or if it cannot be written.
-    pub fn keep(&self, folder: &Path) -> Result<(), Failure> {
-        if !self.made {
-            return Ok(());
-        }
+    /// Returns an error if the folder has a plan that no run has made.
+    pub fn check(&self, folder: &Path) -> Result<(), Failure> {
         let path = folder.join(KEPT);
         let is_ours = |text: String| text.starts_with(KEPT_HEADER);
-        if !fs::read_to_string(&path).map_or(!path.exists(), is_ours) {
-            return Err(Failure::wrong_use(anyhow!(
-                "--out: `{}` was not made by a run: choose another folder",
-                path.display()
-            )));
+        if !self.made || fs::read_to_string(&path).map_or(!path.exists(), is_ours) {
+            return Ok(());
         }
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&path, format!("{KEPT_HEADER}{}", self.text)))
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
+        Err(Failure::wrong_use(anyhow!(
+            "--out: `{}` was not made by a run: choose another folder",
+            path.display()
+        )))
+    }
+
+    /// Keeps the plan in the folder of its run, which exists, where there is no other file of it.
+    ///
+    /// # Errors
+    /// Returns an error if it cannot be written.
+    pub fn keep(&self, folder: &Path) -> Result<(), Failure> {
+        let path = folder.join(KEPT);
+        if self.made {
+            fs::write(&path, format!("{KEPT_HEADER}{}", self.text))
+                .with_context(|| format!("cannot write `{}`", path.display()))?;
+        }
         Ok(())
     }
 }

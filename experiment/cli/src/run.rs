@@ -94,6 +94,7 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
         None => Path::new("out").join(&plan.name),
     });
     check_folder(&out)?;
+    written.check(&out)?;
     let mut engine = stop.or(engines::engine(&args, plan)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;
     let mut result = run_into(&args, &written, &wanted, engine.as_mut(), &out, &stop).await;

@@ -20,7 +20,8 @@ impl TypedValueParser for UrlParser {
         value: &OsStr,
     ) -> Result<EndpointUrl, clap::Error> {
         value.to_string_lossy().parse().map_err(|error| {
-            let message = format!("invalid value for '--endpoint-url <URL>': {error}");
+            // Clap ends its own messages with a newline, and leaves those of others as they are.
+            let message = format!("invalid value for '--endpoint-url <URL>': {error}\n");
             clap::Error::raw(ErrorKind::ValueValidation, message).with_cmd(command)
         })
     }

@@ -132,7 +132,17 @@ impl Journal {
         file.read_to_end(&mut bytes).map_err(open_error)?;
         let (lines, length) = parse(&path, &bytes)?;
         if let Some(found) = lines.iter().find_map(other_plan(&facts)) {
-            return Err(JournalError::OtherPlan { path, found });
+            return Err(match changes(found, &facts) {
+                Some(changes) => JournalError::ChangedPlan {
+                    path,
+                    name: facts.plan_name,
+                    changes,
+                },
+                None => JournalError::OtherPlan {
+                    path,
+                    found: found.plan_name.clone(),
+                },
+            });
         }
         if let Some(part) = other_part(&lines, &facts) {
             return Err(JournalError::OtherPart { path, part });
@@ -222,12 +232,19 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalEr
     Ok((lines.collect::<Result<_, _>>()?, whole as u64))
 }
 
-/// Returns the plan's name if a line belongs to another plan than `facts`.
-fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<String> {
+/// Returns the run of a line if its plan is another than that of `facts`.
+fn other_plan(facts: &RunFacts) -> impl Fn(&JournalLine) -> Option<&RunFacts> {
     |line| match line {
-        JournalLine::Run(run) if !same_plan(&run.plan_text, &facts.plan_text) => Some(run.plan_name.clone()),
+        JournalLine::Run(run) if !same_plan(&run.plan_text, &facts.plan_text) => Some(run),
         _ => None,
     }
+}
+
+/// In what a plan of the same name has changed, if both can be read.
+fn changes(earlier: &RunFacts, now: &RunFacts) -> Option<String> {
+    let plan = |text| Plan::parse(text, "plan").ok();
+    let (before, after) = (plan(&earlier.plan_text)?, plan(&now.plan_text)?);
+    (before.name == after.name).then(|| after.changes_since(&before))
 }
 
 /// Returns the replaceable part that differs between `facts` and a run with usable outcomes: measurements of two UDFs

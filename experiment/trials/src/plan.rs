@@ -1,6 +1,7 @@
 //! Turns a plan, a YAML file with fixed settings and axes, into the trials of an experiment. Plans that cannot be run
 //! are refused with line and field before anything starts.
 
+mod changes;
 mod file;
 mod flags;
 mod grid;
@@ -201,6 +202,11 @@ impl Plan {
             .map(|trial| trial.settings.window)
             .map(|window| window * windows + window / 2 + TRIAL_OVERHEAD)
             .sum()
+    }
+
+    /// What has changed since `earlier`, in words; empty if nothing that matters has.
+    pub fn changes_since(&self, earlier: &Self) -> String {
+        changes::changes(earlier, self)
     }
 
     /// Equal for plans with the same name, trials and cut-off, regardless of layout, comments and order.

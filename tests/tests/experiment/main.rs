@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod deaths;
+mod flags;
 mod full_disk;
 mod interruptions;
 mod own_endpoint;

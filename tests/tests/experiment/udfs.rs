@@ -44,7 +44,11 @@ fn a_udf_that_dies_fails_its_trial_and_says_how() {
         .assert_refused(&["--out", "another udf"]);
     let other = dir.plan(&tiny("thread-pool"));
     dir.run(&["run", text(&other), "--out", "o", "--resume"])
-        .assert_refused(&["--out", "another plan"]);
+        .assert_refused(&[
+            "--out",
+            "the plan `tiny` has changed since",
+            "strategy async → thread-pool",
+        ]);
     dir.assert_nothing_left();
 }
 

@@ -24,6 +24,13 @@ pub enum JournalError {
         /// Name of the plan in the journal.
         found: String,
     },
+    #[error("--out: the plan `{name}` has changed since the run in `{}`: {changes}: change it back, or choose another folder", path.display())]
+    ChangedPlan {
+        path: PathBuf,
+        name: String,
+        /// In words, such as `rpu 10 → 20`.
+        changes: String,
+    },
     #[error("`{}` holds no journal with a run: expected {FILE_NAME} as `experiment run` writes it", .0.display())]
     Missing(PathBuf),
     #[error("`{}` line {line} is not a line of a journal: {source}", path.display())]

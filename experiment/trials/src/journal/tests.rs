@@ -143,6 +143,46 @@ fn a_journal_is_kept_from_others() {
 }
 
 #[test]
+fn a_plan_that_was_edited_is_told_what_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = |fields: &str| RunFacts {
+        plan_name: "c".to_owned(),
+        ..facts(&format!(
+            "name: c\nfixed: {{io_delay: 0, strategy: async}}\n{fields}\n"
+        ))
+    };
+    drop(Journal::open(folder.path(), plan("axes: {rpu: [10], keys: [1, 5]}"), false).unwrap());
+    let path = folder.path().join(FILE_NAME);
+    for (edited, changes) in [
+        ("axes: {rpu: [20], keys: [1, 5]}", "rpu 10 → 20"),
+        (
+            "axes: {keys: [1], rpu: [10, 20]}",
+            "rpu 10 → 10, 20; keys 1, 5 → 1",
+        ),
+        (
+            "repeats: 2\nwindows: 3\naxes: {rpu: [10], keys: [1, 5], runtime_threads: [2]}",
+            "runtime_threads by its rule → 2; windows 16 → 3; repeats 1 → 2",
+        ),
+        (
+            "cut_off: 1s\nrepeats: 2\nwindows: 3\nwarmup: 0\naxes: {rpu: [10], keys: [1, 5]}",
+            "warmup 2 → 0; windows 16 → 3; repeats 1 → 2; and 1 more",
+        ),
+    ] {
+        let error = Journal::open(folder.path(), plan(edited), true).unwrap_err();
+        assert!(error.is_wrong_use());
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "--out: the plan `c` has changed since the run in `{}`: {changes}: change it back, or choose another folder",
+                path.display()
+            )
+        );
+    }
+    let same = plan("axes: {rpu: [1e1], keys: [1, 5]} # the same");
+    assert!(Journal::open(folder.path(), same, true).is_ok());
+}
+
+#[test]
 fn broken_lines_before_the_last_are_named() {
     let folder = tempfile::tempdir().unwrap();
     drop(Journal::open(folder.path(), facts("a"), false).unwrap());

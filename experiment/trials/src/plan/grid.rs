@@ -214,7 +214,7 @@ fn are_missing(plan: &PlanFile, settings: &[&Setting]) -> Refusal {
         ),
     };
     let place = match line {
-        FLAG => "a run without a plan's file needs at least --strategy, --rpu and --io-delay",
+        FLAG => "give a plan's file, or at least --strategy, --rpu and --io-delay",
         _ => place,
     };
     Refusal::at(line, "", format!("{missing}: {place}"))

@@ -291,7 +291,7 @@ fn a_refused_flag_is_named() {
     ] {
         assert_eq!(
             of_flags(flags).unwrap_err().to_string(),
-            format!("{missing}: a run without a plan's file needs at least --strategy, --rpu and --io-delay")
+            format!("{missing}: give a plan's file, or at least --strategy, --rpu and --io-delay")
         );
     }
 }
