@@ -6,7 +6,13 @@
 use std::path::{Path, PathBuf};
 
 /// Other words with an underscore in backticks: settings, and a kind of storage.
-const SETTINGS: [&str; 4] = ["udf_reconnects_total", "max_workers", "max_waiting", "no_store"];
+const SETTINGS: [&str; 5] = [
+    "udf_reconnects_total",
+    "max_workers",
+    "max_waiting",
+    "max_failed",
+    "no_store",
+];
 
 /// The labels that the section of a fault must have.
 const OF_A_FAULT: [&str; 4] = ["**Fault:**", "**Result:**", "**Lost:**", "**Tests:**"];

@@ -263,6 +263,7 @@ fn account(record: &WindowRecord) -> CallAccount {
     let bad_bodies = of(Outcome::BadBody).saturating_sub(record.undecoded);
     CallAccount {
         attempts: record.attempts,
+        reconnects: record.reconnects,
         answered: of(Outcome::Ok)
             .saturating_add(of(Outcome::BadStatus))
             .saturating_add(bad_bodies),
@@ -272,6 +273,7 @@ fn account(record: &WindowRecord) -> CallAccount {
 fn add(sum: CallAccount, one: CallAccount) -> CallAccount {
     CallAccount {
         attempts: sum.attempts.saturating_add(one.attempts),
+        reconnects: sum.reconnects.saturating_add(one.reconnects),
         answered: sum.answered.saturating_add(one.answered),
     }
 }

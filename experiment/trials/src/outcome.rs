@@ -50,6 +50,9 @@ pub struct TrialOutcome {
 pub struct CallAccount {
     /// Attempts made; 0 if the UDF does not count them.
     pub attempts: u64,
+    /// Requests sent again on a fresh connection within their attempt.
+    #[serde(default)]
+    pub reconnects: u64,
     /// Events whose last attempt got an answer, good or bad.
     pub answered: u64,
 }

@@ -15,3 +15,4 @@ mod run_dir;
 mod runs;
 mod terminal;
 mod udfs;
+mod verdicts;

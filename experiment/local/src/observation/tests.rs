@@ -200,6 +200,7 @@ fn a_window_is_measured_over_its_keys() {
     );
     let account = CallAccount {
         attempts: 40,
+        reconnects: 0,
         answered: 36,
     };
     assert_eq!(observed.call_account, Some(account));

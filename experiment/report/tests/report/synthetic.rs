@@ -139,6 +139,7 @@ pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> Tri
         cost: (!failed).then(|| cost(&settings, offered)),
         call_account: (!failed).then_some(CallAccount {
             attempts: ok,
+            reconnects: 0,
             answered: ok,
         }),
         windows,

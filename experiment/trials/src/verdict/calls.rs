@@ -177,8 +177,8 @@ fn events_answered(outcome: &TrialOutcome) -> u64 {
     }
 }
 
-/// The attempts in the records, and those that windows without a record and one more may have made: calls go on while the
-/// counts are read. `None` if the UDF does not count attempts or the events without a record are unknown.
+/// The attempts and reconnects in the records, and the attempts that windows without a record and one more may have made:
+/// calls go on while the counts are read. `None` if the UDF does not count attempts or the events without a record are unknown.
 fn most_attempts(outcome: &TrialOutcome) -> Option<u64> {
     let account = outcome.call_account.filter(|account| account.attempts > 0)?;
     let ledger = outcome.ledger.as_ref()?;
@@ -186,5 +186,10 @@ fn most_attempts(outcome: &TrialOutcome) -> Option<u64> {
     let unrecorded = [ledger.open, ledger.lost, settings.events_per_window()];
     let unrecorded = unrecorded.into_iter().fold(0, u64::saturating_add);
     let attempts = unrecorded.saturating_mul(1 + u64::from(settings.retries));
-    Some(account.attempts.saturating_add(attempts))
+    Some(
+        account
+            .attempts
+            .saturating_add(account.reconnects)
+            .saturating_add(attempts),
+    )
 }

@@ -76,6 +76,7 @@ fn trial(tails_us: &[u64]) -> TrialOutcome {
         cost: None,
         call_account: Some(CallAccount {
             attempts: events,
+            reconnects: 0,
             answered: events,
         }),
     }
@@ -276,6 +277,9 @@ fn what_the_udf_says_must_agree_with_what_the_endpoint_served() {
         text(&served(301)),
         "not measured: the endpoint served 301 calls, and the UDF made 300 attempts at most"
     );
+    let mut reconnected = served(301);
+    reconnected.call_account.as_mut().unwrap().reconnects = 1;
+    assert_eq!(text(&reconnected), "kept up");
     let mut old = served(100);
     old.call_account = None;
     assert_eq!(
