@@ -4,7 +4,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialOutcome;
 
 use crate::lab::{Lab, Step, run, wait};
 use crate::release::Release;
@@ -51,20 +53,11 @@ const DENIED_ELSEWHERE: [(&str, &str); 4] = [
 
 pub fn as_a_job(lab: &Lab) -> Step {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let (release, job) = install(lab, folder.path())?;
+    let (release, job) = install(lab, folder.path(), json!({}), PLAN)?;
     rights(&release)?;
-    wait("the experiment's Job has completed", JOB_WITHIN, || {
-        let text = lab.kubectl(&["get", "job", &job, "-o", "json"])?;
-        let job: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-        Ok((job["status"]["succeeded"] == 1).then_some(()))
-    })?;
     let out = folder.path().join("out");
-    let collect = ["collect", "--job", &job, "--namespace", &lab.namespace, "--out"];
-    run(
-        Command::new(tests::binary("experiment")).args(collect).arg(&out),
-        None,
-    )?;
-    balanced(&out)?;
+    collected(lab, &job, &out)?;
+    balanced(&out, EVENTS)?;
     let summary = lab.kubectl(&["get", "configmap", &format!("{job}-summary"), "-o", "name"])?;
     if summary.is_empty() {
         return Err("there is no summary".to_owned());
@@ -72,11 +65,38 @@ pub fn as_a_job(lab: &Lab) -> Step {
     release.uninstall()
 }
 
-/// Installs the chart with the plan; returns the name of its Job.
-fn install<'a>(lab: &'a Lab, folder: &Path) -> Step<(Release<'a>, String)> {
+/// Runs a plan as a Job of the chart with these values. Returns the outcome of its only trial, of which `events` events
+/// must have ended well.
+pub fn trial_of_job(lab: &Lab, values: Value, plan: &str, events: u64) -> Step<TrialOutcome> {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let (release, job) = install(lab, folder.path(), values, plan)?;
+    let out = folder.path().join("out");
+    collected(lab, &job, &out)?;
+    let outcome = balanced(&out, events)?;
+    release.uninstall()?;
+    Ok(outcome)
+}
+
+/// Waits until the Job has succeeded, and collects its journal.
+fn collected(lab: &Lab, job: &str, out: &Path) -> Step {
+    wait("the experiment's Job has completed", JOB_WITHIN, || {
+        let text = lab.kubectl(&["get", "job", job, "-o", "json"])?;
+        let job: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        Ok((job["status"]["succeeded"] == 1).then_some(()))
+    })?;
+    let collect = ["collect", "--job", job, "--namespace", &lab.namespace, "--out"];
+    run(
+        Command::new(tests::binary("experiment")).args(collect).arg(out),
+        None,
+    )?;
+    Ok(())
+}
+
+/// Installs the chart with the plan and these values; returns the name of its Job.
+fn install<'a>(lab: &'a Lab, folder: &Path, mut value: Value, plan: &str) -> Step<(Release<'a>, String)> {
     // --set would interpret commas and braces.
     let values = folder.join("values.yaml");
-    let value = serde_json::json!({"experiment": {"enabled": true, "plan": PLAN}});
+    value["experiment"] = json!({"enabled": true, "plan": plan});
     std::fs::write(&values, value.to_string()).map_err(|error| error.to_string())?;
     let release = Release::install_with(lab, &lab.namespace, "exp", &values)?;
     let jobs = lab.list_in(&lab.namespace, "jobs")?;
@@ -125,13 +145,13 @@ pub fn from_outside(lab: &Lab) -> Step {
         .args(["--engine", "cluster", "--namespace", &lab.namespace]);
     command.args(["--image", &lab.image(), "--out"]).arg(&out);
     run(&mut command, None)?;
-    balanced(&out)?;
+    balanced(&out, EVENTS)?;
     lab.await_gone(&lab.namespace, &before, Duration::from_secs(60))
 }
 
 pub fn uninstalled_midway(lab: &Lab) -> Step {
     let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let (release, _) = install(lab, folder.path())?;
+    let (release, _) = install(lab, folder.path(), json!({}), PLAN)?;
     wait("a trial's Pipeline is there", JOB_WITHIN, || {
         let pipelines = lab.list_in(&lab.namespace, "pipelines.numaflow.numaproj.io")?;
         Ok((!pipelines.is_empty()).then_some(()))
@@ -139,9 +159,8 @@ pub fn uninstalled_midway(lab: &Lab) -> Step {
     release.uninstall()
 }
 
-/// The journal contains one trial whose events were all found, none of them late, failed or lost.
-fn balanced(out: &Path) -> Step {
-    use trials::journal::{self, JournalLine};
+/// The journal contains one trial whose events were all found, at least `events` of them ok and none late, failed or lost.
+pub fn balanced(out: &Path, events: u64) -> Step<TrialOutcome> {
     let lines = journal::read(out).map_err(|error| error.to_string())?;
     let outcomes: Vec<_> = lines
         .iter()
@@ -157,12 +176,12 @@ fn balanced(out: &Path) -> Step {
         .ledger
         .as_ref()
         .ok_or_else(|| format!("no ledger: {:?}", outcome.end))?;
-    let whole = ledger.balances() && ledger.ok >= EVENTS && ledger.failed + ledger.late + ledger.lost == 0;
+    let whole = ledger.balances() && ledger.ok >= events && ledger.failed + ledger.late + ledger.lost == 0;
     if !whole {
         return Err(format!("{:?} {ledger:?}", outcome.end));
     }
     match out.join("report.html").exists() {
-        true => Ok(()),
+        true => Ok(TrialOutcome::clone(outcome)),
         false => Err(format!("there is no report in {}", out.display())),
     }
 }

@@ -14,6 +14,7 @@ mod life;
 mod losses;
 mod manifests;
 mod records;
+mod reduces;
 mod release;
 
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// The tests in order.
-const STEPS: [Named; 19] = [
+const STEPS: [Named; 22] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -82,6 +83,18 @@ const STEPS: [Named; 19] = [
         experiment::as_a_job,
     ),
     ("the experiment from outside", experiment::from_outside),
+    (
+        "an unkeyed reduce with 5 keys: one record per window, the ledger balances",
+        reduces::unkeyed,
+    ),
+    (
+        "two partitions with 10 keys: close tails side by side, the ledger balances",
+        reduces::two_partitions,
+    ),
+    (
+        "1,000 keys while the kubelet rotates the sink's log: no window censored",
+        reduces::rotated_log,
+    ),
     (
         "uninstall in the middle of an experiment leaves nothing",
         experiment::uninstalled_midway,
