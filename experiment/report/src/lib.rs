@@ -102,10 +102,9 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
 pub fn table(lines: &[JournalLine]) -> String {
     let summary = Summary::new(lines);
     let mut out = tables::terminal(&summary).terminal(summary.series_word());
-    for trial in &summary.trials {
-        let Verdict { kind, reason, .. } = Verdict::of(trial);
+    for (trial, Verdict { kind, reason, .. }) in summary.trials.iter().zip(summary.verdicts()) {
         if kind.is_failure() {
-            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(&reason));
+            let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(reason));
             out.push_str(&format!("{kind} {}: {reason}\n", trial.trial.id));
         }
     }

@@ -6,7 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
-use trials::verdict::{Kind, Verdict};
+use trials::verdict::Kind;
 
 use crate::charts::{self, Figure, Style};
 use crate::summary::{Row, Summary};
@@ -167,10 +167,7 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
         (Kind::NotMeasured, "trials not measured"),
         (Kind::Failed, "trials failed"),
     ] {
-        let trials = summary
-            .trials
-            .iter()
-            .filter(|trial| Verdict::of(trial).kind == kind);
+        let trials = summary.verdicts().filter(|verdict| verdict.kind == kind);
         match trials.count() as u64 {
             0 => {}
             trials => facts.push(Fact {

@@ -37,7 +37,7 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
     if !summary.rows.iter().all(|row| row.verdict.kind.is_failure()) {
         return None;
     }
-    let verdicts: Vec<Verdict> = summary.trials.iter().map(|trial| Verdict::of(trial)).collect();
+    let verdicts: Vec<&Verdict> = summary.verdicts().collect();
     let first = verdicts.iter().find(|verdict| verdict.kind.is_failure())?;
     let (first, what) = match verdicts.iter().all(|verdict| verdict.kind == Kind::Failed) {
         true => (first.reason.clone(), "failed, so nothing was measured"),

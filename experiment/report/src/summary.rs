@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trials::journal::{self, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
+use trials::verdict::Verdict;
 
 pub use advice::{Advice, Usage};
 pub use axis::Axis;
@@ -54,9 +55,10 @@ impl<'a> Summary<'a> {
             })
             .collect();
         let outcomes: Vec<&TrialOutcome> = journal::latest(lines).into_values().collect();
-        let axis = Axis::of(&outcomes);
+        let values = axis::Values::of(&outcomes);
+        let axis = Axis::of(&values);
         let varying = grouping::Varying::of(&outcomes, axis.as_ref());
-        let varied = axis::varied(&outcomes);
+        let varied = values.varied();
         let mut groups: BTreeMap<(Cell, Series), Vec<&TrialOutcome>> = BTreeMap::new();
         for outcome in outcomes {
             let settings = &outcome.trial.settings;
@@ -144,6 +146,11 @@ impl<'a> Summary<'a> {
 
     pub fn cell_label(&self, row: &Row<'_>) -> String {
         self.cells.get(row.cell).map(Cell::label).unwrap_or_default()
+    }
+
+    /// The verdict on each trial, in the order of `trials`.
+    pub fn verdicts(&self) -> impl Iterator<Item = &Verdict> {
+        self.rows.iter().flat_map(|row| &row.verdicts)
     }
 
     /// The stream overhead over all measured windows.

@@ -120,9 +120,8 @@ impl Verdict {
         }
     }
 
-    /// The worst verdict of the repeats of a cell.
-    pub fn worst(repeats: &[&TrialOutcome]) -> Self {
-        let verdicts: Vec<Self> = repeats.iter().map(|outcome| Self::of(outcome)).collect();
+    /// The worst of the repeats of a cell.
+    pub fn worst(verdicts: &[Self]) -> Self {
         let severity = |verdict: &&Self| {
             let share = verdict.calls.as_ref().map_or(0.0, FailedCalls::share);
             let needed = verdict.windows_needed.unwrap_or(u64::MAX);

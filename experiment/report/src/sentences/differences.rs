@@ -12,6 +12,9 @@ use crate::text;
 /// With fewer windows a ratio of medians is not stated.
 const MIN_WINDOWS: u64 = 3;
 
+/// Cells with the largest differences that are compared with their noise.
+const MAX_COMPARED: usize = 50;
+
 /// The fastest and the slowest series of a cell.
 struct Extremes<'s, 'a> {
     cell: usize,
@@ -25,16 +28,21 @@ pub(super) fn differences(summary: &Summary<'_>) -> Option<String> {
         .filter_map(|cell| Extremes::of(summary, cell))
         .collect();
     compared.sort_by(|a, b| b.part_of_window(summary).total_cmp(&a.part_of_window(summary)));
-    match compared.first() {
-        Some(extremes) if extremes.difference() > extremes.noise() => Some(extremes.sentence(summary)),
-        Some(_) => {
+    // The noise of a cell takes time to compute, and is below the largest differences in all but odd runs.
+    compared.truncate(MAX_COMPARED);
+    match compared
+        .iter()
+        .find(|extremes| extremes.difference() > extremes.noise())
+    {
+        Some(extremes) => Some(extremes.sentence(summary)),
+        None if compared.is_empty() => alone(summary),
+        None => {
             let noise = compared.iter().map(Extremes::noise).max().unwrap_or_default();
             Some(format!(
                 "In no cell do the close tails of two choices differ by more than the noise of the instruments, {}.",
                 text::duration(noise)
             ))
         }
-        None => alone(summary),
     }
 }
 
@@ -47,7 +55,7 @@ impl<'s, 'a> Extremes<'s, 'a> {
     }
 
     fn noise(&self) -> Duration {
-        self.low.0.noise.max(self.high.0.noise)
+        self.low.0.noise().max(self.high.0.noise())
     }
 
     /// The difference as a part of the window that it stalls.

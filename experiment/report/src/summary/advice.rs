@@ -95,7 +95,7 @@ impl Row<'_> {
             _ => 1.0,
         };
         let rpu = self.settings()?.rpu.get() as f64;
-        Some(rpu * self.latency.mean?.as_secs_f64() * calls_each.max(1.0))
+        Some(rpu * self.mean_latency?.as_secs_f64() * calls_each.max(1.0))
     }
 
     /// `None` if nothing was measured.

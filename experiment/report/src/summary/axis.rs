@@ -27,16 +27,22 @@ pub struct Level {
     text: String,
 }
 
+/// The values that each setting of the table has in a run.
+pub(super) struct Values(Vec<Option<ByStrategy>>);
+
+/// By strategy if strategies may have their own, otherwise all.
+type ByStrategy = BTreeMap<Option<StrategyKind>, BTreeSet<Level>>;
+
 impl Axis {
     /// `None` if the trials differ in no setting whose values have an order.
-    pub(super) fn of(outcomes: &[&TrialOutcome]) -> Option<Self> {
+    pub(super) fn of(values: &Values) -> Option<Self> {
         let mut best: Option<(usize, Self)> = None;
-        for setting in TABLE.iter().filter(|setting| is_candidate(setting)) {
-            let Some((count, levels)) = levels(setting, outcomes) else {
-                continue;
-            };
+        for (setting, of) in values.shown().filter(|(setting, _)| has_order(setting)) {
+            let count = of.values().map(BTreeSet::len).max().unwrap_or(0);
             // Of equal ones the first in the table's order.
             if count > best.as_ref().map_or(1, |(most, _)| *most) {
+                let levels: BTreeSet<Level> = of.values().flatten().cloned().collect();
+                let levels = levels.into_iter().collect();
                 best = Some((count, Self { setting, levels }));
             }
         }
@@ -81,51 +87,51 @@ impl Axis {
     }
 }
 
-fn is_candidate(setting: &Setting) -> bool {
-    setting.shown != Shown::Never && !matches!(setting.form, Form::Name { .. } | Form::Switch)
+impl Values {
+    pub(super) fn of(outcomes: &[&TrialOutcome]) -> Self {
+        let mut all: Vec<Option<ByStrategy>> = TABLE.iter().map(|_| Some(ByStrategy::new())).collect();
+        for outcome in outcomes {
+            let settings = &outcome.trial.settings;
+            for ((setting, text, rank), of) in settings.values().zip(&mut all) {
+                let strategy = Some(settings.strategy).filter(|_| setting.shown == Shown::Series);
+                match (text, of.as_mut()) {
+                    (Some(text), Some(of)) => {
+                        of.entry(strategy).or_default().insert(Level { rank, text });
+                    }
+                    // A setting that a trial did not record has no values to compare.
+                    _ => *of = None,
+                }
+            }
+        }
+        Self(all)
+    }
+
+    fn shown(&self) -> impl Iterator<Item = (&'static Setting, &ByStrategy)> {
+        let all = TABLE.iter().zip(&self.0);
+        all.filter_map(|(setting, of)| Some((setting, of.as_ref()?)))
+            .filter(|(setting, _)| setting.shown != Shown::Never)
+    }
+
+    /// The labels of the settings that vary, without the strategy, each with its values.
+    pub(super) fn varied(&self) -> Vec<(&'static str, Vec<String>)> {
+        let settings = self.shown().filter(|(setting, _)| setting.name != STRATEGY.name);
+        let varied = settings.filter_map(|(setting, of)| {
+            let varying = of.values().filter(|levels| levels.len() > 1);
+            let levels: BTreeSet<&Level> = varying.flatten().collect();
+            let values = levels
+                .iter()
+                .map(|level| grouping::plain_value(setting, &level.text));
+            (!levels.is_empty()).then(|| (setting.label, values.collect()))
+        });
+        varied.collect()
+    }
+}
+
+fn has_order(setting: &Setting) -> bool {
+    !matches!(setting.form, Form::Name { .. } | Form::Switch)
 }
 
 fn level(setting: &Setting, settings: &TrialSettings) -> Option<Level> {
     let (_, text, rank) = settings.values().find(|(one, ..)| one.name == setting.name)?;
     text.map(|text| Level { rank, text })
-}
-
-/// The values of a setting, and how many of them one strategy has if strategies may have their own. `None` if a trial did
-/// not record it.
-fn levels(setting: &'static Setting, outcomes: &[&TrialOutcome]) -> Option<(usize, Vec<Level>)> {
-    let of = by_strategy(setting, outcomes)?;
-    let most = of.values().map(BTreeSet::len).max()?;
-    let all: BTreeSet<Level> = of.into_values().flatten().collect();
-    Some((most, all.into_iter().collect()))
-}
-
-/// The values by strategy if strategies may have their own, otherwise all.
-fn by_strategy(
-    setting: &Setting,
-    outcomes: &[&TrialOutcome],
-) -> Option<BTreeMap<Option<StrategyKind>, BTreeSet<Level>>> {
-    let mut of: BTreeMap<Option<StrategyKind>, BTreeSet<Level>> = BTreeMap::new();
-    for outcome in outcomes {
-        let settings = &outcome.trial.settings;
-        let strategy = Some(settings.strategy).filter(|_| setting.shown == Shown::Series);
-        of.entry(strategy).or_default().insert(level(setting, settings)?);
-    }
-    Some(of)
-}
-
-/// The labels of the settings that vary, without the strategy, each with its values.
-pub(super) fn varied(outcomes: &[&TrialOutcome]) -> Vec<(&'static str, Vec<String>)> {
-    let settings = TABLE
-        .iter()
-        .filter(|setting| setting.shown != Shown::Never && setting.name != STRATEGY.name);
-    let values = |setting: &'static Setting| {
-        let of = by_strategy(setting, outcomes)?;
-        let varying = of.into_values().filter(|levels| levels.len() > 1);
-        let levels: BTreeSet<Level> = varying.flatten().collect();
-        let values = levels
-            .iter()
-            .map(|level| grouping::plain_value(setting, &level.text));
-        (!levels.is_empty()).then(|| (setting.label, values.collect()))
-    };
-    settings.filter_map(values).collect()
 }

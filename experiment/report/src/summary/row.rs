@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use trials::outcome::{Cost, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
+use trials::outcome::{Cost, Instruments, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{self, Prediction};
 use trials::trial::TrialSettings;
 use trials::verdict::{Kind, Verdict};
@@ -45,10 +45,9 @@ pub struct Row<'a> {
     pub peak_in_flight: Option<u64>,
     /// Highest number of calls in flight of any key and window.
     pub peak_per_key: Option<u64>,
-    /// What the instruments themselves add: differences below it mean nothing.
-    pub noise: Duration,
     /// Of calls that succeeded, or of all where `failed_latency` is `None`.
     pub latency: Percentiles,
+    pub mean_latency: Option<Duration>,
     /// `None` if a trial did not record it.
     pub failed_latency: Option<Percentiles>,
     pub slot_wait: Percentiles,
@@ -57,7 +56,9 @@ pub struct Row<'a> {
     pub ledger: Option<LedgerSum>,
     /// Sums of processor time and calls, maxima of the peaks; `None` if no trial was measured.
     pub cost: Option<Cost>,
-    /// The worst of its trials.
+    /// Of each of its trials.
+    pub verdicts: Vec<Verdict>,
+    /// The worst of them.
     pub verdict: Verdict,
 }
 
@@ -104,8 +105,10 @@ impl<'a> Row<'a> {
             .collect();
         let measures: Vec<&WindowMeasure> = windows.iter().filter_map(|w| w.measured.as_ref()).collect();
         let spread = |of: fn(&WindowMeasure) -> u64| Spread::of(measures.iter().map(|m| of(m)).collect());
+        let verdicts: Vec<Verdict> = trials.iter().map(|outcome| Verdict::of(outcome)).collect();
         let close_tail = spread(|measure| measure.close_tail_us);
-        let stream_overhead = StreamOverhead::of(measures.iter().copied());
+        let (latency, mean_latency) =
+            Percentiles::with_mean(not_failed.iter().map(|outcome| &outcome.latency));
         let mut outcomes = OutcomeCounts::new();
         for (outcome, calls) in trials.iter().flat_map(|trial| &trial.outcomes) {
             *outcomes.entry(*outcome).or_default() += calls;
@@ -119,17 +122,17 @@ impl<'a> Row<'a> {
             measured: measures.len() as u64,
             censored: (windows.len() - measures.len()) as u64,
             close_tail,
-            comparable_tail: close_tail.filter(|_| !trials.iter().any(|outcome| says_nothing(outcome))),
+            comparable_tail: close_tail.filter(|_| !verdicts.iter().any(says_nothing)),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
-            noise: noise(&not_failed, stream_overhead),
-            stream_overhead,
+            stream_overhead: StreamOverhead::of(measures.iter().copied()),
             peak_in_flight: not_failed
                 .iter()
                 .filter_map(|outcome| endpoint_peak(outcome))
                 .max(),
             peak_per_key: measures.iter().map(|measure| measure.peak_in_flight).max(),
-            latency: Percentiles::of(not_failed.iter().map(|outcome| &outcome.latency)),
+            latency,
+            mean_latency,
             failed_latency: not_failed
                 .iter()
                 .map(|outcome| outcome.failed_latency.as_ref())
@@ -139,7 +142,8 @@ impl<'a> Row<'a> {
             outcomes,
             ledger: LedgerSum::of(&trials),
             cost: cost(&not_failed),
-            verdict: Verdict::worst(&trials),
+            verdict: Verdict::worst(&verdicts),
+            verdicts,
             trials,
         }
     }
@@ -187,6 +191,24 @@ impl<'a> Row<'a> {
         let (predicted, measured) = self.tails()?;
         let tolerance = TAIL_TOLERANCE.max(predicted.mul_f64(TAIL_TOLERANCE_FRACTION));
         Some(predicted.abs_diff(measured) <= tolerance)
+    }
+
+    /// What the instruments themselves add, so that smaller differences mean nothing: the largest p99 of generator, endpoint,
+    /// and stream with data plane. Decodes histograms, so it is for a few rows.
+    pub fn noise(&self) -> Duration {
+        let not_failed = self.trials.iter().filter(|outcome| !failed(outcome));
+        let instruments: Vec<&Instruments> = not_failed
+            .filter_map(|outcome| outcome.instruments.as_ref())
+            .collect();
+        let lateness = instruments.iter().map(|one| &one.generator_lateness);
+        let excess = instruments.iter().filter_map(|one| one.endpoint_excess.as_ref());
+        let overhead = self.stream_overhead.map(|overhead| overhead.p99);
+        let all = [
+            Percentiles::of(lateness).p99,
+            Percentiles::of(excess).p99,
+            overhead,
+        ];
+        all.into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Calls that failed, of all trials.
@@ -238,9 +260,9 @@ impl LedgerSum {
     }
 }
 
-/// Whether its close tail is of calls that failed or were not made.
-fn says_nothing(outcome: &TrialOutcome) -> bool {
-    matches!(Verdict::of(outcome).kind, Kind::CallsFailed | Kind::NotMeasured)
+/// Whether a trial's close tail is of calls that failed or were not made.
+fn says_nothing(verdict: &Verdict) -> bool {
+    matches!(verdict.kind, Kind::CallsFailed | Kind::NotMeasured)
 }
 
 /// Calls for the workload `cpu` do not reach the endpoint.
@@ -251,23 +273,6 @@ fn endpoint_peak(outcome: &TrialOutcome) -> Option<u64> {
         .as_ref()?
         .endpoint_peak_in_flight
         .filter(|_| called)
-}
-
-/// The largest p99 of what generator, endpoint, and stream with data plane add.
-fn noise(not_failed: &[&TrialOutcome], stream_overhead: Option<StreamOverhead>) -> Duration {
-    let instruments = || {
-        not_failed
-            .iter()
-            .filter_map(|outcome| outcome.instruments.as_ref())
-    };
-    let lateness = Percentiles::of(instruments().map(|one| &one.generator_lateness));
-    let excess = Percentiles::of(instruments().filter_map(|one| one.endpoint_excess.as_ref()));
-    let all = [
-        lateness.p99,
-        excess.p99,
-        stream_overhead.map(|overhead| overhead.p99),
-    ];
-    all.into_iter().flatten().max().unwrap_or_default()
 }
 
 pub(crate) fn failed(outcome: &TrialOutcome) -> bool {

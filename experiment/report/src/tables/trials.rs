@@ -17,13 +17,15 @@ use crate::text;
 fn by_trial<'a, T>(
     summary: &'a Summary<'_>,
     columns: Vec<Column>,
-    shown: impl Fn(&'a TrialOutcome) -> Option<T>,
+    shown: impl Fn(&'a TrialOutcome, &'a Verdict) -> Option<T>,
     entries: impl Fn(T) -> Vec<Entry>,
 ) -> Table {
     let (mut rows, mut left_out) = (Vec::new(), 0);
     for row in &summary.rows {
-        for trial in &row.trials {
-            let Some(shown) = shown(trial) else { continue };
+        for (trial, verdict) in row.trials.iter().zip(&row.verdicts) {
+            let Some(shown) = shown(trial, verdict) else {
+                continue;
+            };
             if rows.len() == MAX_ROWS {
                 left_out += 1;
                 continue;
@@ -50,7 +52,7 @@ pub(crate) fn ledger(summary: &Summary<'_>) -> Table {
     by_trial(
         summary,
         columns,
-        |trial| Some((trial.ledger.as_ref()?, trial)),
+        |trial, _| Some((trial.ledger.as_ref()?, trial)),
         |(ledger, trial)| ledger_entries(ledger, trial),
     )
 }
@@ -102,7 +104,7 @@ pub(crate) fn instruments(summary: &Summary<'_>) -> Table {
     by_trial(
         summary,
         columns,
-        |trial| trial.instruments.as_ref(),
+        |trial, _| trial.instruments.as_ref(),
         instrument_entries,
     )
 }
@@ -143,7 +145,7 @@ pub(crate) fn numaflow<'a>(summary: &'a Summary<'_>) -> Table {
         "records read",
         "errors",
     ]);
-    let by_numaflow = |trial: &'a TrialOutcome| {
+    let by_numaflow = |trial: &'a TrialOutcome, _: &'a Verdict| {
         let engine = &trial.instruments.as_ref()?.engine;
         let ran = engine.keys().any(|name| name.starts_with(NUMAFLOW_PREFIX));
         ran.then_some(engine)
@@ -183,10 +185,7 @@ pub(crate) fn failures(summary: &Summary<'_>) -> Table {
     by_trial(
         summary,
         vec![words("trial"), words("outcome"), words("reason")],
-        |trial| {
-            let verdict = Verdict::of(trial);
-            verdict.kind.is_failure().then_some((&trial.trial.id, verdict))
-        },
+        |trial, verdict| verdict.kind.is_failure().then_some((&trial.trial.id, verdict)),
         |(id, Verdict { kind, reason, .. })| {
             vec![
                 Entry::plain(id),

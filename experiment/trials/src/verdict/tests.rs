@@ -360,7 +360,10 @@ fn the_worst_repeat_is_the_cells_verdict() {
     failed.end = TrialEnd::Failed {
         reason: "it died".to_owned(),
     };
-    let worst = Verdict::worst;
+    let worst = |repeats: &[&TrialOutcome]| {
+        let verdicts: Vec<Verdict> = repeats.iter().map(|outcome| Verdict::of(outcome)).collect();
+        Verdict::worst(&verdicts)
+    };
     assert_eq!(worst(&[]).kind, Kind::Failed);
     assert_eq!(worst(&[&good, &good]).text(), "kept up");
     assert_eq!(
