@@ -41,7 +41,7 @@
 {{- define "async-reduce.scalars" -}}
 {{- range $name, $value := . }}
 {{- with include "async-reduce.text" $value }}
-{{ $name }}: {{ . }}
+{{ $name }}: {{ ternary (toYaml .) . (kindIs "string" $value) }}
 {{- end }}
 {{- end }}
 {{- end -}}
@@ -65,8 +65,10 @@ a trial, so theirs are without Helm's labels: `forTrials` in the root says so.
 {{- toYaml (merge $own (.labels | default dict) (.root.Values.commonLabels | default dict)) -}}
 {{- end -}}
 
-{{/* Metadata of an object: (dict "root" $ "component" "udf" "name" NAME), "annotations", "labels" and
-"namespace" if wanted. */}}
+{{/*
+Metadata of an object: (dict "root" $ "component" "udf" "name" NAME), and "annotations", "labels" and "namespace" if
+wanted.
+*/}}
 {{- define "async-reduce.metadata" -}}
 name: {{ .name }}
 namespace: {{ .namespace | default .root.Release.Namespace }}
@@ -86,16 +88,15 @@ app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/*
-Metadata of pods: (dict "root" $ "labels" LABELS "part" "udf"). The labels stand above the user's, and the part's own
-above those for every pod.
+Metadata of pods: (dict "root" $ "labels" LABELS "own" PART). The labels stand above the user's; podLabels and
+podAnnotations of the part stand above those for every pod.
 */}}
 {{- define "async-reduce.podMetadata" -}}
-{{- $part := include "async-reduce.part" . | fromYaml -}}
-{{- $annotations := .annotations | default $part.podAnnotations | default dict -}}
+{{- $own := .own | default dict -}}
 {{- $values := .root.Values -}}
 labels:
-  {{- toYaml (merge (dict) .labels ($part.podLabels | default dict) ($values.podLabels | default dict) ($values.commonLabels | default dict)) | nindent 2 }}
-{{- with merge (dict) $annotations ($values.podAnnotations | default dict) }}
+  {{- toYaml (merge (dict) .labels ($own.podLabels | default dict) ($values.podLabels | default dict) ($values.commonLabels | default dict)) | nindent 2 }}
+{{- with merge (dict) ($own.podAnnotations | default dict) ($values.podAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -105,14 +106,13 @@ annotations:
 {{- define "async-reduce.ownPodMetadata" -}}
 {{- $labels := include "async-reduce.selector" . | fromYaml -}}
 {{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
-{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "part" .component) -}}
+{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "own" (get .root.Values .component)) -}}
 {{- end -}}
 
-{{/* Metadata of pods that Numaflow makes: it owns all of the recommended labels but the instance. "part" or
-"annotations" if wanted. */}}
+{{/* Metadata of pods that Numaflow makes: it owns all of the recommended labels but the instance. "own" if wanted. */}}
 {{- define "async-reduce.numaflowPodMetadata" -}}
 {{- $labels := dict "app.kubernetes.io/instance" .root.Release.Name -}}
-{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "part" (.part | default "") "annotations" .annotations) -}}
+{{- include "async-reduce.podMetadata" (dict "root" .root "labels" $labels "own" .own) -}}
 {{- end -}}
 
 {{/* Where and how a pod runs: (dict "root" $ "part" "udf"); without "part", as every pod. */}}

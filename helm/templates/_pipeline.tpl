@@ -108,6 +108,7 @@ spec:
 {{/* Pods and containers that are Numaflow's. */}}
 {{- define "async-reduce.pipelineTemplates" -}}
 {{- $numa := .Values.numa | default dict -}}
+{{- $job := dict "podLabels" $numa.jobPodLabels "podAnnotations" $numa.jobPodAnnotations -}}
 {{- $scheduling := include "async-reduce.scheduling" (dict "root" .) -}}
 {{- $init := include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.initResources) | trim -}}
 {{- $pod := printf "%s\n%s" (include "async-reduce.identity" .) (include "async-reduce.pod" . | trim) | trim -}}
@@ -138,7 +139,7 @@ daemon:
   {{- end }}
 job:
   metadata:
-    {{- include "async-reduce.numaflowPodMetadata" (dict "root" . "annotations" $numa.jobPodAnnotations) | nindent 4 }}
+    {{- include "async-reduce.numaflowPodMetadata" (dict "root" . "own" $job) | nindent 4 }}
   {{- $pod | nindent 2 }}
   {{- with $scheduling }}{{ . | nindent 2 }}{{ end }}
   {{- with include "async-reduce.containerTemplate" (dict "root" . "resources" $numa.jobResources) | trim }}
