@@ -51,8 +51,8 @@ fn named(summary: &Summary<'_>, row: &Row<'_>, suffix: &str, entries: Vec<Entry>
 
 /// Start rule and workers of each series.
 pub(super) fn series(summary: &Summary<'_>) -> Table {
-    let mut columns = vec![words("calls start")];
-    columns.extend(numbers(&["max workers"]));
+    let mut columns = numbers(&["max workers"]);
+    columns.push(words("calls start"));
     let rows = summary.series.iter().enumerate().map(|(index, series)| {
         let rows = summary.rows.iter().filter(|row| row.series == index);
         let settings: Vec<_> = rows
@@ -71,7 +71,7 @@ pub(super) fn series(summary: &Summary<'_>) -> Table {
             label: series.label.clone(),
             series: index,
             swatch: String::new(),
-            entries: vec![Entry::or_dash(starts.map(str::to_owned)), Entry::or_dash(workers)],
+            entries: vec![Entry::or_dash(workers), Entry::or_dash(starts.map(str::to_owned))],
             note: String::new(),
         }
     });

@@ -1,5 +1,5 @@
-//! The cell where the choice matters most: the close tails of its fastest and slowest series, compared only beyond the
-//! noise of the instruments.
+//! The cell where the choice matters most for the window: the close tails of its fastest and slowest series, compared only
+//! beyond the noise of the instruments.
 
 use std::time::Duration;
 
@@ -80,12 +80,9 @@ impl<'s, 'a> Extremes<'s, 'a> {
         let one = |(row, spread): (&Row<'_>, Spread)| {
             format!("{} with {}", in_words(row, spread), summary.series_label(row))
         };
-        let matters = match summary.cells.len() {
-            1 => "matters",
-            _ => "matters most",
-        };
+        let most = if summary.cells.len() == 1 { "" } else { " most" };
         let mut sentence = format!(
-            "The choice {matters} at {cell}: the close tail was {} and {}{}",
+            "The close tails differ{most} at {cell}: {} and {}{}",
             one(self.low),
             one(self.high),
             self.ratio()

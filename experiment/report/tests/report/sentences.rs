@@ -29,7 +29,7 @@ fn the_classic_run_ends_in_advice() {
          in 4 of 6 cells."
     );
     assert!(
-        sentences[1].starts_with("The choice matters most at RPU 100, delay 1 s: the close tail was 1.0"),
+        sentences[1].starts_with("The close tails differ most at RPU 100, delay 1 s: 1.0"),
         "{}",
         sentences[1]
     );
@@ -126,7 +126,7 @@ fn the_cell_is_compared_in_numbers() {
     );
     assert_eq!(
         sentences[1],
-        "The choice matters most at RPU 100, delay 1 s: the close tail was 1.00 s with async and 2.50 s with \
+        "The close tails differ most at RPU 100, delay 1 s: 1.00 s with async and 2.50 s with \
          thread-pool, 2.5 times as long; sequential gave no result there."
     );
 }
@@ -151,7 +151,7 @@ fn no_ratio_below_the_noise_or_of_two_windows() {
         Report::of(&lines).sentences()[1].clone()
     };
     let (micros, millis) = (Duration::from_micros, Duration::from_millis);
-    let start = "The choice matters at RPU 10, delay 1 s: the close tail was ";
+    let start = "The close tails differ at RPU 10, delay 1 s: ";
     let none = micros(1);
     assert_eq!(
         pair(millis(10), millis(80), 3, none),

@@ -26,8 +26,8 @@ pub(super) struct Frame {
     title: String,
     /// Whether the lines themselves are the values of the x axis.
     by_strategy: bool,
-    /// Whether any panel needs the band at the top edge.
-    band: bool,
+    /// The label of the band at the top edge, if any panel needs it.
+    band: Option<&'static str>,
 }
 
 impl Frame {
@@ -40,7 +40,13 @@ impl Frame {
                 .map(move |spread| of(&spread).as_micros() as f64)
         };
         let windows = summary.cells.iter().map(|cell| cell.window.as_micros() as f64);
-        let band = summary.rows.iter().any(|row| row.verdict.kind != Kind::KeptUp);
+        let kinds = || summary.rows.iter().map(|row| row.verdict.kind);
+        let band = kinds().find(|kind| *kind != Kind::KeptUp).map(|_| {
+            match kinds().all(|kind| matches!(kind, Kind::KeptUp | Kind::NoResult)) {
+                true => "no result",
+                false => "verdict",
+            }
+        });
         let highest = micros(|spread| spread.max).chain(windows).fold(1.0, f64::max);
         let lowest = micros(|spread| spread.min).fold(highest, f64::min).max(1.0);
         let (labels, numbers, lines) = match &summary.axis {
@@ -55,7 +61,7 @@ impl Frame {
         let ticks = ticks(labels, &x.centres, size.0, summary.axis.is_none());
         let bottom =
             size.1 - 30.0 - TICK_ROW * ticks.iter().map(|(_, row)| row + 1).max().unwrap_or(0) as f64;
-        let top = if band { BAND.1 } else { BAND.0 };
+        let top = if band.is_some() { BAND.1 } else { BAND.0 };
         Self {
             size,
             scale: Log::around(lowest, highest, (bottom - INSET, top + INSET)),
@@ -105,10 +111,10 @@ impl Frame {
             svg.line("grid", (LEFT, y), (right, y));
             svg.text("tick", (LEFT - 7.0, y + 4.0), Anchor::End, &micros_label(tick));
         }
-        if self.band {
+        if let Some(label) = self.band {
             svg.rect("band", (LEFT, BAND.0), (right - LEFT, BAND.1 - BAND.0));
             let middle = (BAND.0 + BAND.1) / 2.0;
-            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, "verdict");
+            svg.text("tick", (LEFT - 7.0, middle + 4.0), Anchor::End, label);
         }
         self.x_axis(svg, (top, bottom));
         let middle = (LEFT + right) / 2.0;
