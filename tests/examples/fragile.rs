@@ -5,9 +5,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use async_reduce::{Call, CallError, Cli, Event};
-use async_trait::async_trait;
-use clap::Parser;
+use async_reduce::{BlockingCall, Both, Call, CallError, Count, Event, Program, Records};
 
 /// If set to `1`, the program's file is removed before the pool starts, so that no child can start.
 const VANISH: &str = "FRAGILE_VANISH";
@@ -16,7 +14,7 @@ struct Fragile;
 
 impl Fragile {
     fn work(event: &Event) -> Result<(), CallError> {
-        let padding = wire::Event::decode(&event.payload).map_or(String::new(), |event| event.padding);
+        let padding = wire::Event::decode(event.payload()).map_or(String::new(), |event| event.padding);
         match padding.as_str() {
             "panic" => panic!("as asked"),
             "exit" => std::process::exit(0),
@@ -24,22 +22,24 @@ impl Fragile {
                 // As a call does that prints to the output of its frames.
                 let _ = io::stdout().write_all(b"hello, here is something else\n");
                 let _ = io::stdout().flush();
-                Ok(())
             }
-            "hang" => {
-                std::thread::sleep(Duration::from_secs(3_600));
-                Ok(())
-            }
-            _ => Ok(()),
+            "hang" => std::thread::sleep(Duration::from_secs(3_600)),
+            _ => {}
         }
+        Ok(())
     }
 }
 
-#[async_trait]
 impl Call for Fragile {
+    type Answer = ();
+
     async fn call(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
+}
+
+impl BlockingCall for Fragile {
+    type Answer = ();
 
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
@@ -47,18 +47,10 @@ impl Call for Fragile {
 }
 
 fn main() -> ExitCode {
-    vertex::init_logging();
-    let fragile = |_: &async_reduce::Settings| -> io::Result<Fragile> {
+    Program::new().records(Records::Only).run(|_: &(), _| {
         if std::env::var(VANISH).is_ok_and(|value| value == "1") {
             std::fs::remove_file(std::env::current_exe()?)?;
         }
-        Ok(Fragile)
-    };
-    match async_reduce::run(Cli::parse(), fragile) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("fragile: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+        Ok((Both(Fragile), Count::default))
+    })
 }

@@ -215,6 +215,11 @@ fn record(key: &str, window_end_ms: u64) -> WindowRecord {
         last_arrival_us: 2,
         close_us: 3,
         result_us: 4,
+        format: wire::RECORD_FORMAT,
+        named: BTreeMap::new(),
+        unnumbered: 0,
+        unnumbered_ns: Vec::new(),
+        failure: None,
     }
 }
 

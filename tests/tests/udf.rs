@@ -112,7 +112,7 @@ async fn a_worker_that_dies_fails_only_its_call_and_is_replaced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_cannot_be_decoded_is_a_bad_body() {
+async fn an_event_of_somebody_else_is_called_like_any_other() {
     let (_endpoint, url) = endpoint(&[]).await;
     let mut udf = Udf::start(&["--endpoint-url", &url], &[]).await;
     let mut stream = udf.open(0).await;
@@ -120,9 +120,11 @@ async fn an_event_that_cannot_be_decoded_is_a_bad_body() {
     stream.send("key", 0, 0).await;
     stream.send("key", 0, 0).await;
     let record = &stream.close().await.records()[0];
-    assert_eq!((record.events, record.undecoded, record.repeated), (3, 1, 1));
-    assert_eq!(record.outcomes.get(&Outcome::BadBody), Some(&1));
-    assert_eq!(record.ok(), 2);
+    assert_eq!((record.events, record.unnumbered, record.repeated), (3, 1, 1));
+    assert_eq!(record.unnumbered_ns, [0], "it is known by its event time");
+    assert_eq!((record.ok(), record.undecoded), (3, 0));
+    let stats: EndpointStats = tests::get_json(&format!("{url}/stats")).await;
+    assert_eq!(stats.served, 3);
     assert_eq!(record.seen[&7].to_string(), "0");
 }
 

@@ -1,59 +1,55 @@
-//! A UDF of your own: its slow work is a look-up in a file. Strategies, limits and records are the library's.
+//! A UDF of your own: its slow work is a look-up of the event's key in a file, and its result is how many were found.
+//! Strategies, limits and records are the library's.
 //!
 //!     cargo run --example lookup -- --strategy thread-pool --socket /tmp/lookup.sock --server-info /tmp/lookup-info
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use async_reduce::{Call, CallError, Cli, Event};
-use async_trait::async_trait;
-use clap::Parser;
-use wire::Outcome;
+use async_reduce::{BlockingCall, Both, Call, CallError, Count, Event};
+
+/// Looks keys up in a file
+#[derive(clap::Args)]
+#[command(version)]
+struct LookupArgs {
+    /// The file with a known key in each line
+    #[arg(long, env, default_value = "known-keys.txt")]
+    known_keys: PathBuf,
+}
 
 struct Lookup {
     file: PathBuf,
 }
 
 impl Lookup {
-    fn judge(event: &Event, content: std::io::Result<String>) -> Result<(), CallError> {
-        match content {
-            Ok(content)
-                if content
-                    .lines()
-                    .any(|line| event.keys.iter().any(|key| key == line)) =>
-            {
-                Ok(())
-            }
-            Ok(_) => Err(CallError::from(Outcome::BadStatus).because("the key is not in the file")),
-            Err(error) => Err(CallError::of(&error, Outcome::NoConnection)),
+    fn judge(event: &Event, content: &str) -> Result<(), CallError> {
+        let known = |key: &String| content.lines().any(|line| line == key);
+        match event.keys().iter().any(known) {
+            true => Ok(()),
+            false => Err(CallError::new("unknown-key")),
         }
     }
 }
 
-#[async_trait]
 impl Call for Lookup {
+    type Answer = ();
+
     async fn call(&self, event: &Event) -> Result<(), CallError> {
-        Self::judge(event, tokio::fs::read_to_string(&self.file).await)
+        Self::judge(event, &tokio::fs::read_to_string(&self.file).await?)
     }
+}
+
+impl BlockingCall for Lookup {
+    type Answer = ();
 
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
-        Self::judge(event, std::fs::read_to_string(&self.file))
+        Self::judge(event, &std::fs::read_to_string(&self.file)?)
     }
 }
 
 fn main() -> ExitCode {
-    vertex::init_logging();
-    let lookup = |_: &async_reduce::Settings| {
-        Ok::<_, Infallible>(Lookup {
-            file: PathBuf::from("known-keys.txt"),
-        })
-    };
-    match async_reduce::run(Cli::parse(), lookup) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lookup: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    async_reduce::main(|args: &LookupArgs| {
+        let file = args.known_keys.clone();
+        Ok((Both(Lookup { file }), Count::default))
+    })
 }

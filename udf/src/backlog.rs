@@ -37,68 +37,69 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::call::{Event, EventId};
-use crate::call_error::{CallError, outcome};
+use crate::call_error::CallError;
+use crate::event::{Event, Meta, Place};
 use crate::metrics::Metrics;
+use crate::tally::Ended;
 
 pub(crate) use key_calls::{KeyCalls, Waiting};
 use key_calls::{KeyState, Pending};
 pub use limit::Limit;
 pub(crate) use retry::Retry;
 
-/// Makes the calls of a process.
-pub trait Strategy: Send + Sync + 'static {
+/// Makes the calls of a process, which answer with `A`.
+pub trait Strategy<A>: Send + Sync + 'static {
     /// Starts a caller, which takes events from the backlog until there are none. Called within a tokio runtime when an
     /// event is ready and a slot was free; must not block.
-    fn start(&self, backlog: &Arc<Backlog>);
+    fn start(&self, backlog: &Arc<Backlog<A>>);
 }
 
 /// The events whose calls may begin, and the slots for those calls.
-pub struct Backlog {
-    strategy: Box<dyn Strategy>,
+pub struct Backlog<A> {
+    strategy: Box<dyn Strategy<A>>,
     limit: Limit,
     retry: Retry,
     metrics: Arc<Metrics>,
     /// Runs the pauses before retries; a call may end on a thread outside the runtime.
     runtime: Handle,
-    state: Mutex<State>,
+    state: Mutex<State<A>>,
 }
 
-struct State {
+struct State<A> {
     /// Keys with an event whose call may begin, each once.
-    turns: VecDeque<Arc<KeyCalls>>,
+    turns: VecDeque<Arc<KeyCalls<A>>>,
     /// Slots without a caller.
     free_slots: usize,
 }
 
 /// An event whose call is in flight. The caller must pass it to [`Backlog::ended`].
-pub struct InFlight {
+pub struct InFlight<A> {
     /// The event.
     pub event: Event,
     /// When this attempt began.
     pub began: Instant,
-    calls: Arc<KeyCalls>,
+    calls: Arc<KeyCalls<A>>,
     /// Attempts before this one.
     attempts: u32,
 }
 
 /// An event reserved for a caller whose slot is occupied; its call has not begun.
 #[must_use = "a reserved event must begin or be released"]
-pub struct Reserved<'a> {
-    backlog: &'a Arc<Backlog>,
-    taken: Taken,
+pub struct Reserved<'a, A: Send + 'static> {
+    backlog: &'a Arc<Backlog<A>>,
+    taken: Taken<A>,
 }
 
 /// An event that was removed from the queue of its key.
-struct Taken {
-    calls: Arc<KeyCalls>,
+struct Taken<A> {
+    calls: Arc<KeyCalls<A>>,
     pending: Pending,
 }
 
-impl Backlog {
+impl<A: Send + 'static> Backlog<A> {
     /// Creates an empty backlog. Must be called within a tokio runtime.
     pub(crate) fn new(
-        strategy: Box<dyn Strategy>,
+        strategy: Box<dyn Strategy<A>>,
         limit: Limit,
         retry: Retry,
         metrics: Arc<Metrics>,
@@ -117,17 +118,17 @@ impl Backlog {
     }
 
     /// Adds an event of a key. Its call may begin once the key is open.
-    pub(crate) fn add(self: &Arc<Self>, calls: &Arc<KeyCalls>, event: Waiting) {
+    pub(crate) fn add(self: &Arc<Self>, calls: &Arc<KeyCalls<A>>, event: Waiting) {
         self.change(calls, |key| key.add(event));
     }
 
     /// Lets the calls of a key begin.
-    pub(crate) fn open(self: &Arc<Self>, calls: &Arc<KeyCalls>) {
+    pub(crate) fn open(self: &Arc<Self>, calls: &Arc<KeyCalls<A>>) {
         self.change(calls, |key| key.open(calls.now()));
     }
 
     /// Changes the queue of a key, and starts a caller for each event that became ready, as far as slots are free.
-    fn change(self: &Arc<Self>, calls: &Arc<KeyCalls>, change: impl FnOnce(&mut KeyState)) {
+    fn change(self: &Arc<Self>, calls: &Arc<KeyCalls<A>>, change: impl FnOnce(&mut KeyState)) {
         let starts = {
             let mut state = self.state();
             let mut key = calls.lock();
@@ -145,7 +146,7 @@ impl Backlog {
     }
 
     /// Takes the next event, whose attempt begins now. If none is ready, returns `None` and frees the caller's slot.
-    pub fn take(&self) -> Option<InFlight> {
+    pub fn take(&self) -> Option<InFlight<A>> {
         let taken = {
             let mut state = self.state();
             let taken = state.next(self.limit);
@@ -157,7 +158,7 @@ impl Backlog {
 
     /// Reserves the next event for a caller whose slot is occupied, to begin after its current call. Returns `None` if
     /// none is ready, or if another slot is free: a caller there would begin the event at once.
-    pub fn reserve(self: &Arc<Self>) -> Option<Reserved<'_>> {
+    pub fn reserve(self: &Arc<Self>) -> Option<Reserved<'_, A>> {
         let mut state = self.state();
         if state.free_slots > 0 {
             return None;
@@ -166,7 +167,7 @@ impl Backlog {
         Some(Reserved { backlog: self, taken })
     }
 
-    fn begin(&self, taken: Taken, began: Instant) -> InFlight {
+    fn begin(&self, taken: Taken<A>, began: Instant) -> InFlight<A> {
         let Taken { calls, pending } = taken;
         let mut key = calls.lock();
         key.begins();
@@ -192,7 +193,7 @@ impl Backlog {
         }
     }
 
-    fn put_back(self: &Arc<Self>, taken: Taken) {
+    fn put_back(self: &Arc<Self>, taken: Taken<A>) {
         let Taken { calls, pending } = taken;
         let has_permit = matches!(pending, Pending::First(_));
         let mut waits = true;
@@ -202,28 +203,33 @@ impl Backlog {
         }
     }
 
-    /// Ends an attempt: the event is retried after a pause, or has ended too. `latency` is `None` if the attempt's end
-    /// was not observed. The caller keeps its slot and must take the next event itself.
+    /// Ends an attempt: the event is retried after a pause, or its answer goes to the aggregate of its key and it has
+    /// ended too. `latency` is `None` if the attempt's end was not observed. The caller keeps its slot and must take the
+    /// next event itself.
     pub fn ended(
         self: &Arc<Self>,
-        in_flight: InFlight,
-        result: Result<(), CallError>,
+        in_flight: InFlight<A>,
+        answer: Result<A, CallError>,
         latency: Option<Duration>,
     ) {
         self.metrics.calls_in_flight.dec();
         let attempts = in_flight.attempts + 1;
-        let outcome = outcome(&result);
-        if let Some(pause) = self.retry.pause(outcome, attempts, rand::random) {
+        if let Err(error) = &answer
+            && let Some(pause) = self.retry.pause(error, attempts, rand::random)
+        {
             return self.pause(in_flight, pause);
         }
-        let reconnects = in_flight.event.reconnects.get();
-        self.metrics.ended(outcome);
+        let ended = Ended::of(&answer);
+        let reconnects = in_flight.event.reconnects();
+        self.metrics.ended(&ended);
         self.metrics.reconnects.inc_by(reconnects.into());
         if let Some(latency) = latency {
             self.metrics.call_duration.observe(latency);
         }
-        let calls = in_flight.calls;
-        let has_waiting = calls.ended(result, attempts, reconnects, latency);
+        let InFlight { event, calls, .. } = in_flight;
+        // Before it counts as ended, as the aggregate is finished after the last event.
+        calls.answer(event, answer);
+        let has_waiting = calls.ended(ended, attempts, reconnects, latency);
         if self.limit == Limit::OnePerKey && has_waiting {
             self.state().give_turn(&calls, &mut calls.lock(), self.limit);
         }
@@ -231,7 +237,7 @@ impl Backlog {
 
     /// Queues an event for its next attempt after a pause, during which it occupies no slot. An event that pauses holds
     /// no permit either: the number of pauses is bounded by the events of the open windows, not by `max_waiting`.
-    fn pause(self: &Arc<Self>, in_flight: InFlight, pause: Duration) {
+    fn pause(self: &Arc<Self>, in_flight: InFlight<A>, pause: Duration) {
         let InFlight {
             event,
             calls,
@@ -246,22 +252,22 @@ impl Backlog {
         });
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Reserved<'_> {
-    /// The event's keys, id and payload.
-    pub fn event(&self) -> (&[String], EventId, &[u8]) {
+impl<A: Send + 'static> Reserved<'_, A> {
+    /// What a child process has to know of the event.
+    pub(crate) fn parts(&self) -> (&Place, &Meta, &[u8]) {
         match &self.taken.pending {
-            Pending::First(waiting) => (self.taken.calls.keys(), waiting.id, &waiting.payload),
-            Pending::Retry(event, _) => (&event.keys, event.id, &event.payload),
+            Pending::First(waiting) => (self.taken.calls.place(), &waiting.meta, &waiting.payload),
+            Pending::Retry(event, _) => (&event.place, &event.meta, &event.payload),
         }
     }
 
     /// Begins the event's attempt, in the slot of the call before it.
-    pub fn begin(self, began: Instant) -> InFlight {
+    pub fn begin(self, began: Instant) -> InFlight<A> {
         self.backlog.begin(self.taken, began)
     }
 
@@ -271,9 +277,9 @@ impl Reserved<'_> {
     }
 }
 
-impl State {
+impl<A> State<A> {
     /// Takes an event of the key whose turn it is.
-    fn next(&mut self, limit: Limit) -> Option<Taken> {
+    fn next(&mut self, limit: Limit) -> Option<Taken<A>> {
         loop {
             let calls = self.turns.pop_front()?;
             let mut key = calls.lock();
@@ -288,7 +294,7 @@ impl State {
         }
     }
 
-    fn give_turn(&mut self, calls: &Arc<KeyCalls>, key: &mut KeyState, limit: Limit) {
+    fn give_turn(&mut self, calls: &Arc<KeyCalls<A>>, key: &mut KeyState, limit: Limit) {
         if !key.has_turn && key.ready(limit) > 0 {
             key.has_turn = true;
             self.turns.push_back(Arc::clone(calls));

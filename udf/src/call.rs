@@ -3,76 +3,41 @@
 mod cpu;
 mod http;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::future::Future;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::call_error::CallError;
-use async_trait::async_trait;
+use crate::event::Event;
 
 pub use cpu::CpuCall;
 pub use http::{HttpCall, HttpCallError, Target};
 
-/// One event of a window.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Event {
-    /// The keys of its window.
-    pub keys: Arc<[String]>,
-    /// The message's payload.
-    pub payload: Vec<u8>,
-    /// Who made it and which it is.
-    pub id: EventId,
-    /// Requests that its calls have sent again.
-    pub reconnects: Reconnects,
-}
+/// What a call may give: it crosses a pipe as JSON if a child process makes the call. Implemented by every such type.
+pub trait Answer: Serialize + DeserializeOwned + Send + 'static {}
 
-/// Counts requests that were sent once more within their attempt, over a fresh connection. It belongs to the event, not to
-/// the result of a call, as a call that is dropped at its timeout has no result.
-#[derive(Debug, Default)]
-pub struct Reconnects(AtomicU32);
+impl<T: Serialize + DeserializeOwned + Send + 'static> Answer for T {}
 
-impl Reconnects {
-    /// Adds to the count.
-    pub fn add(&self, count: u32) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// The count.
-    pub fn get(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-impl Clone for Reconnects {
-    fn clone(&self) -> Self {
-        Self(self.get().into())
-    }
-}
-
-impl PartialEq for Reconnects {
-    fn eq(&self, other: &Self) -> bool {
-        self.get() == other.get()
-    }
-}
-
-impl Eq for Reconnects {}
-
-/// Names an event among all of its generator's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EventId {
-    /// Nonce of the generator's process.
-    pub generator: u64,
-    /// Number among all events of the generator.
-    pub index: u64,
-}
-
-/// The slow work for one event. Both forms do the same. A failure is counted in the window's record, because a reduce UDF
-/// cannot return an error and a window without result helps nobody.
-#[async_trait]
+/// The slow work for one event, as a future: for `sequential` and `async`.
+///
+/// A failure is an answer too: a reduce UDF cannot return an error, and a window without a result helps nobody. It is
+/// tried again as often as `--retries` allows if its error [may be](CallError::may_retry), and is then passed to the
+/// aggregate.
 pub trait Call: Send + Sync + 'static {
-    /// The asynchronous form, for `sequential` and `async`. It is dropped when the timeout of an attempt is over.
-    async fn call(&self, event: &Event) -> Result<(), CallError>;
+    /// What a call gives.
+    type Answer: Answer;
 
-    /// The blocking form, for `thread-pool` and `process-pool`: an ordinary function that may take its time. It
-    /// must keep the timeout of an attempt itself, as nothing can stop a thread from outside.
-    fn call_blocking(&self, event: &Event) -> Result<(), CallError>;
+    /// Makes the call. It is dropped when the timeout of an attempt is over. It runs on a thread that makes other calls
+    /// too, so it must not block that thread.
+    fn call(&self, event: &Event) -> impl Future<Output = Result<Self::Answer, CallError>> + Send;
+}
+
+/// The slow work for one event as an ordinary function: for `thread-pool` and `process-pool`.
+pub trait BlockingCall: Send + Sync + 'static {
+    /// What a call gives.
+    type Answer: Answer;
+
+    /// Makes the call. It must keep the timeout of an attempt itself, as nothing can stop a thread from outside.
+    fn call_blocking(&self, event: &Event) -> Result<Self::Answer, CallError>;
 }

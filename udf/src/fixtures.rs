@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
+use chrono::DateTime;
 use clap::Parser;
 use numaflow::reduce::ReduceRequest;
 use tokio::sync::Semaphore;
@@ -14,16 +14,63 @@ use tokio::time::Instant;
 use wire::Outcome;
 
 use crate::backlog::{Backlog, KeyCalls, Waiting};
-use crate::call::{Call, Event, EventId};
+use crate::call::{BlockingCall, Call};
 use crate::call_error::CallError;
+use crate::event::{Event, EventId, Meta, Place, Window};
 use crate::metrics::Metrics;
-use crate::settings::Cli;
-use crate::strategy::StrategySpec;
+use crate::settings::Settings;
+use crate::strategy::{Both, Forms, StrategySpec, Work};
 use crate::tally::Tally;
+
+/// The settings that these flags are.
+pub(crate) fn parse(args: &[&str]) -> Settings {
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        settings: Settings,
+    }
+    Cli::parse_from(["udf"].iter().chain(args)).settings
+}
 
 /// The default settings, as written into a record.
 pub(crate) fn settings() -> wire::Settings {
-    Cli::parse_from(["udf"]).settings.of_record(NonZeroUsize::MIN)
+    parse(&[]).of_record(NonZeroUsize::MIN)
+}
+
+/// The key `key` and the first ten seconds.
+pub(crate) fn place() -> Arc<Place> {
+    place_of(&["key"])
+}
+
+pub(crate) fn place_of(keys: &[&str]) -> Arc<Place> {
+    let start = DateTime::UNIX_EPOCH;
+    Arc::new(Place {
+        keys: keys.iter().map(|key| (*key).to_owned()).collect(),
+        window: Window {
+            start,
+            end: start + Duration::from_secs(10),
+        },
+        event_id: None,
+    })
+}
+
+/// What an event of generator 7 has beside its payload.
+pub(crate) fn meta(index: u64) -> Meta {
+    Meta {
+        headers: None,
+        id: Some(EventId { generator: 7, index }),
+        event_time_ns: 0,
+        watermark_ms: 0,
+        position: index as u32,
+    }
+}
+
+/// The event with this number in the order of arrival.
+pub(crate) fn event_at(position: u64) -> Event {
+    Event {
+        meta: meta(position),
+        ..Event::new("")
+    }
 }
 
 /// Metrics with all counts at zero.
@@ -40,14 +87,6 @@ pub(crate) fn millis(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// The result of a call that ended so.
-pub(crate) fn result(outcome: Outcome) -> Result<(), CallError> {
-    match outcome {
-        Outcome::Ok => Ok(()),
-        outcome => Err(outcome.into()),
-    }
-}
-
 /// Compares a duration from a histogram, which keeps three digits.
 #[track_caller]
 pub(crate) fn assert_about(found: Option<Duration>, expected: Duration) {
@@ -58,13 +97,32 @@ pub(crate) fn assert_about(found: Option<Duration>, expected: Duration) {
     );
 }
 
+/// Calls that are shared with the test.
+pub(crate) struct Shared<C>(Arc<C>);
+
+impl<C: Call> Call for Shared<C> {
+    type Answer = C::Answer;
+
+    fn call(&self, event: &Event) -> impl Future<Output = Result<C::Answer, CallError>> + Send {
+        self.0.call(event)
+    }
+}
+
+impl<C: BlockingCall> BlockingCall for Shared<C> {
+    type Answer = C::Answer;
+
+    fn call_blocking(&self, event: &Event) -> Result<C::Answer, CallError> {
+        self.0.call_blocking(event)
+    }
+}
+
 /// The default strategy with three calls at once, no retries and a timeout of a second.
-pub(crate) fn spec<C: Call>(call: &Arc<C>) -> StrategySpec {
-    let call = Arc::clone(call);
+pub(crate) fn spec<C: Call<Answer = ()> + BlockingCall<Answer = ()>>(call: &Arc<C>) -> StrategySpec<()> {
+    let forms: Forms<()> = Both(Shared(Arc::clone(call))).into_forms();
     StrategySpec {
         kind: wire::StrategyKind::Async,
         max_workers: some(3),
-        call,
+        forms,
         timeout: Duration::from_secs(1),
         retries: 0,
         worker: crate::WorkerCommand {
@@ -85,20 +143,20 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
 
 /// A key that is open to calls, and the permits of its events.
 pub(crate) struct OpenKey {
-    pub(crate) calls: Arc<KeyCalls>,
+    pub(crate) calls: Arc<KeyCalls<()>>,
     pub(crate) permits: Arc<Semaphore>,
 }
 
 impl OpenKey {
-    pub(crate) fn new(backlog: &Arc<Backlog>) -> Self {
+    pub(crate) fn new(backlog: &Arc<Backlog<()>>) -> Self {
         let permits = Arc::new(Semaphore::new(1_000));
-        let calls = Arc::new(KeyCalls::new(Arc::from(["key".to_owned()]), Arc::clone(&permits)));
+        let calls = Arc::new(KeyCalls::new(place(), None, Arc::clone(&permits)));
         backlog.open(&calls);
         Self { calls, permits }
     }
 
     /// Adds events with these indices, each with a permit.
-    pub(crate) fn add(&self, backlog: &Arc<Backlog>, indices: impl IntoIterator<Item = u64>) {
+    pub(crate) fn add(&self, backlog: &Arc<Backlog<()>>, indices: impl IntoIterator<Item = u64>) {
         for index in indices {
             self.permits.try_acquire().unwrap().forget();
             backlog.add(&self.calls, waiting(&self.calls, index));
@@ -129,10 +187,10 @@ pub(crate) fn request(number: u64) -> ReduceRequest {
 }
 
 /// An event that arrives now; its payload is its index.
-pub(crate) fn waiting(calls: &KeyCalls, index: u64) -> Waiting {
+pub(crate) fn waiting<A>(calls: &KeyCalls<A>, index: u64) -> Waiting {
     Waiting {
         payload: index.to_le_bytes().into(),
-        id: EventId { generator: 7, index },
+        meta: meta(index),
         arrived_ns: calls.ns(Instant::now()),
     }
 }
@@ -194,10 +252,27 @@ impl Drop for InFlightGuard<'_> {
     }
 }
 
-#[async_trait]
+/// The result of a call that ended so.
+pub(crate) fn result(outcome: Outcome) -> Result<(), CallError> {
+    match outcome {
+        Outcome::Ok => Ok(()),
+        outcome => Err(outcome.into()),
+    }
+}
+
+/// Stands for the index of an event of nobody.
+pub(crate) const NO_INDEX: u64 = u64::MAX;
+
+/// The index of an event of generator 7.
+pub(crate) fn index_of(event: &Event) -> u64 {
+    event.meta.id.map_or(NO_INDEX, |id| id.index)
+}
+
 impl Call for Scripted {
+    type Answer = ();
+
     async fn call(&self, event: &Event) -> Result<(), CallError> {
-        let (attempt, _in_flight) = self.begin(event.id.index);
+        let (attempt, _in_flight) = self.begin(index_of(event));
         match attempt {
             Attempt::Takes(time, outcome) => {
                 tokio::time::sleep(time).await;
@@ -208,6 +283,10 @@ impl Call for Scripted {
             Attempt::Never => std::future::pending().await,
         }
     }
+}
+
+impl BlockingCall for Scripted {
+    type Answer = ();
 
     fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
         unreachable!("only for strategies with asynchronous calls")

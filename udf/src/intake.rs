@@ -8,21 +8,25 @@ use numaflow::reduce::ReduceRequest;
 use tokio::sync::mpsc::Receiver;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
-use wire::{Outcome, Ranges, StartRule};
+use wire::{EVENT_ID_HEADER, Outcome, Ranges, StartRule, parse_event_id};
 
+use crate::aggregate::{Finish, Make};
 use crate::backlog::{Backlog, KeyCalls, Waiting};
-use crate::call::EventId;
+use crate::event::{EventId, Meta, Place, nanos};
 use crate::metrics::Metrics;
 use crate::tally::Tally;
 use crate::window::{Window, Windows};
+
+/// Event times of events without a number that a record has; further ones are only counted.
+const MAX_UNNUMBERED: usize = 10_000;
 
 /// What was read from the input of one key and window.
 #[derive(Debug, Default)]
 pub(crate) struct Arrivals {
     pub(crate) events: u64,
-    pub(crate) undecoded: u64,
-    /// Why the first of them could not be decoded.
-    pub(crate) bad_event: Option<Box<str>>,
+    /// Events without a number of a generator.
+    pub(crate) unnumbered: u64,
+    pub(crate) unnumbered_ns: Vec<i64>,
     pub(crate) repeated: u64,
     pub(crate) seen: BTreeMap<u64, Ranges>,
     pub(crate) first: Option<Instant>,
@@ -31,9 +35,21 @@ pub(crate) struct Arrivals {
     pub(crate) reading_stopped: u64,
 }
 
+/// A key and window whose calls have ended.
+pub(crate) struct Closed {
+    pub(crate) arrivals: Arrivals,
+    pub(crate) tally: Tally,
+    /// The rest of its aggregate's work, if it has an aggregate.
+    pub(crate) finish: Option<Finish>,
+}
+
 /// Reads all inputs of the process.
-pub(crate) struct Intake {
-    backlog: Arc<Backlog>,
+pub(crate) struct Intake<A> {
+    backlog: Arc<Backlog<A>>,
+    /// Makes what collects the answers; `None` if only the record is wanted.
+    make: Option<Arc<dyn Make<A>>>,
+    /// Whether the numbers of the events are kept, for the record.
+    numbers: bool,
     start_rule: StartRule,
     /// Permits for events that wait for their first attempt to begin.
     permits: Arc<Semaphore>,
@@ -42,11 +58,11 @@ pub(crate) struct Intake {
 }
 
 /// The calls of one key and window; abandons them if the SDK drops the reducer.
-struct OpenWindow(Arc<KeyCalls>);
+struct OpenWindow<A>(Arc<KeyCalls<A>>);
 
-impl Intake {
+impl<A: Send + 'static> Intake<A> {
     pub(crate) fn new(
-        backlog: Arc<Backlog>,
+        backlog: Arc<Backlog<A>>,
         start_rule: StartRule,
         max_waiting: usize,
         metrics: Arc<Metrics>,
@@ -54,11 +70,25 @@ impl Intake {
         let permits = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
         Self {
             backlog,
+            make: None,
+            numbers: true,
             start_rule,
             permits,
             windows: Windows::new(Arc::clone(&metrics)),
             metrics,
         }
+    }
+
+    /// The same with what collects the answers of each key and window.
+    pub(crate) fn with_aggregates(mut self, make: Option<Arc<dyn Make<A>>>) -> Self {
+        self.make = make;
+        self
+    }
+
+    /// The same with or without the numbers of the events.
+    pub(crate) fn with_numbers(mut self, numbers: bool) -> Self {
+        self.numbers = numbers;
+        self
     }
 
     pub(crate) fn enter(&self, start_ms: i64, end_ms: i64) -> Arc<Window> {
@@ -69,10 +99,12 @@ impl Intake {
     pub(crate) async fn read(
         &self,
         window: &Window,
-        keys: Arc<[String]>,
+        place: &Arc<Place>,
         mut input: Receiver<ReduceRequest>,
-    ) -> (Arrivals, Tally) {
-        let calls = OpenWindow(Arc::new(KeyCalls::new(keys, Arc::clone(&self.permits))));
+    ) -> Closed {
+        let answers = self.make.as_ref().map(|make| make.make(place));
+        let permits = Arc::clone(&self.permits);
+        let calls = OpenWindow(Arc::new(KeyCalls::new(Arc::clone(place), answers, permits)));
         let calls = &calls.0;
         let mut arrivals = Arrivals::default();
         let mut open = self.start_rule == StartRule::AtArrival;
@@ -89,11 +121,7 @@ impl Intake {
                 request = input.recv() => {
                     let Some(request) = request else { break };
                     self.metrics.events.inc();
-                    let Some(event) = arrivals.record(request, calls) else {
-                        // The record counts it so, too.
-                        self.metrics.ended(Outcome::BadBody);
-                        continue;
-                    };
+                    let event = arrivals.record(request, calls, self.numbers);
                     let permit = match self.permits.try_acquire() {
                         Ok(permit) => permit,
                         Err(_) => {
@@ -123,10 +151,11 @@ impl Intake {
                 window.failed(outcome, count, tally.causes.remove(&outcome));
             }
         }
-        if arrivals.undecoded > 0 {
-            window.failed(Outcome::BadBody, arrivals.undecoded, arrivals.bad_event.take());
+        Closed {
+            arrivals,
+            tally,
+            finish: calls.answers().map(|answers| answers.finish(place.window)),
         }
-        (arrivals, tally)
     }
 
     async fn permit(&self) -> SemaphorePermit<'_> {
@@ -137,48 +166,65 @@ impl Intake {
     }
 }
 
-impl Drop for OpenWindow {
+impl<A> Drop for OpenWindow<A> {
     fn drop(&mut self) {
         self.0.abandon();
     }
 }
 
 impl Arrivals {
-    /// Counts an event. Returns `None` if its payload cannot be decoded.
-    fn record(&mut self, request: ReduceRequest, calls: &KeyCalls) -> Option<Waiting> {
+    /// Counts an event. Its number is in its header, or in a payload of the experiment's generator.
+    fn record<A>(&mut self, request: ReduceRequest, calls: &KeyCalls<A>, numbers: bool) -> Waiting {
         let now = Instant::now();
         self.first.get_or_insert(now);
         self.last = Some(now);
+        let mut headers = request.headers;
+        let mut meta = Meta {
+            headers: None,
+            id: None,
+            event_time_ns: nanos(request.eventtime),
+            watermark_ms: request.watermark.timestamp_millis(),
+            position: self.events.try_into().unwrap_or(u32::MAX),
+        };
         self.events += 1;
-        let decoded = match wire::Event::decode(&request.value) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                self.bad_event.get_or_insert_with(|| {
-                    // Without the error's text, which quotes the payload.
-                    let (class, column) = (error.classify(), error.column());
-                    format!("an event cannot be decoded: {class:?} at column {column}").into()
-                });
-                self.undecoded += 1;
-                return None;
-            }
-        };
-        if !self
-            .seen
-            .entry(decoded.generator)
-            .or_default()
-            .insert(decoded.number)
-        {
-            self.repeated += 1;
+        // It is the experiment's, and no matter of the call.
+        let in_header = (!headers.is_empty())
+            .then(|| headers.remove(EVENT_ID_HEADER))
+            .flatten();
+        let in_header = in_header.and_then(|id| parse_event_id(&id));
+        if numbers {
+            let number = match in_header {
+                Some((generator, _, number)) => Some((generator, number)),
+                None => wire::Event::decode(&request.value).ok().map(|event| {
+                    let numbered = (event.generator, event.number);
+                    meta.id = Some(EventId::from(event));
+                    numbered
+                }),
+            };
+            self.number(number, meta.event_time_ns);
         }
-        let id = EventId {
-            generator: decoded.generator,
-            index: decoded.index,
-        };
-        Some(Waiting {
+        meta.headers = (!headers.is_empty()).then(|| Arc::new(headers));
+        Waiting {
             payload: request.value.into_boxed_slice(),
-            id,
+            meta,
             arrived_ns: calls.ns(now),
-        })
+        }
+    }
+
+    /// Notes generator and number of an event, or its time if it has none.
+    fn number(&mut self, number: Option<(u64, u64)>, event_time_ns: i64) {
+        match number {
+            Some((generator, number)) => {
+                let is_new = self.seen.entry(generator).or_default().insert(number);
+                self.repeated += u64::from(!is_new);
+            }
+            None => {
+                self.unnumbered += 1;
+                if self.unnumbered_ns.len() < MAX_UNNUMBERED {
+                    self.unnumbered_ns.push(event_time_ns);
+                }
+            }
+        }
     }
 }
 

@@ -1,33 +1,40 @@
-//! A reduce UDF that makes one slow call for each event of a window, and the library to write your own: implement
-//! [`Call`] for the work of one event and pass it to [`run`], which adds scheduling, limits, timeouts, retries, metrics
-//! and the record of each window.
+//! A library for Numaflow reduce UDFs with slow work for each event: an HTTP call, a query, a computation.
+//!
+//! Implement [`Call`] (a future) or [`BlockingCall`] (a function) for the work of one event, choose a ready-made
+//! [`Aggregate`] or write one for what a key and window make of the answers, and pass both to [`main()`], which adds
+//! scheduling, limits, timeouts, retries, metrics, and records for the experiment.
 //!
 //! # Layout
 //!
 //! From the top down; each module uses only those below it.
 //!
-//! * [`run()`], `run`: builds the process from its settings and serves until it is stopped.
-//! * `reducer`: implements the SDK's reducer; writes the result of a window.
+//! * [`main()`], `program`: a program's flags beside the library's; the workers of its process pool.
+//! * `run`: builds the reducers from the settings and serves until it is stopped.
+//! * `reducer`: implements the SDK's reducer; sends the results of a window and its record.
 //! * `intake`: reads the events of one key and window, bounds how many wait, and applies the start rule.
 //! * `window`: what the keys of one window share, so that the first close opens all of them.
 //! * `strategy`: the callers: tasks, threads (`thread-pool`) or child processes (`process-pool`). The pools are what the
 //!   original example calls `ExecutorPool`.
+//! * `worker`: the main loop of a child process, and the frames between it and its parent.
 //! * `backlog`: the events that wait, the limit on calls in flight, the turns of the keys, and the retry policy. Start
 //!   reading here.
-//! * `worker`: the main loop of a child process, and the frames between it and its parent.
-//! * `call`: the trait [`Call`], and the calls of the shipped UDF: HTTP requests and processor time.
-//! * `call_error`: why a call failed.
+//! * `aggregate`: the trait [`Aggregate`], ready-made ones, and their messages.
+//! * `call`: the traits of a call, and the calls of the shipped UDF: HTTP requests and processor time.
+//! * `event`: an event with its window. `call_error`: why a call gave no answer.
 //! * `tally`: counts and latencies of one key and window.
 //! * `metrics`: the Prometheus metrics of the process.
 //! * `settings`: flags, environment variables, and their checks.
 
+mod aggregate;
 mod backlog;
 mod call;
 mod call_error;
+mod event;
 #[cfg(test)]
 mod fixtures;
 mod intake;
 mod metrics;
+mod program;
 mod reducer;
 mod run;
 mod settings;
@@ -36,11 +43,17 @@ mod tally;
 mod window;
 mod worker;
 
+pub use aggregate::{
+    Aggregate, Answers, Count, First, Last, MakeAggregate, Maximum, Mean, Message, Minimum, Number, Sum,
+    TAG_FAILURE,
+};
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
-pub use call::{Call, CpuCall, Event, EventId, HttpCall, HttpCallError, Reconnects, Target};
+pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall, HttpCallError, Target};
 pub use call_error::CallError;
+pub use event::{Event, EventId, Headers, Window};
 pub use metrics::Metrics;
+pub use program::{Program, SetUpError, main};
 pub use reducer::AsyncReduce;
-pub use run::{RunError, run, run_dyn};
-pub use settings::{Cli, Command, ResultFormat, Settings, SettingsError};
-pub use strategy::{PoolError, StrategySpec, WorkerCommand, build};
+pub use run::{Reducers, RunError, reducers, serve_pool};
+pub use settings::{Records, ResultFormat, Settings, SettingsError};
+pub use strategy::{Blocking, Both, Forms, PoolError, StrategySpec, Work, WorkerCommand, build};

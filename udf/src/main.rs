@@ -1,40 +1,114 @@
-//! The shipped UDF: its call is an HTTP request to the endpoint, or a chosen processor time.
+//! The shipped UDF: its call is an HTTP request to the endpoint, or a chosen processor time, and its result is the
+//! record of each window.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use async_reduce::{Call, Cli, CpuCall, HttpCall, HttpCallError, Settings, Target};
-use clap::Parser;
-use wire::Workload;
+use async_reduce::{
+    BlockingCall, Both, Call, CallError, Count, CpuCall, Event, HttpCall, Program, Records, SetUpError,
+    Settings, Target,
+};
+use wire::settings::{FormError, HTTP_CLIENT};
+use wire::{HttpClient, Workload};
+
+const EXAMPLES: &str = "Examples:
+  udf --strategy async --max-workers 1000 --endpoint-url http://endpoint:9888 --io-delay 200us
+  udf --strategy thread-pool --start-rule at-close --timeout 5s --retries 2
+  udf --workload cpu --io-delay 1ms --strategy process-pool
+  STRATEGY=sequential ENDPOINT_URL=http://endpoint:9888 udf";
+
+/// A reduce UDF that makes one slow call for every event of a window
+#[derive(Debug, clap::Args)]
+#[command(version, after_help = EXAMPLES)]
+struct Endpoint {
+    /// Where the endpoint answers
+    #[arg(
+        long,
+        env = "ENDPOINT_URL",
+        hide_env_values = true,
+        default_value_t = format!("http://127.0.0.1:{}", wire::ENDPOINT_PORT)
+    )]
+    endpoint_url: String,
+    /// What calls the endpoint.
+    #[arg(long, env, help = HTTP_CLIENT.help(), default_value = HTTP_CLIENT.default, value_parser = http_client)]
+    http_client: HttpClient,
+}
+
+/// What a call does.
+enum Shipped {
+    Http(Box<HttpCall>),
+    Cpu(CpuCall),
+}
 
 fn main() -> ExitCode {
-    vertex::init_logging();
-    match async_reduce::run_dyn(Cli::parse(), make_call) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("udf: {error}");
-            ExitCode::from(error.exit_code())
+    Program::new()
+        .records(Records::Only)
+        .run(|endpoint: &Endpoint, settings| Ok((Both(Shipped::new(endpoint, settings)?), Count::default)))
+}
+
+impl Shipped {
+    fn new(endpoint: &Endpoint, settings: &Settings) -> Result<Self, SetUpError> {
+        if settings.workload == Workload::Cpu {
+            let cores = std::thread::available_parallelism()
+                .ok()
+                .filter(|_| settings.cpu_offload);
+            let call = CpuCall::new(settings.io_delay.clone(), cores)
+                .map_err(|error| format!("cpu_offload: cannot start a thread for each core: {error}"))?;
+            return Ok(Self::Cpu(call));
+        }
+        let target = Target::new(&endpoint.endpoint_url, &settings.io_delay, settings.timeout)?;
+        Ok(Self::Http(Box::new(HttpCall::new(
+            &target,
+            endpoint.http_client,
+        )?)))
+    }
+}
+
+impl Call for Shipped {
+    type Answer = ();
+
+    async fn call(&self, event: &Event) -> Result<(), CallError> {
+        match self {
+            Self::Http(call) => call.call(event).await,
+            Self::Cpu(call) => call.call(event).await,
         }
     }
 }
 
-/// Why the call cannot be set up.
-#[derive(Debug, thiserror::Error)]
-enum WorkError {
-    #[error(transparent)]
-    Http(#[from] HttpCallError),
-    #[error("cpu_offload: cannot start a thread for each core: {0}")]
-    Threads(#[source] std::io::Error),
+impl BlockingCall for Shipped {
+    type Answer = ();
+
+    fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
+        match self {
+            Self::Http(call) => call.call_blocking(event),
+            Self::Cpu(call) => call.call_blocking(event),
+        }
+    }
 }
 
-fn make_call(settings: &Settings) -> Result<Arc<dyn Call>, WorkError> {
-    if settings.workload == Workload::Cpu {
-        let cores = std::thread::available_parallelism()
-            .ok()
-            .filter(|_| settings.cpu_offload);
-        let call = CpuCall::new(settings.io_delay.clone(), cores).map_err(WorkError::Threads)?;
-        return Ok(Arc::new(call));
+/// `lean` is the earlier name of `hyper`.
+fn http_client(text: &str) -> Result<HttpClient, FormError> {
+    let text = if text == "lean" { "hyper" } else { text };
+    HTTP_CLIENT.read_given(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        endpoint: Endpoint,
     }
-    let target = Target::new(&settings.endpoint_url, &settings.io_delay, settings.timeout)?;
-    Ok(Arc::new(HttpCall::new(&target, settings.http_client)?))
+
+    #[test]
+    fn the_default_client_keeps_its_earlier_name() {
+        let client = |args: &[&str]| {
+            let args = ["udf"].iter().chain(args);
+            <Cli as clap::Parser>::parse_from(args).endpoint.http_client
+        };
+        assert_eq!(client(&[]), HttpClient::Hyper);
+        assert_eq!(client(&["--http-client", "lean"]), HttpClient::Hyper);
+        assert_eq!(client(&["--http-client", "reqwest"]), HttpClient::Reqwest);
+    }
 }

@@ -11,6 +11,8 @@ use prometheus_client::registry::{Registry, Unit};
 use vertex::metrics::DurationHistogram;
 use wire::Outcome;
 
+use crate::tally::Ended;
+
 /// The metrics of one process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -20,10 +22,12 @@ pub struct Metrics {
     pub(crate) call_duration: DurationHistogram,
     pub(crate) slot_wait: DurationHistogram,
     pub(crate) close_tail: DurationHistogram,
+    pub(crate) finish: DurationHistogram,
     pub(crate) calls_in_flight: Gauge,
     pub(crate) windows_open: Gauge,
     pub(crate) events: Counter,
     pub(crate) reading_stopped: Counter,
+    pub(crate) results_failed: Counter,
     pub(crate) reconnects: Counter,
     max_workers: Gauge,
     settings: [(&'static str, &'static str); 3],
@@ -49,10 +53,12 @@ impl Metrics {
             call_duration: DurationHistogram::default(),
             slot_wait: DurationHistogram::default(),
             close_tail: DurationHistogram::default(),
+            finish: DurationHistogram::default(),
             calls_in_flight: Gauge::default(),
             windows_open: Gauge::default(),
             events: Counter::default(),
             reading_stopped: Counter::default(),
+            results_failed: Counter::default(),
             reconnects: Counter::default(),
             max_workers,
             settings: [
@@ -63,9 +69,12 @@ impl Metrics {
         }
     }
 
-    /// Counts an event that ended with this outcome.
-    pub(crate) fn ended(&self, outcome: Outcome) {
-        self.by_outcome[outcome as usize].inc();
+    /// Counts an event that has ended.
+    pub(crate) fn ended(&self, ended: &Ended) {
+        match ended.named {
+            None => drop(self.by_outcome[ended.outcome as usize].inc()),
+            Some(name) => drop(self.calls.get_or_create(&[("outcome", name)]).inc()),
+        }
     }
 
     /// Adds all metrics to a registry.
@@ -86,6 +95,11 @@ impl Metrics {
                 "close_tail",
                 "Time from close of book to the result, of a key and window",
                 &self.close_tail,
+            ),
+            (
+                "finish",
+                "Time in which the aggregate of a key and window made its messages",
+                &self.finish,
             ),
         ] {
             registry.register_with_unit(name, help, Unit::Seconds, durations.clone());
@@ -111,6 +125,11 @@ impl Metrics {
                 "reading_stopped",
                 "Times that reading stopped because max_waiting events waited",
                 &self.reading_stopped,
+            ),
+            (
+                "results_failed",
+                "Keys and windows without a result, because their aggregate panicked or their result is too long",
+                &self.results_failed,
             ),
             (
                 "reconnects",

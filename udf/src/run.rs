@@ -1,4 +1,4 @@
-//! Builds the process from its settings and serves: the entry point of a program with its own [`Call`].
+//! Builds the process from its settings and serves: what [`main`](crate::main) is made of, for programs that embed it.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -7,16 +7,15 @@ use std::sync::Arc;
 use axum::Router;
 use numaflow::reduce;
 use numaflow::shared::ServerExtras;
-use tokio::runtime;
-use vertex::VertexError;
 use vertex::metrics::Process;
+use vertex::{VertexArgs, VertexError};
 use wire::{Clock, StrategyKind};
 
-use crate::call::Call;
+use crate::aggregate::{Aggregate, Factory, MakeAggregate};
 use crate::metrics::Metrics;
-use crate::reducer::AsyncReduce;
-use crate::settings::{Cli, Command, Settings, SettingsError};
-use crate::strategy::{PoolError, StrategySpec, WorkerCommand, build};
+use crate::reducer::{AsyncReduce, ReduceSpec};
+use crate::settings::{Records, Settings, SettingsError};
+use crate::strategy::{Forms, PoolError, StrategySpec, Work, WorkerCommand, build};
 use crate::worker;
 
 /// Why the UDF cannot serve, or has stopped.
@@ -25,10 +24,10 @@ pub enum RunError {
     /// Settings that cannot work.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The call cannot be set up.
-    #[error(transparent)]
-    Call(Box<dyn std::error::Error + Send + Sync>),
-    /// A pool cannot be started.
+    /// The program's own set-up failed.
+    #[error("{}", vertex::one_line(.0.as_ref()))]
+    SetUp(Box<dyn std::error::Error + Send + Sync>),
+    /// A strategy cannot be started.
     #[error(transparent)]
     Pool(#[from] PoolError),
     /// The socket, the server or the signals.
@@ -49,69 +48,111 @@ impl RunError {
     /// Exit status: 2 for a wrong setting, 1 for any other failure.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Call(_) | Self::Vertex(VertexError::PathTooLong(_)) => 2,
+            Self::Settings(_)
+            | Self::SetUp(_)
+            | Self::Vertex(VertexError::PathTooLong(_))
+            | Self::Pool(PoolError::NoCall(_) | PoolError::NoBlockingCall(_)) => 2,
             Self::Pool(_) | Self::Vertex(_) | Self::Runtime(_) | Self::Worker(_) | Self::OwnPath(_) => 1,
         }
     }
 }
 
-/// Serves until a signal stops it. `make_call` creates the work of an event. In a worker process of the process pool,
-/// makes that worker's calls instead.
-///
-/// # Errors
-/// Returns an error if a setting is wrong, the call, a pool or the server cannot be set up, or serving fails. Its text
-/// is one line for the user.
-pub fn run<C, E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<C, E>) -> Result<(), RunError>
-where
-    C: Call,
-    E: std::error::Error + Send + Sync + 'static,
-{
-    run_dyn(cli, |settings| Ok::<_, E>(Arc::new(make_call(settings)?)))
+/// The reducers of a process, for a server of the SDK that the program sets up itself.
+pub struct Reducers<A> {
+    /// Passed to `numaflow::reduce::Server::new`.
+    pub creator: AsyncReduce<A>,
+    /// To be registered where the program serves its metrics.
+    pub metrics: Arc<Metrics>,
 }
 
-/// Like [`run`], for programs whose settings decide on the type of the call.
+/// Builds the reducers of a process and starts its pool. Must be called within a tokio runtime. `worker` starts a child
+/// process of the process pool, which calls [`serve_pool`].
 ///
 /// # Errors
-/// Returns an error like [`run`].
-pub fn run_dyn<E>(cli: Cli, make_call: impl Fn(&Settings) -> Result<Arc<dyn Call>, E>) -> Result<(), RunError>
+/// Returns an error if the strategy needs a form of the call that is missing, or if a pool cannot be started.
+///
+/// # Examples
+/// A server on a socket of one's own, which stops when `stop` is sent:
+/// ```no_run
+/// # use async_reduce::{Call, CallError, Count, Event, Records, Settings, WorkerCommand, reducers};
+/// # struct Score;
+/// # impl Call for Score {
+/// #     type Answer = f64;
+/// #     async fn call(&self, event: &Event) -> Result<f64, CallError> { event.json() }
+/// # }
+/// # async fn embed(settings: &Settings, worker: WorkerCommand) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// use numaflow::shared::ServerExtras;
+///
+/// let reducers = reducers(settings, Records::Off, Score, Count::default, worker)?;
+/// let (stop, stopped) = tokio::sync::oneshot::channel();
+/// let server = numaflow::reduce::Server::new(reducers.creator)
+///     .with_server_info_file("/tmp/reducer-info")
+///     .with_socket_file("/tmp/reduce.sock");
+/// tokio::spawn(server.start_with_shutdown(stopped));
+/// # stop.send(()).ok();
+/// # Ok(())
+/// # }
+/// ```
+pub fn reducers<W, F, M>(
+    settings: &Settings,
+    records: Records,
+    work: W,
+    make: F,
+    worker: WorkerCommand,
+) -> Result<Reducers<W::Answer>, RunError>
 where
-    E: std::error::Error + Send + Sync + 'static,
+    W: Work,
+    M: 'static,
+    F: MakeAggregate<M>,
+    F::Aggregate: Aggregate<Answer = W::Answer>,
 {
-    let call_error = |error: E| RunError::Call(Box::new(error));
-    if let Some(Command::Worker(settings)) = &cli.command {
-        return worker::work(&*make_call(settings).map_err(call_error)?).map_err(RunError::Worker);
-    }
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    cli.settings.raise_descriptor_limit(cores)?;
-    let call = make_call(&cli.settings).map_err(call_error)?;
-    let runtime = match cli.settings.runtime_threads(cores).get() {
-        1 => runtime::Builder::new_current_thread().enable_all().build(),
-        threads => runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            .enable_all()
-            .build(),
-    };
-    runtime
-        .map_err(RunError::Runtime)?
-        .block_on(serve(&cli, call, cores))
-}
-
-async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<(), RunError> {
-    let (socket, server_info) = cli.vertex.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
-    let settings = cli.settings.of_record(cores);
-    let metrics = Arc::new(Metrics::new(&settings));
+    let of_record = settings.of_record(cores);
+    let metrics = Arc::new(Metrics::new(&of_record));
     let backlog = build(StrategySpec {
-        kind: settings.strategy,
-        max_workers: cli.settings.max_workers(cores),
-        call,
+        kind: of_record.strategy,
+        max_workers: settings.max_workers(cores),
+        forms: work.into_forms(),
         timeout: settings.timeout,
         retries: settings.retries,
-        worker: worker_command()?,
+        worker,
         metrics: Arc::clone(&metrics),
     })?;
-    let _stats_server = cli
-        .vertex
-        .serve_metrics(routes(&socket, settings.strategy, &metrics))?;
+    let bound = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
+    let creator = AsyncReduce::new(ReduceSpec {
+        backlog,
+        make: Arc::new(Factory::new(make)),
+        settings: of_record,
+        results: settings.results(records),
+        max_waiting: bound(settings.max_waiting.get()),
+        max_message_bytes: bound(settings.max_message_bytes.get()),
+        event_id: settings.event_id.as_deref().map(Arc::from),
+        clock: Clock::start(),
+        metrics: Arc::clone(&metrics),
+    });
+    Ok(Reducers { creator, metrics })
+}
+
+/// Makes the calls of a process pool in this process, a child of the one that serves: reads events from standard input
+/// and writes answers to standard output until its input ends.
+///
+/// # Errors
+/// Returns an error if there is no blocking call or a pipe cannot be read or written.
+pub fn serve_pool<W: Work>(settings: &Settings, work: W) -> Result<(), RunError> {
+    let Forms { blocking, .. } = work.into_forms();
+    let call = blocking.ok_or(PoolError::NoBlockingCall(StrategyKind::ProcessPool))?;
+    let event_id = settings.event_id.as_deref().map(Arc::from);
+    worker::work(&*call, event_id.as_ref()).map_err(RunError::Worker)
+}
+
+/// Serves on the socket of `args` until a signal stops it.
+pub(crate) async fn serve<A: Send + 'static>(
+    args: &VertexArgs,
+    settings: &wire::Settings,
+    reducers: Reducers<A>,
+) -> Result<(), RunError> {
+    let (socket, server_info) = args.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
+    let _stats_server = args.serve_metrics(routes(&socket, settings.strategy, &reducers.metrics))?;
     tracing::info!(
         strategy = %settings.strategy,
         start_rule = %settings.start_rule,
@@ -121,20 +162,11 @@ async fn serve(cli: &Cli, call: Arc<dyn Call>, cores: NonZeroUsize) -> Result<()
         "serving on {}",
         socket.display()
     );
-    let max_waiting = usize::try_from(cli.settings.max_waiting.get()).unwrap_or(usize::MAX);
-    let creator = AsyncReduce::new(
-        backlog,
-        settings,
-        max_waiting,
-        cli.settings.result_format,
-        Clock::start(),
-        metrics,
-    );
     // The info file must be set first: the SDK deletes the default paths when either is replaced.
-    let server = reduce::Server::new(creator)
+    let server = reduce::Server::new(reducers.creator)
         .with_server_info_file(server_info)
         .with_socket_file(socket.clone());
-    vertex::serve(&socket, &cli.vertex, |stop| server.start_with_shutdown(stop)).await?;
+    vertex::serve(&socket, args, |stop| server.start_with_shutdown(stop)).await?;
     Ok(())
 }
 
@@ -148,63 +180,4 @@ fn routes(socket: &Path, strategy: StrategyKind, metrics: &Metrics) -> Router {
     });
     let registry = Arc::new(registry);
     vertex::routes(socket, move || vertex::metrics::text(&registry))
-}
-
-/// The command that starts this program, with the same settings, as a worker.
-fn worker_command() -> Result<WorkerCommand, RunError> {
-    let program = std::env::current_exe().map_err(RunError::OwnPath)?;
-    let args = std::env::args_os()
-        .skip(1)
-        .filter(|arg| arg != "--stop-on-stdin-close");
-    Ok(WorkerCommand {
-        program,
-        args: std::iter::once("worker".into())
-            .chain(worker_args(args))
-            .collect(),
-    })
-}
-
-/// Flags with a value that concern only the serving process.
-const SERVER_FLAGS: [&str; 4] = ["--socket", "--server-info", "--stats-listen", "--stop-grace"];
-
-/// Removes [`SERVER_FLAGS`] and their values.
-fn worker_args(args: impl Iterator<Item = std::ffi::OsString>) -> Vec<std::ffi::OsString> {
-    let mut kept = Vec::new();
-    let mut skip_value = false;
-    for arg in args {
-        let text = arg.to_string_lossy();
-        if std::mem::take(&mut skip_value) {
-            continue;
-        }
-        let (flag, value) = text.split_once('=').unzip();
-        if SERVER_FLAGS.contains(&flag.unwrap_or(&*text)) {
-            skip_value = value.is_none();
-        } else {
-            kept.push(arg);
-        }
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_worker_gets_the_settings_but_not_the_socket() {
-        let args = [
-            "--socket",
-            "/s",
-            "--strategy",
-            "process-pool",
-            "--server-info=/i",
-            "--stats-listen",
-            "127.0.0.1:0",
-            "--stop-grace=5s",
-            "--io-delay",
-            "1s",
-        ];
-        let kept = worker_args(args.iter().map(Into::into));
-        assert_eq!(kept, ["--strategy", "process-pool", "--io-delay", "1s"]);
-    }
 }

@@ -4,45 +4,15 @@ use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
-use vertex::VertexArgs;
+use clap::Args;
 use wire::settings::{
-    CPU_OFFLOAD, FormError, HTTP_CLIENT, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RUNTIME_THREADS,
-    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
+    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RUNTIME_THREADS, START_RULE, STRATEGY, TIMEOUT,
+    WORKLOAD, default_max_workers,
 };
-use wire::{Delay, HttpClient, StartRule, StrategyKind, Workload};
+use wire::{Delay, StartRule, StrategyKind, Workload};
 
 /// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
-
-/// A reduce UDF that makes one slow call for every event of a window.
-#[derive(Debug, Parser)]
-#[command(name = "udf", version, about, after_help = EXAMPLES)]
-#[command(args_conflicts_with_subcommands = true)]
-pub struct Cli {
-    /// Set in a worker process of the process pool.
-    #[command(subcommand)]
-    pub command: Option<Command>,
-    /// Where to serve.
-    #[command(flatten)]
-    pub vertex: VertexArgs,
-    /// What to do.
-    #[command(flatten)]
-    pub settings: Settings,
-}
-
-const EXAMPLES: &str = "Examples:
-  udf --strategy async --max-workers 1000 --endpoint-url http://endpoint:9888 --io-delay 200us
-  udf --strategy thread-pool --start-rule at-close --timeout 5s --retries 2
-  udf --workload cpu --io-delay 1ms --strategy process-pool
-  STRATEGY=sequential ENDPOINT_URL=http://endpoint:9888 udf";
-
-/// Other modes of the program.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Serve a process pool on standard input and output; started by the UDF itself
-    Worker(Box<Settings>),
-}
 
 /// What the UDF does with the events of a window.
 #[derive(Debug, Clone, Args)]
@@ -62,17 +32,6 @@ pub struct Settings {
     /// Calls in flight at once in this process.
     #[arg(long, env, help = MAX_WORKERS.help(), value_parser = |text: &str| MAX_WORKERS.read(text), allow_hyphen_values = true)]
     pub max_workers: Option<NonZeroU64>,
-    /// Where the endpoint answers
-    #[arg(
-        long,
-        env = "ENDPOINT_URL",
-        hide_env_values = true,
-        default_value_t = format!("http://127.0.0.1:{}", wire::ENDPOINT_PORT)
-    )]
-    pub endpoint_url: String,
-    /// What calls the endpoint.
-    #[arg(long, env, help = HTTP_CLIENT.help(), default_value = HTTP_CLIENT.default, value_parser = http_client)]
-    pub http_client: HttpClient,
     /// Delay asked of the endpoint, or processor time of a call.
     #[arg(long, env, help = IO_DELAY.help(), default_value = IO_DELAY.default, value_parser = |text: &str| IO_DELAY.read(text), allow_hyphen_values = true)]
     pub io_delay: Delay,
@@ -91,12 +50,41 @@ pub struct Settings {
     /// Events that may wait for their call.
     #[arg(long, env, help = MAX_WAITING.help(), default_value = MAX_WAITING.default, value_parser = |text: &str| MAX_WAITING.read(text), allow_hyphen_values = true)]
     pub max_waiting: NonZeroU64,
-    /// What a window's result is: record (JSON for the experiment) or text (the original's message)
-    #[arg(long, env = "RESULT_FORMAT", default_value = "record")]
-    pub result_format: ResultFormat,
+    /// What a key and window sends: its own results (off), the record for the experiment too (beside), or the record
+    /// alone (only) [default: off; of the program udf: only]
+    #[arg(long, env = "RECORDS")]
+    pub records: Option<Records>,
+    /// Earlier form of --records: record sends the record, alone or beside the program's own results; text sends the
+    /// original's message in its place
+    #[arg(long, env = "RESULT_FORMAT")]
+    pub result_format: Option<ResultFormat>,
+    /// Longest message of a result, in bytes: JetStream refuses larger ones (its max_payload is 1 MiB), and the vertex
+    /// would stall. A JSON array is split, another result that is longer fails its key and window
+    #[arg(
+        long,
+        env = "MAX_MESSAGE_BYTES",
+        default_value = "1000000",
+        allow_hyphen_values = true
+    )]
+    pub max_message_bytes: NonZeroU64,
+    /// Where a payload has the text or number that identifies its event, for idempotency keys: a JSON pointer like /id
+    /// [default: a hash of keys, event time and payload]
+    #[arg(long, env = "EVENT_ID", value_name = "POINTER", value_parser = json_pointer)]
+    pub event_id: Option<String>,
 }
 
-/// The form of a window's result.
+/// What a key and window sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Records {
+    /// The program's own results.
+    Off,
+    /// Those, and the record of the window.
+    Beside,
+    /// The record alone; no aggregate is made.
+    Only,
+}
+
+/// The form of a window's record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum ResultFormat {
     /// The record of the window, as JSON.
@@ -105,9 +93,21 @@ pub enum ResultFormat {
     Text,
 }
 
+/// What a key and window sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Results {
+    /// Whether it sends the results of the program's aggregate.
+    pub(crate) own: bool,
+    /// What it sends of the library's.
+    pub(crate) instrument: Option<ResultFormat>,
+}
+
 /// Settings that cannot work together or on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// A flag of the program that the library has.
+    #[error("`{0}` is the library's and the program's: give the program's another name")]
+    Collision(String),
     /// More connections than descriptors.
     #[error(
         "max_workers: {max_workers} calls in flight need {needed} file descriptors, this process may have {limit}: choose fewer workers or raise `ulimit -n`"
@@ -148,6 +148,23 @@ impl Settings {
         self.runtime_threads.map_or(default, NonZeroUsize::from)
     }
 
+    /// What a key and window sends, in a program that sends `default` unless it is told otherwise.
+    pub(crate) fn results(&self, default: Records) -> Results {
+        let with_record = match default {
+            Records::Only => Records::Only,
+            Records::Off | Records::Beside => Records::Beside,
+        };
+        let (records, format) = match (self.records, self.result_format) {
+            (Some(records), format) => (records, format.unwrap_or(ResultFormat::Record)),
+            (None, Some(format)) => (with_record, format),
+            (None, None) => (default, ResultFormat::Record),
+        };
+        Results {
+            own: records != Records::Only,
+            instrument: (records != Records::Off).then_some(format),
+        }
+    }
+
     /// The settings as written into each record.
     pub fn of_record(&self, cores: NonZeroUsize) -> wire::Settings {
         wire::Settings {
@@ -186,10 +203,11 @@ impl Settings {
     }
 }
 
-/// `lean` is the earlier name of `hyper`.
-fn http_client(text: &str) -> Result<HttpClient, FormError> {
-    let text = if text == "lean" { "hyper" } else { text };
-    HTTP_CLIENT.read_given(text)
+fn json_pointer(text: &str) -> Result<String, String> {
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err("a JSON pointer begins with a slash, like /id".to_owned())
 }
 
 fn exec_type(text: &str) -> Result<StrategyKind, String> {
@@ -203,10 +221,7 @@ fn exec_type(text: &str) -> Result<StrategyKind, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn parse(args: &[&str]) -> Settings {
-        Cli::parse_from(["udf"].iter().chain(args)).settings
-    }
+    use crate::fixtures::parse;
 
     #[test]
     fn each_strategy_has_its_default() {
@@ -224,12 +239,43 @@ mod tests {
     }
 
     #[test]
-    fn the_default_client_keeps_its_earlier_name() {
-        assert_eq!(parse(&[]).http_client, HttpClient::Hyper);
-        assert_eq!(parse(&["--http-client", "lean"]).http_client, HttpClient::Hyper);
-        assert_eq!(
-            parse(&["--http-client", "reqwest"]).http_client,
-            HttpClient::Reqwest
-        );
+    fn an_earlier_result_format_sends_the_record_as_the_program_does() {
+        let results = |args: &[&str], default| {
+            let results = parse(args).results(default);
+            (results.own, results.instrument)
+        };
+        use Records::{Off, Only};
+        use ResultFormat::{Record, Text};
+        assert_eq!(results(&[], Off), (true, None));
+        assert_eq!(results(&[], Only), (false, Some(Record)));
+        for (args, of_own, of_udf) in [
+            (
+                ["--result-format", "record"],
+                (true, Some(Record)),
+                (false, Some(Record)),
+            ),
+            (
+                ["--result-format", "text"],
+                (true, Some(Text)),
+                (false, Some(Text)),
+            ),
+            (["--records", "off"], (true, None), (true, None)),
+            (
+                ["--records", "beside"],
+                (true, Some(Record)),
+                (true, Some(Record)),
+            ),
+            (
+                ["--records", "only"],
+                (false, Some(Record)),
+                (false, Some(Record)),
+            ),
+        ] {
+            assert_eq!(
+                (results(&args, Off), results(&args, Only)),
+                (of_own, of_udf),
+                "{args:?}"
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! workers that make blocking calls, created once per process.
 
 mod error;
+mod forms;
 mod processes;
 mod tasks;
 mod threads;
@@ -15,23 +16,23 @@ use std::time::Duration;
 use wire::StrategyKind;
 
 use crate::backlog::{Backlog, Limit, Retry, Strategy};
-use crate::call::Call;
+use crate::call::Answer;
 use crate::metrics::Metrics;
 
 pub use error::PoolError;
+pub use forms::{Blocking, Both, Forms, Work};
 use processes::Processes;
 pub use processes::WorkerCommand;
-use tasks::Tasks;
 use threads::Threads;
 
 /// What a strategy is built from.
-pub struct StrategySpec {
+pub struct StrategySpec<A> {
     /// Which strategy.
     pub kind: StrategyKind,
     /// Limit on calls in flight in this process; ignored by `sequential`.
     pub max_workers: NonZeroUsize,
     /// The work of one event.
-    pub call: Arc<dyn Call>,
+    pub forms: Forms<A>,
     /// Timeout of one attempt.
     pub timeout: Duration,
     /// Attempts after the first.
@@ -46,14 +47,25 @@ pub struct StrategySpec {
 /// called within a tokio runtime.
 ///
 /// # Errors
-/// Returns an error if a thread or a child process cannot be started.
-pub fn build(spec: StrategySpec) -> Result<Arc<Backlog>, PoolError> {
+/// Returns an error if the strategy needs a form of the call that is missing, or if a thread or a child process cannot be
+/// started.
+pub fn build<A: Answer>(spec: StrategySpec<A>) -> Result<Arc<Backlog<A>>, PoolError> {
     let shared = Limit::Shared(spec.max_workers);
-    let (strategy, limit): (Box<dyn Strategy>, _) = match spec.kind {
-        StrategyKind::Sequential => (Box::new(Tasks::new(spec.call, spec.timeout)), Limit::OnePerKey),
-        StrategyKind::Async => (Box::new(Tasks::new(spec.call, spec.timeout)), shared),
-        StrategyKind::ThreadPool => (Box::new(Threads::start(spec.call, spec.max_workers)?), shared),
+    let in_tasks = || {
+        let call = spec.forms.in_tasks.clone();
+        call.ok_or(PoolError::NoCall(spec.kind))
+    };
+    let blocking = || {
+        let call = spec.forms.blocking.clone();
+        call.ok_or(PoolError::NoBlockingCall(spec.kind))
+    };
+    let (strategy, limit): (Box<dyn Strategy<A>>, _) = match spec.kind {
+        StrategyKind::Sequential => (in_tasks()?.strategy(spec.timeout), Limit::OnePerKey),
+        StrategyKind::Async => (in_tasks()?.strategy(spec.timeout), shared),
+        StrategyKind::ThreadPool => (Box::new(Threads::start(blocking()?, spec.max_workers)?), shared),
         StrategyKind::ProcessPool => {
+            // The children make the blocking calls; without one they would end at once.
+            blocking()?;
             let processes = Processes::start(spec.worker, spec.timeout, spec.max_workers)?;
             (Box::new(processes), shared)
         }

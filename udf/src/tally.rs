@@ -5,16 +5,27 @@ use std::time::Duration;
 
 use wire::{Latencies, Outcome, OutcomeCounts};
 
-use crate::call_error::{CallError, outcome};
+use crate::call_error::CallError;
 
 /// Durations kept as a list before they become a histogram, which takes 16 KiB: a key with few events does without.
 const FEW: usize = 64;
+
+/// How an event ended: by what it is counted.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) outcome: Outcome,
+    /// The program's own name for its failure.
+    pub(crate) named: Option<&'static str>,
+    pub(crate) reason: Option<Box<str>>,
+}
 
 /// Counts of outcomes and times of calls.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     /// In the order of [`Outcome::ALL`].
     by_outcome: [u64; Outcome::ALL.len()],
+    /// Of the outcome `failed`, by the program's names; there are few.
+    named: BTreeMap<&'static str, u64>,
     /// The cause of the first event that ended so.
     pub(crate) causes: BTreeMap<Outcome, Box<str>>,
     /// Attempts made.
@@ -38,22 +49,53 @@ pub(crate) struct Durations {
     many: Option<Latencies>,
 }
 
+impl Ended {
+    pub(crate) fn of<A>(answer: &Result<A, CallError>) -> Self {
+        match answer {
+            Ok(_) => Outcome::Ok.into(),
+            Err(error) => Self {
+                outcome: error.outcome(),
+                named: error.named(),
+                reason: error.reason.clone(),
+            },
+        }
+    }
+}
+
+impl From<Outcome> for Ended {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            named: None,
+            reason: None,
+        }
+    }
+}
+
 impl Tally {
     /// Counts an event that ended after `attempts` attempts, the last of which took `latency`.
-    pub(crate) fn ended(&mut self, result: Result<(), CallError>, attempts: u32, latency: Option<Duration>) {
-        let outcome = outcome(&result);
-        self.by_outcome[outcome as usize] += 1;
-        if let Some(reason) = result.err().and_then(|error| error.reason) {
-            self.causes.entry(outcome).or_insert(reason);
+    pub(crate) fn ended(&mut self, ended: Ended, attempts: u32, latency: Option<Duration>) {
+        self.by_outcome[ended.outcome as usize] += 1;
+        if let Some(name) = ended.named {
+            *self.named.entry(name).or_default() += 1;
+        }
+        if let Some(reason) = ended.reason {
+            self.causes.entry(ended.outcome).or_insert(reason);
         }
         self.attempts += u64::from(attempts);
-        let latencies = match outcome {
+        let latencies = match ended.outcome {
             Outcome::Ok => &mut self.latency,
             _ => &mut self.failed_latency,
         };
         if let Some(latency) = latency {
             latencies.record(latency);
         }
+    }
+
+    /// Number of events by the program's names for their failure.
+    pub(crate) fn named(&self) -> BTreeMap<String, u64> {
+        let counts = self.named.iter();
+        counts.map(|(name, count)| ((*name).to_owned(), *count)).collect()
     }
 
     /// Number of events by outcome, without outcomes that did not occur.
@@ -104,8 +146,8 @@ mod tests {
     #[test]
     fn outcomes_that_did_not_occur_are_absent() {
         let mut tally = Tally::default();
-        tally.ended(Ok(()), 1, None);
-        tally.ended(Err(Outcome::Timeout.into()), 3, None);
+        tally.ended(Outcome::Ok.into(), 1, None);
+        tally.ended(Outcome::Timeout.into(), 3, None);
         assert_eq!(
             tally.outcomes(),
             OutcomeCounts::from([(Outcome::Ok, 1), (Outcome::Timeout, 1)])
@@ -117,9 +159,9 @@ mod tests {
     fn latencies_of_failed_calls_are_kept_apart() {
         let mut tally = Tally::default();
         let millis = Duration::from_millis;
-        tally.ended(Ok(()), 1, Some(millis(3)));
-        tally.ended(Ok(()), 2, Some(millis(5)));
-        tally.ended(Err(Outcome::Broken.into()), 1, Some(millis(1)));
+        tally.ended(Outcome::Ok.into(), 1, Some(millis(3)));
+        tally.ended(Outcome::Ok.into(), 2, Some(millis(5)));
+        tally.ended(Outcome::Broken.into(), 1, Some(millis(1)));
         let (ok, failed) = (tally.latency.latencies(), tally.failed_latency.latencies());
         assert_eq!((ok.count(), failed.count()), (2, 1));
         assert!(ok.max() >= Some(millis(5)) && failed.max() < Some(millis(2)));
@@ -129,9 +171,10 @@ mod tests {
     fn the_first_cause_of_each_outcome_is_kept() {
         let mut tally = Tally::default();
         for cause in ["first", "second"] {
-            tally.ended(Err(CallError::from(Outcome::Broken).because(cause)), 1, None);
+            let failed: Result<(), _> = Err(CallError::from(Outcome::Broken).because(cause));
+            tally.ended(Ended::of(&failed), 1, None);
         }
-        tally.ended(Err(Outcome::Timeout.into()), 1, None);
+        tally.ended(Outcome::Timeout.into(), 1, None);
         assert_eq!(tally.causes, BTreeMap::from([(Outcome::Broken, "first".into())]));
     }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use async_reduce::{Call, Event, EventId, HttpCall, Reconnects, Target};
+use async_reduce::{BlockingCall, Call, Event, HttpCall, Target};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -112,16 +112,14 @@ impl Endpoint {
     }
 
     /// Both clients.
-    fn clients(&self) -> [(&'static str, Arc<dyn Call>); 2] {
+    fn clients(&self) -> [(&'static str, Arc<HttpCall>); 2] {
         clients(&Target::new(&self.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap())
     }
 }
 
-fn clients(target: &Target) -> [(&'static str, Arc<dyn Call>); 2] {
-    [("hyper", HttpClient::Hyper), ("reqwest", HttpClient::Reqwest)].map(|(name, client)| {
-        let call: Arc<dyn Call> = Arc::new(HttpCall::new(target, client).unwrap());
-        (name, call)
-    })
+fn clients(target: &Target) -> [(&'static str, Arc<HttpCall>); 2] {
+    [("hyper", HttpClient::Hyper), ("reqwest", HttpClient::Reqwest)]
+        .map(|(name, client)| (name, Arc::new(HttpCall::new(target, client).unwrap())))
 }
 
 /// Ends with the connection.
@@ -183,29 +181,30 @@ fn tls_of_this_run() -> Option<Arc<ServerConfig>> {
 
 /// One call in either form, within the timeout that strategies give the asynchronous one: its outcome, and how often its
 /// request was sent again.
-async fn call(client: &Arc<dyn Call>, blocking: bool, index: u64) -> (Outcome, u32) {
-    let event = Event {
-        keys: Arc::from(["key".to_owned()]),
-        payload: Vec::new(),
-        id: EventId { generator: 7, index },
-        reconnects: Reconnects::default(),
+async fn call(client: &Arc<HttpCall>, blocking: bool, index: u64) -> (Outcome, u32) {
+    let event = wire::Event {
+        generator: 7,
+        index,
+        number: index,
+        padding: String::new(),
     };
+    let event = Event::new(event.encode().unwrap());
     let (result, event) = if blocking {
         let client = Arc::clone(client);
         // A thread, as in the pools.
         let (reply, result) = tokio::sync::oneshot::channel();
-        thread::spawn(move || reply.send((client.call_blocking(&event), event)));
+        thread::spawn(move || drop(reply.send((client.call_blocking(&event), event))));
         result.await.unwrap()
     } else {
         let result = tokio::time::timeout(TIMEOUT, client.call(&event)).await;
         (result.unwrap_or_else(|_| Err(Outcome::Timeout.into())), event)
     };
     let outcome = result.map_or_else(|error| error.outcome(), |()| Outcome::Ok);
-    (outcome, event.reconnects.get())
+    (outcome, event.reconnects())
 }
 
 /// The outcome of a call whose request was sent once.
-async fn outcome(client: &Arc<dyn Call>, blocking: bool, index: u64) -> Outcome {
+async fn outcome(client: &Arc<HttpCall>, blocking: bool, index: u64) -> Outcome {
     let (outcome, reconnects) = call(client, blocking, index).await;
     assert_eq!(reconnects, 0, "{outcome}");
     outcome

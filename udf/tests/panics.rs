@@ -2,73 +2,67 @@
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_reduce::{
-    AsyncReduce, Call, CallError, Event, Metrics, ResultFormat, StrategySpec, WorkerCommand, build,
+    AsyncReduce, BlockingCall, Both, Call, CallError, Count, Event, Records, Settings, WorkerCommand,
+    reducers,
 };
-use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use clap::Parser;
 use numaflow::reduce::{IntervalWindow, Metadata, ReduceRequest, Reducer};
 use tokio::sync::mpsc;
-use wire::{Clock, Delay, Outcome, StartRule, StrategyKind, WindowRecord, Workload};
+use wire::{Outcome, StrategyKind, WindowRecord};
 
 /// Panics for every third event.
 struct Fragile;
 
 impl Fragile {
     fn work(event: &Event) -> Result<(), CallError> {
-        assert!(!event.id.index.is_multiple_of(3), "on purpose");
+        assert!(!event.position().is_multiple_of(3), "on purpose");
         Ok(())
     }
 }
 
-#[async_trait]
 impl Call for Fragile {
+    type Answer = ();
+
     async fn call(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
+}
+
+impl BlockingCall for Fragile {
+    type Answer = ();
 
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         Self::work(event)
     }
 }
 
-fn reducer(kind: StrategyKind) -> AsyncReduce {
-    let settings = wire::Settings {
-        strategy: kind,
-        start_rule: StartRule::AtArrival,
-        workload: Workload::Cpu,
-        max_workers: 4,
-        io_delay: Delay::ZERO,
-        timeout: Duration::from_secs(1),
-        retries: 0,
-        cpu_offload: false,
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn reducer(kind: StrategyKind) -> AsyncReduce<()> {
+    let args = [
+        "udf",
+        "--strategy",
+        kind.name(),
+        "--max-workers",
+        "4",
+        "--max-waiting",
+        "100",
+    ];
+    let settings = Cli::parse_from(args).settings;
+    let worker = WorkerCommand {
+        program: "unused".into(),
+        args: Vec::new(),
     };
-    let metrics = Arc::new(Metrics::new(&settings));
-    let strategy = build(StrategySpec {
-        kind,
-        max_workers: NonZeroUsize::new(4).unwrap(),
-        call: Arc::new(Fragile),
-        timeout: settings.timeout,
-        retries: 0,
-        worker: WorkerCommand {
-            program: "unused".into(),
-            args: Vec::new(),
-        },
-        metrics: Arc::clone(&metrics),
-    })
-    .unwrap();
-    AsyncReduce::new(
-        strategy,
-        settings,
-        100,
-        ResultFormat::Record,
-        Clock::start(),
-        metrics,
-    )
+    let reducers = reducers(&settings, Records::Only, Both(Fragile), Count::default, worker);
+    reducers.unwrap().creator
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,6 +11,10 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// The one key of an unkeyed reduce: Numaflow's data plane puts it in place of the keys of each message.
 pub const UNKEYED: &str = "NON_KEYED_STREAM";
 
+/// The header that has the number of an event whose payload is not the generator's: `GENERATOR-INDEX-NUMBER`, in decimal.
+/// Numaflow does not keep headers when it replays its file after a restart.
+pub const EVENT_ID_HEADER: &str = "async-reduce-id";
+
 /// The payload of one message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -24,6 +28,17 @@ pub struct Event {
     /// Fills the payload up to the configured size.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub padding: String,
+}
+
+/// Writes the value of the header [`EVENT_ID_HEADER`].
+pub fn event_id(generator: u64, index: u64, number: u64) -> String {
+    format!("{generator}-{index}-{number}")
+}
+
+/// Reads generator, index and number from the header's value; `None` if the value has another form.
+pub fn parse_event_id(text: &str) -> Option<(u64, u64, u64)> {
+    let mut parts = text.splitn(3, '-').map(|part| part.parse().ok());
+    Some((parts.next()??, parts.next()??, parts.next()??))
 }
 
 impl Event {
@@ -76,6 +91,11 @@ mod tests {
         }
 
         #[test]
+        fn event_ids_survive_their_text(generator: u64, index: u64, number: u64) {
+            prop_assert_eq!(parse_event_id(&event_id(generator, index, number)), Some((generator, index, number)));
+        }
+
+        #[test]
         fn idempotency_keys_survive_their_text(generator: u64, index: u64) {
             let key = idempotency_key(generator, index);
             prop_assert_eq!(parse_idempotency_key(&key), Some((generator, index)));
@@ -85,6 +105,7 @@ mod tests {
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
             let _ = Event::decode(&bytes);
+            let _ = parse_event_id(&String::from_utf8_lossy(&bytes));
         }
     }
 }

@@ -33,12 +33,13 @@ pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
 pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, parse_duration};
 pub use event::{
-    Event, IDEMPOTENCY_KEY, UNKEYED, idempotency_key, idempotency_prefix, parse_idempotency_key,
+    EVENT_ID_HEADER, Event, IDEMPOTENCY_KEY, UNKEYED, event_id, idempotency_key, idempotency_prefix,
+    parse_event_id, parse_idempotency_key,
 };
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Calls, HttpClient, Outcome, StartRule, StrategyKind, UnknownName, Workload};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
-pub use record::{KeptLines, OutcomeCounts, Settings, SinkLine, WindowRecord};
+pub use record::{KeptLines, OutcomeCounts, RECORD_FORMAT, RECORD_TAG, Settings, SinkLine, WindowRecord};
 pub use stats::{AnnouncedAddress, DelayStats, EndpointStats, GeneratorStats, SentWindow};

@@ -159,12 +159,16 @@ closed_set! {
         OwnLimit = "own-limit",
         /// An answer with a status other than 2xx.
         BadStatus = "bad-status",
-        /// An answer whose body could not be read, or an event that could not be decoded.
+        /// An answer whose body could not be read; in older records also an event that could not be decoded.
         BadBody = "bad-body",
         /// The call panicked.
         Panic = "panic",
         /// The pool's worker died during the call.
         WorkerDied = "worker-died",
+        /// The call could not work with the event: its payload is not what the call expects.
+        BadInput = "bad-input",
+        /// The call failed in a way that the program has a name of its own for.
+        Failed = "failed",
     }
 }
 

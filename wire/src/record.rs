@@ -3,9 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{Delay, Latencies, Outcome, Ranges, StartRule, StrategyKind, Workload};
+
+/// The form of the records that this version writes. A reader refuses a record of a later one.
+pub const RECORD_FORMAT: u32 = 1;
+
+/// The tag of a message that is a record, for edges with conditions.
+pub const RECORD_TAG: &str = "async-reduce-record";
 
 /// Number of calls by outcome; outcomes that did not occur are absent.
 pub type OutcomeCounts = BTreeMap<Outcome, u64>;
@@ -62,7 +69,8 @@ pub struct WindowRecord {
     /// Events whose number had been seen before in this window and key.
     #[serde(default)]
     pub repeated: u64,
-    /// Events whose payload could not be decoded (they count as `bad-body`).
+    /// In older records only: events whose payload could not be decoded (they count as `bad-body`). Such events are called
+    /// like any other today, and are in `unnumbered`.
     #[serde(default)]
     pub undecoded: u64,
     /// Duration of each called event's last attempt, from getting its slot to its end: of events that ended as
@@ -89,6 +97,36 @@ pub struct WindowRecord {
     pub close_us: u64,
     /// When this record was made, after the end of all its calls.
     pub result_us: u64,
+    /// The form of this record; 0 before forms had numbers.
+    #[serde(default, deserialize_with = "readable_format")]
+    pub format: u32,
+    /// Of the outcome `failed`, the events by the name that the program gave their failure.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub named: BTreeMap<String, u64>,
+    /// Events that had no number of a generator; they were called like any other.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unnumbered: u64,
+    /// Event times of the first of them, nanoseconds since the epoch, in the order of their arrival.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unnumbered_ns: Vec<i64>,
+    /// Why the key and window has no result of the program's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+fn readable_format<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let format = u32::deserialize(deserializer)?;
+    if format > RECORD_FORMAT {
+        return Err(D::Error::custom(format_args!(
+            "the record has format {format}, and this program reads formats up to {RECORD_FORMAT}: use the version of the UDF"
+        )));
+    }
+    Ok(format)
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl WindowRecord {
@@ -184,6 +222,11 @@ mod tests {
             last_arrival_us: 2,
             close_us: 3,
             result_us: 4,
+            format: RECORD_FORMAT,
+            named: BTreeMap::new(),
+            unnumbered: 0,
+            unnumbered_ns: Vec::new(),
+            failure: None,
         }
     }
 
@@ -211,6 +254,19 @@ mod tests {
         let back: SinkLine = serde_json::from_str(&json).unwrap();
         assert_eq!(serde_json::to_string(&back).unwrap(), json);
         assert_eq!(back.record.unwrap().outcomes, line.record.unwrap().outcomes);
+    }
+
+    #[test]
+    fn a_record_of_a_later_format_is_refused_in_a_sentence() {
+        let mut json = serde_json::to_value(record()).unwrap();
+        json["format"] = (RECORD_FORMAT + 1).into();
+        let error = serde_json::from_value::<WindowRecord>(json.clone()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "the record has format 2, and this program reads formats up to 1: use the version of the UDF"
+        );
+        json.as_object_mut().unwrap().remove("format");
+        assert_eq!(serde_json::from_value::<WindowRecord>(json).unwrap().format, 0);
     }
 
     proptest! {

@@ -206,14 +206,16 @@ fn check_sums(cell: &Cell, record: &WindowRecord, numbers: u64, errors: &mut Err
     }
     let total = numbers
         .saturating_add(record.repeated)
-        .saturating_add(record.undecoded);
+        .saturating_add(record.undecoded)
+        .saturating_add(record.unnumbered);
     if total != record.events {
         errors.push(format!(
-            "{}: {} events arrived, but {numbers} numbers, {} repeated and {} unreadable make {total}",
+            "{}: {} events arrived, but {numbers} numbers, {} repeated, {} unreadable and {} without a number make {total}",
             cell_name(cell),
             record.events,
             record.repeated,
-            record.undecoded
+            record.undecoded,
+            record.unnumbered
         ));
     }
     if record.undecoded > 0 {
@@ -226,16 +228,17 @@ fn check_sums(cell: &Cell, record: &WindowRecord, numbers: u64, errors: &mut Err
 }
 
 /// Adds a record's outcomes, each event once. An undecodable event is a failure without a number. A record does not
-/// say how repeated calls ended, so they are subtracted from `ok` first.
+/// say how repeated calls and those of events without a number ended, so they are subtracted from `ok` first.
 fn count_outcomes(record: &WindowRecord, ledger: &mut Ledger) {
     let ok = record.outcomes.get(&wire::Outcome::Ok).copied().unwrap_or(0);
     let all = record
         .outcomes
         .values()
         .fold(0u64, |sum, count| sum.saturating_add(*count));
-    let repeated_ok = record.repeated.min(ok);
-    let not_ours = record.undecoded.saturating_add(record.repeated - repeated_ok);
-    ledger.ok = ledger.ok.saturating_add(ok - repeated_ok);
+    let outside = record.repeated.saturating_add(record.unnumbered);
+    let outside_ok = outside.min(ok);
+    let not_ours = record.undecoded.saturating_add(outside - outside_ok);
+    ledger.ok = ledger.ok.saturating_add(ok - outside_ok);
     ledger.failed = ledger.failed.saturating_add((all - ok).saturating_sub(not_ours));
     ledger.repeated = ledger.repeated.saturating_add(record.repeated);
 }

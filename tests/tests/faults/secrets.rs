@@ -84,9 +84,9 @@ async fn keeps_secrets(strategy: &str, client: &str, answer: Answer) {
     stream.send_payload("key", undecodable).await;
     let results = stream.close().await;
     if matches!(answer, Answer::Body(_)) {
-        assert_eq!(count(&results.records(), Outcome::Ok), 4, "{what}");
+        assert_eq!(count(&results.records(), Outcome::Ok), 5, "{what}");
     }
-    assert_eq!(endpoint.calls().len(), 4, "{what}: each with its key");
+    assert_eq!(endpoint.calls().len(), 5, "{what}: each with its key");
     assert_secret(&what, &String::from_utf8_lossy(&results.by_key["key"]));
     terminate(&mut udf.process, PATIENCE).await;
     let log = std::fs::read_to_string(&log).unwrap();

@@ -4,17 +4,19 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::Limit;
+use crate::aggregate::Collect;
+use crate::call_error::CallError;
+use crate::event::{Event, Meta, Place, Reconnects};
+use crate::tally::{Ended, Tally};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
-use super::Limit;
-use crate::call::{Event, EventId, Reconnects};
-use crate::call_error::CallError;
-use crate::tally::Tally;
-
 /// The calls of one key and window.
-pub(crate) struct KeyCalls {
-    keys: Arc<[String]>,
+pub(crate) struct KeyCalls<A> {
+    place: Arc<Place>,
+    /// Gets the answers, behind a lock of its own; `None` if only the record is wanted.
+    answers: Option<Box<dyn Collect<A>>>,
     /// Permits to wait, shared by the process: the intake acquires one for each event, and it is returned when the
     /// event's first attempt begins.
     pub(super) permits: Arc<Semaphore>,
@@ -26,7 +28,7 @@ pub(crate) struct KeyCalls {
 /// An event that waits for its first attempt. Its size decides what a window costs in memory.
 pub(crate) struct Waiting {
     pub(crate) payload: Box<[u8]>,
-    pub(crate) id: EventId,
+    pub(crate) meta: Meta,
     /// Time of arrival, in nanoseconds since [`KeyCalls::new`]: half the size of an `Instant`.
     pub(crate) arrived_ns: u64,
 }
@@ -55,10 +57,15 @@ pub(super) struct KeyState {
     tally: Tally,
 }
 
-impl KeyCalls {
-    pub(crate) fn new(keys: Arc<[String]>, permits: Arc<Semaphore>) -> Self {
+impl<A> KeyCalls<A> {
+    pub(crate) fn new(
+        place: Arc<Place>,
+        answers: Option<Box<dyn Collect<A>>>,
+        permits: Arc<Semaphore>,
+    ) -> Self {
         Self {
-            keys,
+            place,
+            answers,
             permits,
             created: Instant::now(),
             state: Mutex::new(KeyState {
@@ -84,15 +91,19 @@ impl KeyCalls {
         self.ns(Instant::now())
     }
 
-    pub(super) fn keys(&self) -> &[String] {
-        &self.keys
+    pub(crate) fn place(&self) -> &Arc<Place> {
+        &self.place
     }
 
-    pub(super) fn event(&self, waiting: Waiting) -> Event {
+    pub(crate) fn answers(&self) -> Option<&dyn Collect<A>> {
+        self.answers.as_deref()
+    }
+
+    pub(crate) fn event(&self, waiting: Waiting) -> Event {
         Event {
-            keys: Arc::clone(&self.keys),
-            payload: waiting.payload.into_vec(),
-            id: waiting.id,
+            place: Arc::clone(&self.place),
+            payload: waiting.payload.into(),
+            meta: waiting.meta,
             reconnects: Reconnects::default(),
         }
     }
@@ -120,10 +131,17 @@ impl KeyCalls {
         state.retries = VecDeque::new();
     }
 
+    /// Passes on how the call of an event ended. No lock may be held, as the aggregate may take its time.
+    pub(super) fn answer(&self, event: Event, answer: Result<A, CallError>) {
+        if let Some(answers) = &self.answers {
+            answers.add(event, answer);
+        }
+    }
+
     /// Counts an event that has ended. Returns whether others wait.
     pub(super) fn ended(
         &self,
-        result: Result<(), CallError>,
+        ended: Ended,
         attempts: u32,
         reconnects: u32,
         latency: Option<Duration>,
@@ -131,7 +149,7 @@ impl KeyCalls {
         let mut state = self.lock();
         state.taken -= 1;
         state.in_flight -= 1;
-        state.tally.ended(result, attempts, latency);
+        state.tally.ended(ended, attempts, latency);
         state.tally.reconnects += u64::from(reconnects);
         if state.is_over() {
             drop(state);

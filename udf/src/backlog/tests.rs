@@ -12,7 +12,9 @@ use tokio::sync::Semaphore;
 use wire::Outcome;
 
 use super::*;
-use crate::fixtures::{assert_about, metrics, millis, result, some, soon, waiting};
+use crate::aggregate::{Collect, Finish};
+use crate::event::Window;
+use crate::fixtures::{assert_about, index_of, metrics, millis, place_of, result, some, soon, waiting};
 use crate::tally::Tally;
 
 /// Latency of each attempt: a time that a histogram holds exactly.
@@ -98,15 +100,31 @@ proptest! {
 /// Counts the callers that the backlog starts, instead of starting them.
 struct Starts(Arc<AtomicUsize>);
 
-impl Strategy for Starts {
-    fn start(&self, _: &Arc<Backlog>) {
+impl Strategy<()> for Starts {
+    fn start(&self, _: &Arc<Backlog<()>>) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The answers that an aggregate has got, by the index of their event.
+#[derive(Clone, Default)]
+struct Answered(Arc<Mutex<BTreeMap<u64, Outcome>>>);
+
+impl Collect<()> for Answered {
+    fn add(&self, event: Event, answer: Result<(), CallError>) {
+        let outcome = answer.map_or_else(|error| error.outcome(), |()| Outcome::Ok);
+        let before = self.0.lock().unwrap().insert(index_of(&event), outcome);
+        assert_eq!(before, None, "each once");
+    }
+
+    fn finish(&self, _: Window) -> Finish {
+        unreachable!("no reducer is there to finish it")
     }
 }
 
 /// The backlog, its callers, and the model.
 struct World<'a> {
-    backlog: &'a Arc<Backlog>,
+    backlog: &'a Arc<Backlog<()>>,
     limit: Limit,
     retries: u32,
     max_waiting: usize,
@@ -121,9 +139,9 @@ struct World<'a> {
 
 /// A caller with a call in flight.
 struct Caller<'a> {
-    in_flight: InFlight,
+    in_flight: InFlight<()>,
     key: usize,
-    reserved: VecDeque<(Reserved<'a>, Expected)>,
+    reserved: VecDeque<(Reserved<'a, ()>, Expected)>,
 }
 
 /// An event that was taken: its key, its index, and the attempts made.
@@ -136,7 +154,8 @@ struct Expected {
 
 /// A key in the model.
 struct Key {
-    calls: Arc<KeyCalls>,
+    calls: Arc<KeyCalls<()>>,
+    answered: Answered,
     finished: Option<Pin<Box<dyn Future<Output = Tally>>>>,
     open: bool,
     closed: bool,
@@ -159,9 +178,12 @@ struct Key {
 
 impl Key {
     fn new(number: usize, permits: &Arc<Semaphore>) -> Self {
-        let keys = Arc::from([format!("key-{number}")]);
+        let place = place_of(&[&format!("key-{number}")]);
+        let answered = Answered::default();
+        let answers = Some(Box::new(answered.clone()) as Box<dyn Collect<()>>);
         Self {
-            calls: Arc::new(KeyCalls::new(keys, Arc::clone(permits))),
+            calls: Arc::new(KeyCalls::new(place, answers, Arc::clone(permits))),
+            answered,
             finished: None,
             open: false,
             closed: false,
@@ -199,7 +221,7 @@ impl Key {
 
 impl<'a> World<'a> {
     fn new(
-        backlog: &'a Arc<Backlog>,
+        backlog: &'a Arc<Backlog<()>>,
         started: Arc<AtomicUsize>,
         keys: usize,
         max_waiting: usize,
@@ -291,7 +313,8 @@ impl<'a> World<'a> {
         self.idle -= 1;
         match self.backlog.take() {
             Some(in_flight) => {
-                let (number, index) = (key_number(&in_flight.event.keys), in_flight.event.id.index);
+                let event = &in_flight.event;
+                let (number, index) = (key_number(event.keys()), index_of(event));
                 let expected = self.taken(number, index);
                 self.begun(in_flight, expected, VecDeque::new());
             }
@@ -307,8 +330,9 @@ impl<'a> World<'a> {
                     !slot_is_free,
                     "a caller in the free slot would have begun it at once"
                 );
-                let (keys, id, _) = reserved.event();
-                let expected = self.taken(key_number(keys), id.index);
+                let (place, meta, _) = reserved.parts();
+                let index = meta.id.unwrap().index;
+                let expected = self.taken(key_number(&place.keys), index);
                 self.keys[expected.key].reserved += 1;
                 self.callers[caller].reserved.push_back((reserved, expected));
             }
@@ -336,14 +360,14 @@ impl<'a> World<'a> {
             key: number,
             mut reserved,
         } = self.callers.swap_remove(caller);
-        let (index, attempts) = (in_flight.event.id.index, in_flight.attempts + 1);
+        let (index, attempts) = (index_of(&in_flight.event), in_flight.attempts + 1);
         let seen = outcome != Outcome::Panic;
         in_flight.event.reconnects.add(1);
         self.backlog
             .ended(in_flight, result(outcome), seen.then_some(LATENCY));
         let key = &mut self.keys[number];
         key.in_flight -= 1;
-        let may_help = !matches!(outcome, Outcome::Ok | Outcome::Panic);
+        let may_help = result(outcome).is_err_and(|error| error.may_retry());
         let before = if may_help && attempts <= self.retries {
             key.paused.insert(index, attempts).map(drop)
         } else {
@@ -406,14 +430,14 @@ impl<'a> World<'a> {
 
     fn begun(
         &mut self,
-        in_flight: InFlight,
+        in_flight: InFlight<()>,
         expected: Expected,
-        reserved: VecDeque<(Reserved<'a>, Expected)>,
+        reserved: VecDeque<(Reserved<'a, ()>, Expected)>,
     ) {
         assert_eq!(in_flight.attempts, expected.attempts);
-        assert_eq!(in_flight.event.id.index, expected.index);
-        assert_eq!(in_flight.event.payload, expected.index.to_le_bytes());
-        assert_eq!(key_number(&in_flight.event.keys), expected.key);
+        assert_eq!(index_of(&in_flight.event), expected.index);
+        assert_eq!(in_flight.event.payload()[..], expected.index.to_le_bytes());
+        assert_eq!(key_number(in_flight.event.keys()), expected.key);
         let key = &mut self.keys[expected.key];
         key.in_flight += 1;
         key.peak = key.peak.max(key.in_flight as u64);
@@ -528,6 +552,12 @@ impl Key {
         for (outcome, ..) in self.ended.values() {
             *outcomes.entry(*outcome).or_insert(0) += 1;
         }
+        let ended = self.ended.iter().map(|(index, (outcome, ..))| (*index, *outcome));
+        assert_eq!(
+            *self.answered.0.lock().unwrap(),
+            ended.collect(),
+            "the aggregate has each answer before the tally is ready"
+        );
         assert_eq!(tally.outcomes().into_iter().collect::<BTreeMap<_, _>>(), outcomes);
         let attempts = self.ended.values().map(|(_, attempts, _)| u64::from(*attempts));
         let attempts = attempts.sum::<u64>();
@@ -562,7 +592,7 @@ async fn a_wait_for_a_slot_counts_from_when_the_call_might_begin() {
     let backlog = Backlog::new(strategy, Limit::Shared(some(1)), Retry::new(0), metrics());
     let backlog = Arc::new(backlog);
     let permits = Arc::new(Semaphore::new(0));
-    let calls = Arc::new(KeyCalls::new(Arc::from(["key-0".to_owned()]), permits));
+    let calls = Arc::new(KeyCalls::new(place_of(&["key-0"]), None, permits));
     // Arrives 70 ms before its key is open, waits 50 ms for its slot.
     backlog.add(&calls, waiting(&calls, 0));
     tokio::time::advance(millis(70)).await;

@@ -5,14 +5,14 @@ use std::num::NonZeroUsize;
 use std::thread;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use crossbeam_channel::{Sender, unbounded};
 use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::oneshot;
 use wire::{Delay, Outcome};
 
-use super::{Call, Event};
+use super::{BlockingCall, Call};
 use crate::call_error::CallError;
+use crate::event::Event;
 
 /// Rounds between two looks at the clock: some microseconds.
 const ROUNDS_PER_LOOK: u32 = 2_000;
@@ -65,8 +65,9 @@ fn threads(cores: NonZeroUsize) -> io::Result<Sender<Burn>> {
     Ok(sender)
 }
 
-#[async_trait]
 impl Call for CpuCall {
+    type Answer = ();
+
     async fn call(&self, _event: &Event) -> Result<(), CallError> {
         let time = self.sample();
         let Some(offload) = &self.offload else {
@@ -78,6 +79,10 @@ impl Call for CpuCall {
         let _ = offload.send((time, done));
         ended.await.map_err(|_| Outcome::Panic.into())
     }
+}
+
+impl BlockingCall for CpuCall {
+    type Answer = ();
 
     fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
         burn(self.sample());

@@ -14,15 +14,15 @@ use std::error::Error;
 use std::pin::pin;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use http_body_util::{BodyExt, Limited};
 use hyper::Response;
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
-use wire::{HttpClient, IDEMPOTENCY_KEY, Outcome, idempotency_key};
+use wire::{HttpClient, IDEMPOTENCY_KEY, Outcome};
 
-use super::{Call, Event, EventId};
+use super::{BlockingCall, Call};
 use crate::call_error::CallError;
+use crate::event::Event;
 
 use hyper_client::HyperClient;
 use reqwest_client::ReqwestClient;
@@ -95,31 +95,36 @@ impl HttpCall {
     /// The headers for sending the request of an event once more, which is counted.
     fn again(&self, event: &Event) -> HeaderMap {
         event.reconnects.add(1);
-        self.headers(event.id)
+        self.headers(event)
     }
 
-    fn headers(&self, id: EventId) -> HeaderMap {
+    fn headers(&self, event: &Event) -> HeaderMap {
         let mut headers = self.headers.clone();
-        // Two numbers and a hyphen are always valid in a header.
-        if let Ok(key) = HeaderValue::try_from(idempotency_key(id.generator, id.index)) {
+        // The key is printable ASCII, which is always valid in a header.
+        if let Ok(key) = HeaderValue::try_from(event.idempotency_key()) {
             headers.insert(KEY, key);
         }
         headers
     }
 }
 
-#[async_trait]
 impl Call for HttpCall {
+    type Answer = ();
+
     async fn call(&self, event: &Event) -> Result<(), CallError> {
-        let (headers, again) = (self.headers(event.id), || self.again(event));
+        let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
             Client::Hyper(client) => client.get(headers, again).await,
             Client::Reqwest(client) => client.get(headers, again).await,
         })
     }
+}
+
+impl BlockingCall for HttpCall {
+    type Answer = ();
 
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
-        let (headers, again) = (self.headers(event.id), || self.again(event));
+        let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
             Client::Hyper(client) => client.get_blocking(headers, again, self.timeout),
             Client::Reqwest(client) => client.get_blocking(headers, again, self.timeout),

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use tokio::sync::mpsc::{self, Sender};
-use wire::StrategyKind;
+use wire::{Outcome, StrategyKind};
 
 use super::*;
-use crate::fixtures::{Attempt, Scripted, millis, request, some, soon, spec};
+use crate::fixtures::{Attempt, NO_INDEX, Scripted, millis, place, place_of, request, some, soon, spec};
 use crate::strategy::{StrategySpec, build};
 
 /// An intake whose calls take 100 ms, at most `max_workers` at once.
-fn intake(start_rule: StartRule, max_waiting: usize, max_workers: usize) -> (Intake, Arc<Scripted>) {
+fn intake(start_rule: StartRule, max_waiting: usize, max_workers: usize) -> (Intake<()>, Arc<Scripted>) {
     let call = Scripted::new(|_, _| Attempt::Takes(Duration::from_millis(100), Outcome::Ok));
     let spec = StrategySpec {
         kind: StrategyKind::Async,
@@ -20,10 +20,6 @@ fn intake(start_rule: StartRule, max_waiting: usize, max_workers: usize) -> (Int
     let metrics = Arc::clone(&spec.metrics);
     let backlog = build(spec).unwrap();
     (Intake::new(backlog, start_rule, max_waiting, metrics), call)
-}
-
-fn keys(name: &str) -> Arc<[String]> {
-    Arc::from([name.to_owned()])
 }
 
 fn input() -> (Sender<ReduceRequest>, Receiver<ReduceRequest>) {
@@ -45,8 +41,18 @@ async fn calls_begin_at_arrival_or_at_close() {
         let window = intake.enter(0, 10);
         let (events, input) = input();
         let began = Instant::now();
-        let read = intake.read(&window, keys("key"), input);
-        let ((arrivals, tally), ()) = soon(async { tokio::join!(read, two_events(events)) }).await;
+        let place = place();
+        let read = intake.read(&window, &place, input);
+        let (closed, ()) = soon(async { tokio::join!(read, two_events(events)) }).await;
+        let Closed {
+            arrivals,
+            tally,
+            finish,
+        } = closed;
+        assert!(
+            finish.is_none(),
+            "without an aggregate there is nothing to finish"
+        );
         assert_eq!(began.elapsed(), millis(result), "{start_rule}");
         let after = |at: Option<Instant>| at.unwrap() - began;
         assert_eq!(after(arrivals.first), millis(0));
@@ -89,7 +95,7 @@ async fn the_first_close_of_a_window_lets_the_calls_of_all_its_keys_begin() {
     };
     let began = Instant::now();
     let read = async |window, name, input| {
-        soon(intake.read(window, keys(name), input)).await;
+        soon(intake.read(window, &place_of(&[name]), input)).await;
         began.elapsed()
     };
     let (one, two, other, ()) = tokio::join!(
@@ -113,8 +119,9 @@ async fn at_the_bound_reading_stops_and_every_window_is_opened() {
         }
         drop(events);
     };
-    let ((arrivals, tally), ()) =
-        soon(async { tokio::join!(intake.read(&window, keys("key"), input), send) }).await;
+    let place = place();
+    let (closed, ()) = soon(async { tokio::join!(intake.read(&window, &place, input), send) }).await;
+    let Closed { arrivals, tally, .. } = closed;
     // Two events wait. The third stops reading until the first has begun, the fourth and fifth until a call has ended.
     assert_eq!(arrivals.reading_stopped, 3);
     assert_eq!(intake.metrics.reading_stopped.get(), 3);
@@ -129,7 +136,7 @@ async fn at_the_bound_reading_stops_and_every_window_is_opened() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_event_is_counted_whether_or_not_it_is_called() {
+async fn every_event_is_called_and_counted_by_its_number_or_its_time() {
     let (intake, call) = intake(StartRule::AtArrival, 10, 3);
     let window = intake.enter(0, 10);
     let (events, input) = input();
@@ -137,35 +144,44 @@ async fn every_event_is_counted_whether_or_not_it_is_called() {
         for number in [4, 5, 5, 7] {
             events.send(request(number)).await.unwrap();
         }
-        let rubbish = ReduceRequest {
-            value: b"{".to_vec(),
-            ..request(9)
-        };
-        events.send(rubbish).await.unwrap();
+        for (nanos, id) in [(9, None), (10, Some("no id")), (11, Some("8-1-3"))] {
+            let theirs = ReduceRequest {
+                value: b"{".to_vec(),
+                eventtime: chrono::DateTime::from_timestamp_nanos(nanos),
+                headers: id
+                    .map(|id| (EVENT_ID_HEADER.to_owned(), id.to_owned()))
+                    .into_iter()
+                    .collect(),
+                ..request(9)
+            };
+            events.send(theirs).await.unwrap();
+        }
         drop(events);
     };
-    let ((arrivals, tally), ()) =
-        soon(async { tokio::join!(intake.read(&window, keys("key"), input), send) }).await;
+    let place = place();
+    let (closed, ()) = soon(async { tokio::join!(intake.read(&window, &place, input), send) }).await;
+    let Closed { arrivals, tally, .. } = closed;
     assert_eq!(
-        (arrivals.events, arrivals.repeated, arrivals.undecoded),
-        (5, 1, 1)
+        (arrivals.events, arrivals.repeated, arrivals.unnumbered),
+        (7, 1, 2)
     );
+    assert_eq!(arrivals.unnumbered_ns, [9, 10]);
     let seen: Vec<_> = arrivals
         .seen
         .iter()
         .map(|(nonce, seen)| (*nonce, seen.to_string()))
         .collect();
-    assert_eq!(seen, [(7, "4-5,7".to_owned())]);
+    assert_eq!(seen, [(7, "4-5,7".to_owned()), (8, "3".to_owned())]);
     assert_eq!(
         *call.order.lock().unwrap(),
-        [4, 5, 5, 7],
+        [4, 5, 5, 7, NO_INDEX, NO_INDEX, NO_INDEX],
         "a repeated event is called again"
     );
     assert_eq!(
         tally.outcomes().into_iter().collect::<Vec<_>>(),
-        [(Outcome::Ok, 4)]
+        [(Outcome::Ok, 7)]
     );
-    assert_eq!(intake.metrics.events.get(), 5);
+    assert_eq!(intake.metrics.events.get(), 7);
 }
 
 #[tokio::test(start_paused = true)]
@@ -179,7 +195,8 @@ async fn a_window_that_is_dropped_returns_its_permits() {
         }
         std::future::pending::<()>().await;
     };
-    let read = async { tokio::join!(intake.read(&window, keys("key"), input), send) };
+    let place = place();
+    let read = async { tokio::join!(intake.read(&window, &place, input), send) };
     let ended = tokio::time::timeout(millis(150), read).await;
     assert!(ended.is_err(), "its input has not ended");
     assert_eq!(intake.permits.available_permits(), 10);
@@ -190,4 +207,41 @@ async fn a_window_that_is_dropped_returns_its_permits() {
         "calls in flight end, no other begins"
     );
     assert_eq!(intake.metrics.calls_in_flight.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_sees_the_headers_but_not_the_number_in_them() {
+    let key = KeyCalls::<()>::new(place(), None, Arc::new(Semaphore::new(0)));
+    let headers =
+        [(EVENT_ID_HEADER, "7-3-2"), ("tenant", "t1")].map(|(name, value)| (name.into(), value.into()));
+    let theirs = |headers: &[(String, String)]| ReduceRequest {
+        value: b"payload".to_vec(),
+        headers: headers.iter().cloned().collect(),
+        watermark: chrono::DateTime::from_timestamp_millis(-1).unwrap(),
+        eventtime: chrono::DateTime::from_timestamp_nanos(1_500),
+        ..request(0)
+    };
+    let mut arrivals = Arrivals::default();
+    let first = key.event(arrivals.record(theirs(&headers), &key, true));
+    assert_eq!(first.headers().collect::<Vec<_>>(), [("tenant", "t1")]);
+    assert_eq!(
+        (first.header("tenant"), first.header(EVENT_ID_HEADER)),
+        (Some("t1"), None)
+    );
+    assert_eq!(
+        (first.keys(), &first.payload()[..]),
+        (&["key".to_owned()][..], &b"payload"[..])
+    );
+    assert_eq!((first.position(), first.watermark()), (0, None));
+    assert_eq!(first.event_time().timestamp_nanos_opt(), Some(1_500));
+    assert_eq!(first.window(), &place().window);
+    let second = key.event(arrivals.record(theirs(&headers[..1]), &key, false));
+    assert_eq!((second.headers().count(), second.position()), (0, 1));
+    assert_eq!(first.idempotency_key(), second.idempotency_key(), "of no header");
+    assert_eq!(arrivals.seen[&7].to_string(), "2");
+}
+
+#[test]
+fn an_event_that_waits_takes_80_bytes_beside_its_payload_and_headers() {
+    assert!(size_of::<Waiting>() <= 80, "{}", size_of::<Waiting>());
 }

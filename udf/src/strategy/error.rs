@@ -1,10 +1,22 @@
-//! The error of a pool that cannot be started.
+//! The error of a strategy that cannot be started.
 
 use std::io;
 
-/// Why a pool cannot be started.
+use wire::StrategyKind;
+
+/// Why a strategy cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
+    /// The strategy needs the asynchronous form.
+    #[error(
+        "strategy: `{0}` makes calls as futures, and this program has only a blocking call: choose thread-pool or process-pool, or implement `Call`"
+    )]
+    NoCall(StrategyKind),
+    /// The strategy needs the blocking form.
+    #[error(
+        "strategy: `{0}` makes blocking calls, and this program has none: choose async or sequential, or implement `BlockingCall`"
+    )]
+    NoBlockingCall(StrategyKind),
     /// A thread cannot be started.
     #[error(
         "max_workers: cannot start thread {number} of {max_workers}: {source}: choose fewer workers or raise the system's limit"

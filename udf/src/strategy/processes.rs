@@ -14,8 +14,9 @@ use wire::Outcome;
 
 use super::error::PoolError;
 use crate::backlog::{Backlog, InFlight, Strategy};
+use crate::call::Answer;
 use crate::call_error::{CallError, is_own_lack};
-use crate::worker::frame::Answer;
+use crate::worker::frame::Answered;
 
 use child::Worker;
 pub use child::WorkerCommand;
@@ -69,13 +70,13 @@ impl Processes {
     }
 }
 
-impl Strategy for Processes {
-    fn start(&self, backlog: &Arc<Backlog>) {
+impl<A: Answer> Strategy<A> for Processes {
+    fn start(&self, backlog: &Arc<Backlog<A>>) {
         tokio::spawn(work(Arc::clone(&self.0), Arc::clone(backlog)));
     }
 }
 
-async fn work(pool: Arc<Pool>, backlog: Arc<Backlog>) {
+async fn work<A: Answer>(pool: Arc<Pool>, backlog: Arc<Backlog<A>>) {
     while let Some(in_flight) = backlog.take() {
         let worker = pool.idle().pop().flatten();
         let worker = pool.run(worker, in_flight, &backlog).await;
@@ -85,11 +86,11 @@ async fn work(pool: Arc<Pool>, backlog: Arc<Backlog>) {
 
 impl Pool {
     /// Makes a call in a child, then the calls that were prefetched meanwhile. Returns the child if it is still usable.
-    async fn run(
+    async fn run<A: Answer>(
         &self,
         mut worker: Option<Worker>,
-        in_flight: InFlight,
-        backlog: &Arc<Backlog>,
+        in_flight: InFlight<A>,
+        backlog: &Arc<Backlog<A>>,
     ) -> Option<Worker> {
         let mut prefetched = Prefetched::new();
         let mut next = Some(in_flight);
@@ -100,10 +101,10 @@ impl Pool {
                 // The child is gone: put its queued calls back for other workers.
                 Err(_) => prefetched.release(),
             }
-            let (result, latency) = self.attempt(&mut alive, &in_flight, &prefetched).await;
+            let (answer, latency) = self.attempt(&mut alive, &in_flight, &prefetched).await;
             worker = alive.ok();
             let ended = in_flight.began + latency;
-            backlog.ended(in_flight, result, Some(latency));
+            backlog.ended(in_flight, answer, Some(latency));
             // The child has begun its next call without waiting for this process.
             next = prefetched.pop().map(|reserved| reserved.begin(ended));
         }
@@ -111,25 +112,25 @@ impl Pool {
     }
 
     /// Makes an attempt. Takes away the child if it died or did not answer.
-    async fn attempt(
+    async fn attempt<A: Answer>(
         &self,
         child: &mut Result<Worker, CallError>,
-        in_flight: &InFlight,
-        prefetched: &Prefetched<'_>,
-    ) -> (Result<(), CallError>, Duration) {
+        in_flight: &InFlight<A>,
+        prefetched: &Prefetched<'_, A>,
+    ) -> (Result<A, CallError>, Duration) {
         let failed = match child {
             Err(error) => error.clone(),
             Ok(worker) => {
                 let answer = worker.answer(&in_flight.event, prefetched);
                 match tokio::time::timeout(self.timeout.saturating_add(ANSWER_GRACE), answer).await {
-                    Ok(Ok(Answer {
-                        result,
+                    Ok(Ok(Answered {
+                        answer,
                         reconnects,
                         took,
                     })) => {
                         self.consecutive_deaths.store(0, Ordering::Relaxed);
                         in_flight.event.reconnects.add(reconnects);
-                        return (result, took);
+                        return (answer, took);
                     }
                     Ok(Err(error)) => {
                         tracing::warn!("a worker process died during a call: {error}");

@@ -18,15 +18,16 @@ use wire::Outcome;
 
 use crate::backlog::{Backlog, Strategy};
 use crate::call::Call;
+use crate::call_error::CallError;
 
 /// Cap for timeouts too large to add to an `Instant`.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3_600);
 
-pub(super) struct Tasks(Arc<Shared>);
+pub(super) struct Tasks<C>(Arc<Shared<C>>);
 
 /// What the tasks share.
-struct Shared {
-    call: Arc<dyn Call>,
+struct Shared<C> {
+    call: Arc<C>,
     timeout: Duration,
     idle: IdleTasks,
 }
@@ -39,9 +40,9 @@ struct IdleTasks {
     wake_ups: Semaphore,
 }
 
-impl Tasks {
+impl<C: Call> Tasks<C> {
     /// A strategy whose attempts take at most `timeout`.
-    pub(super) fn new(call: Arc<dyn Call>, timeout: Duration) -> Self {
+    pub(super) fn new(call: Arc<C>, timeout: Duration) -> Self {
         Self(Arc::new(Shared {
             call,
             timeout,
@@ -53,8 +54,8 @@ impl Tasks {
     }
 }
 
-impl Strategy for Tasks {
-    fn start(&self, backlog: &Arc<Backlog>) {
+impl<C: Call> Strategy<C::Answer> for Tasks<C> {
+    fn start(&self, backlog: &Arc<Backlog<C::Answer>>) {
         if self.0.idle.remove_one() {
             self.0.idle.wake_ups.add_permits(1);
         } else {
@@ -90,18 +91,22 @@ impl IdleTasks {
 }
 
 /// Makes calls until the task has been idle for the length of a timeout.
-async fn work(shared: Arc<Shared>, backlog: Arc<Backlog>) {
+async fn work<C: Call>(shared: Arc<Shared<C>>, backlog: Arc<Backlog<C::Answer>>) {
     // One timer for all calls of the task: resetting it costs less than creating one.
     let mut timeout = pin!(tokio::time::sleep(shared.timeout));
     loop {
         while let Some(in_flight) = backlog.take() {
             timeout.as_mut().reset(deadline(shared.timeout));
-            let attempt = AssertUnwindSafe(shared.call.call(&in_flight.event)).catch_unwind();
-            let (result, was_pending) = within(timeout.as_mut(), attempt).await;
+            let (answer, was_pending) = {
+                // Within a block, so that a call that panics before its first await is caught too.
+                let attempt = async { shared.call.call(&in_flight.event).await };
+                let attempt = pin!(AssertUnwindSafe(attempt).catch_unwind());
+                within(timeout.as_mut(), attempt).await
+            };
             let latency = in_flight.began.elapsed();
-            match result {
-                Some(Ok(result)) => backlog.ended(in_flight, result, Some(latency)),
-                None => backlog.ended(in_flight, Err(Outcome::Timeout.into()), Some(latency)),
+            match answer {
+                Some(Ok(answer)) => backlog.ended(in_flight, answer, Some(latency)),
+                None => backlog.ended(in_flight, Err(CallError::timeout()), Some(latency)),
                 // Only this call failed. The panic hook has logged the reason.
                 Some(Err(_)) => {
                     tracing::error!("a call panicked");
@@ -127,8 +132,10 @@ fn deadline(timeout: Duration) -> Instant {
 
 /// Polls a future until it is ready or the timeout has elapsed. Returns its output, `None` on timeout, and whether it
 /// was ever pending.
-async fn within<F: Future>(mut timeout: Pin<&mut Sleep>, future: F) -> (Option<F::Output>, bool) {
-    let mut future = pin!(future);
+async fn within<F: Future>(
+    mut timeout: Pin<&mut Sleep>,
+    mut future: Pin<&mut F>,
+) -> (Option<F::Output>, bool) {
     let mut was_pending = false;
     let output = poll_fn(|cx| {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {

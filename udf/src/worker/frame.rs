@@ -1,97 +1,165 @@
 //! The frames between a process pool and its children: a length (u32, little endian) and that many bytes.
 
 use std::io::{self, ErrorKind, Read};
-use std::num::NonZeroU16;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use chrono::DateTime;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
-use wire::Outcome;
 
-use crate::call::{Event, EventId, Reconnects};
-use crate::call_error::{CallError, outcome};
+use crate::call_error::CallError;
+use crate::event::{Event, EventId, Headers, Meta, Place, Reconnects, Window};
 
-/// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys.
+/// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys and headers.
 const MAX_FRAME_BYTES: u32 = 65 * 1024 * 1024;
 
-fn invalid(what: impl Into<String>) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, what.into())
+/// What the frame of an event has before its payload, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Head<Keys, HeadersOf> {
+    keys: Keys,
+    /// Start and end, milliseconds since the epoch.
+    window_ms: [i64; 2],
+    event_time_ns: i64,
+    /// Milliseconds since the epoch; −1 if it is not known.
+    watermark_ms: i64,
+    /// Number in the order of arrival within key and window.
+    position: u32,
+    #[serde(default = "none", skip_serializing_if = "Option::is_none")]
+    headers: Option<HeadersOf>,
+    /// Generator and index of an event of the experiment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    id: Option<[u64; 2]>,
 }
 
-/// Appends the frame of an event: generator and index (u64), the length of the keys as JSON (u32), the keys, the payload.
-///
-/// # Errors
-/// Returns an error if the event is too long for a frame.
-pub(crate) fn encode_event(
-    frames: &mut Vec<u8>,
-    keys: &[String],
-    id: EventId,
-    payload: &[u8],
-) -> io::Result<()> {
-    let keys = serde_json::to_vec(keys)?;
-    let length = u32::try_from(20 + keys.len() + payload.len())
-        .ok()
-        .filter(|length| *length <= MAX_FRAME_BYTES);
-    let length = length.ok_or_else(|| invalid("an event is too long for a frame"))?;
-    frames.extend_from_slice(&length.to_le_bytes());
-    frames.extend_from_slice(&id.generator.to_le_bytes());
-    frames.extend_from_slice(&id.index.to_le_bytes());
-    // Cannot truncate: the length of the whole frame fits.
-    frames.extend_from_slice(&(keys.len() as u32).to_le_bytes());
-    frames.extend_from_slice(&keys);
-    frames.extend_from_slice(payload);
-    Ok(())
+fn none<T>() -> Option<T> {
+    None
 }
 
 /// What a child answers for an event.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) result: Result<(), CallError>,
+pub(crate) struct Answered<A> {
+    pub(crate) answer: Result<A, CallError>,
     /// Requests that were sent again.
     pub(crate) reconnects: u32,
     /// Duration of the call.
     pub(crate) took: Duration,
 }
 
-/// Returns the frame of an answer: the call's duration in nanoseconds (u64), and lines of text: the outcome's name and,
-/// unless it is a good one at once, the number of requests that were sent again, the status (0 for none) and the reason.
-pub(crate) fn encode_answer(answer: &Answer) -> Vec<u8> {
-    let took_ns = u64::try_from(answer.took.as_nanos()).unwrap_or(u64::MAX);
+/// An answer, as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer<A> {
+    Ok(A),
+    Error(CallError),
+}
+
+fn invalid(what: impl Into<String>) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+/// Appends the frame of an event: the length of its head (u32), the head as JSON, the payload.
+///
+/// # Errors
+/// Returns an error if the event is too long for a frame.
+pub(crate) fn encode_event(
+    frames: &mut Vec<u8>,
+    place: &Place,
+    meta: &Meta,
+    payload: &[u8],
+) -> io::Result<()> {
+    let window = &place.window;
+    let head = Head {
+        keys: &place.keys[..],
+        window_ms: [window.start.timestamp_millis(), window.end.timestamp_millis()],
+        event_time_ns: meta.event_time_ns,
+        watermark_ms: meta.watermark_ms,
+        position: meta.position,
+        headers: meta.headers.as_deref(),
+        id: meta.id.map(|id| [id.generator, id.index]),
+    };
+    let start = frames.len();
+    frames.extend_from_slice(&[0; 8]);
+    serde_json::to_writer(&mut *frames, &head)?;
+    let head_length = frames.len() - start - 8;
+    frames.extend_from_slice(payload);
+    let length = u32::try_from(frames.len() - start - 4)
+        .ok()
+        .filter(|length| *length <= MAX_FRAME_BYTES);
+    let Some(length) = length else {
+        frames.truncate(start);
+        return Err(invalid("an event is too long for a frame"));
+    };
+    frames[start..start + 4].copy_from_slice(&length.to_le_bytes());
+    // Cannot truncate: the length of the whole frame fits.
+    frames[start + 4..start + 8].copy_from_slice(&(head_length as u32).to_le_bytes());
+    Ok(())
+}
+
+/// Returns the frame of an answer: the call's duration in nanoseconds (u64), the number of requests that were sent again
+/// (u32), then `{"ok":ANSWER}` or `{"error":{…}}`. An answer that is too long, or that JSON cannot express, is an error of
+/// the call.
+pub(crate) fn encode_answer<A: Serialize>(answered: Answered<A>) -> Vec<u8> {
+    let Answered {
+        answer,
+        reconnects,
+        took,
+    } = answered;
+    let took_ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
     let mut frame = vec![0; 4];
     frame.extend_from_slice(&took_ns.to_le_bytes());
-    frame.extend_from_slice(outcome(&answer.result).name().as_bytes());
-    let error = answer.result.as_ref().err();
-    if error.is_some() || answer.reconnects > 0 {
-        let status = error.and_then(|error| error.status).map_or(0, NonZeroU16::get);
-        let reason = error
-            .and_then(|error| error.reason.as_deref())
-            .unwrap_or_default();
-        frame.extend_from_slice(format!("\n{}\n{status}\n{reason}", answer.reconnects).as_bytes());
+    frame.extend_from_slice(&reconnects.to_le_bytes());
+    let start = frame.len();
+    let written = match answer {
+        Ok(answer) => serde_json::to_writer(&mut frame, &Answer::Ok(answer)),
+        Err(error) => serde_json::to_writer(&mut frame, &Answer::<A>::Error(error)),
+    };
+    let problem = match written {
+        Err(error) => Some(format!("the answer cannot be written as JSON: {error}")),
+        Ok(()) if frame.len() - 4 > MAX_FRAME_BYTES as usize => Some("the answer is too long".to_owned()),
+        Ok(()) => None,
+    };
+    if let Some(problem) = problem {
+        frame.truncate(start);
+        let error = Answer::<()>::Error(CallError::bad_body(problem).retry(false));
+        // A kind and a text are always JSON.
+        let _ = serde_json::to_writer(&mut frame, &error);
     }
-    // A reason has a bound, so the length fits.
-    let length = frame.len() as u32 - 4;
+    let length = (frame.len() - 4) as u32;
     frame[..4].copy_from_slice(&length.to_le_bytes());
     frame
 }
 
-/// Decodes the content of an event's frame.
+/// Decodes the content of an event's frame, whose payload is not copied. `event_id` is where a payload has its identity.
 ///
 /// # Errors
-/// Returns an error if the content is too short or the keys are not JSON.
-pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
+/// Returns an error if the content is too short or its head is not as it should be.
+pub(crate) fn decode_event(content: Vec<u8>, event_id: Option<&Arc<str>>) -> io::Result<Event> {
     let short = || invalid("a frame is too short for an event");
-    let (generator, rest) = content.split_first_chunk::<8>().ok_or_else(short)?;
-    let (index, rest) = rest.split_first_chunk::<8>().ok_or_else(short)?;
-    let (keys_length, rest) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    let keys_length = u32::from_le_bytes(*keys_length) as usize;
-    let (keys, payload) = rest.split_at_checked(keys_length).ok_or_else(short)?;
-    let keys: Vec<String> = serde_json::from_slice(keys)?;
+    let content = Bytes::from(content);
+    let (length, rest) = content.split_first_chunk::<4>().ok_or_else(short)?;
+    let length = u32::from_le_bytes(*length) as usize;
+    let (head, _) = rest.split_at_checked(length).ok_or_else(short)?;
+    let head: Head<Vec<String>, Headers> = serde_json::from_slice(head)?;
+    let at = |ms: i64| DateTime::from_timestamp_millis(ms).ok_or_else(|| invalid("a window beyond all time"));
     Ok(Event {
-        keys: Arc::from(keys),
-        payload: payload.to_vec(),
-        id: EventId {
-            generator: u64::from_le_bytes(*generator),
-            index: u64::from_le_bytes(*index),
+        place: Arc::new(Place {
+            keys: Arc::from(head.keys),
+            window: Window {
+                start: at(head.window_ms[0])?,
+                end: at(head.window_ms[1])?,
+            },
+            event_id: event_id.cloned(),
+        }),
+        payload: content.slice(4 + length..),
+        meta: Meta {
+            headers: head.headers.map(Arc::new),
+            id: head.id.map(|[generator, index]| EventId { generator, index }),
+            event_time_ns: head.event_time_ns,
+            watermark_ms: head.watermark_ms,
+            position: head.position,
         },
         reconnects: Reconnects::default(),
     })
@@ -100,31 +168,18 @@ pub(crate) fn decode_event(content: &[u8]) -> io::Result<Event> {
 /// Decodes the content of an answer's frame.
 ///
 /// # Errors
-/// Returns an error if the content is too short or names no outcome.
-pub(crate) fn decode_answer(content: &[u8]) -> io::Result<Answer> {
+/// Returns an error if the content is too short or no answer.
+pub(crate) fn decode_answer<A: DeserializeOwned>(content: &[u8]) -> io::Result<Answered<A>> {
     let short = || invalid("a frame is too short for an answer");
-    let (took_ns, text) = content.split_first_chunk::<8>().ok_or_else(short)?;
-    let text = std::str::from_utf8(text).map_err(|_| invalid("an answer is not text"))?;
-    let mut lines = text.splitn(4, '\n');
-    let mut line = || lines.next().unwrap_or_default();
-    let name = line();
-    let outcome = name
-        .parse()
-        .map_err(|_| invalid(format!("`{name}` is not an outcome")))?;
-    let reconnects = line().parse().unwrap_or(0);
-    let status = line().parse().ok();
-    let reason = Some(line()).filter(|reason| !reason.is_empty()).map(Into::into);
-    let result = match outcome {
-        Outcome::Ok => Ok(()),
-        outcome => Err(CallError {
-            outcome,
-            status,
-            reason,
-        }),
+    let (took_ns, rest) = content.split_first_chunk::<8>().ok_or_else(short)?;
+    let (reconnects, answer) = rest.split_first_chunk::<4>().ok_or_else(short)?;
+    let answer = match serde_json::from_slice(answer)? {
+        Answer::Ok(answer) => Ok(answer),
+        Answer::Error(error) => Err(error),
     };
-    Ok(Answer {
-        result,
-        reconnects,
+    Ok(Answered {
+        answer,
+        reconnects: u32::from_le_bytes(*reconnects),
         took: Duration::from_nanos(u64::from_le_bytes(*took_ns)),
     })
 }
@@ -163,58 +218,80 @@ fn checked(length: u32) -> io::Result<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     proptest! {
         #[test]
         fn events_survive_their_frames(
             keys in proptest::collection::vec("\\PC{0,8}", 0..4),
             payload in proptest::collection::vec(any::<u8>(), 0..50),
-            generator: u64,
-            index: u64,
+            headers in proptest::option::of(proptest::collection::hash_map("\\PC{0,4}", "\\PC{0,4}", 0..3)),
+            id in proptest::option::of((any::<u64>(), any::<u64>())),
+            event_time_ns: i64,
+            watermark_ms: i64,
+            position: u32,
+            start_ms in 0..i64::from(u32::MAX),
         ) {
-            let id = EventId { generator, index };
-            let event = Event { keys: Arc::from(keys), payload, id, reconnects: Reconnects::default() };
+            let at = |ms| DateTime::from_timestamp_millis(ms).unwrap();
+            let event_id: Arc<str> = "/id".into();
+            let event = Event {
+                place: Arc::new(Place {
+                    keys: Arc::from(keys),
+                    window: Window { start: at(start_ms), end: at(start_ms + 10) },
+                    event_id: Some(Arc::clone(&event_id)),
+                }),
+                payload: payload.into(),
+                meta: Meta {
+                    headers: headers.map(Arc::new),
+                    id: id.map(|(generator, index)| EventId { generator, index }),
+                    event_time_ns,
+                    watermark_ms,
+                    position,
+                },
+                reconnects: Reconnects::default(),
+            };
             let mut frames = Vec::new();
             for _ in 0..2 {
-                encode_event(&mut frames, &event.keys, event.id, &event.payload).unwrap();
+                encode_event(&mut frames, &event.place, &event.meta, &event.payload).unwrap();
             }
             let mut frames = frames.as_slice();
             for _ in 0..2 {
-                prop_assert_eq!(&decode_event(&read_blocking(&mut frames).unwrap()).unwrap(), &event);
+                let content = read_blocking(&mut frames).unwrap();
+                prop_assert!(decode_event(content, Some(&event_id)).unwrap() == event);
             }
             prop_assert!(frames.is_empty());
         }
 
         #[test]
-        fn answers_survive_their_frames(
-            which in 0..Outcome::ALL.len(),
-            took_ns: u64,
-            reconnects: u32,
-            status: u16,
-            reason in proptest::option::of("\\PC{1,20}"),
-        ) {
-            let result = match Outcome::ALL[which] {
-                Outcome::Ok => Ok(()),
-                outcome => Err(CallError {
-                    outcome,
-                    status: NonZeroU16::new(status),
-                    reason: reason.map(Into::into),
-                }),
-            };
-            let answer = Answer { result, reconnects, took: Duration::from_nanos(took_ns) };
-            let frame = encode_answer(&answer);
+        fn answers_survive_their_frames(text in "\\PC{0,8}", took_ns: u64, reconnects: u32, failed: bool) {
+            let answer = if failed { Err(CallError::timeout().because(text)) } else { Ok(text) };
+            let answered = || Answered { answer: answer.clone(), reconnects, took: Duration::from_nanos(took_ns) };
+            let frame = encode_answer(answered());
             let content = read_blocking(&mut frame.as_slice()).unwrap();
-            prop_assert_eq!(decode_answer(&content).unwrap(), answer);
+            prop_assert_eq!(decode_answer(&content).unwrap(), answered());
         }
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            let _ = decode_event(&bytes);
-            let _ = decode_answer(&bytes);
+            let _ = decode_event(bytes.clone(), None);
+            let _ = decode_answer::<String>(&bytes);
             let _ = read_blocking(&mut bytes.as_slice());
         }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_json_is_an_error_of_its_call() {
+        let no_json = std::collections::BTreeMap::from([((1, 2), 3)]);
+        let frame = encode_answer(Answered {
+            answer: Ok(no_json),
+            reconnects: 0,
+            took: Duration::ZERO,
+        });
+        let content = read_blocking(&mut frame.as_slice()).unwrap();
+        let error = decode_answer::<u64>(&content).unwrap().answer.unwrap_err();
+        assert_eq!((error.kind(), error.may_retry()), ("bad-body", false));
     }
 
     #[test]

@@ -72,6 +72,11 @@ fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
         last_arrival_us: close_us - 1_000,
         close_us,
         result_us: close_us + tail_ms * 1_000,
+        format: wire::RECORD_FORMAT,
+        named: BTreeMap::new(),
+        unnumbered: 0,
+        unnumbered_ns: Vec::new(),
+        failure: None,
     }
 }
 

@@ -43,6 +43,11 @@ fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
         last_arrival_us: 0,
         close_us: 0,
         result_us: 0,
+        format: wire::RECORD_FORMAT,
+        named: BTreeMap::new(),
+        unnumbered: 0,
+        unnumbered_ns: Vec::new(),
+        failure: None,
     }
 }
 
@@ -337,6 +342,27 @@ fn an_event_that_could_not_be_read_is_lost_and_an_error() {
     assert_eq!((ledger.ok, ledger.failed, ledger.lost), (9, 0, 1));
     assert_eq!(ledger.errors.len(), 1);
     assert!(!ledger.balances());
+}
+
+#[test]
+fn an_event_of_somebody_else_is_outside_the_ledger() {
+    let plain = record(0, "key-0", Ranges::span(0, 8), 2);
+    let expected = of_one_window(std::slice::from_ref(&plain), Ranges::default());
+    for outcome in [Outcome::Ok, Outcome::BadInput] {
+        let mut with_another = plain.clone();
+        with_another.events += 1;
+        with_another.unnumbered = 1;
+        *with_another.outcomes.entry(outcome).or_default() += 1;
+        let ledger = of_one_window(&[with_another], Ranges::default());
+        // How it ended is not known, and a success is taken for it.
+        let ok = if outcome == Outcome::Ok { 7 } else { 6 };
+        assert_eq!(
+            (ledger.ok, ledger.failed, ledger.lost),
+            (ok, 9 - ok, 1),
+            "{outcome}"
+        );
+        assert_eq!(ledger.errors, expected.errors, "{outcome}");
+    }
 }
 
 #[test]

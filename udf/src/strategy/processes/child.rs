@@ -9,8 +9,9 @@ use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use super::prefetch::{Pace, Prefetched};
-use crate::call::Event;
-use crate::worker::frame::{self, Answer};
+use crate::call::Answer;
+use crate::event::Event;
+use crate::worker::frame::{self, Answered};
 
 /// How to start a worker process.
 #[derive(Debug, Clone)]
@@ -62,23 +63,27 @@ impl Worker {
 
     /// Writes the events that the child does not have yet, and reads the answer to the first. Prefetched calls follow
     /// without a pause.
-    pub(super) async fn answer(&mut self, event: &Event, prefetched: &Prefetched<'_>) -> io::Result<Answer> {
+    pub(super) async fn answer<A: Answer>(
+        &mut self,
+        event: &Event,
+        prefetched: &Prefetched<'_, A>,
+    ) -> io::Result<Answered<A>> {
         let mut frames = Vec::new();
         if self.unanswered == 0 {
-            frame::encode_event(&mut frames, &event.keys, event.id, &event.payload)?;
+            frame::encode_event(&mut frames, &event.place, &event.meta, &event.payload)?;
             self.unanswered = 1;
         }
         for reserved in prefetched.iter().skip(self.unanswered - 1) {
-            let (keys, id, payload) = reserved.event();
-            frame::encode_event(&mut frames, keys, id, payload)?;
+            let (place, meta, payload) = reserved.parts();
+            frame::encode_event(&mut frames, place, meta, payload)?;
             self.unanswered += 1;
         }
         if !frames.is_empty() {
             self.stdin.write_all(&frames).await?;
         }
-        let answer = frame::decode_answer(&frame::read(&mut self.stdout).await?)?;
+        let answered = frame::decode_answer(&frame::read(&mut self.stdout).await?)?;
         self.unanswered -= 1;
-        self.pace.record(answer.took);
-        Ok(answer)
+        self.pace.record(answered.took);
+        Ok(answered)
     }
 }

@@ -22,7 +22,7 @@ const MAX_PREFETCHED: u128 = 64;
 pub(super) struct Pace(Option<Duration>);
 
 /// The events reserved for one child, in the order of its calls.
-pub(super) struct Prefetched<'a>(VecDeque<Reserved<'a>>);
+pub(super) struct Prefetched<'a, A: Send + 'static>(VecDeque<Reserved<'a, A>>);
 
 impl Pace {
     pub(super) fn record(&mut self, took: Duration) {
@@ -38,13 +38,13 @@ impl Pace {
     }
 }
 
-impl<'a> Prefetched<'a> {
+impl<'a, A: Send + 'static> Prefetched<'a, A> {
     pub(super) fn new() -> Self {
         Self(VecDeque::new())
     }
 
     /// Reserves as many further events as a child of this pace may have.
-    pub(super) fn fill(&mut self, backlog: &'a Arc<Backlog>, pace: &Pace) {
+    pub(super) fn fill(&mut self, backlog: &'a Arc<Backlog<A>>, pace: &Pace) {
         let max = pace.max_prefetched();
         // Refills once half of the queue is used, so that one write carries several events.
         if self.0.len() <= max / 2 {
@@ -53,12 +53,12 @@ impl<'a> Prefetched<'a> {
         }
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Reserved<'a>> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Reserved<'a, A>> {
         self.0.iter()
     }
 
     /// Takes the next event.
-    pub(super) fn pop(&mut self) -> Option<Reserved<'a>> {
+    pub(super) fn pop(&mut self) -> Option<Reserved<'a, A>> {
         self.0.pop_front()
     }
 
@@ -104,10 +104,10 @@ mod tests {
         assert_eq!(pace.max_prefetched(), 0);
     }
 
-    fn indices(prefetched: &Prefetched<'_>) -> Vec<u64> {
+    fn indices(prefetched: &Prefetched<'_, ()>) -> Vec<u64> {
         prefetched
             .iter()
-            .map(|reserved| reserved.event().1.index)
+            .map(|reserved| reserved.parts().1.id.unwrap().index)
             .collect()
     }
 

@@ -10,11 +10,13 @@ use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, some, so
 use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
-/// `frame` reads the frame of one event of an [`OpenKey`]; `ok` answers that its call took 1,000 ns and was good.
-const FUNCTIONS: &str = r"
-    frame() { dd bs=1 count=39 of=/dev/null 2>/dev/null; }
-    ok() { printf '\012\000\000\000\350\003\000\000\000\000\000\000ok'; }
-";
+/// `length` reads the length of the next frame, and `frame` the frame; `ok` answers that its call took 1,000 ns and was
+/// good.
+const FUNCTIONS: &str = r#"
+    length() { dd bs=1 count=4 2>/dev/null | od -An -v -tu4; }
+    frame() { n=$(length); dd bs=1 count=$((n)) of=/dev/null 2>/dev/null; }
+    ok() { printf '\027\000\000\000\350\003\000\000\000\000\000\000\000\000\000\000{"ok":null}'; }
+"#;
 
 fn script(lines: &str) -> WorkerCommand {
     WorkerCommand {
@@ -24,7 +26,7 @@ fn script(lines: &str) -> WorkerCommand {
 }
 
 /// A pool of `workers` children.
-fn pool(worker: WorkerCommand, workers: usize) -> Arc<Backlog> {
+fn pool(worker: WorkerCommand, workers: usize) -> Arc<Backlog<()>> {
     build(StrategySpec {
         kind: StrategyKind::ProcessPool,
         max_workers: some(workers),
@@ -35,7 +37,7 @@ fn pool(worker: WorkerCommand, workers: usize) -> Arc<Backlog> {
 }
 
 /// Runs events that arrive at once and returns their tally.
-async fn all(backlog: &Arc<Backlog>, events: u64) -> Tally {
+async fn all(backlog: &Arc<Backlog<()>>, events: u64) -> Tally {
     let key = OpenKey::new(backlog);
     key.add(backlog, 0..events);
     let tally = key.finished().await;
@@ -49,10 +51,12 @@ fn counts(tally: &Tally) -> Vec<(Outcome, u64)> {
 
 #[tokio::test]
 async fn each_event_is_written_to_one_child_and_answered_once() {
-    // Answers that a call took 256 ns times the index of its event, which is the thirteenth byte of the frame.
+    // Answers that a call took 256 ns times the index of its event, which is the first byte of the payload: the eighth
+    // from the end of the frame.
     let answers = r#"
-        while set -- $(dd bs=1 count=39 2>/dev/null | od -An -v -tu1) && [ $# = 39 ]; do
-            printf "\012\000\000\000\000\\$(printf %03o ${13})\000\000\000\000\000\000ok"
+        while n=$(length) && [ "$n" ]; do
+            set -- $(dd bs=1 count=$((n)) 2>/dev/null | tail -c 8 | od -An -v -tu1)
+            printf "\027\000\000\000\000\\$(printf %03o $1)\000\000\000\000\000\000\000\000\000\000{\"ok\":null}"
         done
     "#;
     let backlog = pool(script(answers), 2);

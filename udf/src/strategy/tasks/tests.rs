@@ -15,7 +15,7 @@ fn takes(millis: u64) -> Attempt {
 }
 
 /// Runs events that arrive at once. Returns their tally and the time until the last has ended.
-async fn all(spec: StrategySpec, events: u64) -> (Tally, Duration) {
+async fn all(spec: StrategySpec<()>, events: u64) -> (Tally, Duration) {
     let began = Instant::now();
     let backlog = build(spec).unwrap();
     let key = OpenKey::new(&backlog);

@@ -3,14 +3,14 @@
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use wire::StrategyKind;
 
 use super::*;
-use crate::call::Event;
+use crate::call::Call;
 use crate::call_error::CallError;
-use crate::fixtures::{OpenKey, PATIENCE, some, spec};
+use crate::event::Event;
+use crate::fixtures::{OpenKey, PATIENCE, index_of, some, spec};
 use crate::strategy::{StrategySpec, build};
 
 /// A call that reports its start and ends when the test lets it; event 13 panics.
@@ -52,24 +52,29 @@ fn gate() -> Gate {
     }
 }
 
-#[async_trait]
 impl Call for Gated {
+    type Answer = ();
+
     async fn call(&self, _event: &Event) -> Result<(), CallError> {
         unreachable!("threads make the blocking call")
     }
+}
+
+impl BlockingCall for Gated {
+    type Answer = ();
 
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         let in_flight = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
         self.peak.fetch_max(in_flight, Ordering::SeqCst);
-        let _ = self.begun.send(event.id.index);
+        let _ = self.begun.send(index_of(event));
         let _ = self.go.recv();
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        assert_ne!(event.id.index, 13, "on purpose");
+        assert_ne!(index_of(event), 13, "on purpose");
         Ok(())
     }
 }
 
-fn threads<C: Call>(call: &Arc<C>) -> Arc<Backlog> {
+fn threads<C: Call<Answer = ()> + BlockingCall<Answer = ()>>(call: &Arc<C>) -> Arc<Backlog<()>> {
     let kind = StrategyKind::ThreadPool;
     build(StrategySpec { kind, ..spec(call) }).unwrap()
 }
@@ -126,11 +131,14 @@ async fn threads_end_with_the_backlog_and_their_call() {
             let _ = self.1.send(());
         }
     }
-    #[async_trait]
     impl Call for Dropped {
+        type Answer = ();
         async fn call(&self, _event: &Event) -> Result<(), CallError> {
             unreachable!("threads make the blocking call")
         }
+    }
+    impl BlockingCall for Dropped {
+        type Answer = ();
         fn call_blocking(&self, _event: &Event) -> Result<(), CallError> {
             self.0.wait();
             Ok(())
@@ -149,7 +157,11 @@ async fn threads_end_with_the_backlog_and_their_call() {
 #[test]
 fn as_many_threads_start_as_there_are_workers() {
     let gate = gate();
-    let pool = Threads::start(Arc::clone(&gate.call) as Arc<dyn Call>, some(5)).unwrap();
+    let pool = Threads::start(
+        Arc::clone(&gate.call) as Arc<dyn BlockingCall<Answer = ()>>,
+        some(5),
+    )
+    .unwrap();
     assert_eq!(Arc::strong_count(&gate.call), 1 + 5, "each has the call");
     drop(pool);
 }

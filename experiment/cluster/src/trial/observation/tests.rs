@@ -66,6 +66,11 @@ fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
         last_arrival_us: start_ms * 1_000,
         close_us: (start_ms + 1_300) * 1_000,
         result_us: (start_ms + 1_330) * 1_000,
+        format: wire::RECORD_FORMAT,
+        named: BTreeMap::new(),
+        unnumbered: 0,
+        unnumbered_ns: Vec::new(),
+        failure: None,
     }
 }
 

@@ -1,0 +1,76 @@
+//! The forms in which a program can make its calls, with the type of the call forgotten: which strategies need which is
+//! known here alone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::tasks::Tasks;
+use crate::backlog::Strategy;
+use crate::call::{Answer, BlockingCall, Call};
+
+/// The forms in which a program can make its calls. A strategy that needs a missing one is refused at start.
+pub struct Forms<A> {
+    pub(crate) in_tasks: Option<Arc<dyn InTasks<A>>>,
+    pub(crate) blocking: Option<Arc<dyn BlockingCall<Answer = A>>>,
+}
+
+/// A [`Call`] whose type is forgotten; the futures of its calls are not boxed for that.
+pub(crate) trait InTasks<A>: Send + Sync {
+    /// The strategy that makes its calls, each of which takes at most `timeout`.
+    fn strategy(self: Arc<Self>, timeout: Duration) -> Box<dyn Strategy<A>>;
+}
+
+impl<C: Call> InTasks<C::Answer> for C {
+    fn strategy(self: Arc<Self>, timeout: Duration) -> Box<dyn Strategy<C::Answer>> {
+        Box::new(Tasks::new(self, timeout))
+    }
+}
+
+/// A [`BlockingCall`] alone: for `thread-pool` and `process-pool`.
+pub struct Blocking<B>(pub B);
+
+/// A type that is a [`Call`] and a [`BlockingCall`]: for every strategy.
+pub struct Both<C>(pub C);
+
+/// What a program may give as its work: a [`Call`], [`Blocking`] or [`Both`].
+pub trait Work {
+    /// What a call gives.
+    type Answer: Answer;
+
+    /// The forms in which its calls can be made.
+    fn into_forms(self) -> Forms<Self::Answer>;
+}
+
+impl<C: Call> Work for C {
+    type Answer = C::Answer;
+
+    fn into_forms(self) -> Forms<C::Answer> {
+        Forms {
+            in_tasks: Some(Arc::new(self)),
+            blocking: None,
+        }
+    }
+}
+
+impl<B: BlockingCall> Work for Blocking<B> {
+    type Answer = B::Answer;
+
+    fn into_forms(self) -> Forms<B::Answer> {
+        Forms {
+            in_tasks: None,
+            blocking: Some(Arc::new(self.0)),
+        }
+    }
+}
+
+impl<A: Answer, C: Call<Answer = A> + BlockingCall<Answer = A>> Work for Both<C> {
+    type Answer = A;
+
+    fn into_forms(self) -> Forms<A> {
+        let call = Arc::new(self.0);
+        Forms {
+            in_tasks: Some(Arc::clone(&call) as Arc<dyn InTasks<A>>),
+            blocking: Some(call),
+        }
+    }
+}
