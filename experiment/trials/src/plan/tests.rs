@@ -202,7 +202,7 @@ fn the_plans_that_are_shipped_can_be_run_in_their_time() {
         ("quick", 4, Duration::from_secs(50)),
         ("classic", 24, minutes(67)),
         ("start-rules", 8, minutes(12)),
-        ("keys", 16, minutes(14)),
+        ("keys", 16, minutes(19)),
         ("cpu", 10, minutes(8)),
     ] {
         let file = format!("{folder}/{name}.yaml");
