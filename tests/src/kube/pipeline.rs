@@ -21,7 +21,7 @@ use crate::process::signal;
 
 /// How long to wait for processes that start on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long after the sink's first record the UDF is killed: in the middle of the next window.
+/// How long after the sink's first record a process is killed: in the middle of the next window.
 const KILL_AFTER: Duration = Duration::from_millis(300);
 /// How long and how often the generator is held for a watermark that runs ahead of the events: some events become due
 /// meanwhile, and at least one of the holds meets a read without events.
@@ -34,7 +34,8 @@ const VERTICES: usize = 3;
 /// Why the data plane stopped.
 enum Stopped {
     Deleted,
-    Restart,
+    /// So that the process of this vertex is killed.
+    Restart(&'static str),
     Failed(String),
 }
 
@@ -160,15 +161,15 @@ async fn run(inner: &Arc<Inner>, key: &Key, object: &Value, vertices: &mut [Vert
         vertex.start(inner);
         vertex.serve_metrics(&metrics);
     }
-    let mut restarts = 0;
+    let mut restarted = None;
     loop {
-        let stopped = drive(inner, key, object, vertices, &metrics, restarts).await;
+        let stopped = drive(inner, key, object, vertices, &metrics, restarted).await;
         match stopped {
             Stopped::Deleted => return,
-            Stopped::Restart => {
-                restarts += 1;
-                if let Some(udf) = vertices.iter_mut().find(|vertex| vertex.name == "udf") {
-                    udf.restart(inner).await;
+            Stopped::Restart(name) => {
+                restarted = Some(name);
+                if let Some(vertex) = vertices.iter_mut().find(|vertex| vertex.name == name) {
+                    vertex.restart(inner).await;
                 }
             }
             Stopped::Failed(reason) => {
@@ -213,7 +214,7 @@ async fn drive(
     object: &Value,
     vertices: &mut [Vertex],
     metrics: &Arc<PipelineMetrics>,
-    restarts: u32,
+    restarted: Option<&str>,
 ) -> Stopped {
     let place = |name: &str| {
         vertices
@@ -239,14 +240,14 @@ async fn drive(
         Err(error) => return Stopped::Failed(error.to_string()),
     };
     for vertex in vertices.iter() {
-        vertex.ready(inner, if vertex.name == "udf" { restarts } else { 0 });
+        vertex.ready(inner, u32::from(restarted == Some(vertex.name.as_str())));
     }
     inner.change(key, |pipeline| pipeline["status"] = status(pipeline, "True"));
     let sink = vertices
         .iter()
         .find(|vertex| vertex.name == "sink")
         .map(|vertex| vertex.pod.name.clone());
-    let restart = std::mem::take(&mut inner.trouble().udf_restarts);
+    let restart = inner.trouble().restarts.take();
     // While the generator is held, the watermark advances: events that become due meanwhile are late.
     let source = vertices
         .iter()
@@ -260,10 +261,10 @@ async fn drive(
     }));
     let events = async {
         let log = inner.pods.log(&sink.unwrap_or_default(), "udsink");
-        if restart {
+        if let Some(name) = restart {
             first_record(&log).await;
             tokio::time::sleep(KILL_AFTER).await;
-            return;
+            return name;
         }
         if let Some(source) = source {
             first_record(&log).await;
@@ -274,15 +275,15 @@ async fn drive(
                 tokio::time::sleep(PAUSE).await;
             }
         }
-        std::future::pending::<()>().await;
+        std::future::pending().await
     };
     let ended = tokio::select! {
         ended = &mut running => Some(ended),
         () = deleted(inner, key) => None,
-        () = events => {
+        name = events => {
             drop(stop);
             let _ = running.await;
-            return Stopped::Restart;
+            return Stopped::Restart(name);
         }
         reason = death(vertices) => return Stopped::Failed(reason),
     };

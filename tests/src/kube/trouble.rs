@@ -28,8 +28,8 @@ pub struct Trouble {
     pub sink_without_records: bool,
     /// The watermark follows the clock instead of the data: events read after a pause are late.
     pub watermark_runs_ahead: bool,
-    /// The UDF is killed once after the first record, and its container restarts.
-    pub udf_restarts: bool,
+    /// The vertex whose process is killed once after the first record, and whose container restarts.
+    pub restarts: Option<&'static str>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

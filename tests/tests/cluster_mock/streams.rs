@@ -111,7 +111,7 @@ async fn a_gap_in_the_log_fails_the_trial_by_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pod_that_restarts_in_between_is_on_record() {
     let fixture = Fixture::new(Trouble {
-        udf_restarts: true,
+        restarts: Some("udf"),
         ..Trouble::default()
     })
     .await;
@@ -129,5 +129,27 @@ async fn a_pod_that_restarts_in_between_is_on_record() {
         "{ledger:?}"
     );
     assert!(ledger.lost > 0 && ledger.repeated == 0, "{ledger:?}");
+    fixture.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sink_that_restarts_begins_its_lines_anew_and_loses_none_of_the_former_ones() {
+    let fixture = Fixture::new(Trouble {
+        restarts: Some("sink"),
+        ..Trouble::default()
+    })
+    .await;
+    let plan = fixture
+        .dir
+        .plan(&tiny("async").replace("cut_off: 10s", "cut_off: 1s"));
+    let ended = fixture.experiment(&["run", text(&plan), "--engine", "cluster", "--out", "o"]);
+    let outcome = fixture.outcomes().remove(0);
+    let ledger = outcome.ledger.as_ref().unwrap_or_else(|| panic!("{ended:?}"));
+    let on_record = |error: &String| error.starts_with("the sink pod restarted");
+    assert!(ledger.errors.iter().any(on_record), "{ledger:?}");
+    // The lines of the window before the restart, which the former process wrote.
+    let first = outcome.windows[0].measured.as_ref().unwrap();
+    assert_eq!((first.keys, first.events), (2, 20), "{outcome:?}");
+    assert!(ledger.ok >= 20 && ledger.repeated == 0, "{ledger:?}");
     fixture.assert_nothing_left();
 }
