@@ -109,9 +109,10 @@ fn windows(summary: &Summary<'_>, frame: &Frame, facet: &Facet<'_, '_>) -> Vec<(
     let mut windows: Vec<(f64, Duration)> = facet
         .rows
         .iter()
-        .filter_map(|row| Some((frame.x(row), summary.cells.get(row.cell)?.window)))
+        .filter_map(|row| Some((frame.centre(row), summary.cells.get(row.cell)?.window)))
         .collect();
     windows.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    windows.dedup();
     windows
 }
 

@@ -93,6 +93,11 @@ impl Frame {
         self.x.at(row.level, if self.by_strategy { 0 } else { row.line })
     }
 
+    /// The place of the row's value, around which its lines stand.
+    pub(super) fn centre(&self, row: &Row<'_>) -> f64 {
+        self.x.centres.get(row.level).copied().unwrap_or_default()
+    }
+
     pub(super) fn y(&self, duration: std::time::Duration) -> f64 {
         self.scale.at(duration.as_nanos() as f64 / 1e3)
     }
