@@ -20,14 +20,15 @@ COPY experiment/report/Cargo.toml experiment/report/
 COPY experiment/local/Cargo.toml experiment/local/
 COPY experiment/cluster/Cargo.toml experiment/cluster/
 COPY experiment/cli/Cargo.toml experiment/cli/
+COPY examples/score/Cargo.toml examples/score/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 RUN set -e; \
     for crate in wire vertex launcher dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
-    for crate in endpoint generator udf sink experiment/cli bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
+    for crate in endpoint generator udf sink experiment/cli examples/score bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
     cargo build --profile dist --locked --workspace --exclude bench --bins; \
-    rm -rf */src experiment/*/src
+    rm -rf */src experiment/*/src examples/*/src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.

@@ -42,6 +42,8 @@ pub struct WindowStream {
 pub struct Results {
     /// Payloads by joined keys.
     pub by_key: BTreeMap<String, Vec<u8>>,
+    /// Tags of the same messages.
+    pub tags: BTreeMap<String, Vec<String>>,
 }
 
 impl Udf {
@@ -192,18 +194,20 @@ impl WindowStream {
             ..
         } = self;
         drop(requests);
-        let mut by_key = BTreeMap::new();
+        let (mut by_key, mut tags) = (BTreeMap::new(), BTreeMap::new());
         let mut eof = false;
         while let Some(response) = responses.message().await.expect("a response") {
             assert!(!eof, "nothing follows EOF");
             eof = response.eof;
             if let Some(result) = response.result {
-                let before = by_key.insert(result.keys.join(":"), result.value);
+                let key = result.keys.join(":");
+                tags.insert(key.clone(), result.tags);
+                let before = by_key.insert(key, result.value);
                 assert!(before.is_none(), "one result for each key");
             }
         }
         assert!(eof, "the stream ends with EOF");
-        Results { by_key }
+        Results { by_key, tags }
     }
 }
 
