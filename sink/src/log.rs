@@ -9,6 +9,9 @@ use crate::metrics::Metrics;
 use crate::recent::Recent;
 use crate::seen::Seen;
 
+/// What a line has of a payload that is no record: results may be long, and a log is no store.
+const MAX_TEXT_BYTES: usize = 200;
+
 /// A record to be written.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Arrived {
@@ -89,9 +92,12 @@ impl<W: Write> Log<W> {
 
     fn write(&mut self, arrived: Arrived) -> io::Result<()> {
         let record: Option<WindowRecord> = serde_json::from_slice(&arrived.payload).ok();
-        let text = record
-            .is_none()
-            .then(|| String::from_utf8_lossy(&arrived.payload).into_owned());
+        let other = record.is_none().then_some(&arrived.payload);
+        let text = other.map(|payload| {
+            let first = &payload[..payload.len().min(MAX_TEXT_BYTES)];
+            String::from_utf8_lossy(first).into_owned()
+        });
+        let bytes = other.map(|payload| payload.len() as u64);
         let end_ms = record
             .as_ref()
             .and_then(|record| i64::try_from(record.window_end_ms).ok());
@@ -99,6 +105,7 @@ impl<W: Write> Log<W> {
         let window_key = (
             end_ms.unwrap_or(arrived.event_time_ms.saturating_add(1)),
             arrived.keys.clone(),
+            record.is_some(),
         );
         let line = SinkLine {
             process: self.process,
@@ -110,6 +117,7 @@ impl<W: Write> Log<W> {
             duplicate: self.seen.contains(&window_key),
             record,
             text,
+            bytes,
         };
         let mut bytes = serde_json::to_vec(&line)?;
         bytes.push(b'\n');
@@ -259,5 +267,20 @@ mod tests {
             (7, 0, false)
         );
         assert_eq!((lines[1].line, lines[1].duplicate), (1, true));
+    }
+
+    #[test]
+    fn of_a_long_result_the_line_has_its_length_and_its_first_bytes() {
+        let (mut log, _) = log(usize::MAX, 7);
+        let payload = "ä".repeat(500_000).into_bytes();
+        log.write_all(vec![Arrived {
+            payload,
+            ..arrived("a", 9_999)
+        }]);
+        let line: SinkLine = serde_json::from_slice(&log.output.bytes).unwrap();
+        assert_eq!(
+            (line.bytes, line.text.unwrap()),
+            (Some(1_000_000), "ä".repeat(100))
+        );
     }
 }

@@ -5,8 +5,9 @@ use std::collections::{HashSet, VecDeque};
 /// Number of pairs of window and key that are kept. A repetition after more pairs than that is not marked.
 pub const CAPACITY: usize = 100_000;
 
-/// A window and key: the end of the window in milliseconds since the epoch, and the keys.
-pub type WindowKey = (i64, Vec<String>);
+/// A window and key: the end of the window in milliseconds since the epoch, and the keys; and whether it is of a record.
+/// A window may send its record beside results of its own.
+pub type WindowKey = (i64, Vec<String>, bool);
 
 /// The last [`CAPACITY`] windows and keys.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ mod tests {
     #[test]
     fn the_oldest_is_dropped_at_the_bound() {
         let mut seen = Seen::default();
-        let window_key = |end: usize| (end as i64, vec!["key-0".to_owned()]);
+        let window_key = |end: usize| (end as i64, vec!["key-0".to_owned()], true);
         for end in 0..=CAPACITY {
             seen.insert(window_key(end));
             seen.insert(window_key(end));

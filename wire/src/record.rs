@@ -160,14 +160,17 @@ pub struct SinkLine {
     pub keys: Vec<String>,
     /// The message's event time, milliseconds since the epoch (end of its window − 1).
     pub event_time_ms: i64,
-    /// Whether this process has already written a line for this window and key.
+    /// Whether this process has already written a line for this window and key that is a record too, or none too.
     pub duplicate: bool,
     /// The record, if the payload was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<WindowRecord>,
-    /// The payload as text, if it was no record.
+    /// The first bytes of the payload as text, if it was no record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// The length of the payload, if it was no record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 /// The first line of a sink's answer at `/records?from=LINE`. Its lines from that number on follow, as in its output and
@@ -242,6 +245,7 @@ mod tests {
             duplicate: false,
             record: Some(record),
             text: None,
+            bytes: None,
         }
     }
 

@@ -25,10 +25,33 @@ pub struct Arrivals {
     pub lines: u64,
     /// Lines that the sink marked as duplicates.
     pub duplicates: u64,
+    /// Lines without a record: results of the UDF's own.
+    pub others: u64,
+    /// Duplicates among those.
+    pub other_duplicates: u64,
     /// Arrival of the last line, microseconds since the epoch.
     pub last_us: u64,
     /// Records among the lines.
     pub records: Vec<PackedRecord>,
+}
+
+impl Arrivals {
+    /// The lines that stand for a key each, and the duplicates among them: the records, or the results of a UDF that makes
+    /// no records. Beside its record a key may send any number of results.
+    fn results(&self) -> (u64, u64) {
+        match self.records.is_empty() {
+            true => (self.lines, self.duplicates),
+            false => (
+                self.lines.saturating_sub(self.others),
+                self.duplicates.saturating_sub(self.other_duplicates),
+            ),
+        }
+    }
+
+    fn keys(&self) -> u64 {
+        let (lines, duplicates) = self.results();
+        lines.saturating_sub(duplicates)
+    }
 }
 
 /// A record as text. Its decoded histograms take some 100 KB, and a long trial has thousands of records.
@@ -98,6 +121,10 @@ pub fn add_line(arrivals: &mut ByWindow, line: SinkLine, window_ms: u64) {
     let arrivals = arrivals.entry(end_ms.saturating_sub(window_ms)).or_default();
     arrivals.lines += 1;
     arrivals.duplicates += u64::from(line.duplicate);
+    if line.record.is_none() {
+        arrivals.others += 1;
+        arrivals.other_duplicates += u64::from(line.duplicate);
+    }
     arrivals.last_us = arrivals.last_us.max(line.arrival_us);
     arrivals
         .records
@@ -113,11 +140,11 @@ pub fn open(arrivals: &ByWindow) -> BTreeMap<u64, Vec<WindowRecord>> {
         .collect()
 }
 
-/// Whether there are results without a record. They name no events, so no ledger can be computed.
+/// Whether there are results and no record at all, as of a UDF that makes none. Results name no events, so no ledger can be
+/// computed.
 pub fn records_missing(arrivals: &ByWindow) -> bool {
-    arrivals
-        .values()
-        .any(|arrivals| arrivals.lines > arrivals.records.len() as u64)
+    let none = arrivals.values().all(|arrivals| arrivals.records.is_empty());
+    none && arrivals.values().any(|arrivals| arrivals.lines > 0)
 }
 
 /// The records of one process, whose stamps are of one clock.
@@ -182,7 +209,7 @@ pub fn measure(
         (None, stream) => (stream?.events, stream_tail_us?),
     };
     Some(WindowMeasure {
-        keys: arrivals.lines - arrivals.duplicates.min(arrivals.lines),
+        keys: arrivals.keys(),
         events,
         ok: sum(WindowRecord::ok),
         failed: sum(WindowRecord::failed),
@@ -312,7 +339,7 @@ pub fn instruments(
     arrivals: &ByWindow,
     mut engine: BTreeMap<String, u64>,
 ) -> Instruments {
-    let duplicates = arrivals.values().map(|arrivals| arrivals.duplicates).sum();
+    let duplicates = arrivals.values().map(|arrivals| arrivals.results().1).sum();
     engine.insert("sink_duplicates".to_owned(), duplicates);
     engine.insert("nacked".to_owned(), generator.nacked);
     Instruments {

@@ -175,6 +175,7 @@ mod tests {
             duplicate: line == 1,
             record: None,
             text: Some("done".to_owned()),
+            bytes: None,
         }
     }
 

@@ -159,3 +159,30 @@ fn results_that_are_no_records_are_timed_from_outside() {
     }
     dir.assert_nothing_left();
 }
+
+#[test]
+fn results_beside_the_records_leave_the_trial_and_its_ledger_whole() {
+    let dir = RunDir::new();
+    let plan = dir.plan(&tiny("async"));
+    let udf = format!("exec {} --records beside", text(&binary("udf")));
+    let ended = dir.run(&["run", text(&plan), "--out", "o", "--udf-command", &udf]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcome = dir.outcomes("o").remove(0);
+    assert_eq!(outcome.end, TrialEnd::Completed);
+    let ledger = outcome.ledger.unwrap();
+    assert!(
+        ledger.balances() && ledger.ok > 0 && ledger.lost == 0,
+        "{ledger:?}"
+    );
+    let keys = outcome
+        .windows
+        .iter()
+        .map(|window| window.measured.as_ref().unwrap().keys);
+    assert!(
+        keys.clone().count() > 0 && keys.max() == Some(2),
+        "{:?}",
+        outcome.windows
+    );
+    assert_eq!(outcome.instruments.unwrap().engine["sink_duplicates"], 0);
+    dir.assert_nothing_left();
+}

@@ -29,6 +29,8 @@ fn arrivals(udf_off_us: i64, sink_off_us: i64) -> Arrivals {
     Arrivals {
         lines: 2,
         duplicates: 0,
+        others: 0,
+        other_duplicates: 0,
         last_us: 10_010_302_000u64.checked_add_signed(sink_off_us).unwrap(),
         records: vec![record("a", 10_010_100_000), record("b", 10_010_300_000)],
     }
@@ -164,5 +166,38 @@ fn sums_of_extreme_records_saturate() {
     assert_eq!(
         (measured.events, measured.ok, measured.reading_stopped),
         (u64::MAX, u64::MAX, u64::MAX)
+    );
+}
+
+#[test]
+fn results_beside_the_records_count_as_lines_and_not_as_keys() {
+    let line = |record: Option<WindowRecord>, duplicate| SinkLine {
+        process: 1,
+        line: 0,
+        arrival_us: 5,
+        id: String::new(),
+        keys: vec!["a".to_owned()],
+        event_time_ms: 10_009_999,
+        duplicate,
+        record,
+        text: None,
+        bytes: None,
+    };
+    let record = || opened(&arrivals(0, 0)).pop();
+    let of = |lines: Vec<SinkLine>| {
+        let mut by_window = ByWindow::new();
+        lines
+            .into_iter()
+            .for_each(|line| add_line(&mut by_window, line, 10_000));
+        let of = &by_window[&10_000_000];
+        (of.lines, of.keys(), of.results().1, records_missing(&by_window))
+    };
+    let results = || vec![line(None, false), line(None, true)];
+    assert_eq!(of(results()), (2, 1, 1, true));
+    let beside = || [results(), vec![line(record(), false)]].concat();
+    assert_eq!(of(beside()), (3, 1, 0, false));
+    assert_eq!(
+        of([beside(), vec![line(record(), true)]].concat()),
+        (4, 1, 1, false)
     );
 }

@@ -154,6 +154,8 @@ fn arrive(data: &mut TrialData, index: u64, records: Vec<WindowRecord>) {
         Arrivals {
             lines,
             duplicates: 0,
+            others: 0,
+            other_duplicates: 0,
             last_us,
             records: records.iter().map(PackedRecord::from).collect(),
         },

@@ -94,6 +94,7 @@ fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidenc
             duplicate: false,
             record: Some(record.clone()),
             text: None,
+            bytes: None,
         };
         windows::add_line(&mut arrivals, line, 1_000);
     }
