@@ -148,6 +148,8 @@ pub fn list<S: AsRef<str>>(parts: &[S]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -221,5 +223,35 @@ mod tests {
         assert_eq!(written(300_090.000_000_01), "300090");
         assert_eq!(written(0.0), "0");
         assert!(for_programs(f64::INFINITY).is_infinite());
+    }
+
+    proptest! {
+        /// Three digits, or a tenth of a microsecond, which is finer than any clock here.
+        #[test]
+        fn a_duration_is_close_to_its_text(nanos in prop_oneof![0u64..10_000, 0u64..10_000_000, 0u64..100_000_000_000_000]) {
+            let text = duration(Duration::from_nanos(nanos)).replace(',', "");
+            let (number, unit) = text.split_once(' ').unwrap_or((&text, "ns"));
+            let factor = match unit {
+                "ns" => 1.0,
+                "µs" => 1e3,
+                "ms" => 1e6,
+                _ => 1e9,
+            };
+            let written = number.parse::<f64>().unwrap() * factor;
+            let off = (written - nanos as f64).abs();
+            prop_assert!(off <= (nanos as f64 * 0.005_01).max(50.01), "{nanos} is not {text}");
+        }
+
+        #[test]
+        fn a_ratio_is_close_to_its_text(value in prop_oneof![0.0f64..0.1, 0.0f64..10.0, 0.0f64..1e9]) {
+            let text = ratio(value).replace(',', "");
+            match text.strip_prefix("< ") {
+                Some(bound) => prop_assert!(value < bound.parse().unwrap()),
+                None => {
+                    let off = (text.parse::<f64>().unwrap() - value).abs();
+                    prop_assert!(off <= (value * 0.005_01).max(0.000_050_1), "{value} is not {text}");
+                }
+            }
+        }
     }
 }
