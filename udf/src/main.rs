@@ -42,6 +42,7 @@ enum Shipped {
 fn main() -> ExitCode {
     Program::new()
         .records(Records::Only)
+        .synthetic()
         .run(|endpoint: &Endpoint, settings| Ok((Both(Shipped::new(endpoint, settings)?), Count::default)))
 }
 

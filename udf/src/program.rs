@@ -22,6 +22,16 @@ const WORKER: &str = "worker";
 /// Flags with a value that concern only the serving process.
 const SERVER_FLAGS: [&str; 4] = ["--socket", "--server-info", "--stats-listen", "--stop-grace"];
 
+/// Settings that say what the calls of the shipped UDF do. A program of one's own has them for the record alone, so that the
+/// experiment can pass what it passes to any UDF.
+const OF_SHIPPED_CALLS: [&str; 5] = [
+    "workload",
+    "io_delay",
+    "cpu_offload",
+    "exec_type",
+    "result_format",
+];
+
 /// Why a program's own set-up failed.
 pub type SetUpError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -74,6 +84,7 @@ where
 #[derive(Debug, Clone)]
 pub struct Program {
     records: Records,
+    synthetic: bool,
 }
 
 impl Default for Program {
@@ -87,6 +98,7 @@ impl Program {
     pub fn new() -> Self {
         Self {
             records: Records::Off,
+            synthetic: false,
         }
     }
 
@@ -94,6 +106,13 @@ impl Program {
     #[must_use]
     pub fn records(mut self, default: Records) -> Self {
         self.records = default;
+        self
+    }
+
+    /// Shows the settings of synthetic calls in the help: `--workload`, `--io-delay`, `--cpu-offload`.
+    #[must_use]
+    pub fn synthetic(mut self) -> Self {
+        self.synthetic = true;
         self
     }
 
@@ -127,7 +146,7 @@ impl Program {
         F: MakeAggregate<M>,
         F::Aggregate: Aggregate<Answer = W::Answer>,
     {
-        let matches = command::<A>()?.get_matches();
+        let matches = command::<A>(self.synthetic)?.get_matches();
         let Parsed {
             vertex,
             settings,
@@ -185,12 +204,23 @@ fn name() -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// The command line of a program with these flags.
+/// The command line of a program with these flags, whose calls are `synthetic` or its own.
 ///
 /// # Errors
 /// Returns an error if one of them is the library's too.
-fn command<A: Args>() -> Result<Command, SettingsError> {
-    let library = || Settings::augment_args(VertexArgs::augment_args(Command::new("udf")));
+fn command<A: Args>(synthetic: bool) -> Result<Command, SettingsError> {
+    let heading = (!synthetic).then_some("Options of the library");
+    let library = || {
+        let command = Command::new("udf").next_help_heading(heading);
+        let command = Settings::augment_args(VertexArgs::augment_args(command));
+        let hidden = |id: &str| !synthetic && OF_SHIPPED_CALLS.contains(&id);
+        command
+            .mut_args(|arg| match hidden(arg.get_id().as_str()) {
+                true => arg.hide(true),
+                false => arg,
+            })
+            .next_help_heading(None::<&str>)
+    };
     let own = A::augment_args(Command::new("own"));
     if let Some(flag) = collision(&library(), &own) {
         return Err(SettingsError::Collision(flag));
@@ -296,18 +326,21 @@ mod tests {
         for (worker, is_server) in [(&[] as &[&str], true), (&[WORKER], false)] {
             let flags = ["--url", "http://e", "--strategy", "thread-pool", "--retries", "2"];
             let args = ["score"].iter().chain(worker).chain(&flags);
-            let matches = command::<Own>().unwrap().try_get_matches_from(args).unwrap();
+            let matches = command::<Own>(false).unwrap().try_get_matches_from(args).unwrap();
             let parsed = Parsed::<Own>::of(&matches).unwrap();
             assert_eq!(parsed.own.url, "http://e");
             assert_eq!((parsed.settings.retries, parsed.vertex.is_some()), (2, is_server));
         }
-        let mut command = command::<Own>().unwrap();
+        let mut command = command::<Own>(false).unwrap();
         assert!(command.render_version().to_string().ends_with(" 7.8.9\n"));
         let help = command.render_help().to_string();
         assert!(help.starts_with("Scores payments\n"), "{help}");
-        for flag in ["--url", "--strategy", "--socket"] {
-            assert!(help.contains(flag), "{flag}: {help}");
+        let (own, of_library) = help.split_once("Options of the library:").unwrap();
+        assert!(own.contains("--url") && own.contains("--version"), "{help}");
+        for flag in ["--strategy", "--socket", "--records"] {
+            assert!(of_library.contains(flag), "{flag}: {help}");
         }
+        assert!(!help.contains("--workload"), "{help}");
     }
 
     #[test]
@@ -329,11 +362,11 @@ mod tests {
         }
         let said = |command: Result<Command, SettingsError>| command.unwrap_err().to_string();
         assert_eq!(
-            said(command::<Long>()),
+            said(command::<Long>(false)),
             "`--timeout` is the library's and the program's: give the program's another name"
         );
-        assert!(said(command::<Env>()).starts_with("`MAX_WORKERS` is"));
-        assert!(said(command::<Id>()).starts_with("`strategy` is"));
+        assert!(said(command::<Env>(false)).starts_with("`MAX_WORKERS` is"));
+        assert!(said(command::<Id>(false)).starts_with("`strategy` is"));
         let _ = Id { strategy: None }.strategy;
     }
 }

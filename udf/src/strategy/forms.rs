@@ -74,3 +74,64 @@ impl<A: Answer, C: Call<Answer = A> + BlockingCall<Answer = A>> Work for Both<C>
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::StrategyKind;
+
+    use super::*;
+    use crate::call_error::CallError;
+    use crate::event::Event;
+    use crate::fixtures::{Attempt, Scripted, spec};
+    use crate::strategy::{StrategySpec, build};
+
+    struct Blocks;
+
+    impl BlockingCall for Blocks {
+        type Answer = ();
+
+        fn call_blocking(&self, _: &Event) -> Result<(), CallError> {
+            Ok(())
+        }
+    }
+
+    struct Awaits;
+
+    impl Call for Awaits {
+        type Answer = ();
+
+        async fn call(&self, _: &Event) -> Result<(), CallError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_strategy_whose_form_of_the_call_is_missing_is_refused_in_a_sentence() {
+        let said = |kind, forms| {
+            let unused = Scripted::new(|_, _| Attempt::Never);
+            let spec = StrategySpec {
+                kind,
+                forms,
+                ..spec(&unused)
+            };
+            build(spec).err().map(|error| error.to_string())
+        };
+        for kind in [StrategyKind::Sequential, StrategyKind::Async] {
+            assert_eq!(said(kind, Awaits.into_forms()), None);
+            let refused = said(kind, Blocking(Blocks).into_forms()).unwrap();
+            let why = format!(
+                "strategy: `{kind}` makes calls as futures, and this program has only a blocking call"
+            );
+            assert!(refused.starts_with(&why), "{refused}");
+        }
+        assert_eq!(
+            said(StrategyKind::ThreadPool, Blocking(Blocks).into_forms()),
+            None
+        );
+        for kind in [StrategyKind::ThreadPool, StrategyKind::ProcessPool] {
+            let refused = said(kind, Awaits.into_forms()).unwrap();
+            let why = format!("strategy: `{kind}` makes blocking calls, and this program has none");
+            assert!(refused.starts_with(&why), "{refused}");
+        }
+    }
+}
