@@ -43,7 +43,8 @@ pub const NAMESPACE: &str = "demo";
 /// The API server of one test. Dropping it stops it and everything that it started.
 pub struct Cluster {
     inner: Arc<Inner>,
-    address: std::net::SocketAddr,
+    /// Of the API server.
+    pub address: std::net::SocketAddr,
     server: AbortHandle,
 }
 

@@ -8,6 +8,7 @@
 //! - [`kube`]: a mock of the Kubernetes API server and of Numaflow's controller, with real processes behind it.
 //! - [`manifests`]: checks of rendered Kubernetes objects.
 //! - [`pipeline`]: the four processes with the embedded data plane.
+//! - [`proxy`]: an HTTP proxy.
 //! - [`process`]: memory, descriptors, signals and the end of a process.
 //! - [`reduce`]: a UDF with a client of its gRPC service.
 //! - [`scrape`]: reads `/metrics`.
@@ -24,6 +25,7 @@ pub mod kube;
 pub mod manifests;
 pub mod pipeline;
 pub mod process;
+pub mod proxy;
 pub mod reduce;
 pub mod scrape;
 

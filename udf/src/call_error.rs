@@ -90,7 +90,10 @@ impl CallError {
             outcome => outcome,
         };
         match causes(error).last() {
-            Some(deepest) => Self::from(outcome).because(deepest),
+            Some(deepest) => {
+                let text = deepest.to_string();
+                Self::from(outcome).because(vertex::untrusted_certificate(&text).unwrap_or(&text))
+            }
             None => outcome.into(),
         }
     }

@@ -12,7 +12,6 @@ use vertex::{VertexArgs, VertexError};
 use wire::{Clock, StrategyKind};
 
 use crate::aggregate::{Aggregate, Factory, MakeAggregate};
-use crate::backlog::Retry;
 use crate::metrics::Metrics;
 use crate::reducer::{AsyncReduce, ReduceSpec};
 use crate::settings::{Records, Settings, SettingsError};
@@ -115,11 +114,7 @@ where
         max_workers: settings.max_workers(cores),
         forms: work.into_forms(),
         timeout: settings.timeout,
-        retry: Retry {
-            retries: settings.retries,
-            first_pause: settings.retry_pause,
-            statuses: settings.retry_statuses.clone(),
-        },
+        retries: settings.retries,
         worker,
         metrics: Arc::clone(&metrics),
     })?;
@@ -164,8 +159,7 @@ pub(crate) async fn serve<A: Send + 'static>(
         workload = %settings.workload,
         max_workers = settings.max_workers,
         io_delay = %settings.io_delay,
-        "serving on {}",
-        socket.display()
+        "the calls"
     );
     // The info file must be set first: the SDK deletes the default paths when either is replaced.
     let server = reduce::Server::new(reducers.creator)

@@ -153,6 +153,7 @@ where
     let stop = stop_requested(args.stop_on_stdin_close).map_err(VertexError::Signals)?;
     tokio::pin!(stop);
     let (stop_server, server_stop) = oneshot::channel();
+    tracing::info!("serving on {}", socket.display());
     let server = start(server_stop);
     tokio::pin!(server);
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| VertexError::Start {
@@ -220,12 +221,22 @@ pub fn one_line(error: &(dyn std::error::Error + 'static)) -> String {
     line.replace('\n', " ")
 }
 
-/// Sends the log to stderr: level by `RUST_LOG` (default `info`), as JSON lines with `LOG_FORMAT=json`, without
+/// What to say of a TLS error in rustls's words, if the certificate has no authority that is trusted.
+pub fn untrusted_certificate(error: &str) -> Option<&'static str> {
+    // The signature is bad if another authority of the same name is trusted.
+    let untrusted = ["UnknownIssuer", "BadSignature"]
+        .iter()
+        .any(|kind| error.contains(kind));
+    untrusted.then_some("certificate not trusted: --ca-file or SSL_CERT_FILE")
+}
+
+/// Sends the log to stderr: level by `RUST_LOG` (default `info,numaflow=warn`), as JSON lines with `LOG_FORMAT=json`, without
 /// colours with `NO_COLOR`.
 pub fn init_logging() {
     use std::io::IsTerminal;
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+        // The SDK logs its internal structures at `info`.
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,numaflow=warn"));
     let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -36,7 +36,7 @@ const OF_THE_CLUSTER: [(&str, &str); 5] = [
     ("base", "--base"),
     ("image", "--image"),
 ];
-const OF_THIS_MACHINE: [(&str, &str); 1] = [("udf_command", "--udf-command")];
+const OF_THIS_MACHINE: [(&str, &str); 2] = [("udf_command", "--udf-command"), ("ca_file", "--ca-file")];
 
 /// Refuses an option of the engine that is not chosen. The environment may name one for another command.
 ///
@@ -69,6 +69,7 @@ fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure>
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
         udf_command: args.udf_command.clone(),
         endpoint_url: args.endpoint_url.clone(),
+        ca_file: args.ca_file.clone(),
     };
     let folder = program.parent().unwrap_or(Path::new("."));
     let engine = LocalEngine::new(folder, config).map_err(EngineError::from)?;

@@ -52,6 +52,10 @@ pub struct RunArgs {
     /// Use your own endpoint: every call is `GET URL/ping?delay=…`
     #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
     pub endpoint_url: Option<EndpointUrl>,
+    /// PEM file with authorities to trust beside those of the system, for an endpoint of your own behind TLS; the variable
+    /// SSL_CERT_FILE replaces those of the system
+    #[arg(long, env = "CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
     /// How long the processes or pods of a trial may take to become ready [default: 10s; in a cluster 3m]
     #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
     pub patience: Option<Duration>,

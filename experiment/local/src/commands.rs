@@ -50,8 +50,17 @@ pub(crate) fn sink(binary: &Path, place: &Place) -> Command {
     command
 }
 
-pub(crate) fn udf(binary: &Path, settings: &TrialSettings, endpoint_url: &str, place: &Place) -> Command {
+pub(crate) fn udf(
+    binary: &Path,
+    settings: &TrialSettings,
+    endpoint_url: &str,
+    ca_file: Option<&Path>,
+    place: &Place,
+) -> Command {
     let mut command = ours(binary);
+    if let Some(file) = ca_file {
+        command.arg("--ca-file").arg(file);
+    }
     add_settings(&mut command, settings, Program::Udf);
     command.arg(format!("--endpoint-url={endpoint_url}"));
     command.arg("--result-format=record");
@@ -60,8 +69,18 @@ pub(crate) fn udf(binary: &Path, settings: &TrialSettings, endpoint_url: &str, p
 }
 
 /// The user's own UDF, started by a shell with its settings in environment variables.
-pub(crate) fn user_udf(line: &str, settings: &TrialSettings, endpoint_url: &str, place: &Place) -> Command {
+pub(crate) fn user_udf(
+    line: &str,
+    settings: &TrialSettings,
+    endpoint_url: &str,
+    ca_file: Option<&Path>,
+    place: &Place,
+) -> Command {
     let mut command = Command::new("sh");
+    if let Some(file) = ca_file {
+        // Most TLS libraries read it.
+        command.env("SSL_CERT_FILE", file);
+    }
     command
         .args(["-c", line])
         .envs(

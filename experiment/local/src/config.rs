@@ -1,5 +1,6 @@
 //! What the engine needs to know besides the trial.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use trials::endpoint_url::EndpointUrl;
@@ -14,4 +15,6 @@ pub struct LocalConfig {
     pub udf_command: Option<String>,
     /// The user's own endpoint instead of ours.
     pub endpoint_url: Option<EndpointUrl>,
+    /// PEM file with authorities to trust beside those of the system.
+    pub ca_file: Option<PathBuf>,
 }

@@ -20,8 +20,11 @@ pub enum LocalError {
     #[error("cannot create an HTTP client: {0}")]
     Client(#[source] reqwest::Error),
     /// No HTTP answer from the user's own endpoint.
-    #[error("--endpoint-url: `{url}`: {reason}; start your endpoint there or correct the URL")]
+    #[error("--endpoint-url: `{url}`: {reason}{}", mend(reason))]
     EndpointSilent { url: String, reason: String },
+    /// The file of further authorities could not be read.
+    #[error("--ca-file: `{}`: {reason}", path.display())]
+    CaFile { path: PathBuf, reason: String },
     /// An answer without a success status from the user's own endpoint.
     #[error("--endpoint-url: `{url}` answers {status}: {advice}; it must answer with a 2xx status")]
     EndpointStatus {
@@ -70,7 +73,10 @@ impl LocalError {
     pub fn is_wrong_use(&self) -> bool {
         matches!(
             self,
-            Self::Folder { .. } | Self::FolderTooLong { .. } | Self::NeedsOurEndpoint(_)
+            Self::Folder { .. }
+                | Self::FolderTooLong { .. }
+                | Self::CaFile { .. }
+                | Self::NeedsOurEndpoint(_)
         )
     }
 }
@@ -78,5 +84,13 @@ impl LocalError {
 impl From<LocalError> for EngineError {
     fn from(error: LocalError) -> Self {
         Self::new(error.is_wrong_use(), error)
+    }
+}
+
+/// What to do about an endpoint that gives no answer, unless the reason says it.
+fn mend(reason: &str) -> &'static str {
+    match reason.contains("--ca-file") {
+        true => "",
+        false => "; start your endpoint there or correct the URL",
     }
 }

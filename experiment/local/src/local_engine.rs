@@ -117,7 +117,7 @@ impl Engine for LocalEngine {
             return Ok(());
         };
         check_user_endpoint(trials).map_err(LocalError::from)?;
-        Ok(user_endpoint::probe(url, self.config.patience).await?)
+        Ok(user_endpoint::probe(url, self.config.ca_file.as_deref(), self.config.patience).await?)
     }
 
     fn expected(&self, trial: &Trial) -> Duration {

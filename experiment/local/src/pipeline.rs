@@ -109,9 +109,10 @@ impl Pipeline {
             }
             (None, url) => (None, url.as_ref().map(ToString::to_string).unwrap_or_default()),
         };
+        let ca_file = config.ca_file.as_deref();
         let udf = match &config.udf_command {
-            Some(line) => commands::user_udf(line, settings, &url, &reduce),
-            None => commands::udf(&binaries.udf, settings, &url, &reduce),
+            Some(line) => commands::user_udf(line, settings, &url, ca_file, &reduce),
+            None => commands::udf(&binaries.udf, settings, &url, ca_file, &reduce),
         };
         let udf = spawn("udf", udf)?;
         let generator_address = address(&mut generator, config.patience).await?;

@@ -2,9 +2,10 @@
 //! run to its end.
 
 use std::error::Error;
+use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{StatusCode, redirect};
+use reqwest::{Certificate, StatusCode, redirect};
 use trials::endpoint_url::EndpointUrl;
 
 use crate::error::LocalError;
@@ -13,8 +14,14 @@ use crate::error::LocalError;
 ///
 /// # Errors
 /// Returns an error if there is no answer within `patience`, the answer is not HTTP, or its status is not a success.
-pub(crate) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<(), LocalError> {
+pub(crate) async fn probe(
+    endpoint: &EndpointUrl,
+    ca_file: Option<&Path>,
+    patience: Duration,
+) -> Result<(), LocalError> {
+    let authorities = ca_file.map(authorities).transpose()?.unwrap_or_default();
     let client = reqwest::Client::builder()
+        .tls_certs_merge(authorities)
         .http1_only()
         .no_proxy()
         .redirect(redirect::Policy::none())
@@ -37,13 +44,29 @@ pub(crate) async fn probe(endpoint: &EndpointUrl, patience: Duration) -> Result<
     }
 }
 
+/// The certificates of a PEM file.
+fn authorities(file: &Path) -> Result<Vec<Certificate>, LocalError> {
+    let error = |reason: String| LocalError::CaFile {
+        path: file.to_owned(),
+        reason,
+    };
+    let pem = std::fs::read(file).map_err(|e| error(e.to_string()))?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|e| error(vertex::one_line(&e)))?;
+    match certificates.is_empty() {
+        true => Err(error("it holds no certificate in PEM".to_owned())),
+        false => Ok(certificates),
+    }
+}
+
 fn reason(error: &reqwest::Error, patience: Duration) -> String {
     // The client's own message repeats the URL; the system's error is at the end of the chain.
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {
         cause = source;
     }
-    if error.is_timeout() {
+    if let Some(untrusted) = vertex::untrusted_certificate(&cause.to_string()) {
+        untrusted.to_owned()
+    } else if error.is_timeout() {
         format!("no answer within {}", wire::format_duration(patience))
     } else if error.is_connect() {
         format!("cannot connect: {cause}")

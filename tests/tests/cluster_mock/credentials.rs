@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tests::kube::{NUMAFLOW, Trouble};
+use tests::proxy::Proxy;
 
 use super::fixture::{Fixture, assert_whole};
 use super::leftovers::expire;
@@ -114,4 +115,52 @@ async fn nothing_is_watched_so_that_no_watch_can_be_dropped_or_gone() {
     assert!(seen.iter().any(|line| line.starts_with("GET ")), "{seen:#?}");
     assert!(!seen.iter().any(|line| line.starts_with("WATCH ")), "{seen:#?}");
     fixture.assert_nothing_left();
+}
+
+/// A kubeconfig whose API server has a name that only a proxy knows.
+fn behind_a_name(fixture: &Fixture) {
+    let path = fixture.dir.path("kubeconfig");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains("127.0.0.1"), "{text}");
+    std::fs::write(&path, text.replace("127.0.0.1", "api.invalid")).unwrap();
+}
+
+/// `experiment clean` with these variables.
+fn clean(fixture: &Fixture, variables: &[(&str, &str)]) -> Ended {
+    let mut command = fixture.command(&["clean"]);
+    command.envs(variables.iter().copied());
+    Ended::of(&tokio::task::block_in_place(|| command.output().unwrap()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_server_is_reached_through_the_proxy_of_the_usual_variables() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let proxy = Proxy::start(fixture.cluster.address).await;
+    let url = format!("http://{}", proxy.address);
+    let all = |no_proxy: &'static str| [("ALL_PROXY", url.as_str()), ("NO_PROXY", no_proxy)];
+
+    let direct = clean(&fixture, &all(""));
+    assert_eq!(direct.status, Some(0), "{direct:?}");
+    assert_eq!(
+        proxy.requests(),
+        Vec::<String>::new(),
+        "not to a loopback address"
+    );
+
+    behind_a_name(&fixture);
+    // An exception for the proxy's own address is none for the API server.
+    let proxied = clean(&fixture, &all("127.0.0.1"));
+    assert_eq!(proxied.status, Some(0), "{proxied:?}");
+    let seen = proxy.requests();
+    assert!(
+        !seen.is_empty() && seen.iter().all(|line| line.starts_with("CONNECT api.invalid:")),
+        "{seen:?}"
+    );
+    let excepted = clean(&fixture, &all("api.invalid"));
+    assert_eq!(excepted.status, Some(1), "{excepted:?}");
+    assert!(excepted.stderr.contains("cannot be reached"), "{excepted:?}");
+    assert_eq!(proxy.requests().len(), seen.len());
+    let malformed = clean(&fixture, &[("HTTPS_PROXY", "http://[")]);
+    assert_eq!(malformed.status, Some(2), "{malformed:?}");
+    assert!(malformed.stderr.contains("PROXY"), "{malformed:?}");
 }

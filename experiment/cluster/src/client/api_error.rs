@@ -12,6 +12,13 @@ pub fn describe_error(error: &kube::Error) -> String {
             "the credentials of the kubeconfig do not work: {}; log in to the cluster again",
             vertex::one_line(error)
         ),
+        kube::Error::HyperError(_) | kube::Error::Service(_)
+            if vertex::untrusted_certificate(&vertex::one_line(error)).is_some() =>
+        {
+            "the certificate of the API server is not trusted: put its authority into the kubeconfig \
+             (certificate-authority), or name it in SSL_CERT_FILE"
+                .to_owned()
+        }
         kube::Error::HyperError(_) | kube::Error::Service(_) => format!(
             "the API server cannot be reached: {}; is the cluster up, and is the context the right one?",
             vertex::one_line(error).trim_start_matches("ServiceError: ")

@@ -102,6 +102,14 @@ async fn configuration(context: Option<&str>, inside: bool) -> Result<Config, Cl
 }
 
 fn kubeconfig_error(error: &KubeconfigError, has_context: bool) -> ClusterError {
+    // Its own text quotes the path twice.
+    if let KubeconfigError::ReadConfig(source, path) = error {
+        return ClusterError::Configure {
+            setting: "KUBECONFIG",
+            what: format!("cannot read `{}`: {source}", path.display()),
+            advice: "set it to the file that your cluster's administrator or tool wrote",
+        };
+    }
     let (setting, advice) = match error {
         KubeconfigError::ParseNoProxy(_) => (
             "NO_PROXY",

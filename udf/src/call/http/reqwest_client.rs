@@ -6,14 +6,13 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hyper::Method;
 use hyper::header::HeaderMap;
 use reqwest::{ClientBuilder, Url, redirect};
 use tokio::runtime::{self, Runtime};
 use tower::util::MapRequestLayer;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, Target, read, tls};
+use super::{Answer, HttpCallError, IDLE_TIMEOUT, Target, read, tls};
 use crate::call_error::CallError;
 
 tokio::task_local! {
@@ -23,9 +22,7 @@ tokio::task_local! {
 
 /// One pool of connections for the whole process.
 pub(super) struct ReqwestClient {
-    method: Method,
     url: Url,
-    max_answer_bytes: usize,
     client: reqwest::Client,
     /// Opens a connection for each request.
     unpooled: reqwest::Client,
@@ -40,8 +37,12 @@ impl ReqwestClient {
             let builder = reqwest::Client::builder()
                 .http1_only()
                 .tls_backend_preconfigured(tls.clone())
-                .no_proxy()
                 .redirect(redirect::Policy::none());
+            let builder = match target.is_by_proxy() && !target.is_loopback() {
+                // As reqwest does by itself, by the usual variables.
+                true => builder,
+                false => builder.no_proxy(),
+            };
             let (Some(host), Some(addresses)) = (target.url().domain(), target.addresses()) else {
                 return builder;
             };
@@ -51,25 +52,21 @@ impl ReqwestClient {
         };
         let build = |builder: ClientBuilder| builder.build().map_err(HttpCallError::Client);
         let pooled = builder()
-            .pool_idle_timeout(target.idle_timeout())
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .connector_layer(MapRequestLayer::new(note_opening));
         Ok(Self {
-            method: target.method().clone(),
             url: target.url().clone(),
-            max_answer_bytes: target.max_answer_bytes(),
             client: build(pooled)?,
             unpooled: build(builder().pool_max_idle_per_host(0))?,
             runtime: OnceLock::new(),
         })
     }
 
-    /// Calls `again` for the headers of a request that is sent once more, `None` if it may not be: if its connection was a
-    /// reused one and broke.
+    /// Calls `again` for the headers of a request that is sent once more: if its connection was a reused one and broke.
     /// Unlike hyper's connections, reqwest does not tell whether a part of the answer's head had come.
-    pub(super) async fn send(&self, headers: HeaderMap, again: impl Fn() -> Option<HeaderMap>) -> Answer {
+    pub(super) async fn get(&self, headers: HeaderMap, again: impl Fn() -> HeaderMap) -> Answer {
         let sent = OPENED.scope(Cell::new(false), async {
-            let request = self.client.request(self.method.clone(), self.url.clone());
-            let sent = request.headers(headers).send().await;
+            let sent = self.client.get(self.url.clone()).headers(headers).send().await;
             (sent, OPENED.with(Cell::get))
         });
         let response = match sent.await {
@@ -79,18 +76,17 @@ impl ReqwestClient {
                 if opened || failure.outcome() != Outcome::Broken {
                     return Err(failure);
                 }
-                let headers = again().ok_or(failure)?;
-                let request = self.unpooled.request(self.method.clone(), self.url.clone());
-                request.headers(headers).send().await?
+                let request = self.unpooled.get(self.url.clone()).headers(again());
+                request.send().await?
             }
         };
-        read(response.into(), self.max_answer_bytes).await
+        read(response.into()).await
     }
 
-    pub(super) fn send_blocking(
+    pub(super) fn get_blocking(
         &self,
         headers: HeaderMap,
-        again: impl Fn() -> Option<HeaderMap>,
+        again: impl Fn() -> HeaderMap,
         timeout: Duration,
     ) -> Answer {
         let runtime = match self.runtime() {
@@ -99,7 +95,7 @@ impl ReqwestClient {
             Err(error) => return Err(CallError::of(&error, Outcome::OwnLimit)),
         };
         runtime
-            .block_on(async { tokio::time::timeout(timeout, self.send(headers, again)).await })
+            .block_on(async { tokio::time::timeout(timeout, self.get(headers, again)).await })
             .unwrap_or_else(|_| Err(Outcome::Timeout.into()))
     }
 

@@ -1,16 +1,20 @@
 //! Where calls go and what they send, made once from the settings.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
+use hyper::Uri;
+use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::InvalidUri;
-use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
-use wire::{Delay, HttpMethod};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use url::Host;
+use wire::Delay;
 
 use super::HttpCallError;
 
@@ -24,16 +28,10 @@ pub struct Target {
     headers: HeaderMap,
     timeout: Duration,
     addresses: Option<Vec<IpAddr>>,
-    method: Method,
-    may_repeat: bool,
-    idle_timeout: Duration,
-    max_answer_bytes: usize,
+    /// Trusted beside those of the system.
+    authorities: Vec<CertificateDer<'static>>,
+    by_proxy: bool,
 }
-
-/// Longer than the pause between two windows.
-const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
-
-const DEFAULT_MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 impl Target {
     /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`. User and password of the URL are
@@ -74,36 +72,9 @@ impl Target {
             headers,
             timeout,
             addresses: None,
-            method: Method::GET,
-            may_repeat: true,
-            idle_timeout: DEFAULT_IDLE_TIMEOUT,
-            max_answer_bytes: DEFAULT_MAX_ANSWER_BYTES,
+            authorities: Vec::new(),
+            by_proxy: false,
         })
-    }
-
-    /// The same with another method than GET. A request whose reused connection ends before a byte of the answer is sent
-    /// once more if the method is idempotent by itself (GET, HEAD, PUT, DELETE), or if `idempotent` says so.
-    #[must_use]
-    pub fn with_method(mut self, method: HttpMethod, idempotent: bool) -> Self {
-        (self.method, self.may_repeat) = (to_http(method), idempotent || method.is_idempotent());
-        if matches!(method, HttpMethod::Put | HttpMethod::Post | HttpMethod::Patch) {
-            self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        self
-    }
-
-    /// The same with connections that may stay unused for this long; 5 minutes if it is not given.
-    #[must_use]
-    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.idle_timeout = timeout;
-        self
-    }
-
-    /// The same with answers whose body has at most this many bytes; 1 MiB if it is not given.
-    #[must_use]
-    pub fn with_max_answer_bytes(mut self, bytes: u64) -> Self {
-        self.max_answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self
     }
 
     /// The same at these addresses of its host, which are tried in this order, in place of those that the system finds
@@ -112,6 +83,49 @@ impl Target {
     pub fn at(mut self, addresses: Vec<IpAddr>) -> Self {
         self.addresses = Some(addresses);
         self
+    }
+
+    /// The same with the authorities of a PEM file trusted too.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read or has no certificate.
+    pub fn trusting(mut self, file: &Path) -> Result<Self, HttpCallError> {
+        let error = |reason: String| HttpCallError::CaFile {
+            path: file.to_owned(),
+            reason,
+        };
+        let certificates = CertificateDer::pem_file_iter(file).map_err(|e| error(e.to_string()))?;
+        let certificates: Result<Vec<_>, _> = certificates.collect();
+        self.authorities = certificates.map_err(|e| error(e.to_string()))?;
+        if self.authorities.is_empty() {
+            return Err(error("it holds no certificate in PEM".into()));
+        }
+        Ok(self)
+    }
+
+    /// The same through the proxy that the usual variables name; not to a loopback address.
+    #[must_use]
+    pub fn by_proxy(mut self) -> Self {
+        self.by_proxy = true;
+        self
+    }
+
+    pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.authorities
+    }
+
+    pub(super) fn is_by_proxy(&self) -> bool {
+        self.by_proxy
+    }
+
+    /// Whether the host is this machine by its name or address.
+    pub(super) fn is_loopback(&self) -> bool {
+        match self.url.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(address)) => address.is_loopback(),
+            Some(Host::Ipv6(address)) => address.is_loopback(),
+            None => false,
+        }
     }
 
     pub(super) fn url(&self) -> &Url {
@@ -131,35 +145,8 @@ impl Target {
         self.timeout
     }
 
-    pub(super) fn method(&self) -> &Method {
-        &self.method
-    }
-
-    pub(super) fn may_repeat(&self) -> bool {
-        self.may_repeat
-    }
-
-    pub(super) fn idle_timeout(&self) -> Duration {
-        self.idle_timeout
-    }
-
-    pub(super) fn max_answer_bytes(&self) -> usize {
-        self.max_answer_bytes
-    }
-
     pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
         self.addresses.as_deref()
-    }
-}
-
-fn to_http(method: HttpMethod) -> Method {
-    match method {
-        HttpMethod::Get => Method::GET,
-        HttpMethod::Head => Method::HEAD,
-        HttpMethod::Put => Method::PUT,
-        HttpMethod::Delete => Method::DELETE,
-        HttpMethod::Post => Method::POST,
-        HttpMethod::Patch => Method::PATCH,
     }
 }
 
