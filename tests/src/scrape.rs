@@ -110,6 +110,37 @@ impl Scrape {
             .unwrap_or_else(|| panic!("no {sample} in\n{}", self.text))
     }
 
+    /// Every metric: its name as in samples, its kind, its labels and its description.
+    pub fn families(&self) -> Vec<[String; 4]> {
+        let described = |what: &str| -> BTreeMap<&str, &str> {
+            let lines = self.text.lines().filter_map(|line| line.strip_prefix(what));
+            lines.filter_map(|line| line.split_once(' ')).collect()
+        };
+        let (kinds, helps) = (described("# TYPE "), described("# HELP "));
+        let families = kinds.into_iter().map(|(family, kind)| {
+            let name = match kind {
+                "counter" => format!("{family}_total"),
+                "info" => format!("{family}_info"),
+                _ => family.to_owned(),
+            };
+            let labels: BTreeSet<&str> = self
+                .samples
+                .keys()
+                .filter_map(|sample| sample.strip_prefix(&name)?.strip_prefix('{'))
+                .flat_map(|labels| labels.split("\",").filter_map(|label| label.split_once('=')))
+                .map(|(label, _)| label)
+                .collect();
+            let help = helps
+                .get(family)
+                .copied()
+                .unwrap_or_default()
+                .trim_end_matches('.');
+            let labels = labels.into_iter().collect::<Vec<_>>().join(", ");
+            [name, kind.to_owned(), labels, help.to_owned()]
+        });
+        families.collect()
+    }
+
     /// Counts of a histogram's buckets with their upper bounds; cumulative, as in the text.
     ///
     /// # Panics
