@@ -103,8 +103,7 @@ impl Endpoint {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
-        // `/ping` stands for a service that is called by any method.
-        let known = matches!(request.uri().path(), "/stats" | "/metrics" | "/healthz");
+        let known = matches!(request.uri().path(), "/ping" | "/stats" | "/metrics" | "/healthz");
         if known && request.method() != Method::GET {
             let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
             response

@@ -49,7 +49,7 @@ pub fn draw_report(folder: &Path) -> Result<(), Failure> {
 
 /// Prints the table of a journal, writes its report into the folder and prints its path.
 pub fn write_report(folder: &Path, lines: &[JournalLine]) -> Result<(), Failure> {
-    print(&report::table(lines))?;
+    print(&report::painted_table(lines, &paint_stdout))?;
     let path = report::write(folder, lines).map_err(anyhow::Error::from)?;
     print(&format!("\nreport: {}\n", path.display()))
 }
@@ -57,6 +57,11 @@ pub fn write_report(folder: &Path, lines: &[JournalLine]) -> Result<(), Failure>
 /// Colours a text for stderr by its tone, if stderr is a terminal and `NO_COLOR` is not set.
 pub fn paint_stderr(tone: Tone, text: &str) -> String {
     styled(tone, text).for_stderr().to_string()
+}
+
+/// The same for stdout.
+fn paint_stdout(tone: Tone, text: &str) -> String {
+    styled(tone, text).to_string()
 }
 
 fn styled(tone: Tone, text: &str) -> StyledObject<&str> {

@@ -43,7 +43,7 @@ use trials::verdict::Verdict;
 use crate::summary::Summary;
 
 pub use crate::sentences::predicted_verdict;
-pub use crate::table::Tone;
+pub use crate::table::{Paint, Tone};
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -100,11 +100,17 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
 
 /// The table for the terminal, followed by failed trials and ledgers that do not balance.
 pub fn table(lines: &[JournalLine]) -> String {
+    painted_table(lines, &|_, text| text.to_owned())
+}
+
+/// The same; `paint` may colour a text by its tone.
+pub fn painted_table(lines: &[JournalLine], paint: Paint<'_>) -> String {
     let summary = Summary::new(lines);
-    let mut out = tables::terminal(&summary).terminal(summary.series_word());
+    let mut out = tables::terminal(&summary).terminal(summary.series_word(), paint);
     for (trial, Verdict { kind, reason, .. }) in summary.trials.iter().zip(summary.verdicts()) {
         if kind.is_failure() {
             let (kind, reason) = (kind.name().to_uppercase(), text::sanitize(reason));
+            let kind = paint(Tone::Bad, &kind);
             out.push_str(&format!("{kind} {}: {reason}\n", trial.trial.id));
         }
     }

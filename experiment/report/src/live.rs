@@ -6,12 +6,12 @@ use trials::outcome::{TrialEnd, TrialOutcome};
 use wire::Outcome;
 
 use crate::summary::Row;
-use crate::table::Tone;
+use crate::table::Paint;
 use crate::{sentences, tables, text};
 
 /// Lines of a trial, without line ends: verdict, close tail, calls. For a failed trial the reason, with what its processes
 /// wrote. `paint` may colour a text by its tone.
-pub fn trial(outcome: &TrialOutcome, paint: &dyn Fn(Tone, &str) -> String) -> Vec<String> {
+pub fn trial(outcome: &TrialOutcome, paint: Paint<'_>) -> Vec<String> {
     let took = Duration::from_micros(outcome.ended_us.saturating_sub(outcome.started_us));
     let took = format!("({:.1} s)", took.as_secs_f64());
     let row = Row::new(0, 0, vec![outcome]);

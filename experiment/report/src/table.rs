@@ -59,6 +59,9 @@ pub enum Tone {
     Muted,
 }
 
+/// Colours a text by its tone, or leaves it as it is.
+pub type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
 impl Entry {
     pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self {
@@ -124,7 +127,7 @@ impl Table {
     }
 
     /// As aligned text with cells as headings; `series` is what the rows of a cell are.
-    pub(super) fn terminal(&self, series: &str) -> String {
+    pub(super) fn terminal(&self, series: &str, paint: Paint<'_>) -> String {
         let width = |text: &str| text.chars().count();
         let labels = self
             .rows
@@ -145,18 +148,30 @@ impl Table {
                     .unwrap_or(0)
             })
             .collect();
-        let line = |label: &str, texts: &mut dyn Iterator<Item = &str>| {
-            let mut line = format!("{label:<first$}");
-            for ((text, column), width) in texts.zip(&self.columns).zip(&widths) {
-                let _ = if column.number {
-                    write!(line, "  {text:>width$}")
+        let line = |label: &str, texts: &mut dyn Iterator<Item = (&str, Tone)>| {
+            let mut line = text::sanitize(&format!("{label:<first$}"));
+            for (((text, tone), column), widest) in texts.zip(&self.columns).zip(&widths) {
+                let padding = " ".repeat(widest.saturating_sub(width(text)));
+                let text = text::sanitize(text);
+                // Most values are plain.
+                let text = if tone == Tone::Plain {
+                    text
                 } else {
-                    write!(line, "  {text:<width$}")
+                    paint(tone, &text)
                 };
+                line.push_str("  ");
+                line.push_str(&match column.number {
+                    true => padding + &text,
+                    false => text + &padding,
+                });
             }
-            text::sanitize(line.trim_end()) + "\n"
+            line.truncate(line.trim_end().len());
+            line + "\n"
         };
-        let mut out = line(series, &mut self.columns.iter().map(|column| column.name));
+        let mut out = line(
+            series,
+            &mut self.columns.iter().map(|column| (column.name, Tone::Plain)),
+        );
         let mut group = None;
         for row in &self.rows {
             if group != Some(&row.group) {
@@ -165,7 +180,7 @@ impl Table {
             }
             out.push_str(&line(
                 &format!("  {}", row.label),
-                &mut row.entries.iter().map(|e| e.text.as_str()),
+                &mut row.entries.iter().map(|entry| (entry.text.as_str(), entry.tone)),
             ));
         }
         out
@@ -206,7 +221,7 @@ mod tests {
         let mut table = table();
         table.rows[1].entries[1].text = "cd".into();
         assert_eq!(
-            table.terminal("strategy"),
+            table.terminal("strategy", &|_, text| text.to_owned()),
             "strategy         tail  verdict\nRPU 10\n  async        1.00 s  a|b\n  thread-pool  200 µs  cd\n"
         );
     }

@@ -33,7 +33,7 @@ pub enum JournalError {
     },
     #[error("`{}` holds no journal with a run: expected {FILE_NAME} as `experiment run` writes it", .0.display())]
     Missing(PathBuf),
-    #[error("`{}` line {line} is not a line of a journal: {source}", path.display())]
+    #[error("`{}` line {line} is not a line of a journal: {}", path.display(), without_line(source))]
     Line {
         path: PathBuf,
         /// From 1.
@@ -50,4 +50,9 @@ impl JournalError {
     pub fn is_wrong_use(&self) -> bool {
         !matches!(self, Self::Append { .. } | Self::Line { .. })
     }
+}
+
+/// The parser counts lines of what it reads, which is one line of the journal.
+fn without_line(error: &serde_json::Error) -> String {
+    error.to_string().replace(" at line 1 column ", " at column ")
 }
