@@ -6,12 +6,22 @@ use super::{named, number};
 use crate::summary::{Row, Summary};
 use crate::text;
 
-/// In how many cells each series kept up.
+/// In how many cells a series kept up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Score {
+    kept: usize,
+    /// Cells in which it kept up or not.
+    judged: usize,
+    /// Whether it has other cells.
+    partly: bool,
+}
+
+/// The scores of all series.
 struct Scores<'a> {
-    /// Cells kept up and cells judged, with the series that have this score. Highest fraction first.
-    scores: Vec<((usize, usize), Vec<&'a str>)>,
-    /// Series with cells that were not judged, and why.
-    unjudged: Vec<String>,
+    /// With the series that have this score. Highest fraction first.
+    scores: Vec<(Score, Vec<&'a str>)>,
+    /// Why cells were not judged and how many, with the series that have so many.
+    unjudged: Vec<((&'static str, u64), Vec<&'a str>)>,
 }
 
 pub(super) fn kept_up(summary: &Summary<'_>) -> String {
@@ -28,15 +38,28 @@ pub(super) fn kept_up(summary: &Summary<'_>) -> String {
     let mut sentence = clauses.join("; ");
     if !unjudged.is_empty() {
         let gap = if sentence.is_empty() { "" } else { "; " };
-        sentence.push_str(&format!("{gap}nothing can be said of {}", text::list(&unjudged)));
+        let parts: Vec<String> = unjudged
+            .iter()
+            .map(|((why, cells), labels)| {
+                let each = if labels.len() > 1 { " each" } else { "" };
+                format!(
+                    "{} in {}{each} ({why})",
+                    named(labels),
+                    text::counted(*cells, "cell")
+                )
+            })
+            .collect();
+        sentence.push_str(&format!(
+            "{gap}nothing can be said of {}",
+            parts.join(", nor of ")
+        ));
     }
     capitalised(&sentence) + "."
 }
 
 impl<'a> Scores<'a> {
     fn of(summary: &'a Summary<'_>) -> Self {
-        let mut scores: Vec<((usize, usize), Vec<&str>)> = Vec::new();
-        let mut unjudged: Vec<String> = Vec::new();
+        let (mut scores, mut unjudged) = (Vec::new(), Vec::new());
         for (index, series) in summary.series.iter().enumerate() {
             let rows: Vec<&Row<'_>> = summary.rows.iter().filter(|row| row.series == index).collect();
             let count = |kind| rows.iter().filter(|row| row.verdict.kind == kind).count();
@@ -50,25 +73,36 @@ impl<'a> Scores<'a> {
             ] {
                 let cells = count(kind) as u64;
                 if cells > 0 {
-                    let cells = text::counted(cells, "cell");
-                    unjudged.push(format!("{} in {cells} ({why})", series.label));
+                    add(&mut unjudged, (why, cells), &series.label);
                 }
             }
-            match scores.iter_mut().find(|(score, _)| *score == (kept, judged)) {
-                _ if judged == 0 => {}
-                Some((_, labels)) => labels.push(&series.label),
-                None => scores.push(((kept, judged), vec![&series.label])),
+            if judged > 0 {
+                let partly = judged < rows.len();
+                add(&mut scores, Score { kept, judged, partly }, &series.label);
             }
         }
-        scores.sort_by(|((a, of_a), _), ((b, of_b), _)| (b * of_a).cmp(&(a * of_b)));
+        scores.sort_by(|(a, _), (b, _)| (b.kept * a.judged).cmp(&(a.kept * b.judged)));
         Self { scores, unjudged }
     }
 }
 
+/// Adds a label to those that have something in common.
+fn add<'a, T: PartialEq>(groups: &mut Vec<(T, Vec<&'a str>)>, common: T, label: &'a str) {
+    match groups.iter_mut().find(|(known, _)| *known == common) {
+        Some((_, labels)) => labels.push(label),
+        None => groups.push((common, vec![label])),
+    }
+}
+
 /// What series with the same score have in common.
-fn clause(score: (usize, usize), who: &str, several: bool) -> String {
+fn clause(score: Score, who: &str, several: bool) -> String {
     let (each, its) = if several { (" each", "their") } else { ("", "its") };
-    let cells = match score {
+    let Score { kept, judged, partly } = score;
+    let cells = match (kept, judged) {
+        _ if partly => {
+            let judged = text::counted(judged as u64, "decided cell");
+            format!("in {} of {judged}{each}", number(kept))
+        }
         (1, 1) => format!("in {its} only cell"),
         (0, 1) => return format!("{who} did not keep up in {its} only cell"),
         (2, 2) => "in both cells".to_owned(),

@@ -131,6 +131,35 @@ fn the_cell_is_compared_in_numbers() {
     );
 }
 
+/// A cell that was not decided is not one that kept up.
+#[test]
+fn cells_without_a_verdict_are_not_passed_over() {
+    let few = |strategy, rpu| {
+        let mut asked = settings(strategy, rpu, "1s");
+        asked.windows = 1;
+        trial(asked, 0, &Behaviour::KeepsUp(Duration::from_secs(1)))
+    };
+    let lines = journal(
+        "partly",
+        vec![
+            kept(StrategyKind::Async, 10, "1s", 5),
+            kept(StrategyKind::Async, 20, "1s", 5),
+            few(StrategyKind::Async, 30),
+            few(StrategyKind::ThreadPool, 10),
+            trial(
+                settings(StrategyKind::ThreadPool, 20, "1s"),
+                0,
+                &Behaviour::Fails("no".into()),
+            ),
+        ],
+    );
+    assert_eq!(
+        Report::of(&lines).sentences()[0],
+        "async kept up in 2 of 2 decided cells; nothing can be said of async and thread-pool in 1 cell each (too few \
+         windows to tell), nor of thread-pool in 1 cell (trials failed)."
+    );
+}
+
 /// Two figures of which one is below what the instruments themselves add have no ratio, and few windows have none.
 #[test]
 fn no_ratio_below_the_noise_or_of_two_windows() {
