@@ -37,8 +37,8 @@ use hyper::StatusCode;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use wire::settings::{
-    CAPACITY, FAIL_BODY, FAIL_HANG, FAIL_RESET, FAIL_STATUS, FAIL_STATUS_CODE, IO_DELAY, Limit, SEED,
-    whole_number,
+    CAPACITY, FAIL_BODY, FAIL_HANG, FAIL_RESET, FAIL_STATUS, FAIL_STATUS_CODE, IO_DELAY, KEEP_ALIVE, Limit,
+    SEED, whole_number,
 };
 use wire::{AnnouncedAddress, Delay, parse_duration};
 
@@ -80,9 +80,7 @@ struct Args {
     /// Connections held at once; up to 4096 more wait in the system's queue, the rest get no answer
     #[arg(long, env = "MAX_CONNECTIONS", value_name = "N", default_value = "16384", value_parser = whole_number::<NonZeroU32>(1, u64::from(u32::MAX)), allow_hyphen_values = true)]
     max_connections: NonZeroU32,
-    /// Close a connection that has been idle for so long; a request that comes within the next 100ms is not answered, as
-    /// if the close and the request had crossed on a network
-    #[arg(long, env = "KEEP_ALIVE", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(long, env, value_name = "DURATION", help = KEEP_ALIVE.help(), value_parser = |text: &str| KEEP_ALIVE.read_given(text), allow_hyphen_values = true)]
     keep_alive: Option<Duration>,
     #[arg(long, env, value_name = "SHARE", help = FAIL_STATUS.help(), default_value = FAIL_STATUS.default, value_parser = |text: &str| FAIL_STATUS.read(text), allow_hyphen_values = true)]
     fail_status: f64,

@@ -103,7 +103,8 @@ impl Endpoint {
     }
 
     async fn route(&self, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
-        let known = matches!(request.uri().path(), "/ping" | "/stats" | "/metrics" | "/healthz");
+        // `/ping` stands for a service that is called by any method.
+        let known = matches!(request.uri().path(), "/stats" | "/metrics" | "/healthz");
         if known && request.method() != Method::GET {
             let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
             response

@@ -66,6 +66,7 @@ spec:
   "IO_DELAY" $endpoint.ioDelay
   "CAPACITY" $endpoint.capacity
   "MAX_CONNECTIONS" $endpoint.maxConnections
+  "KEEP_ALIVE" $endpoint.keepAlive
   "FAIL_STATUS" $endpoint.failStatus
   "FAIL_STATUS_CODE" $endpoint.failStatusCode
   "FAIL_RESET" $endpoint.failReset

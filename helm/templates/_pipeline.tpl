@@ -203,9 +203,15 @@ ports:
   "WORKLOAD" .workload
   "ENDPOINT_URL" (include "async-reduce.endpointUrl" $)
   "HTTP_CLIENT" .httpClient
+  "HTTP_METHOD" .httpMethod
+  "IDEMPOTENT" .idempotent
+  "IDLE_TIMEOUT" .idleTimeout
+  "MAX_ANSWER_BYTES" .maxAnswerBytes
   "IO_DELAY" .ioDelay
   "TIMEOUT" .timeout
   "RETRIES" .retries
+  "RETRY_STATUSES" .retryStatuses
+  "RETRY_PAUSE" .retryPause
   "RUNTIME_THREADS" .runtimeThreads
   "CPU_OFFLOAD" .cpuOffload
   "MAX_WAITING" .maxWaiting

@@ -108,6 +108,8 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
             let rule = schema
                 .pointer(&place)
                 .unwrap_or_else(|| panic!("values.schema.json has no {path}"));
+            // The other alternative is null, for what is left to the program.
+            let rule = rule.pointer("/anyOf/0").unwrap_or(rule);
             let bounds = || (rule["minimum"].as_u64(), rule["maximum"].as_u64());
             let definition = |name: &str| serde_json::json!(format!("#/definitions/{name}"));
             match setting.form {
@@ -127,6 +129,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
                 }
                 Form::Wait => assert_eq!(rule["$ref"], definition("duration"), "{path}"),
                 Form::Delay => assert_eq!(rule["$ref"], definition("delay"), "{path}"),
+                Form::Statuses => assert_eq!(rule["$ref"], definition("statuses"), "{path}"),
                 Form::Switch => assert_eq!(rule["type"], "boolean", "{path}"),
                 Form::Name { names, .. } => assert_eq!(rule["enum"], serde_json::json!(names), "{path}"),
             }
@@ -138,7 +141,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
 
 /// The chart's patterns and the programs' own reading say the same of a text.
 #[test]
-fn the_chart_reads_durations_and_shares_as_the_programs_do() {
+fn the_chart_reads_durations_shares_and_statuses_as_the_programs_do() {
     let schema = yaml(&root("helm/values.schema.json"));
     let pattern = |place: &str| Regex::new(schema.pointer(place).unwrap().as_str().unwrap()).unwrap();
     let of = |name: &str| pattern(&format!("/definitions/{name}/pattern"));
@@ -168,7 +171,11 @@ fn the_chart_reads_durations_and_shares_as_the_programs_do() {
         "0", "1", "0.05", ".5", "1.0", "1.5", "2", "5%", "0.7%", "100%", "100.0%", "101%", "100.1%", "1e-3",
         "-0.1", "%", "5 %", "", "half",
     ];
+    let statuses = [
+        "503", "429 503", "429, 503", "none", "all", "", "200", "4xx", "600",
+    ];
     for (name, form, texts) in [
+        ("statuses", Form::Statuses, statuses.as_slice()),
         ("positiveDuration", Form::Duration, durations.as_slice()),
         ("duration", Form::Wait, durations.as_slice()),
         ("share", Form::Share, shares.as_slice()),

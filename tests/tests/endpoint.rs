@@ -394,7 +394,7 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
         assert_eq!(reply.status, status, "{path}: {reply:?}");
         assert!(reply.body.contains(reason), "{path}: {reply:?}");
     }
-    client.send("POST /ping HTTP/1.1\r\n").await.unwrap();
+    client.send("POST /stats HTTP/1.1\r\n").await.unwrap();
     assert_eq!(client.read().await.unwrap().status, 405);
     let stats = client.stats().await;
     assert_eq!((stats.served, stats.peak_in_flight), (0, 0));

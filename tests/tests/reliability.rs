@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 
 /// Other words with an underscore in backticks: settings, and a kind of storage.
-const SETTINGS: [&str; 5] = [
+const SETTINGS: [&str; 6] = [
+    "retry_statuses",
     "udf_reconnects_total",
     "max_workers",
     "max_waiting",

@@ -45,7 +45,7 @@ use crate::tally::Ended;
 pub(crate) use key_calls::{KeyCalls, Waiting};
 use key_calls::{KeyState, Pending};
 pub use limit::Limit;
-pub(crate) use retry::Retry;
+pub use retry::Retry;
 
 /// Makes the calls of a process, which answer with `A`.
 pub trait Strategy<A>: Send + Sync + 'static {

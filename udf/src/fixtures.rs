@@ -13,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wire::Outcome;
 
-use crate::backlog::{Backlog, KeyCalls, Waiting};
+use crate::backlog::{Backlog, KeyCalls, Retry, Waiting};
 use crate::call::{BlockingCall, Call};
 use crate::call_error::CallError;
 use crate::event::{Event, EventId, Meta, Place, Window};
@@ -116,6 +116,16 @@ impl<C: BlockingCall> BlockingCall for Shared<C> {
     }
 }
 
+/// That many retries, with the default pauses and statuses.
+pub(crate) fn retry(retries: u32) -> Retry {
+    let settings = parse(&[]);
+    Retry {
+        retries,
+        first_pause: settings.retry_pause,
+        statuses: settings.retry_statuses,
+    }
+}
+
 /// The default strategy with three calls at once, no retries and a timeout of a second.
 pub(crate) fn spec<C: Call<Answer = ()> + BlockingCall<Answer = ()>>(call: &Arc<C>) -> StrategySpec<()> {
     let forms: Forms<()> = Both(Shared(Arc::clone(call))).into_forms();
@@ -124,7 +134,7 @@ pub(crate) fn spec<C: Call<Answer = ()> + BlockingCall<Answer = ()>>(call: &Arc<
         max_workers: some(3),
         forms,
         timeout: Duration::from_secs(1),
-        retries: 0,
+        retry: retry(0),
         worker: crate::WorkerCommand {
             program: "unused".into(),
             args: Vec::new(),

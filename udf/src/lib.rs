@@ -47,7 +47,7 @@ pub use aggregate::{
     Aggregate, Answers, Count, First, Last, MakeAggregate, Maximum, Mean, Message, Minimum, Number, Sum,
     TAG_FAILURE,
 };
-pub use backlog::{Backlog, InFlight, Limit, Reserved, Strategy};
+pub use backlog::{Backlog, InFlight, Limit, Reserved, Retry, Strategy};
 pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall, HttpCallError, Target};
 pub use call_error::CallError;
 pub use event::{Event, EventId, Headers, Window};

@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use async_reduce::{
     BlockingCall, Both, Call, CallError, Count, CpuCall, Event, HttpCall, Program, Records, SetUpError,
     Settings, Target,
 };
-use wire::settings::{FormError, HTTP_CLIENT};
-use wire::{HttpClient, Workload};
+use wire::settings::{FormError, HTTP_CLIENT, HTTP_METHOD, IDEMPOTENT, IDLE_TIMEOUT, MAX_ANSWER_BYTES};
+use wire::{HttpClient, HttpMethod, Workload};
 
 const EXAMPLES: &str = "Examples:
   udf --strategy async --max-workers 1000 --endpoint-url http://endpoint:9888 --io-delay 200us
@@ -39,6 +40,18 @@ struct Endpoint {
     /// What calls the endpoint.
     #[arg(long, env, help = HTTP_CLIENT.help(), default_value = HTTP_CLIENT.default, value_parser = http_client)]
     http_client: HttpClient,
+    /// Method of a request.
+    #[arg(long, env, help = HTTP_METHOD.help(), default_value = HTTP_METHOD.default, value_parser = |text: &str| HTTP_METHOD.read_given(text))]
+    http_method: HttpMethod,
+    /// Whether a request may be sent once more whatever its method is.
+    #[arg(long, env, help = IDEMPOTENT.help(), default_value = IDEMPOTENT.default, value_parser = |text: &str| IDEMPOTENT.read_given(text), num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    idempotent: bool,
+    /// How long a connection may stay unused.
+    #[arg(long, env, help = IDLE_TIMEOUT.help(), default_value = IDLE_TIMEOUT.default, value_parser = |text: &str| IDLE_TIMEOUT.read_given(text), allow_hyphen_values = true)]
+    idle_timeout: Duration,
+    /// Longest body of an answer.
+    #[arg(long, env, help = MAX_ANSWER_BYTES.help(), default_value = MAX_ANSWER_BYTES.default, value_parser = |text: &str| MAX_ANSWER_BYTES.read_given(text), allow_hyphen_values = true)]
+    max_answer_bytes: u64,
 }
 
 /// What a call does.
@@ -64,7 +77,10 @@ impl Shipped {
                 .map_err(|error| format!("cpu_offload: cannot start a thread for each core: {error}"))?;
             return Ok(Self::Cpu(call));
         }
-        let mut target = Target::new(&endpoint.endpoint_url, &settings.io_delay, settings.timeout)?;
+        let mut target = Target::new(&endpoint.endpoint_url, &settings.io_delay, settings.timeout)?
+            .with_method(endpoint.http_method, endpoint.idempotent)
+            .with_idle_timeout(endpoint.idle_timeout)
+            .with_max_answer_bytes(endpoint.max_answer_bytes);
         if let Some(file) = &endpoint.ca_file {
             target = target.trusting(file)?;
         }

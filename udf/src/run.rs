@@ -12,6 +12,7 @@ use vertex::{VertexArgs, VertexError};
 use wire::{Clock, StrategyKind};
 
 use crate::aggregate::{Aggregate, Factory, MakeAggregate};
+use crate::backlog::Retry;
 use crate::metrics::Metrics;
 use crate::reducer::{AsyncReduce, ReduceSpec};
 use crate::settings::{Records, Settings, SettingsError};
@@ -114,7 +115,11 @@ where
         max_workers: settings.max_workers(cores),
         forms: work.into_forms(),
         timeout: settings.timeout,
-        retries: settings.retries,
+        retry: Retry {
+            retries: settings.retries,
+            first_pause: settings.retry_pause,
+            statuses: settings.retry_statuses.clone(),
+        },
         worker,
         metrics: Arc::clone(&metrics),
     })?;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 use wire::settings::{
-    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RUNTIME_THREADS, START_RULE, STRATEGY, TIMEOUT,
-    WORKLOAD, default_max_workers,
+    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RETRY_PAUSE, RETRY_STATUSES, RUNTIME_THREADS,
+    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
 };
-use wire::{Delay, StartRule, StrategyKind, Workload};
+use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
 
 /// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -41,6 +41,12 @@ pub struct Settings {
     /// Attempts after the first.
     #[arg(long, env, help = RETRIES.help(), default_value = RETRIES.default, value_parser = |text: &str| RETRIES.read(text), allow_hyphen_values = true)]
     pub retries: u32,
+    /// Statuses after which a call is made again.
+    #[arg(long, env, help = RETRY_STATUSES.help(), default_value = RETRY_STATUSES.default, value_parser = |text: &str| RETRY_STATUSES.read_given(text), allow_hyphen_values = true)]
+    pub retry_statuses: Statuses,
+    /// Longest pause before the second attempt.
+    #[arg(long, env, help = RETRY_PAUSE.help(), default_value = RETRY_PAUSE.default, value_parser = |text: &str| RETRY_PAUSE.read_given(text), allow_hyphen_values = true)]
+    pub retry_pause: Duration,
     /// Whether `cpu` work under `async` leaves the runtime's threads.
     #[arg(long, env, help = CPU_OFFLOAD.help(), default_value = CPU_OFFLOAD.default, value_parser = |text: &str| CPU_OFFLOAD.read(text), num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub cpu_offload: bool,

@@ -35,8 +35,8 @@ pub struct StrategySpec<A> {
     pub forms: Forms<A>,
     /// Timeout of one attempt.
     pub timeout: Duration,
-    /// Attempts after the first.
-    pub retries: u32,
+    /// Whether and when a failed event is attempted again.
+    pub retry: Retry,
     /// How to start a worker of the process pool.
     pub worker: WorkerCommand,
     /// Counts the calls.
@@ -70,10 +70,5 @@ pub fn build<A: Answer>(spec: StrategySpec<A>) -> Result<Arc<Backlog<A>>, PoolEr
             (Box::new(processes), shared)
         }
     };
-    Ok(Arc::new(Backlog::new(
-        strategy,
-        limit,
-        Retry::new(spec.retries),
-        spec.metrics,
-    )))
+    Ok(Arc::new(Backlog::new(strategy, limit, spec.retry, spec.metrics)))
 }

@@ -16,10 +16,10 @@ use async_reduce::{BlockingCall, Call, Event, HttpCall, Target};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use wire::{Delay, HttpClient, Outcome};
+use wire::{Delay, HttpClient, HttpMethod, Outcome};
 
 /// Timeout of an attempt: only what is never answered takes as long.
-const TIMEOUT: Duration = Duration::from_millis(500);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\npong";
 
@@ -386,6 +386,75 @@ async fn a_request_that_crosses_the_close_of_its_connection_is_sent_once_more() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_another_method_is_sent_once_more_only_if_it_is_idempotent() {
+    for (method, idempotent, repeats) in [
+        (HttpMethod::Put, false, true),
+        (HttpMethod::Delete, false, true),
+        (HttpMethod::Post, false, false),
+        (HttpMethod::Patch, false, false),
+        (HttpMethod::Post, true, true),
+    ] {
+        for blocking in [false, true] {
+            let endpoint = Endpoint::start(GOOD, Then::CloseAtNext);
+            let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+            for (name, client) in clients(&target.with_method(method, idempotent)) {
+                assert_eq!(
+                    call(&client, blocking, 0).await,
+                    (Outcome::Ok, 0),
+                    "{name} {method}"
+                );
+                let head = std::mem::take(&mut *endpoint.seen.head.lock().unwrap());
+                assert!(
+                    head[0].starts_with(&format!("{method} /ping?")),
+                    "{name}: {head:?}"
+                );
+                let with_body = method != HttpMethod::Delete;
+                let has_length = head.contains(&"content-length: 0".to_owned());
+                assert_eq!(has_length, with_body, "{name}: {head:?}");
+                // Reqwest gives the connection back by a task of its own.
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                let expected = match repeats {
+                    true => (Outcome::Ok, 1),
+                    false => (Outcome::Broken, 0),
+                };
+                let found = call(&client, blocking, 1).await;
+                assert_eq!(found, expected, "{name} {method} {idempotent} {blocking}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_was_unused_for_too_long_is_not_used_again() {
+    let endpoint = Endpoint::start(GOOD, Then::Stay);
+    let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+    for (name, client) in clients(&target.with_idle_timeout(Duration::from_millis(50))) {
+        for blocking in [false, true] {
+            let (before, _) = endpoint.seen();
+            for index in 0..3 {
+                assert_eq!(outcome(&client, blocking, index).await, Outcome::Ok, "{name}");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            assert_eq!(endpoint.seen().0 - before, 3, "{name}, blocking: {blocking}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_longest_answer_is_a_setting() {
+    let endpoint = Endpoint::start(GOOD, Then::Stay);
+    for (most, expected) in [(4, Outcome::Ok), (3, Outcome::BadBody)] {
+        let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+        for (name, client) in clients(&target.with_max_answer_bytes(most)) {
+            for blocking in [false, true] {
+                let found = outcome(&client, blocking, 0).await;
+                assert_eq!(found, expected, "{name}, blocking: {blocking}, {most}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_has_a_byte_of_its_answer_is_not_sent_again() {
     for blocking in [false, true] {
         let endpoint = Endpoint::start(GOOD, Then::BreakOffAtNext);
@@ -495,5 +564,5 @@ fn the_same_holds_over_tls() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}");
-    assert!(said.contains("test result: ok. 10 passed"), "{said}");
+    assert!(said.contains("test result: ok. 13 passed"), "{said}");
 }

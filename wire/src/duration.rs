@@ -134,6 +134,33 @@ pub mod duration_text {
         let text = super::text_or_number(deserializer)?;
         parse_duration(&text).map_err(serde::de::Error::custom)
     }
+
+    /// The same for a duration that may be absent; with `default` and `skip_serializing_if`.
+    pub mod optional {
+        use super::{Deserializer, Duration, Serializer};
+
+        /// Writes the text of a duration, or nothing.
+        ///
+        /// # Errors
+        /// Returns the serializer's error.
+        pub fn serialize<S: Serializer>(
+            duration: &Option<Duration>,
+            serializer: S,
+        ) -> Result<S::Ok, S::Error> {
+            match duration {
+                Some(duration) => super::serialize(duration, serializer),
+                None => serializer.serialize_none(),
+            }
+        }
+
+        /// Reads a duration.
+        ///
+        /// # Errors
+        /// Returns an error if [`super::parse_duration`] refuses the text.
+        pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+            super::deserialize(deserializer).map(Some)
+        }
+    }
 }
 
 /// YAML reads a zero delay as the number 0: accept a number if its text is a valid duration.

@@ -14,6 +14,7 @@
 //! - `ranges`: sets of event numbers.
 //! - `record`: the record of a closed window, the sink's line, and which lines the sink keeps.
 //! - [`settings`]: the table of settings.
+//! - `statuses`: sets of HTTP statuses.
 //! - `stats`: what generator and endpoint report at `/stats`.
 
 mod clock;
@@ -28,6 +29,7 @@ mod ranges;
 mod record;
 pub mod settings;
 mod stats;
+mod statuses;
 
 pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
@@ -37,9 +39,10 @@ pub use event::{
     parse_event_id, parse_idempotency_key,
 };
 pub use histogram::{Latencies, LatenciesError};
-pub use names::{Calls, HttpClient, Outcome, StartRule, StrategyKind, UnknownName, Workload};
+pub use names::{Calls, HttpClient, HttpMethod, Outcome, StartRule, StrategyKind, UnknownName, Workload};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
 pub use record::{KeptLines, OutcomeCounts, RECORD_FORMAT, RECORD_TAG, Settings, SinkLine, WindowRecord};
 pub use stats::{AnnouncedAddress, DelayStats, EndpointStats, GeneratorStats, SentWindow};
+pub use statuses::{Statuses, StatusesError};

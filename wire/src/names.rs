@@ -139,6 +139,34 @@ closed_set! {
 }
 
 closed_set! {
+    /// The method of a request.
+    HttpMethod, "method", {
+        /// Asks for something.
+        Get = "GET",
+        /// Asks for the head of an answer alone.
+        Head = "HEAD",
+        /// Sets something.
+        Put = "PUT",
+        /// Removes something.
+        Delete = "DELETE",
+        /// Adds or does something.
+        Post = "POST",
+        /// Changes something.
+        Patch = "PATCH",
+    }
+}
+
+impl HttpMethod {
+    /// Whether two requests do no more than one (RFC 9110, 9.2.2).
+    pub fn is_idempotent(self) -> bool {
+        match self {
+            Self::Get | Self::Head | Self::Put | Self::Delete => true,
+            Self::Post | Self::Patch => false,
+        }
+    }
+}
+
+closed_set! {
     /// How the call of an event ended; every event ends as exactly one of these.
     Outcome, "outcome", {
         /// The answer arrived and was good.

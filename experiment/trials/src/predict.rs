@@ -153,24 +153,24 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
 impl Service {
     fn of(settings: &TrialSettings) -> Self {
         // A computation has no timeout and does not use the endpoint.
-        let (limit_s, overhead, failure_rate, hanging) = match settings.workload {
+        let (limit_s, overhead, retried, hanging) = match settings.workload {
             Workload::Http => (
                 settings.timeout.as_secs_f64(),
                 CALL_OVERHEAD,
-                settings.failing_share(),
+                settings.retried_share(),
                 settings.fail_hang.unwrap_or_default(),
             ),
             Workload::Cpu => (f64::INFINITY, Duration::ZERO, 0.0, 0.0),
         };
         let varying = Some(settings.io_delay.clone()).filter(|delay| !matches!(delay, Delay::Fixed(_)));
         let delay_s = settings.io_delay.mean().as_secs_f64();
-        let failure_rate = if varying.is_none() && delay_s >= limit_s {
+        let retried = if varying.is_none() && delay_s >= limit_s {
             1.0
         } else {
-            failure_rate
+            retried
         };
         let attempts = (0..=settings.retries)
-            .map(|attempt| failure_rate.powi(attempt as i32))
+            .map(|attempt| retried.powi(attempt as i32))
             .sum();
         let overhead_s = overhead.as_secs_f64();
         // A call that hangs lasts until its timeout.

@@ -92,3 +92,35 @@ fn check(what: &str, records: &[WindowRecord], failed: u64, outcome: Outcome) {
     assert_eq!(records[0].events, EVENTS, "{what}");
     assert_eq!(records[0].attempts, EVENTS + failed * RETRIES, "{what}");
 }
+
+/// The status of an answer by the index of its event.
+const STATUSES: [u16; 6] = [400, 404, 410, 429, 500, 503];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_that_another_attempt_does_not_mend_is_not_tried_again() {
+    // By default some, else those of the setting.
+    let settings: [(&[&str], [u64; 6]); 3] = [
+        (&[], [1, 1, 1, 2, 2, 2]),
+        (&["--retry-statuses", "404 503"], [1, 2, 1, 1, 1, 2]),
+        (&["--retry-statuses", "none"], [1; 6]),
+    ];
+    let callers = callers();
+    let runs = callers.iter().map(|caller| async move {
+        let answer = |index: u64, _| Answer::Status(STATUSES[index as usize], "");
+        for (flags, attempts) in settings {
+            let endpoint = Hostile::start(answer).await;
+            let flags = [&["--retries", "1", "--retry-pause", "1ms"], flags].concat();
+            let mut udf = udf(caller, &endpoint.url, &flags).await;
+            let records = udf.window(0, 1, STATUSES.len() as u64).await;
+            assert_eq!(count(&records, Outcome::BadStatus), 6, "{caller:?} {flags:?}");
+            let made: u64 = attempts.iter().sum();
+            assert_eq!(records[0].attempts, made, "{caller:?} {flags:?}");
+            let calls = endpoint.calls();
+            let seen: Vec<u64> = (0..6)
+                .map(|index| calls[&format!("7-{index}")].len() as u64)
+                .collect();
+            assert_eq!(seen, attempts, "{caller:?} {flags:?}");
+        }
+    });
+    futures_util::future::join_all(runs).await;
+}

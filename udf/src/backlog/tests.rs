@@ -14,7 +14,9 @@ use wire::Outcome;
 use super::*;
 use crate::aggregate::{Collect, Finish};
 use crate::event::Window;
-use crate::fixtures::{assert_about, index_of, metrics, millis, place_of, result, some, soon, waiting};
+use crate::fixtures::{
+    assert_about, index_of, metrics, millis, place_of, result, retry, some, soon, waiting,
+};
 use crate::tally::Tally;
 
 /// Latency of each attempt: a time that a histogram holds exactly.
@@ -87,7 +89,7 @@ proptest! {
         runtime.block_on(async {
             let started = Arc::default();
             let strategy = Box::new(Starts(Arc::clone(&started)));
-            let backlog = Arc::new(Backlog::new(strategy, limit, Retry::new(retries), metrics()));
+            let backlog = Arc::new(Backlog::new(strategy, limit, retry(retries), metrics()));
             let mut world = World::new(&backlog, started, keys, max_waiting, retries);
             for step in steps {
                 world.step(step).await;
@@ -589,7 +591,7 @@ fn key_number(keys: &[String]) -> usize {
 async fn a_wait_for_a_slot_counts_from_when_the_call_might_begin() {
     let started = Arc::new(AtomicUsize::new(0));
     let strategy = Box::new(Starts(Arc::clone(&started)));
-    let backlog = Backlog::new(strategy, Limit::Shared(some(1)), Retry::new(0), metrics());
+    let backlog = Backlog::new(strategy, Limit::Shared(some(1)), retry(0), metrics());
     let backlog = Arc::new(backlog);
     let permits = Arc::new(Semaphore::new(0));
     let calls = Arc::new(KeyCalls::new(place_of(&["key-0"]), None, permits));

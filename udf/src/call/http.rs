@@ -1,4 +1,4 @@
-//! The workload `http`: one GET to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
+//! The workload `http`: one request to the endpoint for every event, HTTP/1.1, a connection for each call in flight.
 //!
 //! [`Target`] holds what a call sends, and this file decides which outcome an answer has. The two clients differ in one
 //! function: from the headers of a request to its answer. A request whose reused connection ends before a byte of the
@@ -30,12 +30,6 @@ use reqwest_client::ReqwestClient;
 pub use target::Target;
 
 const KEY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
-
-/// Longest body that is kept; an answer with a longer one is a bad body.
-const MAX_BODY_BYTES: usize = 1024 * 1024;
-
-/// How long a connection may stay unused: longer than the pause between two windows.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
@@ -73,12 +67,14 @@ pub enum HttpCallError {
 pub struct HttpCall {
     headers: HeaderMap,
     timeout: Duration,
+    /// Whether a request may be sent once more.
+    may_repeat: bool,
     client: Client,
 }
 
 enum Client {
     Hyper(Box<HyperClient>),
-    Reqwest(ReqwestClient),
+    Reqwest(Box<ReqwestClient>),
 }
 
 /// An answer that was read to its end, or why there is none.
@@ -93,7 +89,7 @@ impl HttpCall {
         let client = match client {
             HttpClient::Hyper if target.is_by_proxy() => return Err(HttpCallError::Proxy),
             HttpClient::Hyper => Client::Hyper(Box::new(HyperClient::new(target)?)),
-            HttpClient::Reqwest => Client::Reqwest(ReqwestClient::new(target)?),
+            HttpClient::Reqwest => Client::Reqwest(Box::new(ReqwestClient::new(target)?)),
         };
         let mut headers = target.headers().clone();
         // Reserves the entry, so that inserting the key of a call allocates nothing.
@@ -101,14 +97,17 @@ impl HttpCall {
         Ok(Self {
             headers,
             timeout: target.timeout(),
+            may_repeat: target.may_repeat(),
             client,
         })
     }
 
-    /// The headers for sending the request of an event once more, which is counted.
-    fn again(&self, event: &Event) -> HeaderMap {
-        event.reconnects.add(1);
-        self.headers(event)
+    /// The headers for sending the request of an event once more, which is counted; `None` if that may not be.
+    fn again(&self, event: &Event) -> Option<HeaderMap> {
+        self.may_repeat.then(|| {
+            event.reconnects.add(1);
+            self.headers(event)
+        })
     }
 
     fn headers(&self, event: &Event) -> HeaderMap {
@@ -127,8 +126,8 @@ impl Call for HttpCall {
     async fn call(&self, event: &Event) -> Result<(), CallError> {
         let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
-            Client::Hyper(client) => client.get(headers, again).await,
-            Client::Reqwest(client) => client.get(headers, again).await,
+            Client::Hyper(client) => client.send(headers, again).await,
+            Client::Reqwest(client) => client.send(headers, again).await,
         })
     }
 }
@@ -139,8 +138,8 @@ impl BlockingCall for HttpCall {
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
-            Client::Hyper(client) => client.get_blocking(headers, again, self.timeout),
-            Client::Reqwest(client) => client.get_blocking(headers, again, self.timeout),
+            Client::Hyper(client) => client.send_blocking(headers, again, self.timeout),
+            Client::Reqwest(client) => client.send_blocking(headers, again, self.timeout),
         })
     }
 }
@@ -153,8 +152,8 @@ fn judge(answer: Answer) -> Result<(), CallError> {
     }
 }
 
-/// Reads the body, up to its bound.
-async fn read<B>(response: Response<B>) -> Answer
+/// Reads the body, up to `max_bytes`.
+async fn read<B>(response: Response<B>, max_bytes: usize) -> Answer
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -164,10 +163,10 @@ where
     if is_encoded(&head.headers) {
         return bad("the answer has a content-encoding");
     }
-    if body.size_hint().lower() > MAX_BODY_BYTES as u64 {
+    if body.size_hint().lower() > max_bytes as u64 {
         return bad("the answer is too long");
     }
-    let mut body = pin!(Limited::new(body, MAX_BODY_BYTES));
+    let mut body = pin!(Limited::new(body, max_bytes));
     // Copied, as a kept frame would hold the connection's whole buffer, and a body may come in frames of a byte.
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -233,13 +232,13 @@ mod tests {
         let reqwest = ReqwestClient::new(&target).unwrap();
         let (hyper, reqwest) = (&hyper, &reqwest);
         let mut answers = vec![
-            hyper.get(headers(), headers).await,
-            reqwest.get(headers(), headers).await,
+            hyper.send(headers(), || None).await,
+            reqwest.send(headers(), || None).await,
         ];
         thread::scope(|scope| {
             // A timeout that no clock can tell.
-            let hyper = scope.spawn(|| hyper.get_blocking(headers(), headers, Duration::MAX));
-            let reqwest = scope.spawn(|| reqwest.get_blocking(headers(), headers, Duration::MAX));
+            let hyper = scope.spawn(|| hyper.send_blocking(headers(), || None, Duration::MAX));
+            let reqwest = scope.spawn(|| reqwest.send_blocking(headers(), || None, Duration::MAX));
             answers.extend([hyper.join().unwrap(), reqwest.join().unwrap()]);
         });
         for answer in answers {

@@ -10,7 +10,7 @@ use super::*;
 use crate::aggregate::{Aggregate, Factory, MakeAggregate};
 use crate::call_error::CallError;
 use crate::event::Event;
-use crate::fixtures::{Attempt, Scripted, millis, parse, request, settings, soon, spec};
+use crate::fixtures::{Attempt, Scripted, millis, parse, request, retry, settings, soon, spec};
 use crate::settings::Records;
 use crate::strategy::{StrategySpec, build};
 
@@ -30,7 +30,7 @@ where
         _ => Attempt::Takes(Duration::from_millis(10), Outcome::Ok),
     });
     let spec = StrategySpec {
-        retries: 1,
+        retry: retry(1),
         ..spec(&call)
     };
     let parsed = parse(flags);

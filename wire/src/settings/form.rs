@@ -1,7 +1,7 @@
 //! The text forms of settings: which texts are values, the one spelling of each, and what is said of any other text.
 
 use super::{Value, nearest};
-use crate::{Delay, DelayError, DurationError, format_duration, parse_duration};
+use crate::{Delay, DelayError, DurationError, Statuses, StatusesError, format_duration, parse_duration};
 
 /// Which texts are values of a setting.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,6 +33,8 @@ pub enum Form {
     Millis,
     /// A fixed or random delay.
     Delay,
+    /// A set of HTTP statuses.
+    Statuses,
     /// `true` or `false`.
     Switch,
     /// One of some names.
@@ -82,6 +84,9 @@ pub enum FormError {
     /// Not a delay.
     #[error(transparent)]
     Delay(#[from] DelayError),
+    /// No set of statuses.
+    #[error(transparent)]
+    Statuses(#[from] StatusesError),
     /// Neither `true` nor `false`.
     #[error("must be true or false, not `{0}`")]
     Switch(String),
@@ -128,6 +133,7 @@ impl Form {
                 duration => Ok(format_duration(duration)),
             },
             Self::Delay => Ok(text.parse::<Delay>()?.to_string()),
+            Self::Statuses => Ok(text.parse::<Statuses>()?.to_string()),
             // YAML's other spellings of the two, which its parsers turn into these.
             Self::Switch if matches!(text, "true" | "True" | "TRUE") => Ok("true".to_owned()),
             Self::Switch if matches!(text, "false" | "False" | "FALSE") => Ok("false".to_owned()),
@@ -159,6 +165,7 @@ impl Form {
                 "`200us`, `1s`, `uniform(10ms,50ms)`, `exponential(200ms)`, `percentiles(50=10ms,99=1s)`"
                     .to_owned()
             }
+            Self::Statuses => "statuses from 400 to 599 like `429 503`, or `none`".to_owned(),
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Name { names, .. } => format!("`{}`", names.join("`, `")),
         }

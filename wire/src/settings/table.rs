@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Program::{Endpoint, Generator, Udf};
 use super::{Form, Limit, Program, Scope, Setting, Shown, Typed, Value};
-use crate::{Calls, Delay, HttpClient, StartRule, StrategyKind, Workload};
+use crate::{Calls, Delay, HttpClient, HttpMethod, StartRule, Statuses, StrategyKind, Workload};
 
 /// What most settings are: fixed or an axis, and where they vary they split cells.
 const CELL: Setting = Setting {
@@ -211,6 +211,46 @@ settings! {
         label: "timeout",
         ..CELL
     };
+    /// Method of a request; one with a body has an empty body
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    HTTP_METHOD http_method: Option<HttpMethod> = Setting {
+        form: Form::Name {
+            set: "method",
+            names: HttpMethod::NAMES,
+        },
+        default: "GET",
+        programs: &[Udf],
+        label: "method",
+        ..CELL
+    };
+    /// Send the request of a reused connection that ends before a byte of the answer once more, as for GET, HEAD, PUT and
+    /// DELETE, whatever the method is
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    IDEMPOTENT idempotent: Option<bool> = Setting {
+        form: Form::Switch,
+        default: "false",
+        programs: &[Udf],
+        label: "idempotent",
+        ..CELL
+    };
+    /// How long a connection may stay unused before the UDF closes it
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::duration_text::optional")]
+    IDLE_TIMEOUT idle_timeout: Option<Duration> = Setting {
+        form: Form::Duration,
+        default: "300s",
+        programs: &[Udf],
+        label: "idle timeout",
+        ..CELL
+    };
+    /// Longest body of an answer; a longer one is a bad body
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    MAX_ANSWER_BYTES max_answer_bytes: Option<u64> = Setting {
+        form: Form::Count { least: 1, most: 1_073_741_824 },
+        default: "1048576",
+        programs: &[Udf],
+        label: "max answer bytes",
+        ..CELL
+    };
     /// Attempts after the first, with a pause that doubles and varies
     RETRIES retries: u32 = Setting {
         form: Form::Count { least: 0, most: 100 },
@@ -218,6 +258,26 @@ settings! {
         scope: Scope::Strategy,
         programs: &[Udf],
         label: "retries",
+        ..CELL
+    };
+    /// Statuses of answers after which a call is made again
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    RETRY_STATUSES retry_statuses: Option<Statuses> = Setting {
+        form: Form::Statuses,
+        default: "408 425 429 500 502 503 504",
+        scope: Scope::Strategy,
+        programs: &[Udf],
+        label: "retried statuses",
+        ..CELL
+    };
+    /// Longest pause before the second attempt; it doubles with each further one, up to 5s or itself if that is longer
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::duration_text::optional")]
+    RETRY_PAUSE retry_pause: Option<Duration> = Setting {
+        form: Form::Wait,
+        default: "50ms",
+        scope: Scope::Strategy,
+        programs: &[Udf],
+        label: "retry pause",
         ..CELL
     };
     /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
@@ -234,6 +294,15 @@ settings! {
         default: "unlimited",
         programs: &[Endpoint],
         label: "capacity",
+        ..CELL
+    };
+    /// How long the endpoint keeps an idle connection; a request in the 100ms after that is not answered, as if it and the
+    /// close had crossed on a network [default: without end]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::duration_text::optional")]
+    KEEP_ALIVE keep_alive: Option<Duration> = Setting {
+        form: Form::Duration,
+        programs: &[Endpoint],
+        label: "keep-alive",
         ..CELL
     };
     /// Share of calls that the endpoint answers with an error's status
@@ -362,6 +431,21 @@ impl TrialSettings {
         ]
     }
 
+    /// The share of calls that the endpoint fails so that they are made again. A journal without statuses is of a program
+    /// that made a call again after any.
+    pub fn retried_share(&self) -> f64 {
+        let status = self.fail_status_code.unwrap_or(500);
+        let retried = |setting: &Setting| {
+            setting.name != FAIL_STATUS.name
+                || self
+                    .retry_statuses
+                    .as_ref()
+                    .is_none_or(|statuses| statuses.contains(status))
+        };
+        let shares = self.failing().into_iter().filter(|(setting, _)| retried(setting));
+        shares.map(|(_, share)| share).sum::<f64>().min(1.0)
+    }
+
     /// The share of calls that the endpoint fails in any of these ways.
     pub fn failing_share(&self) -> f64 {
         self.failing()
@@ -444,7 +528,7 @@ mod tests {
             .values()
             .filter_map(|(setting, text, _)| Some((setting.name, text?)))
             .collect();
-        let open = ["max_failed", "runtime_threads"];
+        let open = ["keep_alive", "max_failed", "runtime_threads"];
         assert_eq!(
             texts.len(),
             TABLE.len() - open.len(),

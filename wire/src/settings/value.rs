@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Delay, format_duration, parse_duration};
+use crate::{Delay, Statuses, format_duration, parse_duration};
 
 /// A type of settings. Reading and writing are of canonical text ([`crate::settings::Form::canonical`]).
 pub trait Value: Sized + Clone + Send + Sync {
@@ -88,6 +88,18 @@ impl Value for Delay {
     }
     fn rank(&self) -> u128 {
         self.mean().as_nanos()
+    }
+}
+
+impl Value for Statuses {
+    fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+    fn rank(&self) -> u128 {
+        0
     }
 }
 

@@ -297,7 +297,7 @@ fn id(axes: &[Axis], levels: &[(usize, &Level)], repeat: u32) -> String {
 
 /// `name=value` in characters that every file system allows.
 fn part(given: &Given) -> String {
-    let value = given.text.replace(['(', ',', '='], "-").replace(')', "");
+    let value = given.text.replace(['(', ',', '=', ' '], "-").replace(')', "");
     format!("{}={value}", given.setting.name)
 }
 

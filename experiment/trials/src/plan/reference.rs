@@ -180,6 +180,9 @@ fn described(form: &Form, meaning: &str, default: &str) -> Value {
 /// A duration as a regular expression.
 const DURATION: &str = r"([0-9]+(\.[0-9]+)?(ns|us|µs|μs|ms|s|m|h))+";
 
+/// A set of statuses as a regular expression.
+const STATUSES: &str = "^(none|[45][0-9]{2}([ ,]+[45][0-9]{2})*)$";
+
 fn values(form: &Form) -> Value {
     match form {
         Form::Count { least, most } => json!({"type": "integer", "minimum": least, "maximum": most}),
@@ -191,6 +194,8 @@ fn values(form: &Form) -> Value {
         Form::Duration | Form::Millis => json!({"type": "string", "pattern": format!("^{DURATION}$")}),
         Form::Wait => json!({"type": ["string", "integer"], "pattern": format!("^(0|{DURATION})$")}),
         Form::Delay => json!({"type": ["string", "integer"]}),
+        Form::Statuses => json!({"anyOf": [
+            {"type": "integer", "minimum": 400, "maximum": 599}, {"type": "string", "pattern": STATUSES}]}),
         Form::Switch => json!({"type": "boolean"}),
         Form::Name { names, .. } => json!({"enum": names}),
     }

@@ -96,6 +96,7 @@ fn every_setting_can_be_fixed_or_an_axis() {
             Form::Share => "[0, 0.5, 1]".to_owned(),
             Form::Duration | Form::Wait | Form::Millis => "[1s, 10s]".to_owned(),
             Form::Delay => "[0, 'uniform(1ms,2ms)', 'percentiles(50=10ms,99=1s)']".to_owned(),
+            Form::Statuses => "[none, 503, '429 503']".to_owned(),
             Form::Switch => "[false, true]".to_owned(),
             Form::Name { names, .. } => format!("[{}]", names.join(", ")),
         };

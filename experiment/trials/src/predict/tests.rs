@@ -220,6 +220,12 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
         (of(&failing).load_factor - 0.15).abs() < 0.001,
         "however they fail"
     );
+    failing.fail_status_code = Some(404);
+    assert!(
+        (of(&failing).load_factor - 0.13).abs() < 0.001,
+        "a status that is not retried takes one attempt: {}",
+        of(&failing).load_factor
+    );
 
     let mut hanging = cell(Async, 10_000, 100, "100ms", AtClose);
     hanging.fail_hang = Some(0.01);

@@ -10,14 +10,14 @@ mod origin;
 
 use std::time::Duration;
 
-use hyper::Uri;
 use hyper::header::HeaderMap;
+use hyper::{Method, Uri};
 use wire::Outcome;
 
 use super::{Answer, HttpCallError, Target};
 use crate::call_error::CallError;
 
-use connection::{Connection, Sockets, Unanswered};
+use connection::{Connection, Sockets, Unanswered, request};
 use idle::Idle;
 use in_task::InTask;
 use on_thread::OnThread;
@@ -26,7 +26,9 @@ use origin::Origin;
 /// Calls one origin over connections of its own, one for each call in flight.
 pub(super) struct HyperClient {
     origin: Origin,
+    method: Method,
     path: Uri,
+    max_answer_bytes: usize,
     in_tasks: Idle<Box<Connection<InTask>>>,
     on_threads: Idle<Box<Connection<OnThread>>>,
 }
@@ -35,22 +37,24 @@ impl HyperClient {
     pub(super) fn new(target: &Target) -> Result<Self, HttpCallError> {
         Ok(Self {
             origin: Origin::new(target)?,
+            method: target.method().clone(),
             path: target.path().clone(),
-            in_tasks: Idle::default(),
-            on_threads: Idle::default(),
+            max_answer_bytes: target.max_answer_bytes(),
+            in_tasks: Idle::new(target.idle_timeout()),
+            on_threads: Idle::new(target.idle_timeout()),
         })
     }
 
-    /// Calls `again` for the headers of a request that is sent once more. The caller drops it when the time of the attempt
-    /// is over.
-    pub(super) async fn get(&self, headers: HeaderMap, again: impl Fn() -> HeaderMap) -> Answer {
+    /// Calls `again` for the headers of a request that is sent once more, `None` if it may not be. The caller drops it when
+    /// the time of the attempt is over.
+    pub(super) async fn send(&self, headers: HeaderMap, again: impl Fn() -> Option<HeaderMap>) -> Answer {
         self.exchange(&InTask, &self.in_tasks, headers, again).await
     }
 
-    pub(super) fn get_blocking(
+    pub(super) fn send_blocking(
         &self,
         headers: HeaderMap,
-        again: impl Fn() -> HeaderMap,
+        again: impl Fn() -> Option<HeaderMap>,
         timeout: Duration,
     ) -> Answer {
         let thread = OnThread::new(timeout);
@@ -64,7 +68,7 @@ impl HyperClient {
         sockets: &S,
         idle: &Idle<Box<Connection<S>>>,
         mut headers: HeaderMap,
-        again: impl Fn() -> HeaderMap,
+        again: impl Fn() -> Option<HeaderMap>,
     ) -> Answer {
         // Whether a connection may be used that was used before.
         let mut may_reuse = true;
@@ -78,7 +82,8 @@ impl HyperClient {
                 // Boxed, as its kilobyte would otherwise be part of every call in flight.
                 None => (Box::new(Box::pin(self.origin.connect(sockets)).await?), false),
             };
-            match connection.get(&self.path, headers).await {
+            let request = request(&self.method, &self.path, headers);
+            match connection.send(request, self.max_answer_bytes).await {
                 Ok(answer) => {
                     if connection.park() {
                         idle.put(connection);
@@ -88,8 +93,8 @@ impl HyperClient {
                 // The peer had closed it while it was unused: try the next, and a new one after the last.
                 Err(Unanswered::Unsent(unsent)) if reused => headers = unsent,
                 // The close and the request have crossed. Others that were unused as long may have the same fate.
-                Err(Unanswered::Ended(_)) if reused => {
-                    headers = again();
+                Err(Unanswered::Ended(error)) if reused => {
+                    headers = again().ok_or(error)?;
                     may_reuse = false;
                 }
                 Err(Unanswered::Unsent(_)) => {

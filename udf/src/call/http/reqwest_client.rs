@@ -6,13 +6,14 @@ use std::net::SocketAddr;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use hyper::Method;
 use hyper::header::HeaderMap;
 use reqwest::{ClientBuilder, Url, redirect};
 use tokio::runtime::{self, Runtime};
 use tower::util::MapRequestLayer;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, IDLE_TIMEOUT, Target, read, tls};
+use super::{Answer, HttpCallError, Target, read, tls};
 use crate::call_error::CallError;
 
 tokio::task_local! {
@@ -22,7 +23,9 @@ tokio::task_local! {
 
 /// One pool of connections for the whole process.
 pub(super) struct ReqwestClient {
+    method: Method,
     url: Url,
+    max_answer_bytes: usize,
     client: reqwest::Client,
     /// Opens a connection for each request.
     unpooled: reqwest::Client,
@@ -52,21 +55,25 @@ impl ReqwestClient {
         };
         let build = |builder: ClientBuilder| builder.build().map_err(HttpCallError::Client);
         let pooled = builder()
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(target.idle_timeout())
             .connector_layer(MapRequestLayer::new(note_opening));
         Ok(Self {
+            method: target.method().clone(),
             url: target.url().clone(),
+            max_answer_bytes: target.max_answer_bytes(),
             client: build(pooled)?,
             unpooled: build(builder().pool_max_idle_per_host(0))?,
             runtime: OnceLock::new(),
         })
     }
 
-    /// Calls `again` for the headers of a request that is sent once more: if its connection was a reused one and broke.
+    /// Calls `again` for the headers of a request that is sent once more, `None` if it may not be: if its connection was a
+    /// reused one and broke.
     /// Unlike hyper's connections, reqwest does not tell whether a part of the answer's head had come.
-    pub(super) async fn get(&self, headers: HeaderMap, again: impl Fn() -> HeaderMap) -> Answer {
+    pub(super) async fn send(&self, headers: HeaderMap, again: impl Fn() -> Option<HeaderMap>) -> Answer {
         let sent = OPENED.scope(Cell::new(false), async {
-            let sent = self.client.get(self.url.clone()).headers(headers).send().await;
+            let request = self.client.request(self.method.clone(), self.url.clone());
+            let sent = request.headers(headers).send().await;
             (sent, OPENED.with(Cell::get))
         });
         let response = match sent.await {
@@ -76,17 +83,18 @@ impl ReqwestClient {
                 if opened || failure.outcome() != Outcome::Broken {
                     return Err(failure);
                 }
-                let request = self.unpooled.get(self.url.clone()).headers(again());
-                request.send().await?
+                let headers = again().ok_or(failure)?;
+                let request = self.unpooled.request(self.method.clone(), self.url.clone());
+                request.headers(headers).send().await?
             }
         };
-        read(response.into()).await
+        read(response.into(), self.max_answer_bytes).await
     }
 
-    pub(super) fn get_blocking(
+    pub(super) fn send_blocking(
         &self,
         headers: HeaderMap,
-        again: impl Fn() -> HeaderMap,
+        again: impl Fn() -> Option<HeaderMap>,
         timeout: Duration,
     ) -> Answer {
         let runtime = match self.runtime() {
@@ -95,7 +103,7 @@ impl ReqwestClient {
             Err(error) => return Err(CallError::of(&error, Outcome::OwnLimit)),
         };
         runtime
-            .block_on(async { tokio::time::timeout(timeout, self.get(headers, again)).await })
+            .block_on(async { tokio::time::timeout(timeout, self.send(headers, again)).await })
             .unwrap_or_else(|_| Err(Outcome::Timeout.into()))
     }
 

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use hyper::Uri;
-use hyper::header::{ACCEPT, AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::InvalidUri;
+use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use url::Host;
-use wire::Delay;
+use wire::{Delay, HttpMethod};
 
 use super::HttpCallError;
 
@@ -31,7 +31,16 @@ pub struct Target {
     /// Trusted beside those of the system.
     authorities: Vec<CertificateDer<'static>>,
     by_proxy: bool,
+    method: Method,
+    may_repeat: bool,
+    idle_timeout: Duration,
+    max_answer_bytes: usize,
 }
+
+/// Longer than the pause between two windows.
+const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+
+const DEFAULT_MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 impl Target {
     /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`. User and password of the URL are
@@ -74,7 +83,36 @@ impl Target {
             addresses: None,
             authorities: Vec::new(),
             by_proxy: false,
+            method: Method::GET,
+            may_repeat: true,
+            idle_timeout: DEFAULT_IDLE_TIMEOUT,
+            max_answer_bytes: DEFAULT_MAX_ANSWER_BYTES,
         })
+    }
+
+    /// The same with another method than GET. A request whose reused connection ends before a byte of the answer is sent
+    /// once more if the method is idempotent by itself (GET, HEAD, PUT, DELETE), or if `idempotent` says so.
+    #[must_use]
+    pub fn with_method(mut self, method: HttpMethod, idempotent: bool) -> Self {
+        (self.method, self.may_repeat) = (to_http(method), idempotent || method.is_idempotent());
+        if matches!(method, HttpMethod::Put | HttpMethod::Post | HttpMethod::Patch) {
+            self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        self
+    }
+
+    /// The same with connections that may stay unused for this long; 5 minutes if it is not given.
+    #[must_use]
+    pub fn with_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.idle_timeout = timeout;
+        self
+    }
+
+    /// The same with answers whose body has at most this many bytes; 1 MiB if it is not given.
+    #[must_use]
+    pub fn with_max_answer_bytes(mut self, bytes: u64) -> Self {
+        self.max_answer_bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self
     }
 
     /// The same at these addresses of its host, which are tried in this order, in place of those that the system finds
@@ -145,8 +183,35 @@ impl Target {
         self.timeout
     }
 
+    pub(super) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(super) fn may_repeat(&self) -> bool {
+        self.may_repeat
+    }
+
+    pub(super) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    pub(super) fn max_answer_bytes(&self) -> usize {
+        self.max_answer_bytes
+    }
+
     pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
         self.addresses.as_deref()
+    }
+}
+
+fn to_http(method: HttpMethod) -> Method {
+    match method {
+        HttpMethod::Get => Method::GET,
+        HttpMethod::Head => Method::HEAD,
+        HttpMethod::Put => Method::PUT,
+        HttpMethod::Delete => Method::DELETE,
+        HttpMethod::Post => Method::POST,
+        HttpMethod::Patch => Method::PATCH,
     }
 }
 

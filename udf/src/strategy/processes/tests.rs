@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wire::{Latencies, StrategyKind};
 
 use super::*;
-use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, some, soon, spec};
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, retry, some, soon, spec};
 use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
@@ -82,7 +82,7 @@ async fn a_call_whose_child_died_is_retried_by_another() {
     let backlog = build(StrategySpec {
         kind: StrategyKind::ProcessPool,
         max_workers: some(1),
-        retries: 1,
+        retry: retry(1),
         worker: script("frame; ok; frame; exit 1"),
         ..spec(&Scripted::new(|_, _| Attempt::Never))
     })

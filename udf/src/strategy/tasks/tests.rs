@@ -6,7 +6,7 @@ use tokio::runtime::Handle;
 use wire::StrategyKind;
 
 use super::*;
-use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, some, spec};
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, retry, some, spec};
 use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
@@ -98,7 +98,7 @@ async fn a_failed_call_is_retried_after_a_pause_that_occupies_no_slot() {
     });
     let spec = StrategySpec {
         max_workers: some(1),
-        retries: 2,
+        retry: retry(2),
         ..spec(&call)
     };
     let (tally, took) = all(spec, 2).await;
@@ -116,7 +116,7 @@ async fn a_failed_call_is_retried_after_a_pause_that_occupies_no_slot() {
 async fn a_call_that_always_fails_ends_with_its_last_attempt() {
     let call = Scripted::new(|_, _| Attempt::Never);
     let spec = StrategySpec {
-        retries: 2,
+        retry: retry(2),
         ..spec(&call)
     };
     let (tally, took) = all(spec, 1).await;
@@ -135,7 +135,7 @@ async fn a_panic_fails_only_its_call_and_is_not_retried() {
         _ => takes(100),
     });
     let spec = StrategySpec {
-        retries: 5,
+        retry: retry(5),
         max_workers: some(1),
         ..spec(&call)
     };

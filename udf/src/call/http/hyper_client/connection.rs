@@ -13,7 +13,7 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::HeaderMap;
-use hyper::{Request, Response, Uri};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
@@ -97,15 +97,15 @@ impl<S: Sockets> Connection<S> {
         })
     }
 
-    /// Sends a GET and reads its answer to the end. What has come over the connection before, or its end, is seen before
+    /// Sends a request and reads its answer to the end. What has come over the connection before, or its end, is seen before
     /// the request is sent.
-    pub(super) async fn get(
+    pub(super) async fn send(
         &mut self,
-        path: &Uri,
-        headers: HeaderMap,
+        request: Request<Empty<Bytes>>,
+        max_answer_bytes: usize,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
         self.was_read.store(false, Ordering::Relaxed);
-        let sent = self.sender.try_send_request(get(path, headers));
+        let sent = self.sender.try_send_request(request);
         let response = match self.drive(pin!(sent)).await {
             Some(Ok(response)) => response,
             Some(Err(mut error)) => {
@@ -116,7 +116,7 @@ impl<S: Sockets> Connection<S> {
             }
             None => return Err(self.unanswered(Outcome::Broken.into())),
         };
-        let answer = self.drive(pin!(read(response))).await;
+        let answer = self.drive(pin!(read(response, max_answer_bytes))).await;
         answer
             .unwrap_or_else(|| Err(Outcome::BadBody.into()))
             .map_err(Unanswered::Failed)
@@ -167,8 +167,9 @@ impl<S: Sockets> Connection<S> {
     }
 }
 
-fn get(path: &Uri, headers: HeaderMap) -> Request<Empty<Bytes>> {
+pub(super) fn request(method: &Method, path: &Uri, headers: HeaderMap) -> Request<Empty<Bytes>> {
     let mut request = Request::new(Empty::new());
+    *request.method_mut() = method.clone();
     *request.uri_mut() = path.clone();
     *request.headers_mut() = headers;
     request

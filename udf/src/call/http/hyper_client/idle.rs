@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::call::http::IDLE_TIMEOUT;
-
 /// A connection that was unused for no longer than this is used without looking for what has arrived since.
 pub(super) const FRESH: Duration = Duration::from_millis(1);
 
@@ -13,23 +11,24 @@ pub(super) const FRESH: Duration = Duration::from_millis(1);
 pub(super) struct Idle<C> {
     /// The latest used is at the back and taken first, so that those above what is needed grow old at the front.
     connections: Mutex<VecDeque<(C, Instant)>>,
-}
-
-impl<C> Default for Idle<C> {
-    fn default() -> Self {
-        Self {
-            connections: Mutex::default(),
-        }
-    }
+    /// How long one may stay unused.
+    timeout: Duration,
 }
 
 impl<C> Idle<C> {
+    pub(super) fn new(timeout: Duration) -> Self {
+        Self {
+            connections: Mutex::default(),
+            timeout,
+        }
+    }
+
     /// An unused connection, which its peer may have closed, and for how long it was unused.
     pub(super) fn take(&self) -> Option<(C, Duration)> {
         let mut connections = self.lock();
         let (connection, since) = connections.pop_back()?;
         let unused = since.elapsed();
-        if unused > IDLE_TIMEOUT {
+        if unused > self.timeout {
             // Those before it have waited even longer.
             connections.clear();
             return None;
@@ -43,7 +42,7 @@ impl<C> Idle<C> {
         let mut connections = self.lock();
         connections.push_back((connection, now));
         while let Some((_, since)) = connections.front()
-            && now.duration_since(*since) > IDLE_TIMEOUT
+            && now.duration_since(*since) > self.timeout
         {
             connections.pop_front();
         }
