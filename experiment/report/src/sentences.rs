@@ -34,14 +34,15 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
     if summary.rows.is_empty() {
         return Some("No trial has ended.".to_owned());
     }
-    if !summary.rows.iter().all(|row| row.verdict.kind.is_failure()) {
+    if summary.verdicts().any(|verdict| !verdict.kind.is_failure()) {
         return None;
     }
     let verdicts: Vec<&Verdict> = summary.verdicts().collect();
     let first = verdicts.iter().find(|verdict| verdict.kind.is_failure())?;
     let (first, what) = match verdicts.iter().all(|verdict| verdict.kind == Kind::Failed) {
         true => (first.reason.clone(), "failed, so nothing was measured"),
-        false => (first.text(), "measured nothing"),
+        false if first.kind == Kind::CallsFailed => (first.text(), "measured nothing"),
+        false => (first.reason.clone(), "measured nothing"),
     };
     let first = text::sanitize(&first);
     Some(match verdicts.len() as u64 {

@@ -157,3 +157,25 @@ fn an_undecided_row_is_marked_and_not_advised() {
     let rows = report.records("summary.csv");
     assert_eq!(value(&rows[0], "verdict_agrees"), "");
 }
+
+#[test]
+fn a_run_that_measured_nothing_says_why_in_one_sentence() {
+    let mut uncalled = kept(StrategyKind::Async, 10, "1s", 5);
+    uncalled.instruments.as_mut().unwrap().endpoint_served = Some(0);
+    for (outcomes, sentence) in [
+        (
+            vec![uncalled.clone()],
+            "The only trial measured nothing: the endpoint served 0 calls for 1,600 events",
+        ),
+        (
+            vec![timed_out(StrategyKind::Async)],
+            "The only trial measured nothing: calls failed: 25 % of 1,600, mostly timeout",
+        ),
+        (
+            vec![uncalled, timed_out(StrategyKind::ThreadPool)],
+            "All 2 trials measured nothing; the first: the endpoint served 0 calls for 1,600 events",
+        ),
+    ] {
+        assert_eq!(Report::of(&journal("nothing", outcomes)).sentences(), [sentence]);
+    }
+}
