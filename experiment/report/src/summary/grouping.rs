@@ -219,7 +219,12 @@ fn shown(settings: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> 
         .map(|(setting, text, rank)| Other {
             name: setting.label,
             order: rank,
-            value: value(setting, text),
+            value: match (setting.shown, text) {
+                // A cell's label names the setting before its value.
+                (Shown::Cell, Some(text)) => plain_value(setting, &text),
+                (Shown::Cell, None) => "not recorded".to_owned(),
+                (_, text) => value(setting, text),
+            },
         })
 }
 

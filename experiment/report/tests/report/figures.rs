@@ -1,5 +1,6 @@
 //! Figures: what they include, what they leave out, what is an error.
 
+use std::collections::BTreeSet;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -212,6 +213,27 @@ fn what_varies_splits_cells_and_series() {
     assert_eq!(
         names,
         expected.map(|(cell, series)| (cell.to_owned(), series.to_owned()))
+    );
+}
+
+#[test]
+fn a_cell_names_a_switch_and_its_value_once() {
+    let trials = [Some(true), Some(false), None].map(|keyed| {
+        let mut asked = settings(StrategyKind::Async, 10, "1s");
+        asked.keyed = keyed;
+        let mut trial = trial(asked, 0, &Behaviour::KeepsUp(Duration::from_millis(5)));
+        trial.trial.id = format!("{keyed:?}");
+        trial
+    });
+    let cells: BTreeSet<String> = Report::of(&journal("switch", trials.to_vec()))
+        .records("summary.csv")
+        .iter()
+        .map(|row| value(row, "cell").to_owned())
+        .collect();
+    let expected = ["keyed false", "keyed not recorded", "keyed true"];
+    assert_eq!(
+        cells,
+        expected.map(|keyed| format!("RPU 10, delay 1 s, {keyed}")).into()
     );
 }
 
