@@ -13,7 +13,7 @@ RELEASE   ?= experiment
 NAMESPACE ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help experiment experiment-cluster build image manifests soak verify bench bench-peers test test-chart test-cluster test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests soak verify bench bench-peers test test-chart test-cluster test-examples test-python lint fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
@@ -66,6 +66,11 @@ test-cluster: toolchain ## install, tune, break and remove it in the cluster tha
 test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up its own virtual environment)
 	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
+
+test-examples: toolchain ## drive the examples in other languages as workers of a process pool (needs Python and Node)
+	@for program in $(PYTHON) node; do command -v $$program >/dev/null || { echo "test-examples: $$program is not installed" >&2; exit 1; }; done
+	$(CARGO) build --locked --workspace --bins --examples
+	PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test workers
 
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak

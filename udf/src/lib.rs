@@ -55,5 +55,5 @@ pub use metrics::Metrics;
 pub use program::{Program, SetUpError, main};
 pub use reducer::AsyncReduce;
 pub use run::{Reducers, RunError, reducers, serve_pool};
-pub use settings::{Records, ResultFormat, Settings, SettingsError};
+pub use settings::{CommandLine, Records, ResultFormat, Settings, SettingsError};
 pub use strategy::{Blocking, Both, Forms, PoolError, StrategySpec, Work, WorkerCommand, build};

@@ -1,5 +1,6 @@
 //! Builds the process from its settings and serves: what [`main`](crate::main) is made of, for programs that embed it.
 
+use std::marker::PhantomData;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,10 +10,13 @@ use numaflow::reduce;
 use numaflow::shared::ServerExtras;
 use vertex::metrics::Process;
 use vertex::{VertexArgs, VertexError};
-use wire::{Clock, StrategyKind};
+use wire::{Clock, Outcome, StrategyKind};
 
 use crate::aggregate::{Aggregate, Factory, MakeAggregate};
 use crate::backlog::Retry;
+use crate::call::{Answer, BlockingCall};
+use crate::call_error::CallError;
+use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::reducer::{AsyncReduce, ReduceSpec};
 use crate::settings::{Records, Settings, SettingsError};
@@ -66,6 +70,17 @@ pub struct Reducers<A> {
     pub metrics: Arc<Metrics>,
 }
 
+/// The blocking call of a program whose workers are other programs.
+struct Elsewhere<A>(PhantomData<fn() -> A>);
+
+impl<A: Answer> BlockingCall for Elsewhere<A> {
+    type Answer = A;
+
+    fn call_blocking(&self, _: &Event) -> Result<A, CallError> {
+        Err(CallError::from(Outcome::WorkerDied).because("this process makes no calls"))
+    }
+}
+
 /// Builds the reducers of a process and starts its pool. Must be called within a tokio runtime. `worker` starts a child
 /// process of the process pool, which calls [`serve_pool`].
 ///
@@ -110,10 +125,27 @@ where
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let of_record = settings.of_record(cores);
     let metrics = Arc::new(Metrics::new(&of_record));
+    let mut forms = work.into_forms();
+    let worker = match &settings.worker_command {
+        None => worker,
+        Some(_) if of_record.strategy != StrategyKind::ProcessPool => {
+            return Err(SettingsError::NoWorkers(of_record.strategy).into());
+        }
+        Some(command) => {
+            // Its workers make the calls, and need no call of this program.
+            forms
+                .blocking
+                .get_or_insert_with(|| Arc::new(Elsewhere(PhantomData)));
+            WorkerCommand {
+                program: command.program.clone().into(),
+                args: command.args.iter().map(Into::into).collect(),
+            }
+        }
+    };
     let backlog = build(StrategySpec {
         kind: of_record.strategy,
         max_workers: settings.max_workers(cores),
-        forms: work.into_forms(),
+        forms,
         timeout: settings.timeout,
         retry: Retry {
             retries: settings.retries,

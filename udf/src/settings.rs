@@ -73,10 +73,23 @@ pub struct Settings {
         allow_hyphen_values = true
     )]
     pub max_message_bytes: NonZeroU64,
+    /// What a worker of the process pool is, in place of this program: a program in any language with its arguments, split
+    /// as a shell would (docs/workers.md)
+    #[arg(long, env = "WORKER_COMMAND", value_name = "COMMAND", value_parser = command_line)]
+    pub worker_command: Option<CommandLine>,
     /// Where a payload has the text or number that identifies its event, for idempotency keys: a JSON pointer like /id
     /// [default: a hash of keys, event time and payload]
     #[arg(long, env = "EVENT_ID", value_name = "POINTER", value_parser = json_pointer)]
     pub event_id: Option<String>,
+}
+
+/// A program and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Name or path of the program.
+    pub program: String,
+    /// Its arguments.
+    pub args: Vec<String>,
 }
 
 /// What a key and window sends.
@@ -111,6 +124,9 @@ pub(crate) struct Results {
 /// Settings that cannot work together or on this machine.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
+    /// Workers that no strategy starts.
+    #[error("worker_command: the strategy `{0}` has no workers: choose process-pool")]
+    NoWorkers(StrategyKind),
     /// A flag of the program that the library has.
     #[error("`{0}` is the library's and the program's: give the program's another name")]
     Collision(String),
@@ -209,6 +225,44 @@ impl Settings {
     }
 }
 
+/// Splits a command at its blanks, without a shell: quotes and backslashes keep them, and nothing else has a meaning.
+fn command_line(text: &str) -> Result<CommandLine, String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote = None;
+    let mut chars = text.chars();
+    while let Some(char) = chars.next() {
+        match (char, quote) {
+            ('\'' | '"', None) => {
+                quote = Some(char);
+                word.get_or_insert_default();
+            }
+            (_, Some(end)) if char == end => quote = None,
+            ('\\', None | Some('"')) => {
+                let next = chars.next().ok_or("a backslash at its end")?;
+                let word = word.get_or_insert_default();
+                // Between double quotes it has a meaning before these alone.
+                if quote.is_some() && !matches!(next, '"' | '\\' | '$' | '`') {
+                    word.push('\\');
+                }
+                word.push(next);
+            }
+            (' ' | '\t' | '\n', None) => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(char),
+        }
+    }
+    if quote.is_some() {
+        return Err("a quote that is not closed".to_owned());
+    }
+    words.extend(word);
+    let mut words = words.into_iter();
+    let program = words.next().ok_or("no program")?;
+    Ok(CommandLine {
+        program,
+        args: words.collect(),
+    })
+}
+
 fn json_pointer(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         return Ok(text.to_owned());
@@ -242,6 +296,35 @@ mod tests {
             parse(&["--exec-type", "process"]).strategy(),
             StrategyKind::ProcessPool
         );
+    }
+
+    #[test]
+    fn a_command_is_split_as_a_shell_would() {
+        let split = |text| {
+            let CommandLine { program, args } = command_line(text)?;
+            Ok::<_, String>([vec![program], args].concat())
+        };
+        for (text, words) in [
+            (
+                "python3 w.py legacy:score",
+                vec!["python3", "w.py", "legacy:score"],
+            ),
+            (" a  b\tc\n", vec!["a", "b", "c"]),
+            (r#"a 'b c' "d 'e" f" "g"#, vec!["a", "b c", "d 'e", "f g"]),
+            (r#"a\ b '' "\"" '\'"#, vec!["a b", "", "\"", "\\"]),
+            ("$HOME *;|", vec!["$HOME", "*;|"]),
+            (r#""a\b\$""#, vec![r"a\b$"]),
+        ] {
+            assert_eq!(split(text).unwrap(), words, "{text}");
+        }
+        for (text, problem) in [
+            ("", "no program"),
+            (" ", "no program"),
+            ("a 'b", "a quote that is not closed"),
+            ("a\\", "a backslash at its end"),
+        ] {
+            assert_eq!(split(text).unwrap_err(), problem, "{text}");
+        }
     }
 
     #[test]

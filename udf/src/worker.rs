@@ -22,6 +22,8 @@ pub(crate) fn work<A: Answer>(
 ) -> io::Result<()> {
     let mut stdin = BufReader::new(io::stdin().lock());
     let mut stdout = io::stdout().lock();
+    stdout.write_all(&frame::greeting())?;
+    stdout.flush()?;
     loop {
         let bytes = match frame::read_blocking(&mut stdin) {
             Ok(bytes) => bytes,

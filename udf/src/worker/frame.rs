@@ -1,4 +1,5 @@
-//! The frames between a process pool and its children: a length (u32, little endian) and that many bytes.
+//! The frames between a process pool and its children: a length (u32, little endian) and that many bytes. `docs/workers.md`
+//! describes them for children in other languages.
 
 use std::io::{self, ErrorKind, Read};
 use std::sync::Arc;
@@ -15,6 +16,12 @@ use crate::event::{Event, EventId, Headers, Meta, Place, Reconnects, Window};
 
 /// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys and headers.
 const MAX_FRAME_BYTES: u32 = 65 * 1024 * 1024;
+
+/// What the first frame of a child is, before its version.
+const GREETING: &[u8] = b"async-reduce worker ";
+
+/// Version of these frames.
+const VERSION: &[u8] = b"1";
 
 /// What the frame of an event has before its payload, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -58,6 +65,31 @@ enum Answer<A> {
 
 fn invalid(what: impl Into<String>) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, what.into())
+}
+
+/// Returns the first frame of a child.
+pub(crate) fn greeting() -> Vec<u8> {
+    let content = [GREETING, VERSION].concat();
+    let mut frame = (content.len() as u32).to_le_bytes().to_vec();
+    frame.extend_from_slice(&content);
+    frame
+}
+
+/// Checks the content of a child's first frame.
+///
+/// # Errors
+/// Returns an error if it is of no worker, or of one with frames of another version.
+pub(crate) fn check_greeting(content: &[u8]) -> io::Result<()> {
+    let version = content.strip_prefix(GREETING);
+    let version = version.ok_or_else(|| invalid("its output begins with no greeting of a worker"))?;
+    if version != VERSION {
+        return Err(invalid(format!(
+            "it speaks version {} of the frames, this program version {}",
+            String::from_utf8_lossy(&version[..version.len().min(9)]),
+            String::from_utf8_lossy(VERSION)
+        )));
+    }
+    Ok(())
 }
 
 /// Appends the frame of an event: the length of its head (u32), the head as JSON, the payload.
@@ -173,9 +205,20 @@ pub(crate) fn decode_answer<A: DeserializeOwned>(content: &[u8]) -> io::Result<A
     let short = || invalid("a frame is too short for an answer");
     let (took_ns, rest) = content.split_first_chunk::<8>().ok_or_else(short)?;
     let (reconnects, answer) = rest.split_first_chunk::<4>().ok_or_else(short)?;
-    let answer = match serde_json::from_slice(answer)? {
-        Answer::Ok(answer) => Ok(answer),
-        Answer::Error(error) => Err(error),
+    let answer = match serde_json::from_slice(answer) {
+        Ok(Answer::Ok(answer)) => Ok(answer),
+        Ok(Answer::Error(error)) => Err(error),
+        // The frame is whole, so the worker may go on. Without the error's text, which quotes the answer.
+        Err(error) if error.is_data() => {
+            let reason = "the worker's answer is not of the type that this program expects";
+            Err(CallError::bad_body(reason).retry(false))
+        }
+        Err(error) => {
+            return Err(invalid(format!(
+                "an answer is no JSON: {:?} error",
+                error.classify()
+            )));
+        }
     };
     Ok(Answered {
         answer,
@@ -210,7 +253,7 @@ pub(crate) fn read_blocking<R: Read>(reader: &mut R) -> io::Result<Vec<u8>> {
 fn checked(length: u32) -> io::Result<usize> {
     if length > MAX_FRAME_BYTES {
         return Err(invalid(format!(
-            "a frame claims {length} bytes, {MAX_FRAME_BYTES} are allowed"
+            "a frame claims {length} bytes, {MAX_FRAME_BYTES} are allowed: does it print to its standard output?"
         )));
     }
     Ok(length as usize)
@@ -292,6 +335,18 @@ mod tests {
         let content = read_blocking(&mut frame.as_slice()).unwrap();
         let error = decode_answer::<u64>(&content).unwrap().answer.unwrap_err();
         assert_eq!((error.kind(), error.may_retry()), ("bad-body", false));
+    }
+
+    #[test]
+    fn another_version_and_no_greeting_are_refused() {
+        let content = |frame: Vec<u8>| read_blocking(&mut frame.as_slice()).unwrap();
+        check_greeting(&content(greeting())).unwrap();
+        let said = |content: &[u8]| check_greeting(content).unwrap_err().to_string();
+        assert_eq!(
+            said(b"async-reduce worker 2"),
+            "it speaks version 2 of the frames, this program version 1"
+        );
+        assert_eq!(said(b"hello"), "its output begins with no greeting of a worker");
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Worker {
     stdout: BufReader<ChildStdout>,
     /// Events that were written to it and are not answered yet.
     unanswered: usize,
+    /// Whether its greeting was read.
+    greeted: bool,
     pace: Pace,
 }
 
@@ -48,6 +50,7 @@ impl Worker {
             stdin,
             stdout,
             unanswered: 0,
+            greeted: false,
             pace: Pace::default(),
         })
     }
@@ -80,6 +83,10 @@ impl Worker {
         }
         if !frames.is_empty() {
             self.stdin.write_all(&frames).await?;
+        }
+        if !self.greeted {
+            frame::check_greeting(&frame::read(&mut self.stdout).await?)?;
+            self.greeted = true;
         }
         let answered = frame::decode_answer(&frame::read(&mut self.stdout).await?)?;
         self.unanswered -= 1;

@@ -11,14 +11,23 @@ use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
 /// `length` reads the length of the next frame, and `frame` the frame; `ok` answers that its call took 1,000 ns and was
-/// good.
+/// good. Each script begins with the greeting of a worker.
 const FUNCTIONS: &str = r#"
     length() { dd bs=1 count=4 2>/dev/null | od -An -v -tu4; }
     frame() { n=$(length); dd bs=1 count=$((n)) of=/dev/null 2>/dev/null; }
+    hello() { printf '\025\000\000\000async-reduce worker 1'; }
     ok() { printf '\027\000\000\000\350\003\000\000\000\000\000\000\000\000\000\000{"ok":null}'; }
 "#;
 
 fn script(lines: &str) -> WorkerCommand {
+    WorkerCommand {
+        program: "/bin/sh".into(),
+        args: vec!["-c".into(), format!("{FUNCTIONS}hello; {lines}").into()],
+    }
+}
+
+/// A script that does not greet.
+fn rude_script(lines: &str) -> WorkerCommand {
     WorkerCommand {
         program: "/bin/sh".into(),
         args: vec!["-c".into(), format!("{FUNCTIONS}{lines}").into()],
@@ -110,6 +119,44 @@ async fn a_child_that_leaves_or_writes_rubbish_fails_its_call() {
     for lines in ["exit 0", "exec cat", "frame; printf '\\377\\377\\377\\377'"] {
         let tally = all(&pool(script(lines), 1), 3).await;
         assert_eq!(counts(&tally), [(Outcome::WorkerDied, 3)], "{lines}");
+    }
+}
+
+#[tokio::test]
+async fn a_child_that_is_no_worker_fails_its_call_and_says_why() {
+    for (lines, why) in [
+        (
+            "echo hello, here I am; cat",
+            "does it print to its standard output?",
+        ),
+        (r"printf '\005\000\000\000hello'; cat", "no greeting of a worker"),
+        (
+            r"printf '\025\000\000\000async-reduce worker 2'; cat",
+            "it speaks version 2 of the frames, this program version 1",
+        ),
+        (r"frame; printf '\025\000'; exit", "end of file"),
+    ] {
+        let mut tally = all(&pool(rude_script(lines), 1), 2).await;
+        assert_eq!(counts(&tally), [(Outcome::WorkerDied, 2)], "{lines}");
+        let cause = tally.causes.remove(&Outcome::WorkerDied).unwrap();
+        assert!(cause.contains(why), "{lines}: {cause}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_another_type_fails_its_call_and_what_is_no_json_its_worker() {
+    for (content, outcome, why) in [
+        (r#"{"ok":[1]}"#, Outcome::BadBody, "not of the type"),
+        (r#"{"fine":1}"#, Outcome::BadBody, "not of the type"),
+        (r#"{"ok":nul"#, Outcome::WorkerDied, "an answer is no JSON"),
+    ] {
+        let length = 12 + content.len();
+        let zeros = r"\000".repeat(15);
+        let lines = format!(r"frame; printf '\{length:03o}{zeros}{content}'; frame; ok");
+        let mut tally = all(&pool(script(&lines), 1), 1).await;
+        assert_eq!(counts(&tally), [(outcome, 1)], "{content}");
+        let cause = tally.causes.remove(&outcome).unwrap();
+        assert!(cause.contains(why), "{content}: {cause}");
     }
 }
 
