@@ -28,6 +28,7 @@ use numaflow::sink::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use vertex::metrics::Process;
 use vertex::{VertexArgs, VertexError};
 use wire::Clock;
+use wire::settings::whole_number;
 
 use crate::log::Log;
 use crate::metrics::Metrics;
@@ -52,7 +53,7 @@ struct Args {
     #[command(flatten)]
     vertex: VertexArgs,
     /// Bytes of lines that are kept in memory for /records; the oldest lines make room for new ones
-    #[arg(long, env = "KEPT_BYTES", value_name = "BYTES", default_value_t = DEFAULT_CAPACITY_BYTES)]
+    #[arg(long, env = "KEPT_BYTES", value_name = "BYTES", default_value_t = DEFAULT_CAPACITY_BYTES, value_parser = whole_number::<usize>(0, usize::MAX as u64), allow_hyphen_values = true)]
     kept_bytes: usize,
 }
 

@@ -282,6 +282,18 @@ fn bad_settings_are_refused_in_words() {
         assert!(stderr.contains(words), "{args:?}: {stderr}");
         assert!(!stderr.contains("panicked"), "{args:?}: {stderr}");
     }
+    // Said, but no error: the original's MAX_WORKERS may be set for any strategy.
+    let output = Cli::new(binary("udf"))
+        .args(["--strategy", "sequential", "--socket", "/proc/none/s"])
+        .env("MAX_WORKERS", "50")
+        .timeout(PATIENCE)
+        .assert()
+        .failure();
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(
+        stderr.contains("max_workers: 50 has no effect: sequential makes one call at a time"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

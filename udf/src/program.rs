@@ -156,6 +156,9 @@ impl Program {
         let Some(vertex) = vertex else {
             return serve_pool(&settings, set_up(&settings)?.0);
         };
+        if let Some(note) = settings.without_effect() {
+            tracing::warn!("{note}");
+        }
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         settings.raise_descriptor_limit(cores)?;
         let (work, make) = set_up(&settings)?;

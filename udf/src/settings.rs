@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use wire::settings::{
     CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RETRY_PAUSE, RETRY_STATUSES, RUNTIME_THREADS,
-    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
+    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers, whole_number,
 };
 use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
 
@@ -70,6 +70,7 @@ pub struct Settings {
         long,
         env = "MAX_MESSAGE_BYTES",
         default_value = "1000000",
+        value_parser = whole_number::<NonZeroU64>(1, u64::MAX),
         allow_hyphen_values = true
     )]
     pub max_message_bytes: NonZeroU64,
@@ -159,6 +160,15 @@ impl Settings {
                 .unwrap_or_else(|| default_max_workers(strategy, cores)),
         };
         NonZeroUsize::try_from(workers).unwrap_or(NonZeroUsize::MAX)
+    }
+
+    /// What is said of a setting that the strategy does not use. It is no error: the original's `MAX_WORKERS` may be set for
+    /// any strategy.
+    pub fn without_effect(&self) -> Option<String> {
+        let workers = self.max_workers.filter(|workers| workers.get() > 1)?;
+        (self.strategy() == StrategyKind::Sequential).then(|| {
+            format!("max_workers: {workers} has no effect: sequential makes one call at a time for each key and window")
+        })
     }
 
     /// Threads of the runtime. The default is one, because moving work between threads costs more than it gains, except
@@ -366,5 +376,17 @@ mod tests {
                 "{args:?}"
             );
         }
+    }
+
+    #[test]
+    fn workers_of_sequential_are_said_to_have_no_effect() {
+        let said = |args: &[&str]| parse(args).without_effect();
+        assert_eq!(
+            said(&["--strategy", "sequential", "--max-workers", "50"]).unwrap(),
+            "max_workers: 50 has no effect: sequential makes one call at a time for each key and window"
+        );
+        assert_eq!(said(&["--strategy", "sequential", "--max-workers", "1"]), None);
+        assert_eq!(said(&["--strategy", "sequential"]), None);
+        assert_eq!(said(&["--strategy", "async", "--max-workers", "50"]), None);
     }
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use trials::outcome::TrialEnd;
+use tests::binary;
+use trials::outcome::{TrialEnd, TrialOutcome};
 use trials::plan::Plan;
 use wire::Outcome;
 
@@ -98,19 +99,20 @@ fn a_window_can_be_varied_and_each_has_its_length() {
     let ended = dir.run(&["run", text(&plan), "--out", "o"]);
     assert_eq!(ended.status, Some(0), "{ended:?}");
     let outcomes = dir.outcomes("o");
-    let windows: Vec<(String, u64)> = outcomes
+    let events = |outcome: &TrialOutcome| outcome.windows[1].measured.as_ref().unwrap().events;
+    let windows: Vec<(&str, u64)> = outcomes
         .iter()
-        .map(|outcome| (outcome.trial.id.clone(), outcome.ledger.as_ref().unwrap().ok))
+        .map(|outcome| (outcome.trial.id.as_str(), events(outcome)))
         .collect();
     assert_eq!(
         windows,
         [
-            ("window=500ms,read_timeout=20ms,repeat=0".to_owned(), 40),
-            ("window=500ms,read_timeout=50ms,repeat=0".to_owned(), 40),
-            ("window=600ms,read_timeout=20ms,repeat=0".to_owned(), 48),
-            ("window=600ms,read_timeout=50ms,repeat=0".to_owned(), 48),
+            ("window=500ms,read_timeout=20ms,repeat=0", 20),
+            ("window=500ms,read_timeout=50ms,repeat=0", 20),
+            ("window=600ms,read_timeout=20ms,repeat=0", 24),
+            ("window=600ms,read_timeout=50ms,repeat=0", 24),
         ],
-        "events of two windows"
+        "events of a window"
     );
     let csv = fs::read_to_string(dir.path("o/summary.csv")).unwrap();
     let window_of = |line: &str| line.contains("500ms") || line.contains("600ms");
@@ -151,7 +153,8 @@ fn failures_of_every_kind_can_be_planned() {
     };
     let ledger = outcome.ledger.as_ref().unwrap();
     assert!(ledger.balances(), "{ledger:?}");
-    assert_eq!((ledger.ok, ledger.failed), (0, 400), "{ledger:?}");
+    // Two windows, or three on a busy machine.
+    assert!(ledger.ok == 0 && ledger.failed >= 400, "{ledger:?}");
     // A reset is told in one of several ways.
     for kind in [Outcome::BadStatus, Outcome::BadBody, Outcome::Timeout] {
         let share = outcome.outcomes[&kind] as f64 / outcome.outcomes.values().sum::<u64>() as f64;
@@ -289,6 +292,33 @@ fn options_without_an_effect_are_refused() {
             "{ended:?}"
         );
     }
+    for (name, text, words) in [
+        (
+            "none",
+            None,
+            ["KUBECONFIG: there is no kubeconfig at `none`", "with --context"],
+        ),
+        (
+            "empty",
+            Some("apiVersion: v1\nkind: Config\n"),
+            ["--context: the kubeconfig has no current context", "get-contexts"],
+        ),
+    ] {
+        if let Some(text) = text {
+            fs::write(dir.path(name), text).unwrap();
+        }
+        let mut command = dir.command(&["run", plan, "--engine", "cluster"]);
+        let ended = Ended::of(&command.env("KUBECONFIG", name).output().unwrap());
+        ended.assert_refused(&words);
+        assert!(!ended.stderr.contains("'\""), "nothing quoted twice: {ended:?}");
+        let mut command = dir.command(&["clean", "--context", "moon"]);
+        let ended = Ended::of(&command.env("KUBECONFIG", name).output().unwrap());
+        ended.assert_refused(&[if text.is_some() {
+            "no context `moon`"
+        } else {
+            "no kubeconfig at `none`"
+        }]);
+    }
     let url = dir.run(&["run", plan, "--endpoint-url", "foo"]);
     assert!(url.status == Some(2) && url.stderr.ends_with('\n'), "{url:?}");
     // For another program in the same environment.
@@ -299,4 +329,75 @@ fn options_without_an_effect_are_refused() {
         .unwrap();
     assert_eq!(named.status.code(), Some(0), "{named:?}");
     assert!(!dir.path("out").exists(), "nothing was started");
+}
+
+/// The flags of a program that take a value which is no free text, from its help.
+fn checked_flags(program: &str, command: &[&str]) -> Vec<String> {
+    let free = [
+        "PATH",
+        "DIR",
+        "FILE",
+        "COMMAND",
+        "NAME",
+        "IMAGE",
+        "URL",
+        "SUBSTRING",
+        "ENDPOINT_URL",
+    ];
+    let help = Command::new(binary(program))
+        .args(command)
+        .arg("--help")
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flag = |line: &str| {
+        let (flag, value) = line
+            .trim_start()
+            .rsplit_once("--")?
+            .1
+            .split_once([' ', '=', '['])?;
+        let value = value.trim_start_matches(['[', '=', '<']).split('>').next()?;
+        (line.contains('<') && !free.contains(&value)).then(|| format!("--{flag}"))
+    };
+    let lines = help.lines().filter(|line| line.trim_start().starts_with('-'));
+    lines.filter_map(flag).collect()
+}
+
+/// A kind of fault: what the parser of a number says of it is not for people.
+#[test]
+fn no_value_is_refused_in_the_words_of_a_parser() {
+    let mut tried = 0;
+    for (program, command) in [
+        ("endpoint", &[][..]),
+        ("generator", &[]),
+        ("sink", &[]),
+        ("udf", &[]),
+        ("experiment", &["run"]),
+        ("experiment", &["predict"]),
+        ("experiment", &["verify", "--sink-metrics", "http://localhost"]),
+    ] {
+        for flag in checked_flags(program, command) {
+            for value in ["snow", "-1", "1e999", ""] {
+                let mut run = Command::new(binary(program));
+                let output = run.args(command).arg(format!("{flag}={value}")).output().unwrap();
+                let stderr = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(
+                    output.status.code(),
+                    Some(2),
+                    "{program} {flag}={value}: {stderr}"
+                );
+                for word in [
+                    "non-zero",
+                    "invalid digit",
+                    "parse integer",
+                    "is not in",
+                    "invalid float",
+                ] {
+                    assert!(!stderr.contains(word), "{program} {flag}={value}: {stderr}");
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 200, "{tried}");
 }

@@ -102,29 +102,45 @@ async fn configuration(context: Option<&str>, inside: bool) -> Result<Config, Cl
 }
 
 fn kubeconfig_error(error: &KubeconfigError, has_context: bool) -> ClusterError {
-    // Its own text quotes the path twice.
-    if let KubeconfigError::ReadConfig(source, path) = error {
-        return ClusterError::Configure {
-            setting: "KUBECONFIG",
-            what: format!("cannot read `{}`: {source}", path.display()),
-            advice: "set it to the file that your cluster's administrator or tool wrote",
-        };
-    }
-    let (setting, advice) = match error {
+    let list = "`kubectl config get-contexts` lists what there is";
+    let (setting, what, advice) = match error {
+        KubeconfigError::ReadConfig(_, path) if !path.exists() => (
+            "KUBECONFIG",
+            format!("there is no kubeconfig at `{}`", path.display()),
+            "name the file of your cluster with KUBECONFIG, and one of its contexts with --context",
+        ),
+        // Its own text quotes the path twice.
+        KubeconfigError::ReadConfig(source, path) => (
+            "KUBECONFIG",
+            format!("cannot read `{}`: {source}", path.display()),
+            "set it to the file that your cluster's administrator or tool wrote",
+        ),
+        KubeconfigError::CurrentContextNotSet => (
+            "--context",
+            "the kubeconfig has no current context".to_owned(),
+            list,
+        ),
+        KubeconfigError::LoadContext(name) => (
+            "--context",
+            format!("the kubeconfig has no context `{name}`"),
+            list,
+        ),
         KubeconfigError::ParseNoProxy(_) => (
             "NO_PROXY",
+            vertex::one_line(error),
             "give hosts, addresses and networks, with commas between them",
         ),
         KubeconfigError::ParseProxyUrl(_) => (
             "HTTPS_PROXY",
+            vertex::one_line(error),
             "give a URL, such as http://proxy:3128 or socks5://proxy:1080",
         ),
-        _ if has_context => ("--context", "`kubectl config get-contexts` lists what there is"),
-        _ => ("KUBECONFIG", "`kubectl config get-contexts` lists what there is"),
+        _ if has_context => ("--context", vertex::one_line(error), list),
+        _ => ("KUBECONFIG", vertex::one_line(error), list),
     };
     ClusterError::Configure {
         setting,
-        what: vertex::one_line(error),
+        what,
         advice,
     }
 }
