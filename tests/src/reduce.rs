@@ -1,6 +1,6 @@
 //! The real UDF behind its socket, driven as a data plane drives it: one stream for each window.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -61,7 +61,14 @@ impl Udf {
 
     /// Starts the UDF with metrics, waits until it serves, and returns the address of the metrics.
     pub async fn start_with_metrics(args: &[&str], env: &[(&str, &str)]) -> (Self, SocketAddr) {
-        let (command, folder) = Self::command(Command::new(binary("udf")), args, env);
+        let mut command = Command::new(binary("udf"));
+        command.envs(env.iter().copied());
+        Self::start_as_with_metrics(command, args).await
+    }
+
+    /// The same of another program.
+    pub async fn start_as_with_metrics(command: Command, args: &[&str]) -> (Self, SocketAddr) {
+        let (command, folder) = Self::command(command, args, &[]);
         let (process, address) = spawn_with_metrics(command).await;
         (Self::connected(process, folder).await, address)
     }
@@ -147,8 +154,28 @@ impl WindowStream {
         self.send_raw(key, value, vec![window]).await;
     }
 
+    /// Sends one message with headers.
+    pub async fn send_with_headers(&mut self, key: &str, value: Vec<u8>, headers: &[(&str, &str)]) {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let window = self.window();
+        self.send_message(key, value, vec![window], headers.collect())
+            .await;
+    }
+
     /// Sends one message with any windows.
     pub async fn send_raw(&mut self, key: &str, value: Vec<u8>, windows: Vec<proto::Window>) {
+        self.send_message(key, value, windows, HashMap::new()).await;
+    }
+
+    async fn send_message(
+        &mut self,
+        key: &str,
+        value: Vec<u8>,
+        windows: Vec<proto::Window>,
+        headers: HashMap<String, String>,
+    ) {
         let event = if self.sent == 0 { 0 } else { 4 };
         self.sent += 1;
         let request = proto::ReduceRequest {
@@ -157,7 +184,7 @@ impl WindowStream {
                 value,
                 event_time: Some(timestamp(self.start_ms)),
                 watermark: Some(timestamp(self.start_ms)),
-                headers: Default::default(),
+                headers,
             }),
             operation: Some(proto::reduce_request::WindowOperation { event, windows }),
         };

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tests::binary;
 use tests::process::terminate;
 use tests::reduce::{PATIENCE, Udf};
+use tests::scrape::Scrape;
 use tokio::process::Command;
 use wire::{Outcome, StrategyKind, WindowRecord};
 
@@ -82,4 +83,53 @@ async fn a_programs_own_kind_of_failure_is_counted_by_its_name() {
         assert_eq!(record.attempts, 5, "{strategy}: none is tried again");
         assert_eq!(results.tags["key"], [wire::RECORD_TAG], "{strategy}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_number_of_an_event_in_its_header_is_in_the_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = folder.path().join("known");
+    fs::write(&known, "a\n").unwrap();
+    let mut udf = lookup(&known, &["--records", "only"]).await;
+    let mut stream = udf.open(0).await;
+    for number in 0..5 {
+        let id = wire::event_id(9, 100 + number, number);
+        let headers = [(wire::EVENT_ID_HEADER, id.as_str()), ("tenant", "t")];
+        stream.send_with_headers("key", b"a".to_vec(), &headers).await;
+    }
+    stream
+        .send_with_headers("key", b"a".to_vec(), &[(wire::EVENT_ID_HEADER, "no id")])
+        .await;
+    let record: WindowRecord = serde_json::from_slice(&stream.close().await.by_key["key"]).unwrap();
+    assert_eq!((record.events, record.ok(), record.unnumbered), (6, 6, 1));
+    assert_eq!(record.seen[&9].to_string(), "0-4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_that_is_too_long_is_a_failure_with_a_tag_and_a_metric() {
+    let folder = tempfile::tempdir().unwrap();
+    let known = folder.path().join("known");
+    fs::write(&known, format!("{}a\n", "\n".repeat(9_999))).unwrap();
+    let mut command = Command::new(binary("examples/lookup"));
+    command.arg("--known").arg(&known);
+    // Room for an array of one number of four digits, and not of five.
+    let args = ["--max-message-bytes", "6", "--strategy", "thread-pool"];
+    let (mut udf, address) = Udf::start_as_with_metrics(command, &args).await;
+    let mut stream = udf.open(0).await;
+    stream.send_payload("short", b"".to_vec()).await;
+    stream.send_payload("long", b"a".to_vec()).await;
+    let results = stream.close().await;
+    assert_eq!(
+        (&results.by_key["short"][..], results.tags["short"].len()),
+        (&b"[1]"[..], 0)
+    );
+    let failure: Value = serde_json::from_slice(&results.by_key["long"]).unwrap();
+    assert_eq!(results.tags["long"], ["async-reduce-failure"]);
+    assert_eq!(
+        failure["failure"],
+        "an answer of 7 bytes is longer than max_message_bytes (6)"
+    );
+    let scrape = Scrape::of(address).await;
+    assert_eq!(scrape.value("udf_finish_seconds_count"), 2.0);
+    assert_eq!(scrape.value("udf_results_failed_total"), 1.0);
 }

@@ -32,14 +32,21 @@ async fn a_child_that_leaves_or_writes_rubbish_fails_its_call_and_is_replaced() 
             "{fault}"
         );
 
-        let records = window(&mut udf, 1, &[""; 9]).await;
-        assert_eq!(
-            count(&records, Outcome::Ok),
-            9,
-            "{fault}: the pool is whole again"
-        );
-        let after = children_of(udf.id());
-        assert_eq!(after.len(), 3, "{fault}");
+        // A place is filled when a call needs it, and short calls may do with two of three.
+        let mut after = Vec::new();
+        for number in 1.. {
+            let records = window(&mut udf, number, &[""; 9]).await;
+            assert_eq!(
+                count(&records, Outcome::Ok),
+                9,
+                "{fault}: the pool is whole again"
+            );
+            after = children_of(udf.id());
+            if after.len() == 3 {
+                break;
+            }
+            assert!(number < 100, "{fault}: {} children", after.len());
+        }
         assert!(
             after.iter().any(|child| !before.contains(child)),
             "{fault}: replaced"
