@@ -13,7 +13,7 @@ use crate::{sentences, tables, text};
 /// wrote. `paint` may colour a text by its tone.
 pub fn trial(outcome: &TrialOutcome, paint: Paint<'_>) -> Vec<String> {
     let took = Duration::from_micros(outcome.ended_us.saturating_sub(outcome.started_us));
-    let took = format!("({:.1} s)", took.as_secs_f64());
+    let took = format!("({})", text::duration(took));
     let row = Row::new(0, 0, vec![outcome]);
     let verdict = text::sanitize(&row.verdict.text());
     let marked = format!("{} {verdict}", row.verdict.kind.mark());
