@@ -1,32 +1,23 @@
 //! Why a call gave no answer: the kind by which it is counted, with the status and the reason that a retry and the log need.
 
+mod causes;
+mod kinds;
+mod piped;
+
 use std::error::Error;
 use std::fmt;
-use std::fs::File;
 use std::io;
-use std::iter;
 use std::num::NonZeroU16;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
 use wire::Outcome;
+
+pub(crate) use causes::is_own_lack;
+use causes::{causes, lacks_descriptors, outcome_told_by, unconnected};
+use kinds::{known, own_kind};
 
 /// Longest reason that is kept, in characters: the log needs a line of it, and a pipe of the process pool carries it.
 const LONGEST_REASON: usize = 200;
-
-/// How many kinds of its own a program may have; further ones are counted as [`OTHER`].
-const MAX_KINDS: usize = 16;
-
-/// The kind of all that are beyond [`MAX_KINDS`].
-const OTHER: &str = "other";
-
-/// Longest name of a kind.
-const MAX_KIND_BYTES: usize = 40;
-
-/// The kinds that this program has used, each once.
-static KINDS: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
 
 /// Why a call gave no answer. It is counted by its kind in the record of its window and in the metrics. It holds nothing of the request: a reason must not contain a URL, a header or a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -219,221 +210,5 @@ impl From<serde_json::Error> for CallError {
     }
 }
 
-/// Its form in a pipe of the process pool.
-#[derive(Serialize, Deserialize)]
-#[serde(rename = "CallError")]
-struct Piped<T> {
-    kind: T,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    status: Option<NonZeroU16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    retry: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    after_ms: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<T>,
-}
-
-impl Serialize for CallError {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Piped {
-            kind: self.kind(),
-            status: self.status,
-            retry: self.retry,
-            after_ms: self
-                .after
-                .map(|after| after.as_millis().try_into().unwrap_or(u64::MAX)),
-            reason: self.reason.as_deref(),
-        }
-        .serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for CallError {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let piped: Piped<String> = Piped::deserialize(deserializer)?;
-        let (outcome, named) = match known(&piped.kind) {
-            Some(outcome) => (outcome, None),
-            None => {
-                let leak = || Box::leak(piped.kind.clone().into_boxed_str()) as &'static str;
-                (Outcome::Failed, Some(own_kind(&piped.kind, leak)))
-            }
-        };
-        let mut error = Self {
-            status: piped.status,
-            named,
-            retry: piped.retry,
-            after: piped.after_ms.map(Duration::from_millis),
-            ..Self::from(outcome)
-        };
-        if let Some(reason) = piped.reason {
-            error = error.because(reason);
-        }
-        Ok(error)
-    }
-}
-
-/// The library's kind with this name.
-fn known(kind: &str) -> Option<Outcome> {
-    kind.parse().ok().filter(|outcome| *outcome != Outcome::Ok)
-}
-
-/// A kind of the program's own, or [`OTHER`] if it has enough of them or this is no name for a metric's label.
-fn own_kind(kind: &str, keep: impl FnOnce() -> &'static str) -> &'static str {
-    let mut kinds = KINDS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(found) = kinds.iter().find(|found| **found == kind) {
-        return found;
-    }
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_name = (1..=MAX_KIND_BYTES).contains(&kind.len()) && kind.bytes().all(named);
-    let is_name = is_name && kind != Outcome::Ok.name();
-    if !is_name || kinds.len() >= MAX_KINDS {
-        return OTHER;
-    }
-    let kept = keep();
-    kinds.push(kept);
-    kept
-}
-
-/// Whether the system refused something because this process or the machine has no more of it: descriptors, local ports,
-/// memory, threads.
-pub(crate) fn is_own_lack(error: &io::Error) -> bool {
-    matches!(
-        Errno::from_io_error(error),
-        Some(Errno::MFILE | Errno::NFILE | Errno::ADDRNOTAVAIL | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN)
-    )
-}
-
-fn lacks_descriptors() -> bool {
-    File::open("/dev/null").is_err_and(|error| is_own_lack(&error))
-}
-
-/// An error, what it was caused by, what that was caused by, and so on.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    iter::successors(Some(error), |&error| error.source())
-}
-
-/// The outcome that an error stands for by itself: a time limit of the system, bytes that are no HTTP or a head that is too
-/// long, a lack of this process, or TLS.
-fn outcome_told_by(error: &(dyn Error + 'static)) -> Option<Outcome> {
-    if error
-        .downcast_ref::<hyper::Error>()
-        .is_some_and(hyper::Error::is_parse)
-    {
-        return Some(Outcome::BadBody);
-    }
-    if error.is::<rustls::Error>() {
-        return Some(Outcome::Tls);
-    }
-    let error = error.downcast_ref::<io::Error>()?;
-    match error.get_ref() {
-        _ if error.kind() == io::ErrorKind::TimedOut => Some(Outcome::Timeout),
-        _ if is_own_lack(error) => Some(Outcome::OwnLimit),
-        // The source of an I/O error is that of the error within it.
-        Some(within) if within.is::<rustls::Error>() => Some(Outcome::Tls),
-        _ => None,
-    }
-}
-
-/// Why reqwest could not connect. The types of its causes are private, so their texts decide.
-fn unconnected(error: &reqwest::Error) -> Outcome {
-    let says = |text| causes(error).any(|cause| cause.to_string().starts_with(text));
-    if says("dns error") {
-        Outcome::Unresolved
-    } else if says("tcp connect error") || error.url().is_none_or(|url| url.scheme() != "https") {
-        Outcome::NoConnection
-    } else {
-        Outcome::Tls
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lack_of_this_process_is_its_own_whatever_it_was_doing() {
-        // EMFILE, ENFILE, EADDRNOTAVAIL, ENOMEM, EAGAIN of Linux.
-        for number in [24, 23, 99, 12, 11] {
-            let error = io::Error::from_raw_os_error(number);
-            for otherwise in [Outcome::NoConnection, Outcome::Unresolved, Outcome::Tls] {
-                assert_eq!(CallError::of(&error, otherwise).outcome(), Outcome::OwnLimit);
-            }
-        }
-        // ECONNREFUSED, EHOSTUNREACH.
-        for number in [111, 113] {
-            let error = CallError::of(&io::Error::from_raw_os_error(number), Outcome::NoConnection);
-            assert_eq!(error.outcome(), Outcome::NoConnection);
-            assert!(
-                error.to_string().contains(&format!("(os error {number})")),
-                "{error}"
-            );
-        }
-    }
-
-    #[derive(Debug, thiserror::Error)]
-    #[error("sending to http://me:secret@e failed")]
-    struct Outer(#[source] io::Error);
-
-    #[test]
-    fn only_the_deepest_cause_is_kept_in_one_short_line() {
-        let inner = io::Error::other(format!("line\n{}", "x".repeat(1_000)));
-        let error = CallError::of(&Outer(inner), Outcome::Broken);
-        assert_eq!(
-            error.to_string(),
-            format!("broken: line {}", "x".repeat(LONGEST_REASON - 5))
-        );
-    }
-
-    #[test]
-    fn an_error_survives_its_json() {
-        for error in [
-            CallError::new("no-account"),
-            CallError::timeout().retry(false),
-            CallError::status(429).retry_after(Duration::from_millis(1_500)),
-            CallError::bad_input("line 1"),
-        ] {
-            let json = serde_json::to_string(&error).unwrap();
-            assert_eq!(serde_json::from_str::<CallError>(&json).unwrap(), error, "{json}");
-        }
-    }
-
-    #[test]
-    fn which_failures_may_be_tried_again() {
-        for (error, kind, may_retry) in [
-            (CallError::status(503), "bad-status", true),
-            (CallError::status(400), "bad-status", false),
-            (CallError::from(Outcome::BadStatus), "bad-status", true),
-            (CallError::status(400).retry(true), "bad-status", true),
-            (CallError::timeout(), "timeout", true),
-            (CallError::bad_body("x"), "bad-body", true),
-            (CallError::bad_input("x"), "bad-input", false),
-            (CallError::new("no-account"), "no-account", false),
-            (CallError::new("no-account").retry(true), "no-account", true),
-            (CallError::new("timeout"), "timeout", true),
-            (CallError::new("ok"), OTHER, false),
-            (io::Error::from(io::ErrorKind::TimedOut).into(), "timeout", true),
-            (
-                io::Error::from(io::ErrorKind::ConnectionRefused).into(),
-                "no-connection",
-                true,
-            ),
-            (io::Error::from(io::ErrorKind::NotFound).into(), "broken", true),
-        ] {
-            assert_eq!((error.kind(), error.may_retry()), (kind, may_retry), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_name_is_counted_as_other() {
-        for kind in [
-            "",
-            "two words",
-            "a\nb",
-            "ä",
-            "x123456789x123456789x123456789x123456789x",
-        ] {
-            assert_eq!(CallError::new(kind).kind(), OTHER, "{kind:?}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,7 @@
 //! One event of a window, as calls and aggregates see it. Cloning it copies no payload.
 
+mod fnv;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -10,6 +12,8 @@ use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::call_error::CallError;
+
+use fnv::Fnv;
 
 /// The watermark that stands for none.
 const NO_WATERMARK_MS: i64 = -1;
@@ -278,86 +282,5 @@ pub(crate) fn nanos(time: DateTime<Utc>) -> i64 {
     time.timestamp_nanos_opt().unwrap_or(bound)
 }
 
-/// FNV-1a of 128 bits: the same in every process and version, unlike the standard library's hashes.
-struct Fnv(u128);
-
-impl Default for Fnv {
-    fn default() -> Self {
-        Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
-    }
-}
-
-impl Fnv {
-    fn add(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
-        }
-    }
-
-    fn text(&self) -> String {
-        format!("{:032x}", self.0)
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_idempotency_key_is_of_the_payload_and_never_of_a_header() {
-        let header = |name: &str| Headers::from([(name.to_owned(), "9-9-9".to_owned())]);
-        let ours = Event::new(&br#"{"generator":7,"index":3,"number":1}"#[..]);
-        assert_eq!(ours.idempotency_key(), "7-3");
-        let at = |pointer: &str, payload: &'static str| {
-            let mut event = Event::new(payload).with_headers(header("async-reduce-id"));
-            event.place = Arc::new(Place {
-                keys: Arc::from([]),
-                window: *event.window(),
-                event_id: Some(pointer.into()),
-            });
-            event.idempotency_key()
-        };
-        assert_eq!(at("/id", r#"{"id":"order-1"}"#), "order-1");
-        assert_eq!(at("/a/0", r#"{"a":[12.5]}"#), "12.5");
-        let hashes = [
-            at("/id", r#"{"id":"with space"}"#),
-            at("/id", r#"{"id":{}}"#),
-            at("/id", r#"{"id":""}"#),
-            at("/id", "no JSON"),
-            Event::new("a").idempotency_key(),
-            Event::new("a").with_keys(["k"]).idempotency_key(),
-            Event::new("a").with_keys(["", "k"]).idempotency_key(),
-            Event::new("a")
-                .with_event_time(DateTime::from_timestamp_nanos(1))
-                .idempotency_key(),
-        ];
-        for (number, hash) in hashes.iter().enumerate() {
-            assert_eq!(hash.len(), 32, "{hash}");
-            assert!(!hashes[..number].contains(hash), "{hash} is there twice");
-        }
-        let headers = Event::new("a").with_headers(header("x"));
-        assert_eq!(headers.idempotency_key(), hashes[4]);
-    }
-
-    #[test]
-    fn the_hash_is_that_of_its_authors() {
-        // From the test vectors of Fowler, Noll and Vo.
-        let mut hash = Fnv::default();
-        hash.add(b"foobar");
-        assert_eq!(hash.text(), "343e1662793c64bf6f0d3597ba446f18");
-    }
-
-    #[test]
-    fn a_payload_that_is_no_json_is_bad_input_and_not_quoted() {
-        let error = Event::new("secret").json::<Vec<u8>>().unwrap_err();
-        assert_eq!((error.kind(), error.may_retry()), ("bad-input", false));
-        assert!(!error.to_string().contains("secret"), "{error}");
-        assert_eq!(Event::new("[1]").json::<Vec<u8>>().unwrap(), [1]);
-    }
-
-    #[test]
-    fn a_clone_shares_the_payload() {
-        let event = Event::new(vec![1, 2, 3]);
-        assert_eq!(event.clone().payload().as_ptr(), event.payload().as_ptr());
-    }
-}
+mod tests;

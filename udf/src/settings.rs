@@ -1,5 +1,7 @@
 //! Flags and environment variables of the UDF, and their checks.
 
+mod command_line;
+
 use std::num::{NonZeroU16, NonZeroU64, NonZeroUsize};
 use std::str::FromStr;
 use std::time::Duration;
@@ -10,6 +12,9 @@ use wire::settings::{
     START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers, whole_number,
 };
 use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
+
+pub use command_line::CommandLine;
+use command_line::command_line;
 
 /// File descriptors for anything but calls: sockets, logs, the runtime.
 const OTHER_DESCRIPTORS: u64 = 64;
@@ -82,15 +87,6 @@ pub struct Settings {
     /// [default: a hash of keys, event time and payload]
     #[arg(long, env = "EVENT_ID", value_name = "POINTER", value_parser = json_pointer)]
     pub event_id: Option<String>,
-}
-
-/// A program and its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommandLine {
-    /// Name or path of the program.
-    pub program: String,
-    /// Its arguments.
-    pub args: Vec<String>,
 }
 
 /// What a key and window sends.
@@ -235,44 +231,6 @@ impl Settings {
     }
 }
 
-/// Splits a command at its blanks, without a shell: quotes and backslashes keep them, and nothing else has a meaning.
-fn command_line(text: &str) -> Result<CommandLine, String> {
-    let mut words = Vec::new();
-    let mut word: Option<String> = None;
-    let mut quote = None;
-    let mut chars = text.chars();
-    while let Some(char) = chars.next() {
-        match (char, quote) {
-            ('\'' | '"', None) => {
-                quote = Some(char);
-                word.get_or_insert_default();
-            }
-            (_, Some(end)) if char == end => quote = None,
-            ('\\', None | Some('"')) => {
-                let next = chars.next().ok_or("a backslash at its end")?;
-                let word = word.get_or_insert_default();
-                // Between double quotes it has a meaning before these alone.
-                if quote.is_some() && !matches!(next, '"' | '\\' | '$' | '`') {
-                    word.push('\\');
-                }
-                word.push(next);
-            }
-            (' ' | '\t' | '\n', None) => words.extend(word.take()),
-            _ => word.get_or_insert_default().push(char),
-        }
-    }
-    if quote.is_some() {
-        return Err("a quote that is not closed".to_owned());
-    }
-    words.extend(word);
-    let mut words = words.into_iter();
-    let program = words.next().ok_or("no program")?;
-    Ok(CommandLine {
-        program,
-        args: words.collect(),
-    })
-}
-
 fn json_pointer(text: &str) -> Result<String, String> {
     if text.starts_with('/') {
         return Ok(text.to_owned());
@@ -306,35 +264,6 @@ mod tests {
             parse(&["--exec-type", "process"]).strategy(),
             StrategyKind::ProcessPool
         );
-    }
-
-    #[test]
-    fn a_command_is_split_as_a_shell_would() {
-        let split = |text| {
-            let CommandLine { program, args } = command_line(text)?;
-            Ok::<_, String>([vec![program], args].concat())
-        };
-        for (text, words) in [
-            (
-                "python3 w.py legacy:score",
-                vec!["python3", "w.py", "legacy:score"],
-            ),
-            (" a  b\tc\n", vec!["a", "b", "c"]),
-            (r#"a 'b c' "d 'e" f" "g"#, vec!["a", "b c", "d 'e", "f g"]),
-            (r#"a\ b '' "\"" '\'"#, vec!["a b", "", "\"", "\\"]),
-            ("$HOME *;|", vec!["$HOME", "*;|"]),
-            (r#""a\b\$""#, vec![r"a\b$"]),
-        ] {
-            assert_eq!(split(text).unwrap(), words, "{text}");
-        }
-        for (text, problem) in [
-            ("", "no program"),
-            (" ", "no program"),
-            ("a 'b", "a quote that is not closed"),
-            ("a\\", "a backslash at its end"),
-        ] {
-            assert_eq!(split(text).unwrap_err(), problem, "{text}");
-        }
     }
 
     #[test]
