@@ -47,7 +47,7 @@ struct SummaryRow {
     windows: u64,
     measured: u64,
     censored: u64,
-    verdict: &'static str,
+    verdict: String,
     verdict_reason: String,
     failed_share: Option<f64>,
     close_tail_median_us: Option<u128>,
@@ -210,7 +210,7 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         windows: row.windows(),
         measured: row.measured,
         censored: row.censored,
-        verdict: row.verdict.kind.name(),
+        verdict: row.verdict.kind.name().replace(' ', "-"),
         verdict_reason: row.verdict.text(),
         failed_share: row
             .verdict

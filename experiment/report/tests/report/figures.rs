@@ -88,7 +88,7 @@ fn medians_leave_out_what_is_censored_and_say_so() {
     let report = Report::of(&lines);
     let rows = report.records("summary.csv");
     let shown = ["close_tail_median_us", "measured", "censored", "verdict"].map(|name| value(&rows[0], name));
-    assert_eq!(shown, ["3000000", "3", "10", "no result"]);
+    assert_eq!(shown, ["3000000", "3", "10", "no-result"]);
     assert!(report.page.contains(">3 of 13<") && report.page.contains(">3.00 s (3 of 13)<"));
     assert!(
         report

@@ -53,10 +53,10 @@ fn failed_calls_are_said_in_every_file_and_compared_with_nothing() {
     ];
     assert_eq!(
         shown.map(|name| value(&rows[0], name)),
-        ["calls failed", "0.25", "", ""]
+        ["calls-failed", "0.25", "", ""]
     );
     assert_eq!(value(&rows[0], "verdict_reason"), WORDS);
-    assert_eq!(value(&rows[1], "verdict"), "kept up");
+    assert_eq!(value(&rows[1], "verdict"), "kept-up");
     let sentences = report.sentences().join("\n");
     assert!(
         sentences.contains("nothing can be said of async in 1 cell (calls failed)"),
