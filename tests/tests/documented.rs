@@ -336,6 +336,26 @@ fn help_is_written_for_people() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_limit_without_effect_is_said_in_the_log() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let said = |args: &'static [&'static str]| {
+        let mut command = Command::new(binary("udf"));
+        command.env_remove("RUST_LOG").stderr(log.reopen().unwrap());
+        async move { drop(Udf::start_as(command, args).await) }
+    };
+    said(&["--strategy", "sequential", "--max-workers", "50"]).await;
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    assert!(text.contains("max_workers has no effect: sequential"), "{text}");
+    log.as_file().set_len(0).unwrap();
+    said(&["--strategy", "async", "--max-workers", "50"]).await;
+    let text = std::fs::read_to_string(log.path()).unwrap();
+    assert!(
+        text.contains("serving on") && !text.contains("no effect"),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_log_at_the_start_is_one_line_or_two_without_rusts_structures() {
     for program in ["udf", "generator", "sink"] {
         let folder = tempfile::tempdir().unwrap();

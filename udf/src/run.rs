@@ -155,6 +155,13 @@ where
         worker,
         metrics: Arc::clone(&metrics),
     })?;
+    if of_record.strategy == StrategyKind::Sequential
+        && settings.max_workers.is_some_and(|most| most.get() > 1)
+    {
+        tracing::info!(
+            "max_workers has no effect: sequential makes one call at a time for each key and window"
+        );
+    }
     let bound = |bound: u64| usize::try_from(bound).unwrap_or(usize::MAX);
     let creator = AsyncReduce::new(ReduceSpec {
         backlog,

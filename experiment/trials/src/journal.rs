@@ -223,10 +223,10 @@ fn parse(path: &Path, bytes: &[u8]) -> Result<(Vec<JournalLine>, u64), JournalEr
         .map_or(0, |last| last + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
     let lines = lines.map(|(number, line)| {
-        serde_json::from_slice(line).map_err(|source| JournalError::Line {
+        serde_json::from_slice(line).map_err(|error| JournalError::Line {
             path: path.to_owned(),
             line: number + 1,
-            source,
+            error,
         })
     });
     Ok((lines.collect::<Result<_, _>>()?, whole as u64))

@@ -41,6 +41,24 @@ fn bad_plans_are_refused_by_field() {
 }
 
 #[test]
+fn a_damaged_line_of_a_journal_is_named_once() {
+    let dir = RunDir::new();
+    let journal = dir.path("j/journal.jsonl");
+    fs::create_dir(dir.path("j")).unwrap();
+    for (text_of_journal, line) in [("{rubbish\n", 1), ("{\"line\":\"trial\"}\n", 1)] {
+        fs::write(&journal, text_of_journal).unwrap();
+        let ended = dir.run(&["report", "j"]);
+        assert_eq!(ended.status, Some(1), "{ended:?}");
+        let said = format!("experiment: `j/journal.jsonl` line {line} is not a line of a journal: ");
+        assert!(ended.stderr.starts_with(&said), "{ended:?}");
+        assert!(
+            ended.stderr.matches("line 1").count() == 1 && ended.stderr.matches(" at column ").count() <= 1,
+            "{ended:?}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_with_somebodys_files_is_left_alone() {
     let dir = RunDir::new();
     let plan = dir.plan(&tiny("async"));

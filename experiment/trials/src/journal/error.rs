@@ -33,12 +33,13 @@ pub enum JournalError {
     },
     #[error("`{}` holds no journal with a run: expected {FILE_NAME} as `experiment run` writes it", .0.display())]
     Missing(PathBuf),
-    #[error("`{}` line {line} is not a line of a journal: {}", path.display(), without_line(source))]
+    #[error("`{}` line {line} is not a line of a journal: {}", path.display(), without_line(error))]
     Line {
         path: PathBuf,
         /// From 1.
         line: usize,
-        source: serde_json::Error,
+        /// Not a source: the message contains it.
+        error: serde_json::Error,
     },
     /// A line could not be written; the file is unchanged.
     #[error("cannot write to `{}`: {source}; all trials before are kept, make room and continue with --resume", path.display())]
