@@ -34,6 +34,14 @@
   verbs: [create, patch]
 {{- end -}}
 
+{{/* What of the user's the generator and the recorder replace in trials: source, sink, both, or nothing. */}}
+{{- define "async-reduce.replaced" -}}
+{{- $parts := list -}}
+{{- with include "async-reduce.sourceKind" . -}}{{- $parts = append $parts (printf "source.%s" .) -}}{{- end -}}
+{{- with include "async-reduce.sinkKind" . -}}{{- $parts = append $parts (printf "sink.%s" .) -}}{{- end -}}
+{{- join " and " $parts -}}
+{{- end -}}
+
 {{/* Plan and base, as the Job reads them. */}}
 {{- define "async-reduce.experimentData" -}}
 {{- if not (.Values.experiment.plan | default "" | trim) -}}

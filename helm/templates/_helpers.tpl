@@ -19,13 +19,26 @@
 {{- $full -}}
 {{- end -}}
 
-{{/* The image of all containers of ours. */}}
+{{/*
+The image of a part: (dict "root" $ "part" "udf"). That of `image`, unless the part names a repository of its own; a tag
+or digest of the part alone is one of ours.
+*/}}
 {{- define "async-reduce.image" -}}
-{{- with .Values.image -}}
-{{- with ($.Values.global).imageRegistry | default .registry -}}{{ trimSuffix "/" . }}/{{- end -}}
-{{- .repository -}}
-{{- if .digest -}}@{{ .digest }}{{- else -}}:{{ .tag | default $.Chart.AppVersion }}{{- end -}}
+{{- $ours := .root.Values.image -}}
+{{- $own := (include "async-reduce.part" . | fromYaml).image | default dict -}}
+{{- $registry := $own.registry | default $ours.registry -}}
+{{- $tag := $own.tag | default $ours.tag | default .root.Chart.AppVersion -}}
+{{- $digest := $own.digest | default (ternary "" $ours.digest (ne ($own.tag | default "") "")) -}}
+{{- if $own.repository -}}
+{{- if not (or $own.tag $own.digest) -}}
+{{- fail (printf "%s.image.tag: empty, and so is %s.image.digest: name the version of %s" .part .part $own.repository) -}}
 {{- end -}}
+{{- $registry = $own.registry -}}
+{{- $digest = $own.digest -}}
+{{- end -}}
+{{- with (.root.Values.global).imageRegistry | default $registry -}}{{ trimSuffix "/" . }}/{{- end -}}
+{{- $own.repository | default $ours.repository -}}
+{{- if $digest -}}@{{ $digest }}{{- else -}}:{{ $tag }}{{- end -}}
 {{- end -}}
 
 {{/* A value as text. Helm reads whole numbers as floats, which print as 1e+06. Nothing where there is none. */}}
@@ -35,6 +48,13 @@
 {{- else if not (kindIs "invalid" .) -}}
 {{- toString . -}}
 {{- end -}}
+{{- end -}}
+
+{{/* A list of words of a command line. */}}
+{{- define "async-reduce.texts" -}}
+{{- range . }}
+- {{ include "async-reduce.text" . | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* The fields of a map of texts and numbers, those without a value or with an empty one left out. */}}
@@ -180,14 +200,23 @@ imagePullSecrets:
 {{- end -}}
 
 {{/*
-A container of ours without its name: (dict "root" $ "program" "udf" "part" "udf" "env" ENVIRONMENT), and "mounts" of
-the chart's own volumes.
+A container of a part without its name: (dict "root" $ "program" "udf" "part" "udf" "env" ENVIRONMENT), and "mounts" of
+the chart's own volumes. It runs our program, or what the part's image and command say.
 */}}
 {{- define "async-reduce.container" -}}
 {{- $part := include "async-reduce.part" . | fromYaml -}}
-image: {{ include "async-reduce.image" .root | quote }}
-imagePullPolicy: {{ .root.Values.image.pullPolicy | default "IfNotPresent" }}
+image: {{ include "async-reduce.image" . | quote }}
+imagePullPolicy: {{ ($part.image).pullPolicy | default .root.Values.image.pullPolicy | default "IfNotPresent" }}
+{{- if $part.command }}
+command:
+  {{- include "async-reduce.texts" $part.command | nindent 2 }}
+{{- else if not ($part.image).repository }}
 command: [/usr/local/bin/{{ .program }}]
+{{- end }}
+{{- with $part.args }}
+args:
+  {{- include "async-reduce.texts" . | nindent 2 }}
+{{- end }}
 {{- with .root.Values.securityContext }}
 securityContext:
   {{- toYaml . | nindent 2 }}
@@ -263,9 +292,34 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{- $isbsvc.name | default (ternary (include "async-reduce.fullname" .) "default" (default false $isbsvc.create)) -}}
 {{- end -}}
 
+{{/* Whether the UDF is a program of the user's: "true" or nothing. */}}
+{{- define "async-reduce.ownUdf" -}}
+{{- if or (.Values.udf.image).repository .Values.udf.command -}}true{{- end -}}
+{{- end -}}
+
+{{/* What the notes call the UDF. */}}
+{{- define "async-reduce.udfShown" -}}
+{{- if include "async-reduce.ownUdf" . -}}
+{{- include "async-reduce.image" (dict "root" . "part" "udf") }}{{ range .Values.udf.command }} {{ . }}{{ end -}}
+{{- else -}}
+{{- .Values.udf.strategy -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Whether an endpoint is deployed: "true" or nothing. */}}
 {{- define "async-reduce.ownEndpoint" -}}
-{{- if not .Values.udf.endpointUrl -}}true{{- end -}}
+{{- $enabled := (.Values.endpoint).enabled -}}
+{{- $url := .Values.udf.endpointUrl -}}
+{{- if kindIs "invalid" $enabled -}}
+{{- if not (or $url (include "async-reduce.ownUdf" .)) -}}true{{- end -}}
+{{- else if $enabled -}}
+{{- if $url -}}
+{{- fail (printf "endpoint.enabled: true, and udf.endpointUrl names an endpoint of your own (%s): leave one of them out" $url) -}}
+{{- end -}}
+true
+{{- else if not (or $url (include "async-reduce.ownUdf" .) (eq (.Values.udf.workload | default "http") "cpu")) -}}
+{{- fail "endpoint.enabled: false, but udf.workload is http: name an endpoint of your own by udf.endpointUrl" -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Whether a plan runs in place of a standing pipeline: "true" or nothing. */}}
@@ -276,12 +330,19 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{/* The port of the endpoint: its calls and its metrics. */}}
 {{- define "async-reduce.endpointPort" -}}9888{{- end -}}
 
-{{/* The port on which generator, UDF and sink serve their metrics. */}}
+{{/* The tag of the messages that are records. */}}
+{{- define "async-reduce.recordTag" -}}async-reduce-record{{- end -}}
+
+{{/* The port on which generator, UDF and recorder serve their metrics. */}}
 {{- define "async-reduce.metricsPort" -}}9100{{- end -}}
 
-{{/* Where the UDF calls. */}}
+{{/* Where the UDF calls; nothing where that is its own affair. */}}
 {{- define "async-reduce.endpointUrl" -}}
-{{- .Values.udf.endpointUrl | default (printf "http://%s-endpoint:%s" (include "async-reduce.fullname" .) (include "async-reduce.endpointPort" .)) -}}
+{{- if include "async-reduce.ownEndpoint" . -}}
+http://{{ include "async-reduce.fullname" . }}-endpoint:{{ include "async-reduce.endpointPort" . }}
+{{- else -}}
+{{- .Values.udf.endpointUrl -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Refuses a duration that is shorter than another, as Numaflow does: (list PATH MAP LONGER SHORTER). */}}

@@ -4,21 +4,12 @@
 {{- $pipeline := .Values.pipeline | default dict -}}
 {{- $udf := .Values.udf -}}
 {{- $partitions := $udf.partitions | default 1 | int -}}
-{{- $scale := (.Values.sink).scale | default dict -}}
-{{- $ordered := ($pipeline.ordered).enabled -}}
-{{- $retry := (.Values.sink).retryStrategy -}}
 {{- with ($pipeline.watermark).idleSource }}
 {{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "threshold" "incrementBy") }}
 {{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "initSourceDelay" "threshold") }}
 {{- end }}
-{{- with ($retry).backoff }}
-{{- include "async-reduce.notLess" (list "sink.retryStrategy.backoff" (merge (dict) . (dict "interval" "1ms")) "cap" "interval") }}
-{{- end }}
 {{- if and (gt $partitions 1) (not $udf.keyed) }}
 {{- fail (printf "udf.partitions: %d partitions need udf.keyed=true, as a reduce without keys has only one" $partitions) }}
-{{- end }}
-{{- if and $scale.min $scale.max (gt (int $scale.min) (int $scale.max)) }}
-{{- fail (printf "sink.scale.min: %d is more than sink.scale.max (%d)" (int $scale.min) (int $scale.max)) }}
 {{- end -}}
 apiVersion: numaflow.numaproj.io/v1alpha1
 kind: Pipeline
@@ -40,7 +31,7 @@ spec:
       {{- . | nindent 6 }}
     {{- end }}
   {{- end }}
-  {{- if $ordered }}
+  {{- if ($pipeline.ordered).enabled }}
   ordered:
     enabled: true
   {{- end }}
@@ -51,16 +42,7 @@ spec:
   templates:
     {{- include "async-reduce.pipelineTemplates" . | nindent 4 }}
   vertices:
-    - name: generator
-      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "generator") | trim }}{{ . | nindent 6 }}{{ end }}
-      # A second replica would offer the whole rate again.
-      scale:
-        min: 1
-        max: 1
-      source:
-        udsource:
-          container:
-            {{- include "async-reduce.vertexContainer" (dict "root" . "part" "generator" "env" (include "async-reduce.generatorEnv" .)) | nindent 12 }}
+    {{- include "async-reduce.sourceVertex" . | nindent 4 }}
     - name: udf
       {{- with include "async-reduce.vertexPod" (dict "root" . "part" "udf") | trim }}{{ . | nindent 6 }}{{ end }}
       partitions: {{ $partitions }}
@@ -80,29 +62,11 @@ spec:
           {{- end }}
           storage:
             {{- include "async-reduce.storage" ($udf.storage | default dict) | nindent 12 }}
-    - name: sink
-      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "sink") | trim }}{{ . | nindent 6 }}{{ end }}
-      {{- with (.Values.sink).partitions }}
-      partitions: {{ int . }}
-      {{- end }}
-      {{- /* Numaflow fixes the pods of an ordered sink to its partitions, and refuses a scale. */}}
-      {{- with include "async-reduce.scalars" (ternary dict $scale (default false $ordered)) | trim }}
-      scale:
-        {{- . | nindent 8 }}
-      {{- end }}
-      sink:
-        {{- with $retry }}
-        retryStrategy:
-          {{- toYaml . | nindent 10 }}
-        {{- end }}
-        udsink:
-          container:
-            {{- include "async-reduce.vertexContainer" (dict "root" . "part" "sink" "env" (include "async-reduce.sinkEnv" .)) | nindent 12 }}
+    {{- include "async-reduce.sinkVertices" . | nindent 4 }}
   edges:
-    - from: generator
+    - from: {{ include "async-reduce.sourceName" . }}
       to: udf
-    - from: udf
-      to: sink
+    {{- include "async-reduce.sinkEdges" . | nindent 4 }}
 {{- end -}}
 
 {{/* Pods and containers that are Numaflow's. */}}
@@ -170,28 +134,13 @@ volumes:
 {{- end }}
 {{- end -}}
 
-{{/* A vertex' container, whose part has the program's name. Numaflow calls its own port "metrics". */}}
+{{/* The container of a part's vertex; the program has the part's name. Numaflow calls its own port "metrics". */}}
 {{- define "async-reduce.vertexContainer" -}}
 {{- include "async-reduce.container" (merge (dict "program" .part) .) }}
 ports:
   - name: http-metrics
     containerPort: {{ include "async-reduce.metricsPort" .root }}
     protocol: TCP
-{{- end -}}
-
-{{- define "async-reduce.generatorEnv" -}}
-{{- $generator := .Values.generator | default dict -}}
-{{- include "async-reduce.env" (dict "root" . "own" $generator.env "defaults" (list
-  "RPU" $generator.rpu
-  "KEYS" $generator.keys
-  "KEY_SKEW" $generator.keySkew
-  "KEYED" (toString (default false .Values.udf.keyed))
-  "PAYLOAD_SIZE" $generator.payloadSize
-  "COUNT" $generator.count
-  "SEED" $generator.seed
-  "ALIGN" $generator.align
-  "STATS_LISTEN" (include "async-reduce.statsListen" .)
-)) -}}
 {{- end -}}
 
 {{- define "async-reduce.udfEnv" -}}
@@ -215,14 +164,36 @@ ports:
   "RUNTIME_THREADS" .runtimeThreads
   "CPU_OFFLOAD" .cpuOffload
   "MAX_WAITING" .maxWaiting
+  "RECORDS" (include "async-reduce.records" $)
   "RESULT_FORMAT" .resultFormat
   "STATS_LISTEN" (include "async-reduce.statsListen" $)
 )) -}}
 {{- end -}}
 {{- end -}}
 
-{{- define "async-reduce.sinkEnv" -}}
-{{- include "async-reduce.env" (dict "root" . "own" (.Values.sink).env "defaults" (list "STATS_LISTEN" (include "async-reduce.statsListen" .))) -}}
+{{/*
+What a key and window sends. A program of the user's sends its own results, and the record beside them in a trial; the
+shipped one sends the record, and its results too where they have a sink of their own.
+*/}}
+{{- define "async-reduce.records" -}}
+{{- $own := include "async-reduce.ownUdf" . -}}
+{{- $ownSink := include "async-reduce.ownSink" . -}}
+{{- $given := .Values.udf.records -}}
+{{- if include "async-reduce.experimenting" . -}}
+{{- ternary "beside" "only" (ne $own "") -}}
+{{- else if kindIs "bool" $given -}}
+{{- /* YAML reads a bare `off` as false. */ -}}
+off
+{{- else if $given -}}
+{{- if and (eq $given "only") $ownSink -}}
+{{- fail "udf.records: only sends nothing but records, which never reach a sink of your own: set beside or off" -}}
+{{- end -}}
+{{- $given -}}
+{{- else if $own -}}
+{{- ternary "beside" "off" (ne (.Values.udf.resultFormat | default "") "") -}}
+{{- else -}}
+{{- ternary "beside" "only" (ne $ownSink "") -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "async-reduce.statsListen" -}}0.0.0.0:{{ include "async-reduce.metricsPort" . }}{{- end -}}
@@ -239,4 +210,48 @@ emptyDir:
 persistentVolumeClaim:
   {{- with include "async-reduce.scalars" .pvc | trim }}{{ . | nindent 2 }}{{ else }} {}{{ end }}
 {{- end -}}
+{{- end -}}
+
+{{/* The one of a part's fields that is a kind of source or sink: (dict "root" $ "part" "sink" "kinds" KINDS); or nothing. */}}
+{{- define "async-reduce.kind" -}}
+{{- $part := include "async-reduce.part" . | fromYaml -}}
+{{- $found := list -}}
+{{- range .kinds -}}
+{{- if kindIs "map" (get $part .) -}}{{- $found = append $found . -}}{{- end -}}
+{{- end -}}
+{{- if gt (len $found) 1 -}}
+{{- fail (printf "%s: has %s, and can be only one of them" .part (join " and " $found)) -}}
+{{- end -}}
+{{- join "" $found -}}
+{{- end -}}
+
+{{/*
+Fields of a part as the user gives them, for Numaflow: (dict "root" $ "part" "sink" "fields" FIELDS). Containers that say
+nothing of their security get that of every container.
+*/}}
+{{- define "async-reduce.passedOn" -}}
+{{- $part := include "async-reduce.part" . | fromYaml -}}
+{{- $fields := dict -}}
+{{- range .fields -}}
+{{- if kindIs "map" (get $part .) -}}{{- $_ := set $fields . (get $part .) -}}{{- end -}}
+{{- end -}}
+{{- $with := .root.Values.securityContext -}}
+{{- range $of := list $fields $fields.fallback $fields.onSuccess -}}
+{{- range list "udsource" "transformer" "udsink" -}}
+{{- $container := (get ($of | default dict) . | default dict).container -}}
+{{- if and $container $with (not (hasKey ($container | default dict) "securityContext")) -}}
+{{- $_ := set $container "securityContext" $with -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- with $fields }}{{ toYaml . }}{{ end -}}
+{{- end -}}
+
+{{/* The scale of a part: (dict "root" $ "part" "sink"). */}}
+{{- define "async-reduce.scale" -}}
+{{- $scale := (include "async-reduce.part" . | fromYaml).scale | default dict -}}
+{{- if and $scale.min $scale.max (gt (int $scale.min) (int $scale.max)) -}}
+{{- fail (printf "%s.scale.min: %d is more than %s.scale.max (%d)" .part (int $scale.min) .part (int $scale.max)) -}}
+{{- end -}}
+{{- include "async-reduce.scalars" $scale -}}
 {{- end -}}

@@ -13,6 +13,7 @@ mod lab;
 mod life;
 mod losses;
 mod manifests;
+mod own;
 mod records;
 mod reduces;
 mod release;
@@ -28,7 +29,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// The tests in order.
-const STEPS: [Named; 22] = [
+const STEPS: [Named; 24] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -95,6 +96,11 @@ const STEPS: [Named; 22] = [
         "1,000 keys while the kubelet rotates the sink's log: no window censored",
         reduces::rotated_log,
     ),
+    (
+        "an image of one's own between a source and a sink of one's own: results and records apart by tag",
+        own::between_own_source_and_sink,
+    ),
+    ("the experiment measures an image of one's own", own::measured),
     (
         "uninstall in the middle of an experiment leaves nothing",
         experiment::uninstalled_midway,

@@ -44,7 +44,7 @@ fn ids(objects: &[Object]) -> Vec<String> {
 #[test]
 fn the_manifests_are_what_kubernetes_and_numaflow_admit() {
     let files = files("manifests", ".yaml");
-    assert_eq!(files.len(), STRATEGIES.len() + 3, "{files:?}");
+    assert_eq!(files.len(), STRATEGIES.len() + 4, "{files:?}");
     for file in files {
         let text = std::fs::read_to_string(&file).unwrap();
         for foreign in ["helm.sh", "managed-by: Helm", "namespace:", "async-reduce:latest"] {
@@ -106,6 +106,18 @@ fn every_strategy_has_its_pipeline_and_calls_the_shared_endpoint() {
             Some(&json!("default"))
         );
     }
+}
+
+/// Its own entrypoint, and nothing else that it would need besides Numaflow.
+#[test]
+fn an_image_of_ones_own_has_its_pipeline() {
+    let objects = read(&root("manifests/own-image/pipeline.yaml"));
+    assert_eq!(ids(&objects), ["Pipeline/async-reduce-own"]);
+    let udf = |path: &str| objects[0].at(&format!("/spec/vertices/udf/udf/container/{path}"));
+    assert_eq!(udf("image"), Some(&json!("my-udf:1.0.0")));
+    assert_eq!(udf("command"), None);
+    assert_eq!(udf("env/ENDPOINT_URL"), None);
+    assert_eq!(udf("env/RECORDS/value"), Some(&json!("off")));
 }
 
 #[test]

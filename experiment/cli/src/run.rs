@@ -69,7 +69,7 @@ pub struct RunArgs {
     /// Manifests of a trial in a cluster, rendered by the chart [default: built in]
     #[arg(long, env = "BASE", value_name = "FILE")]
     pub base: Option<PathBuf>,
-    /// Image of our containers in a cluster [default: the one in --base]
+    /// Image of our containers in a cluster [default: the one in --base]; a UDF of your own in --base keeps its image
     #[arg(long, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
     pub image: Option<String>,
 }

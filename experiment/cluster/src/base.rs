@@ -85,7 +85,7 @@ pub(crate) struct ForTrial<'a> {
     pub count: u64,
     /// The user's own endpoint in place of the base's.
     pub endpoint_url: Option<&'a str>,
-    /// The image of all our containers; the base's if `None`.
+    /// The image of all our containers; the base's if `None`. A UDF of the user's own keeps its image.
     pub image: Option<&'a str>,
 }
 
@@ -201,7 +201,18 @@ impl Base {
 
     /// The image of its UDF.
     pub fn image(&self) -> Option<&str> {
-        self.vertex("udf")?.pointer("/udf/container/image")?.as_str()
+        self.container("udf")?["image"].as_str()
+    }
+
+    /// Whether its UDF is a program of the user's own: its image is not the generator's.
+    pub fn has_own_udf(&self) -> bool {
+        let generator = self.container("generator").map(|container| &container["image"]);
+        self.container("udf").map(|container| &container["image"]) != generator
+    }
+
+    fn container(&self, vertex: &str) -> Option<&Value> {
+        let (name, pointer) = CONTAINERS.into_iter().find(|(name, _)| *name == vertex)?;
+        self.vertex(name)?.pointer(pointer)
     }
 
     fn vertex(&self, name: &str) -> Option<&Value> {

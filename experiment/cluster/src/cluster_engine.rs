@@ -182,7 +182,9 @@ impl Engine for ClusterEngine {
 
     async fn facts(&self) -> BTreeMap<String, String> {
         let version = self.cluster.client.apiserver_version().await;
-        let image = self.config.image.as_deref().or(self.config.base.image());
+        let base = &self.config.base;
+        let given = self.config.image.as_deref().filter(|_| !base.has_own_udf());
+        let image = given.or(base.image());
         [
             ("kubernetes", version.ok().map(|version| version.git_version)),
             ("namespace", Some(self.cluster.namespace.clone())),

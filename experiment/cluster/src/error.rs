@@ -79,7 +79,7 @@ pub enum ClusterEngineError {
     SinkDropped { first: u64, last: u64 },
     /// A result of the UDF that is not a window record.
     #[error(
-        "a result of the UDF is no record, by which alone a window can be measured in a cluster: have the image write records (RESULT_FORMAT=record), or measure this UDF with --engine local --udf-command"
+        "no result of the UDF is a record, by which alone a window can be measured in a cluster: build the UDF on the library, or measure it with --engine local --udf-command"
     )]
     NoRecord,
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::pods::{check_container, check_level, check_mounts, check_program, check_volumes};
 use super::{LONGEST_NAME, check_keys, check_labels, is_name};
@@ -40,6 +40,21 @@ const CONTAINER_TEMPLATE: [&str; 7] = [
 
 /// Fields of `Container` beyond those of `ContainerTemplate`.
 const CONTAINER: [&str; 5] = ["image", "command", "args", "volumeMounts", "ports"];
+
+/// Kinds of a source: `Source`, without `serving`, which no reduce may follow.
+const SOURCES: [&str; 8] = [
+    "generator",
+    "http",
+    "jetstream",
+    "kafka",
+    "nats",
+    "pulsar",
+    "sqs",
+    "udsource",
+];
+
+/// Kinds of a sink: `AbstractSink`, without `serve`, which is of a ServingPipeline.
+const SINKS: [&str; 6] = ["blackhole", "kafka", "log", "pulsar", "sqs", "udsink"];
 
 /// Longest suffix that Kubernetes and Numaflow add to the name of an InterStepBufferService: the StatefulSet's hash in
 /// a label, `isbsvc-<name>-js-<10 characters>`.
@@ -166,43 +181,104 @@ fn check_vertex(name: &str, vertex: &Value, ordered: bool, template: &Value, fau
         faults.push(format!("{name}: scale.min is 0, absent or above scale.max"));
     }
     let kinds = ["source", "udf", "sink"].map(|kind| !vertex[kind].is_null());
-    let container = match kinds {
-        [true, false, false] => {
-            if replicas != (Some(1), Some(1)) || !vertex["partitions"].is_null() {
-                faults.push(format!(
-                    "{name}: a source of one rate has one replica and no partitions"
-                ));
-            }
-            &vertex["source"]["udsource"]["container"]
-        }
-        [false, true, false] => {
-            check_reduce(name, vertex, faults);
-            &vertex["udf"]["container"]
-        }
-        [false, false, true] => {
-            check_keys(name, &vertex["sink"], &["udsink", "retryStrategy"], faults);
-            check_keys(
-                name,
-                &vertex["sink"]["retryStrategy"],
-                &["backoff", "onFailure"],
-                faults,
-            );
-            &vertex["sink"]["udsink"]["container"]
-        }
-        _ => return faults.push(format!("{name}: is not exactly one of source, udf and sink")),
-    };
-    let known: Vec<&str> = CONTAINER_TEMPLATE.iter().chain(&CONTAINER).copied().collect();
-    check_keys(name, container, &known, faults);
     let pod = if vertex["securityContext"].is_null() {
         template
     } else {
         vertex
     };
-    check_container(name, pod, container, faults);
-    check_program(name, container, faults);
+    match kinds {
+        [true, false, false] => {
+            // A second replica of the generator would offer the whole rate again.
+            let one = name != "generator" || replicas == (Some(1), Some(1));
+            if !one || !vertex["partitions"].is_null() {
+                faults.push(format!(
+                    "{name}: a source of one rate has one replica and no partitions"
+                ));
+            }
+            check_end(
+                name,
+                pod,
+                vertex,
+                &vertex["source"],
+                &SOURCES,
+                &["transformer"],
+                faults,
+            );
+        }
+        [false, true, false] => {
+            check_reduce(name, vertex, faults);
+            check_user_container(name, pod, vertex, &vertex["udf"]["container"], faults);
+        }
+        [false, false, true] => {
+            let sink = &vertex["sink"];
+            let own = ["fallback", "onSuccess", "retryStrategy"];
+            check_end(name, pod, vertex, sink, &SINKS, &own, faults);
+            for part in ["fallback", "onSuccess"] {
+                if !sink[part].is_null() {
+                    check_end(
+                        &format!("{name}.{part}"),
+                        pod,
+                        vertex,
+                        &sink[part],
+                        &SINKS,
+                        &[],
+                        faults,
+                    );
+                }
+            }
+            let retry = &sink["retryStrategy"];
+            check_keys(name, retry, &["backoff", "onFailure"], faults);
+            if retry["onFailure"] == "fallback" && sink["fallback"].is_null() {
+                faults.push(format!("{name}: there is no fallback sink"));
+            }
+        }
+        _ => faults.push(format!("{name}: is not exactly one of source, udf and sink")),
+    }
     check_labels(name, &vertex["metadata"]["labels"], faults);
     check_volumes(name, &vertex["volumes"], faults);
+}
+
+/// A source or sink: one kind, and the containers in it.
+fn check_end(
+    name: &str,
+    pod: &Value,
+    vertex: &Value,
+    end: &Value,
+    kinds: &[&str],
+    own: &[&str],
+    faults: &mut Vec<String>,
+) {
+    let known: Vec<&str> = kinds.iter().chain(own).copied().collect();
+    check_keys(name, end, &known, faults);
+    if kinds.iter().filter(|kind| !end[**kind].is_null()).count() != 1 {
+        faults.push(format!("{name}: is not exactly one kind"));
+    }
+    for part in ["udsource", "transformer", "udsink"] {
+        if !end[part].is_null() {
+            check_user_container(name, pod, vertex, &end[part]["container"], faults);
+        }
+    }
+}
+
+/// A container of ours, or one of the user's.
+fn check_user_container(
+    name: &str,
+    pod: &Value,
+    vertex: &Value,
+    container: &Value,
+    faults: &mut Vec<String>,
+) {
+    let known: Vec<&str> = CONTAINER_TEMPLATE.iter().chain(&CONTAINER).copied().collect();
+    check_keys(name, container, &known, faults);
+    check_container(name, pod, container, faults);
     check_mounts(name, &vertex["volumes"], container, faults);
+    if !is_ours(container) {
+        if container["image"].as_str().is_none_or(str::is_empty) {
+            faults.push(format!("{name}: names no image"));
+        }
+        return;
+    }
+    check_program(name, container, faults);
     let ports = container["ports"].as_array().into_iter().flatten();
     // Numaflow's own container uses the ports `metrics` and `monitor` of the same pod.
     if ports
@@ -212,6 +288,13 @@ fn check_vertex(name: &str, vertex: &Value, ordered: bool, template: &Value, fau
     {
         faults.push(format!("{name}: has no port http-metrics"));
     }
+}
+
+/// Whether a container has our image, whatever its registry and version.
+fn is_ours(container: &Value) -> bool {
+    let image = container["image"].as_str().unwrap_or_default();
+    let name = image.rsplit('/').next().unwrap_or_default();
+    name.split([':', '@']).next() == Some("async-reduce")
 }
 
 fn check_reduce(name: &str, vertex: &Value, faults: &mut Vec<String>) {
@@ -250,23 +333,39 @@ fn check_reduce(name: &str, vertex: &Value, faults: &mut Vec<String>) {
     }
 }
 
+/// From the source over the UDF to the sink. A sink of the user's gets no record; these go to a recorder, if there is one.
 fn check_edges(spec: &Value, names: &BTreeSet<&str>, faults: &mut Vec<String>) {
-    let edges: Vec<(&str, &str)> = spec["edges"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|edge| {
-            (
-                edge["from"].as_str().unwrap_or_default(),
-                edge["to"].as_str().unwrap_or_default(),
-            )
+    let vertices = spec["vertices"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let sink = vertices.iter().find(|vertex| vertex["name"] == "sink");
+    let recorder = sink.is_some_and(|sink| is_ours(&sink["sink"]["udsink"]["container"]));
+    let source = if names.contains("source") {
+        "source"
+    } else {
+        "generator"
+    };
+    let only = |operator: &str| json!({"tags": {"operator": operator, "values": [wire::RECORD_TAG]}});
+    let edge = |from: &str, to: &str, conditions: Value| (from.to_owned(), to.to_owned(), conditions);
+    let mut expected = vec![edge(source, "udf", Value::Null)];
+    let mut vertices = BTreeSet::from([source, "udf", "sink"]);
+    if recorder {
+        expected.push(edge("udf", "sink", Value::Null));
+    } else {
+        expected.push(edge("udf", "sink", only("not")));
+        if names.contains("records") {
+            expected.push(edge("udf", "records", only("or")));
+            vertices.insert("records");
+        }
+    }
+    let edges = spec["edges"].as_array().into_iter().flatten();
+    let edges: Vec<_> = edges
+        .map(|found| {
+            let of = |end: &str| found[end].as_str().unwrap_or_default();
+            edge(of("from"), of("to"), found["conditions"].clone())
         })
         .collect();
-    if edges != [("generator", "udf"), ("udf", "sink")]
-        || *names != BTreeSet::from(["generator", "sink", "udf"])
-    {
+    if edges != expected || *names != vertices {
         faults.push(format!(
-            "the edges {edges:?} do not lead from generator over udf to sink"
+            "the edges {edges:?} do not lead from {source} over udf to sink: expected {expected:?}"
         ));
     }
 }

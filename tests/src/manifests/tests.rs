@@ -100,6 +100,37 @@ fn each_fault_is_found() {
         (pipeline, "/spec/edges/1/to", json!("generator"), "do not lead"),
         (
             pipeline,
+            "/spec/edges/1/conditions",
+            json!({"tags": {"operator": "not", "values": ["other"]}}),
+            "do not lead",
+        ),
+        // A sink of the user's would get records.
+        (
+            pipeline,
+            "/spec/vertices/2/sink",
+            json!({"log": {}}),
+            "do not lead",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/2/sink/kafka",
+            json!({}),
+            "not exactly one kind",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/2/sink/retryStrategy",
+            json!({"onFailure": "fallback"}),
+            "no fallback sink",
+        ),
+        (
+            pipeline,
+            "/spec/vertices/0/source/transformer",
+            json!({"container": {"image": "other:1"}}),
+            "privileges may be gained",
+        ),
+        (
+            pipeline,
             "/spec/templates/vertex/containerTemplate/securityContext",
             json!({}),
             "privileges may be gained",

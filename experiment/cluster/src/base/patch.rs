@@ -87,7 +87,9 @@ impl Base {
             let place = CONTAINERS.into_iter().find(|(name, _)| vertex["name"] == *name);
             let Some((name, pointer)) = place else { continue };
             if let Some(container) = vertex.pointer_mut(pointer) {
-                set_image(container, of);
+                if name != "udf" || !self.has_own_udf() {
+                    set_image(container, of);
+                }
                 set_environment(container, environment(name, of, url));
             }
         }
@@ -112,7 +114,9 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
             environment.extend(set_by(of, Program::Udf));
             // If the trial has no endpoint, the base's address stays.
             environment.extend(url.map(|url| ("ENDPOINT_URL", Some(url.to_owned()))));
+            // The record: alone, or beside the results of a program that has its own.
             environment.push(("RESULT_FORMAT", Some("record".to_owned())));
+            environment.push(("RECORDS", None));
             environment.push(("EXEC_TYPE", None));
         }
         _ => {}

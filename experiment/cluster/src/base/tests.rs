@@ -309,6 +309,36 @@ fn image_release_and_endpoint_are_kept_or_replaced() {
     );
 }
 
+/// With its command, arguments and own variables, and with its record beside its results, whatever the release has.
+#[test]
+fn an_own_udf_keeps_its_image_and_command() {
+    let ours = format!("image: \"async-reduce:{}\"", env!("CARGO_PKG_VERSION"));
+    let (before, udf) = EMBEDDED.split_once("    - name: udf\n").unwrap();
+    let udf = udf
+        .replacen(&ours, "image: \"team/score:1.2.3\"", 1)
+        .replacen(
+            "command: [/usr/local/bin/udf]",
+            "command: [/score]\n          args: [--fast]",
+            1,
+        )
+        .replacen("value: \"only\"", "value: \"off\"", 1);
+    let base = format!("{before}    - name: udf\n{udf}");
+    let objects = objects(&base, |of| of.image = Some("mine:1"));
+    let udf = container(&objects, "udf");
+    assert_eq!(
+        [&udf["image"], &udf["command"], &udf["args"]],
+        [&json!("team/score:1.2.3"), &json!(["/score"]), &json!(["--fast"])]
+    );
+    assert_eq!(
+        [value(udf, "RECORDS"), value(udf, "RESULT_FORMAT")],
+        [None, Some("record".to_owned())]
+    );
+    for ours in ["generator", "sink"] {
+        assert_eq!(container(&objects, ours)["image"], "mine:1");
+    }
+    assert!(Base::parse(&base).unwrap().has_own_udf() && !Base::parse(EMBEDDED).unwrap().has_own_udf());
+}
+
 #[test]
 fn a_reference_in_the_environment_is_replaced_whole() {
     let referring = EMBEDDED.replace(

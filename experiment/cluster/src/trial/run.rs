@@ -94,6 +94,9 @@ impl TrialRun<'_> {
             ended = self.watch(before, &records, &mut meters, progress) => ended?,
             error = records.follow(self.objects, self.client) => return Err(error),
         };
+        if records.missing() {
+            return Err(ClusterEngineError::NoRecord);
+        }
         let after = self.objects.snapshot().await?;
         let mut voided = voided(before, &after);
         let (metrics, dropped) = self.metrics(&after, ended.generator.now_us, &mut voided).await;

@@ -132,16 +132,15 @@ fn another_process_of_the_sink_is_noticed_and_then_read_from_its_first_line() {
 }
 
 #[test]
-fn a_result_that_is_no_record_is_refused() {
-    let text = line(1, 0, 10_999);
-    let mut line: SinkLine = serde_json::from_str(&text).unwrap();
-    (line.record, line.text) = (None, Some("done".to_owned()));
-    let refused = Records::new(1_000).take(&serde_json::to_string(&line).unwrap());
-    let message = refused.unwrap_err().to_string();
-    assert!(
-        message.starts_with("a result of the UDF is no record"),
-        "{message}"
-    );
+fn a_result_beside_the_record_is_a_line_and_completes_no_window() {
+    let records = Records::new(1_000);
+    let complete = || records.complete(&[10_000], &generator(&["a"])).len();
+    let mut result: SinkLine = serde_json::from_str(&line(1, 0, 10_999)).unwrap();
+    (result.record, result.text) = (None, Some("done".to_owned()));
+    records.take(&serde_json::to_string(&result).unwrap()).unwrap();
+    assert_eq!((complete(), records.missing()), (0, true));
+    records.take(&line(1, 1, 10_999)).unwrap();
+    assert_eq!((complete(), records.arrivals()[&10_000].lines), (1, 2));
 }
 
 #[test]
@@ -178,9 +177,7 @@ proptest! {
         let lines: u64 = records.arrivals().values().map(|arrivals| arrivals.lines).sum();
         match taken {
             Ok(()) => prop_assert!(lines <= 1),
-            Err(ClusterEngineError::SinkGap { expected: 0, .. } | ClusterEngineError::NoRecord) => {
-                prop_assert_eq!(lines, 0)
-            }
+            Err(ClusterEngineError::SinkGap { expected: 0, .. }) => prop_assert_eq!(lines, 0),
             Err(other) => prop_assert!(false, "{other}"),
         }
         let arrivals = records.arrivals();
