@@ -3,12 +3,23 @@
 use crate::lab::{Lab, Step, path};
 
 /// Kind, name and YAML of objects that the files under helm/ci expect; created for the test if missing.
-const STUBS: [(&str, &str, &str); 2] = [
+const STUBS: [(&str, &str, &str); 4] = [
     ("crd", "podmonitors.monitoring.coreos.com", POD_MONITORS),
     (
         "priorityclass",
         "high",
         "{apiVersion: scheduling.k8s.io/v1, kind: PriorityClass, metadata: {name: high}, value: 1000}",
+    ),
+    (
+        "runtimeclass",
+        "runc",
+        "{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: runc}, handler: runc}",
+    ),
+    // A dry run creates no account, and a pod needs one that is there.
+    (
+        "serviceaccount",
+        "readers",
+        "{apiVersion: v1, kind: ServiceAccount, metadata: {name: readers}}",
     ),
 ];
 
@@ -35,7 +46,7 @@ pub fn dry_run(lab: &Lab) -> Step {
             .kubectl(&["get", kind, name, "-o", "name", "--ignore-not-found"])?
             .is_empty()
         {
-            lab.apply(&["apply", "-f", "-"], text)?;
+            lab.apply(&["-n", &lab.namespace, "apply", "-f", "-"], text)?;
             made.push((kind, name));
         }
     }
@@ -70,6 +81,9 @@ fn chart(lab: &Lab) -> Step {
                 "1.33",
                 "-f",
                 &file.display().to_string(),
+                // The namespace that a file names may be missing.
+                "--set",
+                &format!("dashboard.namespace={}", lab.namespace),
             ],
         )?;
         let dry_run = ["-n", &lab.namespace, "apply", "--dry-run=server", "-f", "-"];
