@@ -177,8 +177,11 @@ async fn run_into(
         RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
         RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
     };
-    let error =
-        anyhow!("{why}: {missing} trials are missing, finished ones are kept; continue with --resume");
+    let missing = match missing {
+        1 => "1 trial is missing".to_owned(),
+        missing => format!("{missing} trials are missing"),
+    };
+    let error = anyhow!("{why}: {missing}, finished ones are kept; continue with --resume");
     Err(Failure {
         error,
         exit: arrived.map_or(1, StopSignal::exit),

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use tests::kube::{Cluster, Trouble};
 use trials::outcome::TrialEnd;
 
-use super::fixture::{Fixture, assert_whole};
+use super::fixture::{Fixture, assert_whole, wait_for_line};
+use super::run_dir::signal;
 
 const JOB: &str = "demo-experiment";
 const BEGIN: &str = "-----BEGIN ASYNC-REDUCE JOURNAL-----";
@@ -81,6 +82,22 @@ async fn a_job_prints_its_journal_and_it_is_collected() {
     assert_eq!(collected.status, Some(0), "{collected:?}");
     assert_eq!(fixture.dir.outcomes("c"), fixture.outcomes());
     assert!(fixture.dir.path("c/report.html").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_terminated_job_keeps_its_finished_trials_and_ends_with_143() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    put_job(&fixture.cluster, json!({"active": 1}));
+    let (mut child, mut lines) = fixture.start("async, thread-pool", &["--job", JOB]);
+    wait_for_line(&mut lines, "trial 2/2");
+    fixture.await_pipeline();
+    signal(&child, "TERM");
+    let last = tokio::task::block_in_place(|| lines.map(Result::unwrap).last().unwrap());
+    assert!(last.contains("interrupted: 1 trial is missing"), "{last}");
+    assert_eq!(child.wait().unwrap().code(), Some(143));
+    assert_eq!(fixture.outcomes().len(), 1);
+    let summary = fixture.cluster.get("", "configmaps", &format!("{JOB}-summary"));
+    assert!(summary.is_some(), "what there is was published");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -60,9 +60,7 @@ fn one_interruption_keeps_what_there_is_and_leaves_nothing_running() {
         signal(&child, name);
         let last = lines.map(Result::unwrap).last().unwrap();
         assert!(
-            last.contains("interrupted")
-                && last.contains("1 trials are missing")
-                && last.contains("--resume"),
+            last.contains("interrupted") && last.contains("1 trial is missing") && last.contains("--resume"),
             "{name}: {last}"
         );
         assert_eq!(child.wait().unwrap().code(), Some(status), "{name}");
