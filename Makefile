@@ -67,10 +67,10 @@ test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up it
 	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
 
-test-examples: toolchain ## drive the examples in other languages as workers of a process pool (needs Python and Node)
-	@for program in $(PYTHON) node; do command -v $$program >/dev/null || { echo "test-examples: $$program is not installed" >&2; exit 1; }; done
+test-examples: toolchain ## drive the examples in other languages as workers of a process pool (needs Python; installs Node where it is missing)
+	@command -v $(PYTHON) >/dev/null || { echo "test-examples: $(PYTHON) is not installed: get Python 3, or set PYTHON" >&2; exit 1; }
 	$(CARGO) build --locked --workspace --bins --examples
-	PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test workers
+	@node=$$(PYTHON=$(PYTHON) tests/node-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test workers
 
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak
