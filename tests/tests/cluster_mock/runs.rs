@@ -144,6 +144,58 @@ async fn a_base_and_an_image_of_ones_own_are_used() {
     fixture.assert_nothing_left();
 }
 
+/// A base whose UDF has an image of its own and sends what `records` says.
+fn own_udf(records: &str) -> String {
+    let base = include_str!("../../../manifests/experiment/base.yaml");
+    let (before, udf) = base.split_once("    - name: udf\n").unwrap();
+    let image = format!("image: \"async-reduce:{}\"", env!("CARGO_PKG_VERSION"));
+    let own = format!("image: \"team/score:1\"\n          args: [--records={records}]");
+    format!("{before}    - name: udf\n{}", udf.replacen(&image, &own, 1))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_beside_the_records_of_an_own_udf_change_nothing() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let base = fixture.dir.path("base.yaml");
+    std::fs::write(&base, own_udf("beside")).unwrap();
+    let ended = fixture.run("async", &["--base", text(&base), "--image", "ours:2"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&fixture.outcomes()[0]);
+    let created = fixture.cluster.created();
+    let pipeline = created.iter().find(|object| object["kind"] == "Pipeline");
+    let image = |place: &str| {
+        pipeline
+            .unwrap()
+            .pointer(&format!("/spec/vertices/{place}/image"))
+    };
+    let images = [
+        "0/source/udsource/container",
+        "1/udf/container",
+        "2/sink/udsink/container",
+    ]
+    .map(image);
+    assert_eq!(
+        images.map(|image| image.and_then(Value::as_str)),
+        [Some("ours:2"), Some("team/score:1"), Some("ours:2")]
+    );
+    fixture.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_udf_without_records_fails_its_trial_with_what_to_do() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    let base = fixture.dir.path("base.yaml");
+    std::fs::write(&base, own_udf("off")).unwrap();
+    let ended = fixture.run("async", &["--base", text(&base)]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let reason = fixture.reason();
+    assert!(
+        reason.starts_with("no result of the UDF is a record") && reason.contains("--udf-command"),
+        "{reason}"
+    );
+    fixture.assert_nothing_left();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_endpoint_of_ones_own_is_called_and_none_deployed() {
     let fixture = Fixture::new(Trouble::default()).await;
