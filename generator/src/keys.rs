@@ -1,5 +1,5 @@
-//! Assigns each event its key and its number within that key: round robin, or skewed by Zipf's law with a seed. Both
-//! follow from the event's index, so the same settings give the same keys on every run. For an unkeyed reduce, which
+//! Assigns each event its key and its number within that key: round robin, skewed by Zipf's law with a seed, or as the
+//! user's own payloads say. All follow from the event's index, so the same settings give the same keys on every run. For an unkeyed reduce, which
 //! sees one key, the number is the index.
 
 use std::num::NonZeroU64;
@@ -9,7 +9,7 @@ use wire::UNKEYED;
 /// Assigns keys to events in the order of their index.
 #[derive(Debug, Clone)]
 pub struct Keys {
-    /// Names by key, `key-0` and on.
+    /// Names by key.
     names: Vec<String>,
     choice: Choice,
     keyed: bool,
@@ -22,6 +22,12 @@ enum Choice {
         seed: u64,
         /// By key: the fraction of events whose key is this one or a lower one.
         cumulative: Vec<f64>,
+        /// Events so far, by key.
+        counts: Vec<u64>,
+    },
+    OfPayloads {
+        /// By payload; payloads come in turn.
+        keys: Vec<u32>,
         /// Events so far, by key.
         counts: Vec<u64>,
     },
@@ -43,6 +49,16 @@ impl Keys {
             Choice::RoundRobin
         };
         Self { names, choice, keyed }
+    }
+
+    /// The keys of payloads that are sent in turn: their names, and the key of each payload, of which there is at least one.
+    pub fn of_payloads(names: Vec<String>, keys: Vec<u32>, keyed: bool) -> Self {
+        let counts = vec![0; names.len()];
+        Self {
+            names,
+            choice: Choice::OfPayloads { keys, counts },
+            keyed,
+        }
     }
 
     /// Returns the key of the event `index`, and its number. Must be called once for every index, from 0 on.
@@ -67,9 +83,11 @@ impl Keys {
                 let key = cumulative
                     .partition_point(|upto| *upto <= position)
                     .min(counts.len() - 1);
-                let number = counts[key];
-                counts[key] += 1;
-                (key as u32, number)
+                (key as u32, take(&mut counts[key]))
+            }
+            Choice::OfPayloads { keys, counts } => {
+                let key = keys[(index % keys.len() as u64) as usize];
+                (key, take(&mut counts[key as usize]))
             }
         }
     }
@@ -88,6 +106,13 @@ impl Keys {
     pub fn reduce_name(&self, key: u32) -> &str {
         if self.keyed { self.name(key) } else { UNKEYED }
     }
+}
+
+/// The next number of a key.
+fn take(count: &mut u64) -> u64 {
+    let number = *count;
+    *count += 1;
+    number
 }
 
 fn zipf(count: u64, skew: f64) -> Vec<f64> {
@@ -161,6 +186,18 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn payloads_bring_their_keys_again_in_each_round() {
+        let names = || ["u1", "u2"].map(str::to_owned).to_vec();
+        let mut keys = Keys::of_payloads(names(), vec![0, 1, 0], true);
+        let assigned: Vec<(u32, u64)> = (0..7).map(|index| keys.assign(index)).collect();
+        assert_eq!(assigned, [(0, 0), (1, 0), (0, 1), (0, 2), (1, 1), (0, 3), (0, 4)]);
+        assert_eq!(keys.name(1), "u2");
+        let mut unkeyed = Keys::of_payloads(names(), vec![0, 1, 0], false);
+        let assigned: Vec<(u32, u64)> = (0..4).map(|index| unkeyed.assign(index)).collect();
+        assert_eq!(assigned, [(0, 0), (1, 1), (0, 2), (0, 3)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod event;
 mod keys;
+mod own_payloads;
 mod payload;
 mod schedule;
 mod source;
@@ -22,9 +23,11 @@ use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
+use wire::PayloadFile;
 use wire::settings::{KEY_SKEW, KEYED, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
 
 use crate::keys::Keys;
+use crate::own_payloads::OwnPayloads;
 use crate::schedule::Rate;
 use crate::source::Generator;
 use crate::state::{Plan, State};
@@ -37,6 +40,7 @@ const EXAMPLES: &str = "Examples:
   generator --rpu 1000 --keys 100 --key-skew 1.1 --seed 7 --count 60000 --align 10s
   generator --socket /tmp/g.sock --server-info /tmp/g.info --stats-listen 127.0.0.1:0
   generator --saturate --payload-size 1000
+  generator --rpu 100 --payloads payments.jsonl --key-pointer /user
   generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start
 
 With --stats-listen it prints its address as one line of JSON, and also serves
@@ -91,8 +95,13 @@ struct Args {
     #[arg(long, env = "SATURATE")]
     saturate: bool,
     #[command(flatten)]
+    own_payloads: OwnPayloads,
+    #[command(flatten)]
     vertex: VertexArgs,
 }
+
+/// Payloads of the user's own, and their keys if these are in them.
+type Own = (PayloadFile, Option<Keys>);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -100,8 +109,15 @@ fn main() -> ExitCode {
         eprintln!("generator: hold: nothing could start it: choose an address with --stats-listen");
         return ExitCode::from(2);
     }
+    let own = match args.own_payloads.read(args.keyed) {
+        Ok(own) => own,
+        Err(refused) => {
+            eprintln!("generator: {refused}");
+            return ExitCode::from(2);
+        }
+    };
     vertex::init_logging();
-    match run(&args) {
+    match run(&args, own) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("generator: {}", vertex::one_line(error.as_ref()));
@@ -113,10 +129,10 @@ fn main() -> ExitCode {
 
 // One thread: the work passes from task to task, and waking another thread costs more than each piece of it.
 #[tokio::main(flavor = "current_thread")]
-async fn run(args: &Args) -> anyhow::Result<()> {
+async fn run(args: &Args, own: Option<Own>) -> anyhow::Result<()> {
     let (socket, server_info) = args.vertex.paths(SOCK_ADDR, SERVER_INFO_FILE)?;
     let stopping = CancellationToken::new();
-    let generator = build(args, stopping.clone());
+    let generator = build(args, own, stopping.clone());
     let stats_server = args
         .vertex
         .serve_metrics(stats::routes(&socket, generator.clone()))?;
@@ -130,16 +146,17 @@ async fn run(args: &Args) -> anyhow::Result<()> {
     Ok(served.await?)
 }
 
-fn build(args: &Args, stopping: CancellationToken) -> Generator {
+fn build(args: &Args, own: Option<Own>, stopping: CancellationToken) -> Generator {
     let plan = Plan {
         rate: (!args.saturate).then_some(Rate(args.rpu)),
         count: (args.count > 0).then_some(args.count),
         align: args.align,
         hold: args.hold,
     };
-    let keys = Keys::new(args.keys, args.key_skew, args.seed, args.keyed);
+    let (own, keys) = own.map_or((None, None), |(file, keys)| (Some(file), keys));
+    let keys = keys.unwrap_or_else(|| Keys::new(args.keys, args.key_skew, args.seed, args.keyed));
     let state = State::new(plan, keys, args.align.unwrap_or(WINDOW));
-    Generator::new(state, rand::random(), args.replica, args.payload_size, stopping)
+    Generator::new(state, rand::random(), args.replica, args.payload_size, stopping).with_own_payloads(own)
 }
 
 /// Ends the reads in progress before the server stops, because it waits for them.

@@ -9,7 +9,7 @@ use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
 use tokio::sync::mpsc::{PermitIterator, Sender};
 use tokio_util::sync::CancellationToken;
 use vertex::Pace;
-use wire::{Clock, GeneratorStats};
+use wire::{Clock, EVENT_ID_HEADER, GeneratorStats, PayloadFile, event_id};
 
 use crate::event::Drawn;
 use crate::payload::{Offsets, Payloads};
@@ -30,6 +30,7 @@ pub struct Generator {
     nonce: u64,
     replica: u16,
     payloads: Payloads,
+    own: Option<Arc<PayloadFile>>,
     offsets: Offsets,
     clock: Clock,
     stopping: CancellationToken,
@@ -51,11 +52,18 @@ impl Generator {
             nonce,
             replica,
             payloads: Payloads::new(nonce, payload_size),
+            own: None,
             offsets: Offsets::new(nonce),
             clock: Clock::start(),
             stopping,
             state,
         }
+    }
+
+    /// The same with payloads of the user's own, if there are any.
+    pub fn with_own_payloads(mut self, own: Option<PayloadFile>) -> Self {
+        self.own = own.map(Arc::new);
+        self
     }
 
     /// Lets a schedule that waits begin with the next read.
@@ -96,15 +104,24 @@ impl Generator {
     }
 
     fn message(&self, drawn: &Drawn, key: &str) -> Message {
+        let Drawn { index, number, .. } = *drawn;
+        let (value, headers) = match &self.own {
+            None => (self.payloads.encode(index, number), HashMap::new()),
+            Some(own) => {
+                let id = event_id(self.nonce, index, number);
+                let headers = HashMap::from([(EVENT_ID_HEADER.to_owned(), id)]);
+                (own.of(index).to_vec(), headers)
+            }
+        };
         Message {
-            value: self.payloads.encode(drawn.index, drawn.number),
+            value,
             offset: Offset {
-                offset: self.offsets.of(drawn.index),
+                offset: self.offsets.of(index),
                 partition_id: self.replica.into(),
             },
             event_time: event_time(drawn.time_ns),
             keys: vec![key.to_owned()],
-            headers: HashMap::new(),
+            headers,
             user_metadata: None,
         }
     }

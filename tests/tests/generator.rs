@@ -3,7 +3,7 @@
 // Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -44,6 +44,7 @@ struct Received {
     payload: Vec<u8>,
     event: Event,
     keys: Vec<String>,
+    headers: HashMap<String, String>,
     time_ns: u64,
     offset: proto::Offset,
 }
@@ -135,9 +136,10 @@ impl Source {
             let result = response.result.unwrap();
             let time = result.event_time.unwrap();
             received.push(Received {
-                event: Event::decode(&result.payload).unwrap(),
+                event: Event::decode(&result.payload).unwrap_or_else(|_| event_of(&result.headers)),
                 payload: result.payload,
                 keys: result.keys,
+                headers: result.headers,
                 time_ns: time.seconds as u64 * 1_000_000_000 + time.nanos as u64,
                 offset: result.offset.unwrap(),
             });
@@ -234,6 +236,17 @@ fn command(socket: &Path, info: &Path) -> Command {
     command
 }
 
+/// What the headers of a payload of the user's own say.
+fn event_of(headers: &HashMap<String, String>) -> Event {
+    let (generator, index, number) = wire::parse_event_id(&headers[wire::EVENT_ID_HEADER]).unwrap();
+    Event {
+        generator,
+        index,
+        number,
+        padding: String::new(),
+    }
+}
+
 fn offsets(received: &[Received]) -> Vec<proto::Offset> {
     received.iter().map(|received| received.offset.clone()).collect()
 }
@@ -280,7 +293,7 @@ async fn events_are_exact_and_end_at_their_count() {
         assert_eq!((received.event.index, received.event.number), (index, index / 4));
         assert_eq!(received.event.generator, stats.generator);
         assert_eq!(received.keys, [format!("key-{}", index % 4)]);
-        assert_eq!(received.payload.len(), 150);
+        assert_eq!((received.payload.len(), received.headers.len()), (150, 0));
         assert_eq!(received.time_ns, t0_us * 1_000 + index * 1_000_000_000 / 300);
         let offset = String::from_utf8(received.offset.offset.clone()).unwrap();
         assert_eq!(offset, wire::idempotency_key(stats.generator, index));
@@ -634,6 +647,135 @@ async fn a_socket_or_port_that_is_taken_is_named() {
         reported.len() == 1 && reported[0].contains(&source.address.to_string()),
         "{error}"
     );
+}
+
+/// Three payloads, in a file as some editors write it.
+const PAYMENTS: [&str; 3] = [
+    r#"{"user":"u1","amount":12.5}"#,
+    r#"{"user":"u2","amount":3}"#,
+    r#"{"user":"u1","amount":0.25}"#,
+];
+
+fn payments(folder: &Path) -> PathBuf {
+    let path = folder.join("payments.jsonl");
+    std::fs::write(&path, format!("\u{feff}{}\r\n\n", PAYMENTS.join("\r\n  \r\n"))).unwrap();
+    path
+}
+
+#[tokio::test]
+async fn own_payloads_are_sent_in_turn_with_their_number_in_a_header() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = payments(folder.path());
+    let file = file.to_str().unwrap();
+    let own = [
+        "--payloads",
+        file,
+        "--rpu",
+        "1000",
+        "--count",
+        "8",
+        "--payload-size",
+        "500",
+    ];
+    let by_user: [&str; 2] = ["--key-pointer", "/user"];
+    // The keys of eight events, and the number of each within its key.
+    let users = ["u1", "u2", "u1", "u1", "u2", "u1", "u1", "u2"].map(str::to_owned);
+    let dealt = [0, 1, 0, 1, 0, 1, 0, 1].map(|key: u8| format!("key-{key}"));
+    for (args, keys, numbers) in [
+        ([&own[..], &by_user].concat(), users, [0, 0, 1, 2, 1, 3, 4, 2]),
+        (
+            [&own[..], &["--keys", "2"]].concat(),
+            dealt,
+            [0, 0, 1, 1, 2, 2, 3, 3],
+        ),
+    ] {
+        let mut source = Source::start(&args).await;
+        let mut all = source.read(5, 1_000).await;
+        source.nack(&all[1..2]).await;
+        let again = source.read(1, 1_000).await;
+        assert_eq!(again, all[1..2], "put back, it is sent as it was");
+        source.ack(&all).await;
+        all.extend(source.collect(3).await);
+        let stats = source.stats().await;
+        for (index, received) in all.iter().enumerate() {
+            assert_eq!(received.payload, PAYMENTS[index % 3].as_bytes());
+            let id = format!("{}-{index}-{}", stats.generator, numbers[index]);
+            assert_eq!(
+                received.headers,
+                HashMap::from([(wire::EVENT_ID_HEADER.to_owned(), id)])
+            );
+            assert_eq!(received.keys, [keys[index].clone()]);
+        }
+        assert_eq!((stats.sent, stats.acked, stats.nacked), (8, 8, 1));
+        let sent: u64 = stats
+            .windows
+            .iter()
+            .flat_map(|window| window.numbers.values().map(wire::Ranges::len))
+            .sum();
+        assert_eq!(sent, 8, "the numbers of each key are whole");
+    }
+}
+
+#[tokio::test]
+async fn payloads_that_cannot_be_sent_are_refused_before_anything_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let (socket, info) = (folder.path().join("s"), folder.path().join("i"));
+    let file = folder.path().join("events.jsonl");
+    let long = format!("a\n{}\n", "x".repeat(1_000_001));
+    for (text, args, words) in [
+        ("", &[][..], "has no line with a payload"),
+        ("\u{feff}\r\n \n", &[], "has no line with a payload"),
+        (&long, &[], "line 2 is longer than 1000000 bytes"),
+        (
+            "abc\nd\n",
+            &["--max-payloads-bytes", "3"],
+            "more than 3 bytes by line 2",
+        ),
+        (
+            "{\"k\":1}\n\n{}\n",
+            &["--key-pointer", "/k"],
+            "line 3: nothing at /k for the key",
+        ),
+        (
+            "{\"k\":1}\nsecret\n",
+            &["--key-pointer", "/k"],
+            "line 2: no JSON, at column 1",
+        ),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = command(&socket, &info);
+        command.arg("--payloads").arg(&file).args(args);
+        let refused = output(command).await;
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{error}");
+        let start = format!("generator: payloads: `{}`: ", file.display());
+        assert!(
+            error.starts_with(&start) && error.contains(words),
+            "{words}: {error}"
+        );
+        assert!(error.lines().count() == 1 && !error.contains("secret"), "{error}");
+    }
+    for (args, words) in [
+        (
+            &["--payloads", "/nowhere/events"][..],
+            "cannot be read: No such file",
+        ),
+        (&["--payloads", "/"], "cannot be read: Is a directory"),
+        (&["--key-pointer", "/k"], "--payloads <FILE>"),
+        (&["--payloads", "f", "--key-pointer", "k"], "begins with a slash"),
+        (
+            &["--payloads", "f", "--max-payloads-bytes", "0"],
+            "from 1 to 4294967295",
+        ),
+    ] {
+        let mut command = command(&socket, &info);
+        command.args(args);
+        let refused = output(command).await;
+        let error = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{error}");
+        assert!(error.contains(words), "{words}: {error}");
+    }
+    assert!(!socket.exists() && !info.exists());
 }
 
 #[tokio::test]

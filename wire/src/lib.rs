@@ -9,6 +9,7 @@
 //! - `event`: the payload of a message, and the idempotency key of its calls.
 //! - `histogram`: latencies as a mergeable histogram.
 //! - `names`: closed sets of names: strategies, start rules, workloads, outcomes.
+//! - `payload_file`: a file of payloads of the user's own.
 //! - `ports`: default ports.
 //! - `random`: random numbers that depend on a seed alone.
 //! - `ranges`: sets of event numbers.
@@ -23,6 +24,7 @@ mod duration;
 mod event;
 mod histogram;
 mod names;
+mod payload_file;
 mod ports;
 mod random;
 mod ranges;
@@ -40,6 +42,7 @@ pub use event::{
 };
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Calls, HttpClient, HttpMethod, Outcome, StartRule, StrategyKind, UnknownName, Workload};
+pub use payload_file::{MAX_PAYLOAD_LINE_BYTES, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
