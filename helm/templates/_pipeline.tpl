@@ -164,6 +164,7 @@ ports:
   "RUNTIME_THREADS" .runtimeThreads
   "CPU_OFFLOAD" .cpuOffload
   "MAX_WAITING" .maxWaiting
+  "MAX_WAITING_BYTES" .maxWaitingBytes
   "RECORDS" (include "async-reduce.records" $)
   "RESULT_FORMAT" .resultFormat
   "STATS_LISTEN" (include "async-reduce.statsListen" $)

@@ -6,8 +6,10 @@
 use std::path::{Path, PathBuf};
 
 /// Other words with an underscore in backticks: settings, and a kind of storage.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 8] = [
     "retry_statuses",
+    "max_waiting_bytes",
+    "reading_stopped",
     "udf_reconnects_total",
     "max_workers",
     "max_waiting",

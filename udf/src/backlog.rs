@@ -16,7 +16,8 @@
 //! [`Limit::Shared`] gives the process a fixed number of slots. `start` occupies one, and the caller keeps it from call
 //! to call: `ended` does not free it, only a `take` that finds nothing does. So while events wait there are exactly as
 //! many callers as slots, and a caller goes to its next call without waking anything. An event that pauses before a
-//! retry occupies no slot. Under [`Limit::OnePerKey`] there are always free slots, and a key has one call at a time.
+//! retry occupies no slot. Under [`Limit::OnePerKey`] a key has one call at a
+//! time besides.
 //!
 //! # Which event is next
 //!
@@ -29,6 +30,7 @@
 mod key_calls;
 mod limit;
 mod retry;
+mod room;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +48,7 @@ pub(crate) use key_calls::{KeyCalls, Waiting};
 use key_calls::{KeyState, Pending};
 pub use limit::Limit;
 pub use retry::Retry;
+pub(crate) use room::Room;
 
 /// Makes the calls of a process, which answer with `A`.
 pub trait Strategy<A>: Send + Sync + 'static {
@@ -157,10 +160,11 @@ impl<A: Send + 'static> Backlog<A> {
     }
 
     /// Reserves the next event for a caller whose slot is occupied, to begin after its current call. Returns `None` if
-    /// none is ready, or if another slot is free: a caller there would begin the event at once.
+    /// none is ready, or if another slot is free: a caller there would begin the event at once. Under
+    /// [`Limit::OnePerKey`] too, as the end of a call makes the next of its key ready for the caller that comes back.
     pub fn reserve(self: &Arc<Self>) -> Option<Reserved<'_, A>> {
         let mut state = self.state();
-        if state.free_slots > 0 {
+        if state.free_slots > 0 || matches!(self.limit, Limit::OnePerKey(_)) {
             return None;
         }
         let taken = state.next(self.limit)?;
@@ -176,11 +180,12 @@ impl<A: Send + 'static> Backlog<A> {
                 let slot_wait = key.record_slot_wait(&waiting, calls.ns(began));
                 drop(key);
                 self.metrics.slot_wait.observe(slot_wait);
-                calls.permits.add_permits(1);
+                calls.room.give_back(waiting.bytes());
                 (calls.event(waiting), 0)
             }
             Pending::Retry(event, attempts) => {
                 drop(key);
+                calls.room.give_back(event.bytes());
                 (event, attempts)
             }
         };
@@ -195,11 +200,14 @@ impl<A: Send + 'static> Backlog<A> {
 
     fn put_back(self: &Arc<Self>, taken: Taken<A>) {
         let Taken { calls, pending } = taken;
-        let has_permit = matches!(pending, Pending::First(_));
+        let bytes = match &pending {
+            Pending::First(waiting) => waiting.bytes(),
+            Pending::Retry(event, _) => event.bytes(),
+        };
         let mut waits = true;
         self.change(&calls, |key| waits = key.put_back(pending));
-        if has_permit && !waits {
-            calls.permits.add_permits(1);
+        if !waits {
+            calls.room.give_back(bytes);
         }
     }
 
@@ -230,13 +238,13 @@ impl<A: Send + 'static> Backlog<A> {
         // Before it counts as ended, as the aggregate is finished after the last event.
         calls.answer(event, answer);
         let has_waiting = calls.ended(ended, attempts, reconnects, latency);
-        if self.limit == Limit::OnePerKey && has_waiting {
+        if matches!(self.limit, Limit::OnePerKey(_)) && has_waiting {
             self.state().give_turn(&calls, &mut calls.lock(), self.limit);
         }
     }
 
-    /// Queues an event for its next attempt after a pause, during which it occupies no slot. An event that pauses holds
-    /// no permit either: the number of pauses is bounded by the events of the open windows, not by `max_waiting`.
+    /// Queues an event for its next attempt after a pause, during which it occupies no slot. It waits again, so it takes
+    /// room from now on, also where there is none: reading stops until the room that is owed is paid.
     fn pause(self: &Arc<Self>, in_flight: InFlight<A>, pause: Duration) {
         let InFlight {
             event,
@@ -244,11 +252,17 @@ impl<A: Send + 'static> Backlog<A> {
             attempts,
             ..
         } = in_flight;
+        let bytes = event.bytes();
+        calls.room.take_anyway(bytes);
         calls.lock().pauses();
         let backlog = Arc::clone(self);
         self.runtime.spawn(async move {
             tokio::time::sleep(pause).await;
-            backlog.change(&calls, |key| key.retry(event, attempts + 1));
+            let mut waits = true;
+            backlog.change(&calls, |key| waits = key.retry(event, attempts + 1));
+            if !waits {
+                calls.room.give_back(bytes);
+            }
         });
     }
 

@@ -9,11 +9,10 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::Parser;
 use numaflow::reduce::ReduceRequest;
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wire::Outcome;
 
-use crate::backlog::{Backlog, KeyCalls, Retry, Waiting};
+use crate::backlog::{Backlog, KeyCalls, Retry, Room, Waiting};
 use crate::call::{BlockingCall, Call};
 use crate::call_error::CallError;
 use crate::event::{Event, EventId, Meta, Place, Window};
@@ -151,25 +150,26 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it ends")
 }
 
-/// A key that is open to calls, and the permits of its events.
+/// A key that is open to calls, and the room of its events.
 pub(crate) struct OpenKey {
     pub(crate) calls: Arc<KeyCalls<()>>,
-    pub(crate) permits: Arc<Semaphore>,
+    pub(crate) room: Arc<Room>,
 }
 
 impl OpenKey {
     pub(crate) fn new(backlog: &Arc<Backlog<()>>) -> Self {
-        let permits = Arc::new(Semaphore::new(1_000));
-        let calls = Arc::new(KeyCalls::new(place(), None, Arc::clone(&permits)));
+        let room = Arc::new(Room::new(1_000, u64::MAX));
+        let calls = Arc::new(KeyCalls::new(place(), None, Arc::clone(&room)));
         backlog.open(&calls);
-        Self { calls, permits }
+        Self { calls, room }
     }
 
     /// Adds events with these indices, each with a permit.
     pub(crate) fn add(&self, backlog: &Arc<Backlog<()>>, indices: impl IntoIterator<Item = u64>) {
         for index in indices {
-            self.permits.try_acquire().unwrap().forget();
-            backlog.add(&self.calls, waiting(&self.calls, index));
+            let event = waiting(&self.calls, index);
+            assert!(self.room.try_take(event.bytes()));
+            backlog.add(&self.calls, event);
         }
     }
 

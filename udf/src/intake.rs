@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use numaflow::reduce::ReduceRequest;
 use tokio::sync::mpsc::Receiver;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 use wire::{EVENT_ID_HEADER, Outcome, Ranges, StartRule, parse_event_id};
 
 use crate::aggregate::{Finish, Make};
-use crate::backlog::{Backlog, KeyCalls, Waiting};
+use crate::backlog::{Backlog, KeyCalls, Room, Waiting};
 use crate::event::{EventId, Meta, Place, nanos};
 use crate::metrics::Metrics;
 use crate::tally::Tally;
@@ -51,8 +50,7 @@ pub(crate) struct Intake<A> {
     /// Whether the numbers of the events are kept, for the record.
     numbers: bool,
     start_rule: StartRule,
-    /// Permits for events that wait for their first attempt to begin.
-    permits: Arc<Semaphore>,
+    room: Arc<Room>,
     windows: Windows,
     metrics: Arc<Metrics>,
 }
@@ -64,16 +62,15 @@ impl<A: Send + 'static> Intake<A> {
     pub(crate) fn new(
         backlog: Arc<Backlog<A>>,
         start_rule: StartRule,
-        max_waiting: usize,
+        room: Room,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let permits = Arc::new(Semaphore::new(max_waiting.min(Semaphore::MAX_PERMITS)));
         Self {
             backlog,
             make: None,
             numbers: true,
             start_rule,
-            permits,
+            room: Arc::new(room),
             windows: Windows::new(Arc::clone(&metrics)),
             metrics,
         }
@@ -103,8 +100,8 @@ impl<A: Send + 'static> Intake<A> {
         mut input: Receiver<ReduceRequest>,
     ) -> Closed {
         let answers = self.make.as_ref().map(|make| make.make(place));
-        let permits = Arc::clone(&self.permits);
-        let calls = OpenWindow(Arc::new(KeyCalls::new(Arc::clone(place), answers, permits)));
+        let room = Arc::clone(&self.room);
+        let calls = OpenWindow(Arc::new(KeyCalls::new(Arc::clone(place), answers, room)));
         let calls = &calls.0;
         let mut arrivals = Arrivals::default();
         let mut open = self.start_rule == StartRule::AtArrival;
@@ -122,22 +119,17 @@ impl<A: Send + 'static> Intake<A> {
                     let Some(request) = request else { break };
                     self.metrics.events.inc();
                     let event = arrivals.record(request, calls, self.numbers);
-                    let permit = match self.permits.try_acquire() {
-                        Ok(permit) => permit,
-                        Err(_) => {
-                            // Stops reading until a call begins. Every window is opened now: if all permits are
-                            // held by events that wait for their close of book, no call would begin and no input
-                            // would reach its end.
-                            arrivals.reading_stopped += 1;
-                            self.metrics.reading_stopped.inc();
-                            self.windows.open_all();
-                            open = true;
-                            self.backlog.open(calls);
-                            self.permit().await
-                        }
-                    };
-                    // The backlog returns the permit when the event's first attempt begins.
-                    permit.forget();
+                    // The backlog gives the room back when the event's first attempt begins.
+                    if !self.room.try_take(event.bytes()) {
+                        // Stops reading until a call begins. Every window is opened now: if all room is taken by events
+                        // that wait for their close of book, no call would begin and no input would reach its end.
+                        arrivals.reading_stopped += 1;
+                        self.metrics.reading_stopped.inc();
+                        self.windows.open_all();
+                        open = true;
+                        self.backlog.open(calls);
+                        self.room.take(event.bytes()).await;
+                    }
                     self.backlog.add(calls, event);
                 }
             }
@@ -155,13 +147,6 @@ impl<A: Send + 'static> Intake<A> {
             arrivals,
             tally,
             finish: calls.answers().map(|answers| answers.finish(place.window)),
-        }
-    }
-
-    async fn permit(&self) -> SemaphorePermit<'_> {
-        match self.permits.acquire().await {
-            Ok(permit) => permit,
-            Err(_) => unreachable!("the semaphore is never closed"),
         }
     }
 }

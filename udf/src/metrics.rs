@@ -123,7 +123,7 @@ impl Metrics {
             ("events", "Events received", &self.events),
             (
                 "reading_stopped",
-                "Times that reading stopped because max_waiting events waited",
+                "Times that reading stopped because max_waiting events or max_waiting_bytes waited",
                 &self.reading_stopped,
             ),
             (

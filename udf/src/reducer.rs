@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use wire::{Clock, RECORD_FORMAT, RECORD_TAG, StartRule, WindowRecord};
 
 use crate::aggregate::{Finish, Make, Outgoing};
-use crate::backlog::Backlog;
+use crate::backlog::{Backlog, Room};
 use crate::event::{Place, Window};
 use crate::intake::{Arrivals, Intake};
 use crate::metrics::Metrics;
@@ -33,8 +33,8 @@ pub(crate) struct ReduceSpec<A> {
     /// As written into each record.
     pub(crate) settings: wire::Settings,
     pub(crate) results: Results,
-    /// How many events may wait for their call to begin.
-    pub(crate) max_waiting: usize,
+    /// For events that wait.
+    pub(crate) room: Room,
     pub(crate) max_message_bytes: usize,
     pub(crate) event_id: Option<Arc<str>>,
     pub(crate) clock: Clock,
@@ -60,7 +60,7 @@ impl<A: Send + 'static> AsyncReduce<A> {
         let start_rule: StartRule = spec.settings.start_rule;
         let metrics = Arc::clone(&spec.metrics);
         let make = spec.results.own.then_some(spec.make);
-        let intake = Intake::new(spec.backlog, start_rule, spec.max_waiting, metrics)
+        let intake = Intake::new(spec.backlog, start_rule, spec.room, metrics)
             .with_aggregates(make)
             .with_numbers(spec.results.instrument.is_some());
         Self {

@@ -13,7 +13,7 @@ use vertex::{VertexArgs, VertexError};
 use wire::{Clock, Outcome, StrategyKind};
 
 use crate::aggregate::{Aggregate, Factory, MakeAggregate};
-use crate::backlog::Retry;
+use crate::backlog::{Retry, Room};
 use crate::call::{Answer, BlockingCall};
 use crate::call_error::CallError;
 use crate::event::Event;
@@ -144,7 +144,7 @@ where
     };
     let backlog = build(StrategySpec {
         kind: of_record.strategy,
-        max_workers: settings.max_workers(cores),
+        max_workers: settings.slots(cores),
         forms,
         timeout: settings.timeout,
         retry: Retry {
@@ -168,7 +168,7 @@ where
         make: Arc::new(Factory::new(make)),
         settings: of_record,
         results: settings.results(records),
-        max_waiting: bound(settings.max_waiting.get()),
+        room: Room::new(bound(settings.max_waiting.get()), settings.max_waiting_bytes()),
         max_message_bytes: bound(settings.max_message_bytes.get()),
         event_id: settings.event_id.as_deref().map(Arc::from),
         clock: Clock::start(),

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use wire::settings::{
-    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WORKERS, RETRIES, RETRY_PAUSE, RETRY_STATUSES, RUNTIME_THREADS,
-    START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers, whole_number,
+    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WAITING_BYTES, MAX_WORKERS, RETRIES, RETRY_PAUSE, RETRY_STATUSES,
+    RUNTIME_THREADS, SEQUENTIAL_MOST, START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
+    whole_number,
 };
 use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
 
@@ -61,6 +62,9 @@ pub struct Settings {
     /// Events that may wait for their call.
     #[arg(long, env, help = MAX_WAITING.help(), default_value = MAX_WAITING.default, value_parser = |text: &str| MAX_WAITING.read(text), allow_hyphen_values = true)]
     pub max_waiting: NonZeroU64,
+    /// Bytes of the events that may wait for their call.
+    #[arg(long, env, help = MAX_WAITING_BYTES.help(), value_parser = |text: &str| MAX_WAITING_BYTES.read_given(text), allow_hyphen_values = true)]
+    pub max_waiting_bytes: Option<NonZeroU64>,
     /// What a key and window sends: its own results (off), the record for the experiment too (beside), or the record
     /// alone (only) [default: off; of the program udf: only]
     #[arg(long, env = "RECORDS")]
@@ -139,6 +143,16 @@ pub enum SettingsError {
         /// The hard limit.
         limit: u64,
     },
+    /// More connections than local ports.
+    #[error(
+        "max_workers: {max_workers} calls in flight to one endpoint need as many local ports, this machine has {ports}: choose fewer workers or widen net.ipv4.ip_local_port_range"
+    )]
+    Ports {
+        /// Calls in flight at once.
+        max_workers: u64,
+        /// Local ports for connections.
+        ports: u64,
+    },
 }
 
 impl Settings {
@@ -165,6 +179,23 @@ impl Settings {
         (self.strategy() == StrategyKind::Sequential).then(|| {
             format!("max_workers: {workers} has no effect: sequential makes one call at a time for each key and window")
         })
+    }
+
+    /// Calls in flight at once in this process: the limit, or for `sequential` one for each key as far as the descriptors
+    /// allow and no more than [`SEQUENTIAL_MOST`]; further keys take turns.
+    pub(crate) fn slots(&self, cores: NonZeroUsize) -> NonZeroUsize {
+        if self.strategy() != StrategyKind::Sequential {
+            return self.max_workers(cores);
+        }
+        let limit = vertex::machine::raise_descriptor_limit(SEQUENTIAL_MOST + OTHER_DESCRIPTORS);
+        let most = limit.saturating_sub(OTHER_DESCRIPTORS).clamp(1, SEQUENTIAL_MOST);
+        NonZeroUsize::new(most as usize).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// The bound on the bytes of the events that wait: as given, or half of the memory of this process.
+    pub(crate) fn max_waiting_bytes(&self) -> u64 {
+        let half = || vertex::machine::memory().map_or(u64::MAX, |memory| memory.bytes / 2);
+        self.max_waiting_bytes.map_or_else(half, NonZeroU64::get)
     }
 
     /// Threads of the runtime. The default is one, because moving work between threads costs more than it gains, except
@@ -207,10 +238,10 @@ impl Settings {
         }
     }
 
-    /// Raises the limit on file descriptors to what the calls in flight need.
+    /// Raises the limit on file descriptors to what the calls in flight need, and checks the local ports.
     ///
     /// # Errors
-    /// Returns an error if the hard limit is lower.
+    /// Returns an error if the hard limit is lower, or there are fewer ports.
     pub fn raise_descriptor_limit(&self, cores: NonZeroUsize) -> Result<(), SettingsError> {
         let max_workers = self.max_workers(cores).get() as u64;
         let per_call = match (self.workload, self.strategy()) {
@@ -218,6 +249,10 @@ impl Settings {
             (Workload::Http, _) => 1,
             (Workload::Cpu, _) => 0,
         };
+        let ports = vertex::machine::local_ports().filter(|_| self.workload == Workload::Http);
+        if let Some(ports) = ports.filter(|ports| *ports < max_workers) {
+            return Err(SettingsError::Ports { max_workers, ports });
+        }
         let needed = max_workers * per_call + OTHER_DESCRIPTORS;
         let limit = vertex::machine::raise_descriptor_limit(needed);
         if limit >= needed {

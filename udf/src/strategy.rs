@@ -29,7 +29,7 @@ use threads::Threads;
 pub struct StrategySpec<A> {
     /// Which strategy.
     pub kind: StrategyKind,
-    /// Limit on calls in flight in this process; ignored by `sequential`.
+    /// Limit on calls in flight in this process; of `sequential` that over all keys.
     pub max_workers: NonZeroUsize,
     /// The work of one event.
     pub forms: Forms<A>,
@@ -60,7 +60,10 @@ pub fn build<A: Answer>(spec: StrategySpec<A>) -> Result<Arc<Backlog<A>>, PoolEr
         call.ok_or(PoolError::NoBlockingCall(spec.kind))
     };
     let (strategy, limit): (Box<dyn Strategy<A>>, _) = match spec.kind {
-        StrategyKind::Sequential => (in_tasks()?.strategy(spec.timeout), Limit::OnePerKey),
+        StrategyKind::Sequential => (
+            in_tasks()?.strategy(spec.timeout),
+            Limit::OnePerKey(spec.max_workers),
+        ),
         StrategyKind::Async => (in_tasks()?.strategy(spec.timeout), shared),
         StrategyKind::ThreadPool => (Box::new(Threads::start(blocking()?, spec.max_workers)?), shared),
         StrategyKind::ProcessPool => {

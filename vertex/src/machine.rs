@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 
 /// The version of Numaflow's Rust SDK that the processes are built with; a test compares it with the lock file.
 pub const NUMAFLOW_SDK: &str = "0.6.0";
@@ -44,6 +45,59 @@ pub fn facts() -> BTreeMap<String, String> {
     .into_iter()
     .filter_map(|(name, value)| Some((name.to_owned(), value?)))
     .collect()
+}
+
+/// Memory that this process may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// How much.
+    pub bytes: u64,
+    /// Whether a control group, such as that of a container, sets the bound, not the machine.
+    pub is_limited: bool,
+}
+
+/// The memory that this process may use; `None` if it is unknown.
+pub fn memory() -> Option<Memory> {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let limit = cgroup_memory(Path::new("/sys/fs/cgroup"), &read("/proc/self/cgroup"));
+    let total = field(&read("/proc/meminfo"), "MemTotal", ':');
+    let kibibytes: Option<u64> = total.and_then(|total| total.strip_suffix(" kB")?.parse().ok());
+    let machine = kibibytes.map(|kibibytes| kibibytes.saturating_mul(1_024));
+    let bytes = limit.into_iter().chain(machine).min()?;
+    Some(Memory {
+        bytes,
+        is_limited: limit == Some(bytes),
+    })
+}
+
+/// The lowest memory limit of a process' control groups (cgroups(7)) and those around them, of version 2 or 1.
+fn cgroup_memory(root: &Path, own: &str) -> Option<u64> {
+    let groups = own.lines().filter_map(|line| {
+        let (_, rest) = line.split_once(':')?;
+        let (controllers, path) = rest.split_once(':')?;
+        let (folder, file) = match controllers {
+            "" => (root.to_owned(), "memory.max"),
+            "memory" => (root.join("memory"), "memory.limit_in_bytes"),
+            _ => return None,
+        };
+        Some((folder, path.trim_start_matches('/'), file))
+    });
+    let limits = groups.flat_map(|(folder, path, file)| {
+        let around = Path::new(path)
+            .ancestors()
+            .map(move |group| folder.join(group).join(file));
+        // `max` is no number: there is none.
+        around.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok())
+    });
+    limits.min()
+}
+
+/// Local ports for connections to one address; `None` if it is unknown.
+pub fn local_ports() -> Option<u64> {
+    let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+    let (first, last) = range.trim().split_once(char::is_whitespace)?;
+    let (first, last): (u64, u64) = (first.parse().ok()?, last.trim().parse().ok()?);
+    last.checked_sub(first).map(|ports| ports + 1)
 }
 
 /// Raises the limit of open files for this process and its children to `wanted`, or as far as the system allows. Returns
@@ -99,6 +153,31 @@ mod tests {
         assert_eq!(raise_descriptor_limit(1), before.0, "it is enough");
         assert_eq!(raise_descriptor_limit(u64::MAX), before.1);
         assert_eq!(rlimit::Resource::NOFILE.get().unwrap(), (before.1, before.1));
+    }
+
+    #[test]
+    fn the_lowest_limit_of_the_control_groups_counts() {
+        let root = tempfile::tempdir().unwrap();
+        let write = |path: &str, limit: &str| {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, limit).unwrap();
+        };
+        write("a/b/memory.max", "max\n");
+        write("a/memory.max", "300\n");
+        write("memory/c/memory.limit_in_bytes", "200\n");
+        let limit = |own: &str| cgroup_memory(root.path(), own);
+        assert_eq!(limit("0::/a/b\n"), Some(300));
+        assert_eq!(limit("0::/\n"), None);
+        assert_eq!(limit("5:cpu,cpuacct:/a\n4:memory:/c\n0::/a/b\n"), Some(200));
+        assert_eq!(limit(""), None);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_has_memory_and_ports() {
+        assert!(memory().unwrap().bytes > 1 << 20);
+        assert!(local_ports().unwrap() > 0);
     }
 
     #[test]

@@ -56,6 +56,15 @@ pub fn peak_resident_bytes(pid: u32) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// Proportional share of memory of a process in bytes (`Pss` of proc_pid_smaps_rollup(5)): pages that processes share count
+/// once for all of them.
+pub fn proportional_bytes(pid: u32) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
 /// The children that the threads of a process have started (proc_pid_task_tid_children(5)).
 pub fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"));

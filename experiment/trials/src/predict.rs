@@ -24,6 +24,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use wire::settings::SEQUENTIAL_MOST;
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
 pub use self::duration::duration;
@@ -217,6 +218,7 @@ impl Servers {
         let events = settings.events_per_window() as f64;
         match settings.strategy {
             StrategyKind::Sequential => {
+                let bound = bound.min(SEQUENTIAL_MOST as f64);
                 let fraction = busiest_key_fraction(settings.reduce_keys().get(), settings.key_skew);
                 Self {
                     in_flight: bound.min(settings.reduce_keys().get() as f64),

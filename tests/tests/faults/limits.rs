@@ -83,3 +83,93 @@ async fn an_endpoint_out_of_descriptors_lets_connections_wait() {
     assert!(stats.peak_in_flight < 64, "{}", stats.peak_in_flight);
     assert!(stats.delay.asked.max().unwrap() <= Duration::from_millis(21));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_calls_than_local_ports_are_refused_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    // More than any range of ports has.
+    let output = Command::new(binary("udf"))
+        .args(["--max-workers", "100000"])
+        .arg("--socket")
+        .arg(folder.path().join("socket"))
+        .stdin(Stdio::null())
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    for words in ["max_workers: 100000", "local ports", "ip_local_port_range"] {
+        assert!(stderr.contains(words), "{stderr}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequential_over_more_keys_than_descriptors_takes_turns() {
+    let (_endpoint, url) = endpoint(&[]).await;
+    let flags = [
+        "--endpoint-url",
+        &url,
+        "--strategy",
+        "sequential",
+        "--io-delay",
+        "20ms",
+    ];
+    let mut udf = Udf::start_as(limited(100, "udf"), &flags).await;
+    for number in 0..2 {
+        let records = udf.window(number, 150, 2).await;
+        assert_eq!(
+            count(&records, Outcome::Ok),
+            300,
+            "each of 150 keys has its calls"
+        );
+        assert!(records.iter().all(|record| record.peak_in_flight == 1));
+    }
+    assert!(descriptors(udf.id()).unwrap() <= 100);
+    let stats: EndpointStats = get_json(&format!("{url}/stats")).await;
+    assert!(
+        (2..=36).contains(&stats.peak_in_flight),
+        "{}",
+        stats.peak_in_flight
+    );
+}
+
+/// Padding of an event.
+const PADDING: usize = 10_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_events_are_bounded_in_bytes_too() {
+    let (_endpoint, url) = endpoint(&[]).await;
+    for strategy in ["async", "thread-pool", "process-pool"] {
+        let flags = [
+            "--endpoint-url",
+            &url,
+            "--strategy",
+            strategy,
+            "--max-workers",
+            "2",
+        ];
+        // Room for twenty of them, or for a million smaller ones.
+        let bound = ["--start-rule", "at-close", "--max-waiting-bytes", "220000"];
+        let mut udf = Udf::start(&[&flags[..], &bound].concat(), &[]).await;
+        let mut stream = udf.open(0).await;
+        for index in 0..100 {
+            let event = wire::Event {
+                generator: 7,
+                index,
+                number: index,
+                padding: "x".repeat(PADDING),
+            };
+            stream.send_payload("key", event.encode().unwrap()).await;
+        }
+        let records = stream.close().await.records();
+        assert_eq!(count(&records, Outcome::Ok), 100, "{strategy}");
+        let stopped = records[0].reading_stopped;
+        assert!((1..=80).contains(&stopped), "{strategy}: {stopped}");
+        let small = udf.window(1, 1, 100).await;
+        assert_eq!(
+            (count(&small, Outcome::Ok), small[0].reading_stopped),
+            (100, 0),
+            "{strategy}"
+        );
+    }
+}

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Limit;
+use super::{Limit, Room};
 use crate::aggregate::Collect;
 use crate::call_error::CallError;
 use crate::event::{Event, Meta, Place, Reconnects};
 use crate::tally::{Ended, Tally};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The calls of one key and window.
@@ -17,9 +17,9 @@ pub(crate) struct KeyCalls<A> {
     place: Arc<Place>,
     /// Gets the answers, behind a lock of its own; `None` if only the record is wanted.
     answers: Option<Box<dyn Collect<A>>>,
-    /// Permits to wait, shared by the process: the intake acquires one for each event, and it is returned when the
-    /// event's first attempt begins.
-    pub(super) permits: Arc<Semaphore>,
+    /// Room to wait, shared by the process: the intake takes it for each event, and it is given back when the event's
+    /// first attempt begins; the same for each pause before another one.
+    pub(super) room: Arc<Room>,
     created: Instant,
     state: Mutex<KeyState>,
     all_ended: Notify,
@@ -58,15 +58,11 @@ pub(super) struct KeyState {
 }
 
 impl<A> KeyCalls<A> {
-    pub(crate) fn new(
-        place: Arc<Place>,
-        answers: Option<Box<dyn Collect<A>>>,
-        permits: Arc<Semaphore>,
-    ) -> Self {
+    pub(crate) fn new(place: Arc<Place>, answers: Option<Box<dyn Collect<A>>>, room: Arc<Room>) -> Self {
         Self {
             place,
             answers,
-            permits,
+            room,
             created: Instant::now(),
             state: Mutex::new(KeyState {
                 open_ns: None,
@@ -126,9 +122,15 @@ impl<A> KeyCalls<A> {
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
         state.open_ns = None;
-        self.permits.add_permits(state.waiting.len());
-        state.waiting = VecDeque::new();
-        state.retries = VecDeque::new();
+        let waiting = std::mem::take(&mut state.waiting);
+        let retries = std::mem::take(&mut state.retries);
+        drop(state);
+        waiting
+            .iter()
+            .for_each(|waiting| self.room.give_back(waiting.bytes()));
+        retries
+            .iter()
+            .for_each(|(event, _)| self.room.give_back(event.bytes()));
     }
 
     /// Passes on how the call of an event ended. No lock may be held, as the aggregate may take its time.
@@ -173,10 +175,15 @@ impl KeyState {
         self.open_ns.get_or_insert(now_ns);
     }
 
-    /// Queues an event whose pause is over.
-    pub(super) fn retry(&mut self, event: Event, attempts: u32) {
+    /// Queues an event whose pause is over. Returns `false` if the window was abandoned meanwhile and the event is
+    /// discarded.
+    pub(super) fn retry(&mut self, event: Event, attempts: u32) -> bool {
         self.taken -= 1;
-        self.retries.push_back((event, attempts));
+        let waits = self.open_ns.is_some();
+        if waits {
+            self.retries.push_back((event, attempts));
+        }
+        waits
     }
 
     /// Number of calls that may begin, given enough slots.
@@ -185,7 +192,7 @@ impl KeyState {
         match (self.open_ns, limit) {
             (None, _) => 0,
             (Some(_), Limit::Shared(_)) => queued,
-            (Some(_), Limit::OnePerKey) => usize::from(self.taken == 0 && queued > 0),
+            (Some(_), Limit::OnePerKey(_)) => usize::from(self.taken == 0 && queued > 0),
         }
     }
 

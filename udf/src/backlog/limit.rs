@@ -7,17 +7,15 @@ use std::num::NonZeroUsize;
 pub enum Limit {
     /// This many in the process, shared by all keys and windows.
     Shared(NonZeroUsize),
-    /// One for each key and window: the next call begins after the previous one has ended.
-    OnePerKey,
+    /// One for each key and window: the next call begins after the previous one has ended. This many in the process.
+    OnePerKey(NonZeroUsize),
 }
 
 impl Limit {
     /// Slots of the process.
     pub(super) fn slots(self) -> usize {
         match self {
-            Self::Shared(slots) => slots.get(),
-            // Each key limits itself, so the process never runs out of slots.
-            Self::OnePerKey => usize::MAX,
+            Self::Shared(slots) | Self::OnePerKey(slots) => slots.get(),
         }
     }
 }

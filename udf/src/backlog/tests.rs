@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker};
 
 use proptest::prelude::{Just, ProptestConfig, any, prop_oneof, proptest};
 use proptest::strategy::Strategy as Generates;
-use tokio::sync::Semaphore;
 use wire::Outcome;
 
 use super::*;
@@ -67,14 +66,14 @@ fn steps() -> impl Generates<Value = Vec<Step>> {
 fn limits() -> impl Generates<Value = Limit> {
     prop_oneof![
         3 => (1usize..5).prop_map(|slots| Limit::Shared(some(slots))),
-        1 => Just(Limit::OnePerKey),
+        1 => (1usize..5).prop_map(|slots| Limit::OnePerKey(some(slots))),
     ]
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(500))]
     #[test]
-    fn any_sequence_keeps_the_limit_the_turns_and_the_permits(
+    fn any_sequence_keeps_the_limit_the_turns_and_the_room(
         limit in limits(),
         keys in 1usize..5,
         max_waiting in 1usize..8,
@@ -130,7 +129,7 @@ struct World<'a> {
     limit: Limit,
     retries: u32,
     max_waiting: usize,
-    permits: Arc<Semaphore>,
+    room: Arc<Room>,
     started: Arc<AtomicUsize>,
     /// Callers without a call; each occupies a slot.
     idle: usize,
@@ -179,12 +178,12 @@ struct Key {
 }
 
 impl Key {
-    fn new(number: usize, permits: &Arc<Semaphore>) -> Self {
+    fn new(number: usize, room: &Arc<Room>) -> Self {
         let place = place_of(&[&format!("key-{number}")]);
         let answered = Answered::default();
         let answers = Some(Box::new(answered.clone()) as Box<dyn Collect<()>>);
         Self {
-            calls: Arc::new(KeyCalls::new(place, answers, Arc::clone(permits))),
+            calls: Arc::new(KeyCalls::new(place, answers, Arc::clone(room))),
             answered,
             finished: None,
             open: false,
@@ -212,7 +211,7 @@ impl Key {
         match limit {
             _ if !self.open || self.abandoned => 0,
             Limit::Shared(_) => waiting,
-            Limit::OnePerKey => usize::from(waiting > 0 && self.taken() == 0),
+            Limit::OnePerKey(_) => usize::from(waiting > 0 && self.taken() == 0),
         }
     }
 
@@ -229,14 +228,14 @@ impl<'a> World<'a> {
         max_waiting: usize,
         retries: u32,
     ) -> Self {
-        let permits = Arc::new(Semaphore::new(max_waiting));
+        let room = Arc::new(Room::new(max_waiting, u64::MAX));
         Self {
             limit: backlog.limit,
             backlog,
             retries,
             max_waiting,
-            keys: (0..keys).map(|number| Key::new(number, &permits)).collect(),
-            permits,
+            keys: (0..keys).map(|number| Key::new(number, &room)).collect(),
+            room,
             started,
             idle: 0,
             callers: Vec::new(),
@@ -271,11 +270,11 @@ impl<'a> World<'a> {
         if key.closed || key.abandoned {
             return;
         }
-        let Ok(permit) = self.permits.try_acquire() else {
+        let event = waiting(&key.calls, self.next_index);
+        if !self.room.try_take(event.bytes()) {
             return;
-        };
-        permit.forget();
-        self.backlog.add(&key.calls, waiting(&key.calls, self.next_index));
+        }
+        self.backlog.add(&key.calls, event);
         key.waiting.push_back(self.next_index);
         key.added += 1;
         self.next_index += 1;
@@ -338,7 +337,7 @@ impl<'a> World<'a> {
                 self.keys[expected.key].reserved += 1;
                 self.callers[caller].reserved.push_back((reserved, expected));
             }
-            None => assert!(slot_is_free || self.ready() == 0),
+            None => assert!(slot_is_free || self.ready() == 0 || matches!(self.limit, Limit::OnePerKey(_))),
         }
     }
 
@@ -457,10 +456,8 @@ impl<'a> World<'a> {
 
     /// Slots without a caller.
     fn free_slots(&self) -> usize {
-        let slots = match self.limit {
-            Limit::Shared(slots) => slots.get(),
-            Limit::OnePerKey => usize::MAX,
-        };
+        let (Limit::Shared(slots) | Limit::OnePerKey(slots)) = self.limit;
+        let slots = slots.get();
         slots - self.callers.len() - self.idle
     }
 
@@ -472,13 +469,10 @@ impl<'a> World<'a> {
         let turns = state.turns.len();
         drop(state);
         assert!(turns <= self.keys.len(), "each key has one turn");
-        match self.limit {
-            Limit::Shared(slots) => {
-                assert!(self.callers.len() <= slots.get());
-            }
-            Limit::OnePerKey => {
-                assert!(self.keys.iter().all(|key| key.taken() <= 1), "one of a key");
-            }
+        let (Limit::Shared(slots) | Limit::OnePerKey(slots)) = self.limit;
+        assert!(self.callers.len() <= slots.get());
+        if matches!(self.limit, Limit::OnePerKey(_)) {
+            assert!(self.keys.iter().all(|key| key.taken() <= 1), "one of a key");
         }
         assert!(
             self.free_slots() == 0 || self.idle >= self.ready(),
@@ -487,13 +481,13 @@ impl<'a> World<'a> {
         let in_flight = self.backlog.metrics.calls_in_flight.get();
         assert_eq!(in_flight, self.callers.len() as i64);
 
-        let waiting: usize = self.keys.iter().map(|key| key.waiting.len()).sum();
-        let reserved = self.callers.iter().flat_map(|caller| &caller.reserved);
-        let first_reserved = reserved.filter(|(_, expected)| expected.attempts == 0).count();
+        let of_key = |key: &Key| key.waiting.len() + key.retries.len() + key.paused.len();
+        let waiting: usize = self.keys.iter().map(of_key).sum();
+        let reserved: usize = self.callers.iter().map(|caller| caller.reserved.len()).sum();
         assert_eq!(
-            self.permits.available_permits(),
-            self.max_waiting - waiting - first_reserved,
-            "a permit for each event whose first attempt has not begun"
+            self.room.events_left(),
+            self.max_waiting as i64 - (waiting + reserved) as i64,
+            "room for each event that waits for an attempt, or pauses before one"
         );
         for key in &mut self.keys {
             key.check();
@@ -525,12 +519,10 @@ impl<'a> World<'a> {
         }
         let state = self.backlog.state();
         assert!(state.turns.is_empty());
-        match self.limit {
-            Limit::Shared(slots) => assert_eq!(state.free_slots, slots.get()),
-            Limit::OnePerKey => assert_eq!(state.free_slots, usize::MAX),
-        }
+        let (Limit::Shared(slots) | Limit::OnePerKey(slots)) = self.limit;
+        assert_eq!(state.free_slots, slots.get());
         drop(state);
-        assert_eq!(self.permits.available_permits(), self.max_waiting);
+        assert_eq!(self.room.events_left(), self.max_waiting as i64);
         assert_eq!(Arc::strong_count(self.backlog), 1, "nothing holds the backlog");
         for key in &self.keys {
             assert_eq!(Arc::strong_count(&key.calls), 1, "nothing holds the key");
@@ -593,8 +585,8 @@ async fn a_wait_for_a_slot_counts_from_when_the_call_might_begin() {
     let strategy = Box::new(Starts(Arc::clone(&started)));
     let backlog = Backlog::new(strategy, Limit::Shared(some(1)), retry(0), metrics());
     let backlog = Arc::new(backlog);
-    let permits = Arc::new(Semaphore::new(0));
-    let calls = Arc::new(KeyCalls::new(place_of(&["key-0"]), None, permits));
+    let room = Arc::new(Room::new(1, u64::MAX));
+    let calls = Arc::new(KeyCalls::new(place_of(&["key-0"]), None, room));
     // Arrives 70 ms before its key is open, waits 50 ms for its slot.
     backlog.add(&calls, waiting(&calls, 0));
     tokio::time::advance(millis(70)).await;

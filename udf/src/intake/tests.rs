@@ -19,7 +19,10 @@ fn intake(start_rule: StartRule, max_waiting: usize, max_workers: usize) -> (Int
     };
     let metrics = Arc::clone(&spec.metrics);
     let backlog = build(spec).unwrap();
-    (Intake::new(backlog, start_rule, max_waiting, metrics), call)
+    (
+        Intake::new(backlog, start_rule, Room::new(max_waiting, u64::MAX), metrics),
+        call,
+    )
 }
 
 fn input() -> (Sender<ReduceRequest>, Receiver<ReduceRequest>) {
@@ -129,7 +132,7 @@ async fn at_the_bound_reading_stops_and_every_window_is_opened() {
     assert_eq!(began.elapsed(), millis(500));
     assert_eq!((tally.attempts, tally.peak_in_flight), (5, 1));
     assert_eq!(*call.order.lock().unwrap(), [0, 1, 2, 3, 4]);
-    assert_eq!(intake.permits.available_permits(), 2, "each permit is returned");
+    assert_eq!(intake.room.events_left(), 2, "all room is given back");
     tokio::time::timeout(Duration::ZERO, other.opened())
         .await
         .expect("every window is opened, as its events may hold the permits");
@@ -185,7 +188,7 @@ async fn every_event_is_called_and_counted_by_its_number_or_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_that_is_dropped_returns_its_permits() {
+async fn a_window_that_is_dropped_gives_its_room_back() {
     let (intake, call) = intake(StartRule::AtArrival, 10, 2);
     let window = intake.enter(0, 10);
     let (events, input) = input();
@@ -199,7 +202,7 @@ async fn a_window_that_is_dropped_returns_its_permits() {
     let read = async { tokio::join!(intake.read(&window, &place, input), send) };
     let ended = tokio::time::timeout(millis(150), read).await;
     assert!(ended.is_err(), "its input has not ended");
-    assert_eq!(intake.permits.available_permits(), 10);
+    assert_eq!(intake.room.events_left(), 10);
     tokio::time::sleep(millis(1_000)).await;
     assert_eq!(
         *call.order.lock().unwrap(),
@@ -211,7 +214,7 @@ async fn a_window_that_is_dropped_returns_its_permits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_sees_the_headers_but_not_the_number_in_them() {
-    let key = KeyCalls::<()>::new(place(), None, Arc::new(Semaphore::new(0)));
+    let key = KeyCalls::<()>::new(place(), None, Arc::new(Room::new(1, u64::MAX)));
     let headers =
         [(EVENT_ID_HEADER, "7-3-2"), ("tenant", "t1")].map(|(name, value)| (name.into(), value.into()));
     let theirs = |headers: &[(String, String)]| ReduceRequest {

@@ -40,7 +40,7 @@ where
         make: Arc::new(Factory::new(make)),
         settings: settings(),
         results: parsed.results(Records::Only),
-        max_waiting: 100,
+        room: Room::new(100, u64::MAX),
         max_message_bytes: parsed.max_message_bytes.get().try_into().unwrap(),
         event_id: None,
         clock: Clock::start(),

@@ -7,9 +7,10 @@ mod prefetch;
 use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
+use vertex::machine::Memory;
 use wire::Outcome;
 
 use super::error::PoolError;
@@ -40,6 +41,9 @@ struct Pool {
     /// The workers without a call. `None` stands for a child that could not be replaced yet. There are as many workers
     /// as slots, so a caller always finds an entry.
     idle: Mutex<Vec<Option<Worker>>>,
+    size: NonZeroUsize,
+    /// Whether the memory of the children was compared with what there is.
+    weighed: Once,
     consecutive_deaths: AtomicU32,
 }
 
@@ -65,6 +69,8 @@ impl Processes {
             command,
             timeout,
             idle: Mutex::new(idle),
+            size: max_workers,
+            weighed: Once::new(),
             consecutive_deaths: AtomicU32::new(0),
         })))
     }
@@ -129,6 +135,7 @@ impl Pool {
                         took,
                     })) => {
                         self.consecutive_deaths.store(0, Ordering::Relaxed);
+                        self.weighed.call_once(|| self.weigh(worker));
                         in_flight.event.reconnects.add(reconnects);
                         return (answer, took);
                     }
@@ -171,9 +178,44 @@ impl Pool {
         })
     }
 
+    /// Warns if all children together, each as large as this one after its first call, need more memory than there is.
+    fn weigh(&self, worker: &Worker) {
+        let each = worker.id().and_then(vertex::proc::proportional_bytes);
+        let (Some(each), Some(memory)) = (each, vertex::machine::memory()) else {
+            return;
+        };
+        if let Some(warning) = too_heavy(each, self.size, memory) {
+            tracing::warn!("{warning}");
+        }
+    }
+
     fn idle(&self) -> MutexGuard<'_, Vec<Option<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What to say of so many children of so many bytes each; `None` if there is memory for them.
+fn too_heavy(each: u64, children: NonZeroUsize, memory: Memory) -> Option<String> {
+    let all = each.saturating_mul(children.get() as u64);
+    if all <= memory.bytes {
+        return None;
+    }
+    let mib = |bytes: u64| bytes.div_ceil(1024 * 1024);
+    let (whose, end) = match memory.is_limited {
+        true => (
+            "the control group of this process",
+            "; on Kubernetes from 1.28 on the kernel ends the whole container with one child (cgroup v2), unless the \
+             kubelet has singleProcessOOMKill",
+        ),
+        false => ("this machine", ""),
+    };
+    Some(format!(
+        "max_workers: {children} worker processes of {} MiB, as the first one has, need {} MiB, and {whose} has {} MiB: choose \
+         fewer workers or raise the memory limit{end}",
+        mib(each),
+        mib(all),
+        mib(memory.bytes)
+    ))
 }
 
 /// What a call ends as whose child could not be started.

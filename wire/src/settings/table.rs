@@ -168,7 +168,7 @@ settings! {
         ..CELL
     };
     /// Calls in flight at once in one process [default: async 1000, thread-pool cores + 4 but at most 32, process-pool
-    /// cores; sequential has one for each key and window]
+    /// cores; sequential has one for each key and window, at most 1000 at once]
     MAX_WORKERS max_workers: NonZeroU64 = Setting {
         form: Form::Count { least: 1, most: 1_000_000 },
         label: "workers",
@@ -288,6 +288,15 @@ settings! {
         label: "max waiting",
         ..CELL
     };
+    /// Bytes of the events that may wait in memory for their call, payload and headers; at that bound reading stops, and the
+    /// record says so [default: half of the memory of the container, or else of the machine]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    MAX_WAITING_BYTES max_waiting_bytes: Option<NonZeroU64> = Setting {
+        form: Form::Count { least: 1, most: u64::MAX },
+        programs: &[Udf],
+        label: "max waiting bytes",
+        ..CELL
+    };
     /// Calls that the endpoint serves at once; the others wait in order of arrival, one for each connection
     CAPACITY capacity: Limit = Setting {
         form: Form::Limit { most: 1_000_000 },
@@ -390,6 +399,9 @@ settings! {
         ..PLAN
     };
 }
+
+/// Calls of `sequential` in flight at once in one process, however many keys there are: each holds a connection.
+pub const SEQUENTIAL_MOST: u64 = 1_000;
 
 /// Calls in flight at once where [`MAX_WORKERS`] is not given, on a machine with so many cores. The pools' are those of
 /// Python's `concurrent.futures` (`ThreadPoolExecutor`: cores + 4, at most 32; `ProcessPoolExecutor`: cores).
@@ -528,7 +540,7 @@ mod tests {
             .values()
             .filter_map(|(setting, text, _)| Some((setting.name, text?)))
             .collect();
-        let open = ["keep_alive", "max_failed", "runtime_threads"];
+        let open = ["keep_alive", "max_failed", "max_waiting_bytes", "runtime_threads"];
         assert_eq!(
             texts.len(),
             TABLE.len() - open.len(),

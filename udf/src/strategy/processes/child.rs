@@ -60,6 +60,11 @@ impl Worker {
         self.unanswered > 0 || matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Its process id, while it is not known to have ended.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     pub(super) fn pace(&self) -> &Pace {
         &self.pace
     }

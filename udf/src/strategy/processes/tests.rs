@@ -50,7 +50,7 @@ async fn all(backlog: &Arc<Backlog<()>>, events: u64) -> Tally {
     let key = OpenKey::new(backlog);
     key.add(backlog, 0..events);
     let tally = key.finished().await;
-    assert_eq!(key.permits.available_permits(), 1_000, "each permit is returned");
+    assert_eq!(key.room.events_left(), 1_000, "all room is given back");
     tally
 }
 
@@ -216,5 +216,26 @@ async fn a_pool_that_cannot_start_says_which_worker() {
     assert!(
         said.ends_with("choose fewer workers or raise the system's limit"),
         "{said}"
+    );
+}
+
+#[test]
+fn children_that_need_more_memory_than_there_is_are_told_of() {
+    let mib = |count: u64| count * 1024 * 1024;
+    let of = |bytes, is_limited| Memory { bytes, is_limited };
+    assert_eq!(too_heavy(mib(8), some(8), of(mib(64), true)), None);
+    let limited = too_heavy(mib(8), some(9), of(mib(64), true)).unwrap();
+    let words = [
+        "max_workers: 9 worker",
+        "of 8 MiB",
+        "need 72 MiB",
+        "has 64 MiB",
+        "singleProcessOOMKill",
+    ];
+    assert!(words.iter().all(|word| limited.contains(word)), "{limited}");
+    let machine = too_heavy(mib(8), some(9), of(mib(64), false)).unwrap();
+    assert!(
+        machine.contains("this machine has 64 MiB") && !machine.contains("container"),
+        "{machine}"
     );
 }

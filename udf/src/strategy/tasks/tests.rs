@@ -21,7 +21,7 @@ async fn all(spec: StrategySpec<()>, events: u64) -> (Tally, Duration) {
     let key = OpenKey::new(&backlog);
     key.add(&backlog, 0..events);
     let tally = key.finished().await;
-    assert_eq!(key.permits.available_permits(), 1_000, "each permit is returned");
+    assert_eq!(key.room.events_left(), 1_000, "all room is given back");
     (tally, began.elapsed())
 }
 
@@ -47,20 +47,27 @@ async fn calls_in_flight_reach_the_limit_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sequential_key_has_one_call_at_once_and_keys_do_not_wait_for_each_other() {
-    let call = Scripted::new(|_, _| takes(100));
-    let kind = StrategyKind::Sequential;
-    let backlog = build(StrategySpec { kind, ..spec(&call) }).unwrap();
-    let began = Instant::now();
-    let keys: Vec<_> = (0..5).map(|_| OpenKey::new(&backlog)).collect();
-    for (number, key) in (0..).zip(&keys) {
-        key.add(&backlog, number * 10..number * 10 + 4);
+    // With slots for all five keys, and for three of them, which then take turns.
+    for (slots, peak, took) in [(8, 5, 400), (3, 3, 700)] {
+        let call = Scripted::new(|_, _| takes(100));
+        let spec = StrategySpec {
+            kind: StrategyKind::Sequential,
+            max_workers: some(slots),
+            ..spec(&call)
+        };
+        let backlog = build(spec).unwrap();
+        let began = Instant::now();
+        let keys: Vec<_> = (0..5).map(|_| OpenKey::new(&backlog)).collect();
+        for (number, key) in (0..).zip(&keys) {
+            key.add(&backlog, number * 10..number * 10 + 4);
+        }
+        for key in &keys {
+            let tally = key.finished().await;
+            assert_eq!((tally.peak_in_flight, tally.attempts), (1, 4));
+        }
+        assert_eq!(began.elapsed(), millis(took));
+        assert_eq!(call.peak.load(std::sync::atomic::Ordering::SeqCst), peak);
     }
-    for key in &keys {
-        let tally = key.finished().await;
-        assert_eq!((tally.peak_in_flight, tally.attempts), (1, 4));
-        assert_eq!(began.elapsed(), millis(400));
-    }
-    assert_eq!(call.peak.load(std::sync::atomic::Ordering::SeqCst), 5);
 }
 
 #[tokio::test(start_paused = true)]
@@ -209,7 +216,7 @@ async fn an_abandoned_key_begins_no_further_calls() {
     key.add(&backlog, 0..10);
     tokio::time::sleep(millis(50)).await;
     key.calls.abandon();
-    assert_eq!(key.permits.available_permits(), 1_000);
+    assert_eq!(key.room.events_left(), 1_000);
     other.add(&backlog, [100, 101]);
     let tally = other.finished().await;
     assert_eq!(*call.order.lock().unwrap(), [0, 1, 2, 100, 101]);
