@@ -39,7 +39,8 @@ pub struct RunArgs {
     /// Folder for journal and report [default: out/NAME-OF-THE-PLAN]
     #[arg(long, env = "OUT", value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Continue an earlier run: trials that have an outcome are kept, failed ones are run again
+    /// Continue an earlier run: trials that found something out are kept, those that failed, whose calls failed or that
+    /// measured nothing are run again
     #[arg(long)]
     pub resume: bool,
     /// Run only the trials whose id contains this

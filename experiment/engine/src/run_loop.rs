@@ -9,6 +9,7 @@ use trials::journal::{Journal, JournalError, JournalLine, latest};
 use trials::outcome::{PackedLatencies, TrialEnd, TrialOutcome};
 use trials::predict::predict;
 use trials::trial::Trial;
+use trials::verdict::Verdict;
 use vertex::machine;
 use wire::Clock;
 
@@ -39,13 +40,11 @@ pub enum RunEnd {
     },
 }
 
-/// The trials that still have to be run: those that failed or have no outcome.
+/// The trials that still have to be run: those without an outcome, and those that found nothing out.
 pub fn remaining<'a>(trials: &'a [Trial], lines: &[JournalLine]) -> Vec<&'a Trial> {
-    let latest = latest(lines);
-    let done = |outcome: &TrialOutcome| matches!(outcome.end, TrialEnd::Completed | TrialEnd::CutOff);
-    let done: BTreeSet<&str> = latest
+    let done: BTreeSet<&str> = latest(lines)
         .into_iter()
-        .filter(|(_, outcome)| done(outcome))
+        .filter(|(_, outcome)| !Verdict::of(outcome).kind.is_failure())
         .map(|(id, _)| id)
         .collect();
     trials

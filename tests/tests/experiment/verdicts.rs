@@ -104,6 +104,9 @@ fn a_timeout_below_the_delay_fails_the_calls() {
     let outcome = dir.outcomes("o").remove(0);
     let failed = outcome.failed_latency.unwrap().open().count();
     assert_eq!((outcome.latency.open().count(), failed), (0, 20));
+    // It found nothing out, so that it is run again.
+    run(&dir, &plan, &["--resume"]);
+    assert_eq!(dir.outcomes("o").len(), 2);
 }
 
 #[test]
