@@ -42,7 +42,9 @@ pub use event::{
 };
 pub use histogram::{Latencies, LatenciesError};
 pub use names::{Calls, HttpClient, HttpMethod, Outcome, StartRule, StrategyKind, UnknownName, Workload};
-pub use payload_file::{MAX_PAYLOAD_LINE_BYTES, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
+pub use payload_file::{
+    MAX_PAYLOAD_LINE_BYTES, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError, PayloadKeys,
+};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};

@@ -1,9 +1,13 @@
 //! A file of payloads, one a line, kept in memory: a user's own events. The generator sends them; the experiment checks
 //! the file before its first trial.
 
+mod keys;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+
+pub use keys::PayloadKeys;
 
 /// Longest line. JetStream refuses longer messages for ever.
 pub const MAX_PAYLOAD_LINE_BYTES: usize = 1_000_000;
@@ -56,25 +60,24 @@ pub enum PayloadFileError {
 }
 
 impl PayloadFile {
-    /// Reads a file with payloads of at most `most` bytes all together. `check` gets each payload.
-    ///
-    /// # Errors
-    /// Returns an error if the file cannot be read, has no payload, is too large, or if `check` refuses a line.
-    pub fn open(
-        path: &Path,
-        most: u32,
-        check: impl FnMut(&[u8]) -> Result<(), String>,
-    ) -> Result<Self, PayloadFileError> {
-        Self::read(File::open(path)?, most, check)
-    }
-
-    /// Reads payloads as [`PayloadFile::open`] does.
+    /// Reads a file with payloads of at most `most` bytes all together, and the keys that they have at a JSON pointer; no
+    /// keys without one.
     ///
     /// A byte order mark, carriage returns before line feeds, and blank lines are left out.
     ///
     /// # Errors
-    /// Returns the errors of [`PayloadFile::open`].
-    pub fn read(
+    /// Returns an error if the file cannot be read, has no payload or is too large, or if a payload has no key there.
+    pub fn open(path: &Path, most: u32, key: Option<&str>) -> Result<(Self, PayloadKeys), PayloadFileError> {
+        let mut keys = PayloadKeys::default();
+        let file = Self::read(File::open(path)?, most, |payload| match key {
+            Some(pointer) => keys.add(payload, pointer),
+            None => Ok(()),
+        })?;
+        Ok((file, keys))
+    }
+
+    /// Reads payloads, each of which `check` accepts.
+    fn read(
         from: impl Read,
         most: u32,
         mut check: impl FnMut(&[u8]) -> Result<(), String>,

@@ -9,7 +9,7 @@ use cluster::base::Base;
 use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use engine::{Engine, EngineError};
 use local::{LocalConfig, LocalEngine};
-use trials::plan::Plan;
+use trials::plan::{Payloads, Plan};
 
 use crate::failure::Failure;
 use crate::run::RunArgs;
@@ -55,14 +55,18 @@ pub fn refuse_options_of_the_other(args: &RunArgs) -> Result<(), Failure> {
     }
 }
 
-pub async fn engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+pub async fn engine(
+    args: &RunArgs,
+    plan: &Plan,
+    payloads: Option<Payloads>,
+) -> Result<Box<dyn Engine>, Failure> {
     match args.engine {
-        EngineKind::Local => local_engine(args, plan),
+        EngineKind::Local => local_engine(args, plan, payloads),
         EngineKind::Cluster => cluster_engine(args, plan).await,
     }
 }
 
-fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+fn local_engine(args: &RunArgs, plan: &Plan, payloads: Option<Payloads>) -> Result<Box<dyn Engine>, Failure> {
     let program = std::env::current_exe().context("cannot find the path of this program")?;
     let config = LocalConfig {
         cut_off: plan.cut_off,
@@ -70,6 +74,7 @@ fn local_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure>
         udf_command: args.udf_command.clone(),
         endpoint_url: args.endpoint_url.clone(),
         ca_file: args.ca_file.clone(),
+        payloads,
     };
     let folder = program.parent().unwrap_or(Path::new("."));
     let engine = LocalEngine::new(folder, config).map_err(EngineError::from)?;

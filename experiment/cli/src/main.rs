@@ -30,6 +30,7 @@ mod failure;
 mod given;
 mod job_run;
 mod output;
+mod own_payloads;
 mod plan_args;
 mod predict;
 mod progress;

@@ -34,6 +34,8 @@ pub struct PlanArgs {
 pub struct PlanText {
     pub plan: Plan,
     pub text: String,
+    /// Where the plan's file is; empty without one.
+    folder: PathBuf,
     /// Whether the user has no file with this text.
     made: bool,
 }
@@ -56,11 +58,30 @@ impl PlanArgs {
         let file = text.as_deref().map(|text| (text, name.as_str()));
         let (plan, text) = Plan::with_flags(file, &self.flags).map_err(Failure::wrong_use)?;
         let made = !self.flags.is_empty() || name == "stdin";
-        Ok(PlanText { plan, text, made })
+        let folder = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
+        Ok(PlanText {
+            plan,
+            text,
+            folder,
+            made,
+        })
     }
 }
 
 impl PlanText {
+    /// The path of a file that the plan names.
+    ///
+    /// # Errors
+    /// Returns an error if the plan, which is kept in another folder, would no longer name the same file.
+    pub fn beside(&self, path: &Path) -> Result<PathBuf, Failure> {
+        if self.made && path.is_relative() {
+            let problem =
+                "must be an absolute path in a plan from standard input, which is kept with its run";
+            return Err(Failure::wrong_use(anyhow!("payloads: {problem}")));
+        }
+        Ok(self.folder.join(path))
+    }
+
     /// Checks that [`Self::keep`] would not replace a file of the user.
     ///
     /// # Errors
@@ -136,13 +157,19 @@ fn flag(field: FlagField) -> Arg {
     }
 }
 
+/// The text as a plan would have it: a flag's path is one from the working directory.
+fn flag_text(field: &FlagField, text: &str) -> String {
+    let absolute = field.is_path.then(|| std::path::absolute(text).ok()).flatten();
+    absolute.map_or_else(|| text.to_owned(), |path| path.to_string_lossy().into_owned())
+}
+
 impl FromArgMatches for PlanArgs {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let mut flags: Vec<(Option<usize>, &'static str, String)> = flag_fields()
             .into_iter()
             .filter_map(|field| {
                 let text = matches.get_one::<String>(field.name)?;
-                Some((matches.index_of(field.name), field.name, text.clone()))
+                Some((matches.index_of(field.name), field.name, flag_text(&field, text)))
             })
             .collect();
         flags.sort_by_key(|(index, ..)| *index);

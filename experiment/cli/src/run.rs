@@ -21,6 +21,7 @@ use crate::failure::Failure;
 use crate::given::Given;
 use crate::job_run::JobRun;
 use crate::output::{check_folder, write_report};
+use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{self, ProgressArgs, RunProgress, rough};
 use crate::stop::{Stop, StopSignal, on_runtime};
@@ -100,9 +101,12 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     });
     check_folder(&out)?;
     written.check(&out)?;
-    let mut engine = stop.or(engines::engine(&args, plan)).await?;
+    let payloads = own_payloads::check(&written, args.engine)?;
+    let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
+    let facts = run_facts(&args, payload_fact);
+    let mut engine = stop.or(engines::engine(&args, plan, payloads)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;
-    let mut result = run_into(&args, &written, &wanted, engine.as_mut(), &out, &stop).await;
+    let mut result = run_into(&args, &written, facts, &wanted, engine.as_mut(), &out, &stop).await;
     if let Some(job) = job {
         let published = job.publish(&out).await;
         result = first_error(result, published);
@@ -129,6 +133,7 @@ fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<
 async fn run_into(
     args: &RunArgs,
     written: &PlanText,
+    facts: BTreeMap<String, String>,
     wanted: &[Trial],
     engine: &mut dyn Engine,
     out: &Path,
@@ -141,7 +146,7 @@ async fn run_into(
         trials: plan.trials().len(),
         engine: engine.name().to_owned(),
         started_us: wire::Clock::start().now_us(),
-        machine: run_facts(args).into_iter().chain(engine.facts().await).collect(),
+        machine: facts.into_iter().chain(engine.facts().await).collect(),
         command: command_line(),
     };
     let mut journal = Journal::open(out, facts, args.resume)?;
@@ -214,13 +219,13 @@ fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
     Ok(wanted)
 }
 
-/// The machine's facts, and the user's own endpoint and UDF if given.
-fn run_facts(args: &RunArgs) -> BTreeMap<String, String> {
+/// The machine's facts, and the user's own endpoint, UDF and payloads if given.
+fn run_facts(args: &RunArgs, payloads: Option<String>) -> BTreeMap<String, String> {
     let mut facts = machine::facts();
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
     for (name, replacement) in journal::REPLACEABLE
         .into_iter()
-        .zip([&endpoint, &args.udf_command])
+        .zip([&endpoint, &args.udf_command, &payloads])
     {
         if let Some(replacement) = replacement {
             facts.insert(name.to_owned(), format!("your own, {replacement}"));

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use launcher::Place;
 use tokio::process::Command;
+use trials::plan::Payloads;
 use trials::trial::TrialSettings;
 use wire::format_duration;
 use wire::settings::Program;
@@ -33,13 +34,24 @@ pub(crate) fn endpoint(binary: &Path, settings: &TrialSettings) -> Command {
     command
 }
 
-pub(crate) fn generator(binary: &Path, settings: &TrialSettings, count: u64, place: &Place) -> Command {
+pub(crate) fn generator(
+    binary: &Path,
+    settings: &TrialSettings,
+    count: u64,
+    payloads: Option<&Payloads>,
+    place: &Place,
+) -> Command {
     let mut command = ours(binary);
     command
         .args(["--stats-listen", "127.0.0.1:0"])
         .args(["--count", &count.to_string()])
         .args(["--align", &format_duration(settings.window)]);
     add_settings(&mut command, settings, Program::Generator);
+    if let Some(Payloads { path, key_pointer }) = payloads {
+        command.arg("--payloads").arg(path);
+        let pointer = key_pointer.iter();
+        command.args(pointer.map(|pointer| format!("--key-pointer={pointer}")));
+    }
     command.envs(place.variables());
     command
 }

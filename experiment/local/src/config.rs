@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trials::endpoint_url::EndpointUrl;
+use trials::plan::Payloads;
 
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
@@ -17,4 +18,6 @@ pub struct LocalConfig {
     pub endpoint_url: Option<EndpointUrl>,
     /// PEM file with authorities to trust beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// The user's own events instead of the generator's.
+    pub payloads: Option<Payloads>,
 }

@@ -99,7 +99,13 @@ impl Pipeline {
         let count = events_in(settings, windows + windows_in(STALL, settings.window));
         let mut generator = spawn(
             "generator",
-            commands::generator(&binaries.generator, settings, count, &source),
+            commands::generator(
+                &binaries.generator,
+                settings,
+                count,
+                config.payloads.as_ref(),
+                &source,
+            ),
         )?;
         let sink_process = spawn("sink", commands::sink(&binaries.sink, &sink))?;
         let (endpoint_address, url) = match (&mut endpoint, &config.endpoint_url) {

@@ -45,7 +45,7 @@ pub struct RunFacts {
 }
 
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].
-pub const REPLACEABLE: [&str; 2] = ["endpoint", UDF];
+pub const REPLACEABLE: [&str; 3] = ["endpoint", UDF, "payload file"];
 
 /// The fact that names the user's own UDF.
 pub const UDF: &str = "udf";

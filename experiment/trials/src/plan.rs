@@ -13,6 +13,7 @@ mod yaml;
 
 use std::fmt;
 use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::file::PlanFile;
@@ -42,7 +43,18 @@ pub struct Plan {
     pub order: Order,
     /// Seed of the order and, with the repeat added, of each trial.
     pub seed: u64,
+    /// Events of the user's own.
+    pub payloads: Option<Payloads>,
     trials: Vec<Trial>,
+}
+
+/// Events of the user's own, in place of those of the generator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payloads {
+    /// Their file; a path beside the plan's file unless it is absolute.
+    pub path: PathBuf,
+    /// Where each has its key.
+    pub key_pointer: Option<String>,
 }
 
 /// The order in which trials are run.
@@ -153,6 +165,10 @@ impl Plan {
         for (name, text) in flags {
             flags::add(&mut written, name, text).map_err(refused)?;
         }
+        if let (Some((_, name)), Some(payloads), false) = (file, &mut written.payloads, flags.is_empty()) {
+            // The plan that is kept is in another folder.
+            *payloads = beside(name, payloads);
+        }
         let mut plan = Self::of(&written, cores).map_err(refused)?;
         if written.name.is_empty() {
             written.name = format!("run-{:06x}", plan.hash() & 0xff_ffff);
@@ -176,7 +192,21 @@ impl Plan {
         let Some(first) = first.map(|trial| trial.settings.clone()) else {
             return Err(Refusal::at(written.axes_line, "axes", "the plan has no trials"));
         };
+        let payloads = written.payloads.as_ref().map(|path| Payloads {
+            path: PathBuf::from(path),
+            key_pointer: written.key_pointer.clone(),
+        });
+        if let (None, Some(_)) = (&payloads, &written.key_pointer) {
+            let line = written.line_of("key_pointer").unwrap_or(1);
+            let problem = "the generator's own events have no such place: name a file by `payloads`";
+            return Err(Refusal::at(line, "key_pointer", problem));
+        }
+        if let (Some(_), Some(line)) = (&payloads, written.line_of("payload_size")) {
+            let problem = "has no effect with `payloads`: leave it out";
+            return Err(Refusal::at(line, "payload_size", problem));
+        }
         Ok(Self {
+            payloads,
             seed: first.seed,
             name: written.name.clone(),
             warmup: first.warmup,
@@ -221,14 +251,21 @@ impl Plan {
     }
 }
 
+/// The absolute path of a file beside another.
+fn beside(file: &str, path: &str) -> String {
+    let beside = Path::new(file).parent().unwrap_or(Path::new("")).join(path);
+    let absolute = std::path::absolute(&beside).unwrap_or(beside);
+    absolute.to_string_lossy().into_owned()
+}
+
 /// The settings as text, equal for equal trials.
 fn meaning(settings: &TrialSettings) -> String {
     serde_json::to_string(settings).unwrap_or_else(|_| format!("{settings:?}"))
 }
 
 /// FNV-1a, 64 bits. Unlike the standard library's hashes it is stable across versions.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+pub fn fnv1a<'a>(bytes: impl IntoIterator<Item = &'a u8>) -> u64 {
+    bytes.into_iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }

@@ -9,6 +9,7 @@ mod flags;
 mod full_disk;
 mod interruptions;
 mod own_endpoint;
+mod own_payloads;
 mod refusals;
 mod reports;
 mod run_dir;

@@ -44,6 +44,10 @@ pub enum Form {
         /// The names.
         names: &'static [&'static str],
     },
+    /// The path of a file.
+    Path,
+    /// A place in JSON (RFC 6901).
+    Pointer,
 }
 
 /// Why a text is not a value.
@@ -100,6 +104,12 @@ pub enum FormError {
         /// The names.
         names: &'static [&'static str],
     },
+    /// No path.
+    #[error("must be the path of a file")]
+    Path,
+    /// No JSON pointer.
+    #[error("must be a JSON pointer, which begins with a slash, like /user, not `{0}`")]
+    Pointer(String),
     /// A value of the form that the setting's type does not have: a table that contradicts itself.
     #[error("`{0}` cannot be read")]
     Unreadable(String),
@@ -144,6 +154,10 @@ impl Form {
                 text: text.to_owned(),
                 names,
             }),
+            Self::Path if text.is_empty() || text.contains(['\0', '\n']) => Err(FormError::Path),
+            Self::Path => Ok(text.to_owned()),
+            Self::Pointer if text.starts_with('/') => Ok(text.to_owned()),
+            Self::Pointer => Err(FormError::Pointer(text.to_owned())),
         }
     }
 
@@ -168,6 +182,8 @@ impl Form {
             Self::Statuses => "statuses from 400 to 599 like `429 503`, or `none`".to_owned(),
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Name { names, .. } => format!("`{}`", names.join("`, `")),
+            Self::Path => "the path of a file".to_owned(),
+            Self::Pointer => "a JSON pointer like `/user`".to_owned(),
         }
     }
 }

@@ -15,7 +15,7 @@ pub enum JournalError {
     Held(PathBuf),
     #[error("--out: `{}` holds a journal of an earlier run: continue it with --resume, or choose another folder", .0.display())]
     Exists(PathBuf),
-    /// It was written with another endpoint or UDF, see [`super::REPLACEABLE`].
+    /// It was written with another endpoint, UDF or file, see [`super::REPLACEABLE`].
     #[error("--out: `{}` holds the journal of a run with another {part}: choose another folder", path.display())]
     OtherPart { path: PathBuf, part: &'static str },
     #[error("--out: `{}` holds the journal of another plan (`{found}`): choose another folder", path.display())]

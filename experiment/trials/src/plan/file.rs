@@ -39,8 +39,22 @@ pub(super) const ORDER: Field = Field {
     default: "as-written",
 };
 
+pub(super) const PAYLOADS: Field = Field {
+    name: "payloads",
+    meaning: "Events of your own, one a line, in place of those of the generator; a path beside the plan",
+    form: Form::Path,
+    default: "",
+};
+
+pub(super) const KEY_POINTER: Field = Field {
+    name: "key_pointer",
+    meaning: "Where each line of `payloads` has its key; `keys` is then their number",
+    form: Form::Pointer,
+    default: "",
+};
+
 /// All of them, for reference and errors.
-pub(super) const FIELDS: [Field; 3] = [REPEATS, CUT_OFF, ORDER];
+pub(super) const FIELDS: [Field; 5] = [REPEATS, CUT_OFF, ORDER, PAYLOADS, KEY_POINTER];
 
 /// A top-level field that is not a setting of a trial.
 #[derive(Debug, Clone, Copy)]
@@ -60,6 +74,9 @@ pub(super) struct PlanFile {
     pub order: Order,
     /// Where `order` is written.
     pub order_line: usize,
+    /// The path as it is written.
+    pub payloads: Option<String>,
+    pub key_pointer: Option<String>,
     /// Settings of the whole plan.
     pub top: Vec<Given>,
     /// Settings of every trial, in the order of the file.
@@ -119,6 +136,8 @@ impl PlanFile {
             cut_off: duration(CUT_OFF.default),
             order: Order::AsWritten,
             order_line: line,
+            payloads: None,
+            key_pointer: None,
             top: Vec::new(),
             fixed: Vec::new(),
             axes: Vec::new(),
@@ -196,6 +215,8 @@ impl PlanFile {
                     _ => Order::AsWritten,
                 };
             }
+            "payloads" => self.payloads = Some(canonical(&PAYLOADS)?),
+            "key_pointer" => self.key_pointer = Some(canonical(&KEY_POINTER)?),
             _ => self.name = plan_name(line, text)?,
         }
         Ok(())

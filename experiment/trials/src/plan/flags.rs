@@ -1,7 +1,7 @@
 //! Flags of the command line as fields of a plan: a comma outside of brackets makes an axis. What a plan's file gives may
 //! not be given again. A refusal that is about a flag has the line [`FLAG`].
 
-use wire::settings::{Setting, TABLE};
+use wire::settings::{Form, Setting, TABLE};
 
 use super::Refusal;
 use super::file::{Axis, FIELDS, Given, Level, PlanFile};
@@ -19,23 +19,28 @@ pub struct FlagField {
     pub is_axis: bool,
     /// Whether the flag alone means `true`.
     pub is_switch: bool,
+    /// Whether it is the path of a file.
+    pub is_path: bool,
 }
 
 /// Every field of a plan that is a value: its name, its own fields and all settings.
 pub fn flag_fields() -> Vec<FlagField> {
-    let own = |name, meaning: &str| FlagField {
+    let own = |name, meaning: &str, is_path| FlagField {
         name,
         help: meaning.to_owned(),
         is_axis: false,
         is_switch: false,
+        is_path,
     };
-    let mut fields = vec![own(
-        "name",
-        "Name of the run: of its folder and in its report [default: from the flags]",
-    )];
+    let name = "Name of the run: of its folder and in its report [default: from the flags]";
+    let mut fields = vec![own("name", name, false)];
     fields.extend(FIELDS.iter().map(|field| {
-        let meaning = format!("{} [default: {}]", field.meaning, field.default);
-        own(field.name, &meaning)
+        let default = match field.default {
+            "" => String::new(),
+            default => format!(" [default: {default}]"),
+        };
+        let meaning = format!("{}{default}", field.meaning);
+        own(field.name, &meaning, field.form == Form::Path)
     }));
     fields.extend(TABLE.iter().map(|setting| FlagField {
         name: setting.name,
@@ -45,7 +50,8 @@ pub fn flag_fields() -> Vec<FlagField> {
             default => format!("{} [default: {default}]", setting.help()),
         },
         is_axis: setting.is_axis(),
-        is_switch: setting.form == wire::settings::Form::Switch,
+        is_switch: setting.form == Form::Switch,
+        is_path: setting.form == Form::Path,
     }));
     fields
 }

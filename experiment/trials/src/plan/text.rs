@@ -7,34 +7,39 @@ use super::{Order, file};
 
 /// The text of a plan; reading it gives the same plan.
 pub(super) fn text(plan: &PlanFile) -> String {
-    let mut text = format!("name: {}\n", name(&plan.name));
+    let mut written = format!("name: {}\n", name(&plan.name));
     if plan.repeats.to_string() != REPEATS.default {
-        text.push_str(&format!("repeats: {}\n", plan.repeats));
+        written.push_str(&format!("repeats: {}\n", plan.repeats));
     }
     let cut_off = format_duration(plan.cut_off);
     if cut_off != file::CUT_OFF.default {
-        text.push_str(&format!("cut_off: {cut_off}\n"));
+        written.push_str(&format!("cut_off: {cut_off}\n"));
     }
     if plan.order == Order::Shuffled {
-        text.push_str("order: shuffled\n");
+        written.push_str("order: shuffled\n");
+    }
+    for (field, text) in [("payloads", &plan.payloads), ("key_pointer", &plan.key_pointer)] {
+        if let Some(text) = text {
+            written.push_str(&format!("{field}: {}\n", value(text)));
+        }
     }
     for given in &plan.top {
-        text.push_str(&format!("{}\n", entry(given)));
+        written.push_str(&format!("{}\n", entry(given)));
     }
     if !plan.fixed.is_empty() {
-        text.push_str("fixed:\n");
+        written.push_str("fixed:\n");
         for given in &plan.fixed {
-            text.push_str(&format!("  {}\n", entry(given)));
+            written.push_str(&format!("  {}\n", entry(given)));
         }
     }
     if !plan.axes.is_empty() {
-        text.push_str("axes:\n");
+        written.push_str("axes:\n");
         for axis in &plan.axes {
             let levels: Vec<String> = axis.levels.iter().map(level).collect();
-            text.push_str(&format!("  {}: [{}]\n", axis.setting.name, levels.join(", ")));
+            written.push_str(&format!("  {}: [{}]\n", axis.setting.name, levels.join(", ")));
         }
     }
-    text
+    written
 }
 
 fn level(level: &Level) -> String {

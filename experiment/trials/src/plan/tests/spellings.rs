@@ -306,7 +306,11 @@ fn every_setting_of_the_table_is_a_flag() {
             setting.name
         );
     }
-    assert_eq!(fields.len(), TABLE.len() + 4, "and name, repeats, cut_off, order");
+    assert_eq!(
+        fields.len(),
+        TABLE.len() + 6,
+        "and name, repeats, cut_off, order, payloads, key_pointer"
+    );
 }
 
 proptest! {

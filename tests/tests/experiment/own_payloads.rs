@@ -1,0 +1,181 @@
+//! The user's own events through the user's own UDF to the user's own service: the example `score`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tests::binary;
+use tokio::net::TcpListener;
+use trials::journal::{self, JournalLine};
+use trials::outcome::TrialEnd;
+
+use super::run_dir::{Ended, RunDir, TINY, text};
+
+/// How often each payment was scored, by its JSON.
+type Scored = Arc<Mutex<BTreeMap<String, u64>>>;
+
+const PAYMENTS: [&str; 3] = [
+    r#"{"user":"u1","amount":12.5}"#,
+    r#"{"user":"u2","amount":3.0}"#,
+    r#"{"user":"u1","amount":0.25}"#,
+];
+
+async fn score(
+    State(scored): State<Scored>,
+    headers: HeaderMap,
+    body: String,
+) -> Result<Json<Value>, StatusCode> {
+    if headers
+        .get("authorization")
+        .is_none_or(|value| value != "Bearer t0ken")
+    {
+        return Err(StatusCode::UNAUTHORIZED);
+    }
+    *scored.lock().unwrap().entry(body).or_default() += 1;
+    Ok(Json(json!({"score": 0.5})))
+}
+
+/// The command that starts `score` against a service.
+async fn service() -> (String, Scored) {
+    let scored = Scored::default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let routes = Router::new()
+        .route("/score", post(score))
+        .with_state(Arc::clone(&scored));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let program = text(&binary("score")).to_owned();
+    (
+        format!("exec {program} --token t0ken --url http://{address}/score"),
+        scored,
+    )
+}
+
+/// A plan with a file beside it, in a folder that is not the working directory.
+fn written(dir: &RunDir, payments: &str) -> String {
+    fs::create_dir_all(dir.path("plans")).unwrap();
+    fs::write(dir.path("plans/payments.jsonl"), payments).unwrap();
+    let own = "payloads: payments.jsonl\nkey_pointer: /user\ncalls: none\n";
+    let plan = format!("{TINY}axes: {{strategy: [async]}}\n{own}");
+    fs::write(dir.path("plans/plan.yaml"), plan).unwrap();
+    "plans/plan.yaml".to_owned()
+}
+
+fn run(dir: &RunDir, plan: &str, udf: &str, more: &[&str]) -> Ended {
+    let args = ["run", plan, "--udf-command", udf];
+    dir.run(&[&args, more].concat())
+}
+
+/// Checks the one trial that a run has in its journal; returns what the journal says of the file.
+fn assert_measured(dir: &RunDir, out: &str) -> String {
+    let outcome = dir.outcomes(out).remove(0);
+    assert_eq!(outcome.end, TrialEnd::Completed);
+    let ledger = outcome.ledger.unwrap();
+    // 20 events in each of two windows.
+    assert!(
+        ledger.balances() && ledger.ok == 40 && ledger.lost == 0 && ledger.failed == 0,
+        "{ledger:?}"
+    );
+    for window in &outcome.windows {
+        let measured = window.measured.as_ref().unwrap();
+        assert_eq!((measured.keys, measured.events, measured.ok), (2, 20, 20));
+    }
+    let lines = journal::read(&dir.path(out)).unwrap();
+    let JournalLine::Run(facts) = &lines[0] else {
+        panic!("{lines:?}")
+    };
+    facts.machine["payload file"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn own_events_are_measured_in_an_own_program_against_an_own_service() {
+    let (udf, scored) = service().await;
+    let dir = RunDir::new();
+    let plan = written(&dir, &PAYMENTS.join("\r\n"));
+    let ended = run(&dir, &plan, &udf, &["--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let fact = assert_measured(&dir, "o");
+    assert!(
+        fact.contains("3 lines, FNV-1a ") && fact.ends_with(", keys at /user"),
+        "{fact}"
+    );
+    let scored = std::mem::take(&mut *scored.lock().unwrap());
+    assert_eq!(
+        scored.keys().cloned().collect::<Vec<_>>(),
+        sorted(PAYMENTS),
+        "nothing else was called"
+    );
+    let (least, most) = (scored.values().min(), scored.values().max());
+    assert!(most.unwrap() - least.unwrap() <= 1, "in turn: {scored:?}");
+
+    // The same payloads may go on, in whatever form; others may not.
+    written(&dir, &(PAYMENTS.join("\n\n") + "\n"));
+    let again = run(&dir, &plan, &udf, &["--out", "o", "--resume"]);
+    assert_eq!(again.status, Some(0), "{again:?}");
+    written(&dir, &PAYMENTS[..2].join("\n"));
+    run(&dir, &plan, &udf, &["--out", "o", "--resume"]).assert_refused(&["--out", "another payload file"]);
+    dir.assert_nothing_left();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_kept_names_the_same_file() {
+    let (udf, _) = service().await;
+    let dir = RunDir::new();
+    let plan = written(&dir, &PAYMENTS.join("\n"));
+    let ended = run(&dir, &plan, &udf, &["--out", "o", "--retries", "1"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let fact = assert_measured(&dir, "o");
+    let ended = run(&dir, "o/plan.yaml", &udf, &["--out", "again"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(assert_measured(&dir, "again"), fact);
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn payloads_that_a_plan_cannot_send_are_refused_before_anything_starts() {
+    let dir = RunDir::new();
+    let payments = PAYMENTS.join("\n");
+    for (file, more, words) in [
+        (
+            "\n",
+            &[][..],
+            &["`plans/payments.jsonl`", "no line with a payload"][..],
+        ),
+        ("{}", &[], &["line 1: nothing at /user"]),
+        (PAYMENTS[0], &[], &["keys: must be 1", "/user, not 2"]),
+        (&payments, &["--key-skew", "1"], &["key_skew", "no effect"]),
+        (
+            &payments,
+            &["--payload-size", "9"],
+            &["--payload-size", "no effect"],
+        ),
+        (
+            &payments,
+            &["--payloads", "x"],
+            &["--payloads", "the plan gives it on line"],
+        ),
+        (&payments, &["--engine", "cluster"], &["payloads", "this machine"]),
+    ] {
+        let plan = written(&dir, file);
+        dir.run(&[&["run", plan.as_str(), "--out", "o"], more].concat())
+            .assert_refused(words);
+        assert!(!dir.path("o").exists(), "no journal");
+    }
+    let fields = ["run", "--strategy", "async", "--rpu", "40", "--io-delay", "10ms"];
+    dir.run(&[&fields[..], &["--key-pointer", "/user"]].concat())
+        .assert_refused(&["--key-pointer", "name a file by `payloads`"]);
+    dir.run(&[&fields[..], &["--payloads", "absent", "--out", "o"]].concat())
+        .assert_refused(&["payloads", "absent`: cannot be read: No such file"]);
+    dir.assert_nothing_left();
+}
+
+fn sorted(texts: [&str; 3]) -> Vec<String> {
+    let mut texts = texts.map(str::to_owned).to_vec();
+    texts.sort();
+    texts
+}
