@@ -1,9 +1,12 @@
-//! The buffers between the vertices: their items, and reading them in batches.
+//! The buffers between the vertices: their items, their room in bytes, and reading them in batches.
 
 pub(crate) mod pull;
+pub(crate) mod room;
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use self::room::Held;
 
 /// An event on its way from the source to a window.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +28,8 @@ pub struct Message {
 /// An item of the buffer between source and reduce.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// An event.
-    Event(Message),
+    /// An event, and its room until the UDF's call takes it.
+    Event(Message, Held),
     /// The watermark of an idle source, in milliseconds since the epoch.
     Watermark(u64),
 }
@@ -46,6 +49,19 @@ impl Message {
     /// The event time in whole milliseconds since the epoch.
     pub fn event_time_ms(&self) -> u64 {
         epoch_ms(self.event_time)
+    }
+
+    /// What it takes of a buffer's room: payload, keys and headers.
+    pub(crate) fn bytes(&self) -> usize {
+        let headers = self.headers.iter().map(|(name, value)| name.len() + value.len());
+        self.payload.len() + self.keys.iter().map(String::len).sum::<usize>() + headers.sum::<usize>()
+    }
+}
+
+impl Emitted {
+    /// What it takes of a buffer's room: payload and keys.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.keys.iter().map(String::len).sum::<usize>()
     }
 }
 

@@ -13,6 +13,9 @@ pub const BUFFER_MAX_LENGTH: usize = 30_000;
 pub const BUFFER_USAGE_LIMIT_PERCENT: usize = 80;
 /// Messages that a writer may put into a buffer before it waits.
 pub const BUFFER_USABLE: usize = BUFFER_MAX_LENGTH * BUFFER_USAGE_LIMIT_PERCENT / 100;
+/// Bytes of the messages that a buffer takes before its writer waits: 1 GiB. Numaflow bounds the number alone, as its
+/// buffers lie on JetStream's disk; these lie in memory.
+pub const BUFFER_BYTES: usize = 1 << 30;
 /// Channel between the buffer's reader and the reducer (`reduce/pbq.rs`).
 pub const PBQ_CHANNEL: usize = 100;
 /// Channel in front of the reduce actor (`reduce/reducer/aligned/reducer.rs`).
@@ -45,6 +48,9 @@ pub struct Config {
     pub read_batch: usize,
     /// Messages that a buffer between two vertices takes before its writer waits.
     pub buffer: usize,
+    /// Bytes of the messages that such a buffer takes before its writer waits: payloads, keys and headers. The room of an
+    /// event is free once the UDF's call has taken it, that of a result once the sink has. A larger message passes alone.
+    pub buffer_bytes: usize,
     /// How long a window stays open after its end. This delays the close; messages older than the watermark are
     /// dropped all the same.
     pub allowed_lateness: Duration,
@@ -74,6 +80,7 @@ impl Config {
             read_timeout,
             read_batch: READ_BATCH_SIZE,
             buffer: BUFFER_USABLE,
+            buffer_bytes: BUFFER_BYTES,
             allowed_lateness: Duration::ZERO,
             idle_source: None,
             sink_tries: SINK_TRIES,
@@ -98,6 +105,9 @@ impl Config {
         }
         if self.buffer == 0 || self.buffer > BUFFER_MAX_LENGTH {
             return refuse("buffer", "must be from 1 to 30000");
+        }
+        if self.buffer_bytes == 0 {
+            return refuse("buffer_bytes", "must be at least 1");
         }
         if self.sink_tries == 0 {
             return refuse("sink_tries", "must be at least 1");
@@ -178,6 +188,13 @@ mod tests {
                 "buffer",
                 Config {
                     buffer: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "buffer_bytes",
+                Config {
+                    buffer_bytes: 0,
                     ..good.clone()
                 },
             ),

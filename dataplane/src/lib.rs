@@ -6,7 +6,7 @@
 //! - [`config`]: window, read timeout and sizes, with Numaflow's values as constants.
 //! - `connect`: waits for the three servers, connects and does the handshakes.
 //! - `source`: reads batches, stamps the watermark, fills the buffer, acknowledges.
-//! - `buffer`: the queues between the vertices; `buffer::pull` takes read batches out of them.
+//! - `buffer`: the queues between the vertices; `buffer::room` bounds their bytes, `buffer::pull` takes read batches out.
 //! - `reduce`: one gRPC call for each window; closes windows one after another.
 //! - `windows`: which window an event belongs to and when it closes, without I/O.
 //! - `sink`: writes read batches of results and sends failed ones again.

@@ -10,12 +10,14 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use numaflow::proto::reduce::reduce_client::ReduceClient;
 use numaflow::proto::reduce::{ReduceRequest, ReduceResponse, Window, reduce_request, reduce_response};
 use tokio::sync::mpsc;
+use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
 use crate::Observer;
+use crate::buffer::room::{Held, Room};
 use crate::buffer::{Emitted, Item, Message, timestamp};
 use crate::config::{
     ACTOR_CHANNEL, Config, NON_KEYED_STREAM, PBQ_CHANNEL, REQUEST_CHANNEL, WINDOW_CHANNEL, millis,
@@ -57,7 +59,7 @@ pub struct WindowClosed {
 /// A running reduce vertex.
 pub(crate) struct Reducer {
     client: ReduceClient<Channel>,
-    results: mpsc::Sender<Emitted>,
+    results: Results,
     failed: mpsc::Sender<Error>,
     counters: Arc<Counters>,
     observer: Arc<dyn Observer>,
@@ -65,9 +67,16 @@ pub(crate) struct Reducer {
     windows: Windows<OpenWindow>,
 }
 
+/// The writer's end of the buffer before the sink.
+#[derive(Clone)]
+struct Results {
+    to_sink: mpsc::Sender<(Emitted, Held)>,
+    room: Room,
+}
+
 /// An open window: dropping the sender is its close of book, dropping the task cancels it.
 struct OpenWindow {
-    requests: mpsc::Sender<ReduceRequest>,
+    requests: mpsc::Sender<(ReduceRequest, Held)>,
     task: AbortOnDropHandle<Option<Ended>>,
     events: u64,
 }
@@ -83,7 +92,7 @@ pub(crate) async fn run(
     config: Config,
     client: ReduceClient<Channel>,
     mut input: mpsc::Receiver<Item>,
-    results: mpsc::Sender<Emitted>,
+    to_sink: mpsc::Sender<(Emitted, Held)>,
     counters: Arc<Counters>,
     observer: Arc<dyn Observer>,
 ) -> Result<(), Error> {
@@ -92,7 +101,10 @@ pub(crate) async fn run(
     let windows = Windows::new(millis(config.window), config.allowed_lateness);
     let mut reducer = Reducer {
         client,
-        results,
+        results: Results {
+            to_sink,
+            room: Room::new(config.buffer_bytes),
+        },
         failed,
         counters,
         observer,
@@ -102,7 +114,7 @@ pub(crate) async fn run(
     let working = async {
         while let Some(item) = input.recv().await {
             match item {
-                Item::Event(message) => reducer.event(message).await,
+                Item::Event(message, held) => reducer.event(message, held).await,
                 Item::Watermark(watermark_ms) => {
                     reducer.windows.advance(watermark_ms);
                     reducer.close_due().await;
@@ -118,7 +130,7 @@ pub(crate) async fn run(
 }
 
 impl Reducer {
-    async fn event(&mut self, mut message: Message) {
+    async fn event(&mut self, mut message: Message, held: Held) {
         // Before the checks, so that the observer sees a dropped message under the key that its window has.
         if !self.keyed {
             message.keys = vec![NON_KEYED_STREAM.to_owned()];
@@ -157,7 +169,7 @@ impl Reducer {
         };
         let (span, window, first) = self.windows.assign(event_ms, open);
         let request = request(message, span, first);
-        if window.requests.send(request).await.is_ok() {
+        if window.requests.send((request, held)).await.is_ok() {
             window.events += 1;
             add(&self.counters.delivered, 1);
         } else {
@@ -196,15 +208,26 @@ impl Reducer {
 /// The call of one window.
 struct WindowStream {
     client: ReduceClient<Channel>,
-    results: mpsc::Sender<Emitted>,
+    results: Results,
     counters: Arc<Counters>,
     span: Span,
 }
 
+impl Results {
+    /// Waits while the buffer is full, in results or in bytes.
+    async fn send(&self, emitted: Emitted) {
+        let held = self.room.take(emitted.bytes()).await;
+        // Fails only after the sink has ended, whose error ends the run.
+        let _ = self.to_sink.send((emitted, held)).await;
+    }
+}
+
 impl WindowStream {
     /// Sends the window's requests and moves its results to the next buffer, until EOF or the end of the call.
-    async fn run(mut self, requests: mpsc::Receiver<ReduceRequest>) -> Result<Ended, Error> {
-        let call = self.client.reduce_fn(ReceiverStream::new(requests)).await;
+    async fn run(mut self, requests: mpsc::Receiver<(ReduceRequest, Held)>) -> Result<Ended, Error> {
+        // The call takes a request when it is about to send it.
+        let requests = ReceiverStream::new(requests).map(|(request, _)| request);
+        let call = self.client.reduce_fn(requests).await;
         let mut responses = call
             .map_err(Vertex::Reduce.call_error("opening a window"))?
             .into_inner();
@@ -224,8 +247,7 @@ impl WindowStream {
             if result.tags.iter().any(|tag| tag == DROP_TAG) {
                 continue;
             }
-            // Fails only after the sink has ended, whose error ends the run.
-            let _ = self.results.send(self.emitted(result, index - 1)).await;
+            self.results.send(self.emitted(result, index - 1)).await;
             results += 1;
             add(&self.counters.results, 1);
         }

@@ -8,6 +8,7 @@ use numaflow::proto::sink::{SinkRequest, SinkResponse, Status, TransmissionStatu
 use tokio::time::sleep;
 
 use crate::buffer::pull::Pull;
+use crate::buffer::room::Held;
 use crate::buffer::{Emitted, timestamp};
 use crate::config::SINK_RETRY_INTERVAL;
 use crate::connect::SinkCall;
@@ -38,7 +39,7 @@ impl Sink {
     }
 
     /// Writes the buffer's results until it is closed and empty.
-    pub async fn run(mut self, mut from: Pull<Emitted>) -> Result<(), Error> {
+    pub async fn run(mut self, mut from: Pull<(Emitted, Held)>) -> Result<(), Error> {
         let mut batch = Vec::new();
         loop {
             let more = tokio::select! {
@@ -54,7 +55,9 @@ impl Sink {
                 return Ok(());
             }
             if !batch.is_empty() {
-                self.write(std::mem::take(&mut batch)).await?;
+                // The room is held until the sink has confirmed all of the batch.
+                let (results, _held): (Vec<_>, Vec<_>) = batch.drain(..).unzip();
+                self.write(results).await?;
             }
         }
     }

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::buffer::room::{Held, Room};
 use crate::buffer::{Item, Message, epoch_ms};
 use crate::config::{Config, IdleSource, millis};
 use crate::connect::SourceCalls;
@@ -23,6 +24,7 @@ use crate::windows::Watermark;
 pub(crate) struct Source {
     calls: SourceCalls,
     buffer: mpsc::Sender<Item>,
+    room: Room,
     counters: Arc<Counters>,
     read_batch: usize,
     read_timeout: Duration,
@@ -53,6 +55,7 @@ impl Source {
         Self {
             calls,
             buffer,
+            room: Room::new(config.buffer_bytes),
             counters,
             read_batch: config.read_batch,
             read_timeout: config.read_timeout,
@@ -150,27 +153,40 @@ impl Source {
         }
     }
 
-    /// Writes to the buffer and waits while it is full. Returns `false` if a stop or the reducer's end cut the wait.
+    /// Writes to the buffer and waits while it is full, in messages or in bytes. Returns `false` if a stop or the reducer's end cut the wait.
     async fn write(&mut self, messages: &mut Vec<Message>, stop: &CancellationToken) -> bool {
         for message in messages.drain(..) {
-            let slot = match self.buffer.try_reserve() {
-                Ok(slot) => slot,
-                Err(_) => {
+            let bytes = message.bytes();
+            let (slot, held) = match self.try_place(bytes) {
+                Some(place) => place,
+                None => {
                     self.note_depth();
                     tokio::select! {
-                        slot = self.buffer.reserve() => match slot {
-                            Ok(slot) => slot,
+                        place = self.place(bytes) => match place {
+                            Some(place) => place,
                             // The reducer has ended; its error ends the run.
-                            Err(_) => return false,
+                            None => return false,
                         },
                         () = stop.cancelled() => return false,
                     }
                 }
             };
-            slot.send(Item::Event(message));
+            slot.send(Item::Event(message, held));
         }
         self.note_depth();
         true
+    }
+
+    /// A place in the buffer with room for so many bytes, if there is one.
+    fn try_place(&self, bytes: usize) -> Option<(mpsc::Permit<'_, Item>, Held)> {
+        let held = self.room.try_take(bytes)?;
+        Some((self.buffer.try_reserve().ok()?, held))
+    }
+
+    /// A place with room, once there is one; `None` if the reducer has ended.
+    async fn place(&self, bytes: usize) -> Option<(mpsc::Permit<'_, Item>, Held)> {
+        let held = self.room.take(bytes).await;
+        Some((self.buffer.reserve().await.ok()?, held))
     }
 
     fn note_depth(&self) {

@@ -194,7 +194,7 @@ impl Settings {
 
     /// The bound on the bytes of the events that wait: as given, or half of the memory of this process.
     pub(crate) fn max_waiting_bytes(&self) -> u64 {
-        let half = || vertex::machine::memory().map_or(u64::MAX, |memory| memory.bytes / 2);
+        let half = || vertex::machine::half_of(vertex::machine::memory());
         self.max_waiting_bytes.map_or_else(half, NonZeroU64::get)
     }
 

@@ -70,6 +70,11 @@ pub fn memory() -> Option<Memory> {
     })
 }
 
+/// Bytes of the events that may wait in a UDF where its settings do not say: half of the memory.
+pub fn half_of(memory: Option<Memory>) -> u64 {
+    memory.map_or(u64::MAX, |memory| memory.bytes / 2)
+}
+
 /// The lowest memory limit of a process' control groups (cgroups(7)) and those around them, of version 2 or 1.
 fn cgroup_memory(root: &Path, own: &str) -> Option<u64> {
     let groups = own.lines().filter_map(|line| {

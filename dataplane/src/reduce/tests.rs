@@ -17,7 +17,7 @@ type Call = crate::scripted::Call<ReduceRequest, ReduceResponse>;
 struct Rig {
     scripted: ScriptedReduce,
     input: mpsc::Sender<Item>,
-    results: mpsc::Receiver<Emitted>,
+    results: mpsc::Receiver<(Emitted, Held)>,
     counters: Arc<Counters>,
     observed: Arc<Observed>,
     run: JoinHandle<Result<(), Error>>,
@@ -45,12 +45,20 @@ impl Observer for Observed {
 impl Rig {
     /// Windows of a second.
     async fn start() -> Self {
+        Self::with_room(usize::MAX).await
+    }
+
+    /// With room for so many bytes of results.
+    async fn with_room(buffer_bytes: usize) -> Self {
         let scripted = ScriptedReduce::new(|_| Ok(true));
         let client = ReduceClient::new(scripted.server.channel().await.unwrap());
         let (input, queue) = mpsc::channel(REDUCER_QUEUE);
         let (to_sink, results) = mpsc::channel(100);
         let (counters, observed) = (Arc::new(Counters::default()), Arc::new(Observed::default()));
-        let config = Config::new(Duration::from_secs(1), Duration::from_millis(200));
+        let config = Config {
+            buffer_bytes,
+            ..Config::new(Duration::from_secs(1), Duration::from_millis(200))
+        };
         let observer = Arc::clone(&observed) as Arc<dyn Observer>;
         let run = tokio::spawn(run(
             config,
@@ -72,7 +80,7 @@ impl Rig {
 
     /// Gives the vertex an event that was read with this watermark.
     async fn event(&self, time_ms: u64, watermark_ms: u64) {
-        let item = Item::Event(message(time_ms, watermark_ms));
+        let item = Item::Event(message(time_ms, watermark_ms), Held::default());
         soon(self.input.send(item)).await.unwrap();
     }
 
@@ -228,7 +236,7 @@ async fn results_come_out_numbered_and_without_those_to_be_dropped() {
     let mut call = rig.open(5_000, 5_000).await;
     // Results may come before the close of book.
     call.answer(result("early", &["any"]));
-    let early = soon(rig.results.recv()).await.unwrap();
+    let early = soon(rig.results.recv()).await.unwrap().0;
     assert_eq!(
         (early.id.as_str(), early.payload.as_slice()),
         ("reduce-0-5000-6000-0", b"early".as_slice())
@@ -239,7 +247,7 @@ async fn results_come_out_numbered_and_without_those_to_be_dropped() {
     call.answer(result("last", &[]));
     call.answer(eof());
     call.answer(result("after the end", &[]));
-    let last = soon(rig.results.recv()).await.unwrap();
+    let last = soon(rig.results.recv()).await.unwrap().0;
     assert_eq!(
         last.id, "reduce-0-5000-6000-2",
         "the dropped one keeps its number"
@@ -255,6 +263,24 @@ async fn results_come_out_numbered_and_without_those_to_be_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn results_without_room_wait_for_the_sink() {
+    // The payload and the key `out`.
+    let mut rig = Rig::with_room(2 * (6 + 3)).await;
+    let call = rig.open(5_000, 5_000).await;
+    for payload in ["first1", "second", "third3"] {
+        call.answer(result(payload, &[]));
+    }
+    rig.settle().await;
+    assert_eq!((rig.results.len(), rig.counters.counts().results), (2, 2));
+    let first = soon(rig.results.recv()).await.unwrap();
+    rig.settle().await;
+    assert_eq!(rig.results.len(), 1, "the sink has not confirmed the first one");
+    drop(first);
+    rig.settle().await;
+    assert_eq!((rig.results.len(), rig.counters.counts().results), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_end_of_the_call_is_as_good_as_eof() {
     let mut rig = Rig::start().await;
     let mut call = rig.open(5_000, 5_000).await;
@@ -262,7 +288,7 @@ async fn the_end_of_the_call_is_as_good_as_eof() {
     assert_eq!(call.request().await.unwrap(), None);
     call.answer(result("only", &[]));
     drop(call);
-    assert_eq!(soon(rig.results.recv()).await.unwrap().payload, b"only");
+    assert_eq!(soon(rig.results.recv()).await.unwrap().0.payload, b"only");
     rig.settle().await;
     assert_eq!(rig.closed(), [(5_000, 6_000, 1, 1)]);
 }
@@ -326,7 +352,7 @@ async fn an_error_in_the_middle_of_a_window_ends_the_run() {
         }
         call.answer(result("before", &[]));
         call.fail(Status::internal("division by zero"));
-        let emitted = soon(rig.results.recv()).await.unwrap();
+        let emitted = soon(rig.results.recv()).await.unwrap().0;
         assert_eq!(emitted.payload, b"before", "what came before it goes on");
         let (observed, counters) = (Arc::clone(&rig.observed), Arc::clone(&rig.counters));
         let error = rig.failed().await;

@@ -39,6 +39,11 @@ struct Rig {
 impl Rig {
     /// With this many places in the buffer.
     async fn start(places: usize, idle_source: Option<IdleSource>) -> Self {
+        Self::with_room(places, usize::MAX, idle_source).await
+    }
+
+    /// With room for so many bytes too.
+    async fn with_room(places: usize, buffer_bytes: usize, idle_source: Option<IdleSource>) -> Self {
         let mut scripted = ScriptedSource::new(|_| Ok(true));
         let mut client = SourceClient::new(scripted.server.channel().await.unwrap());
         let (reads, read_requests) = mpsc::channel(1);
@@ -55,6 +60,7 @@ impl Rig {
         };
         let config = Config {
             read_batch: 3,
+            buffer_bytes,
             idle_source,
             ..Config::new(Duration::from_secs(1), READ_TIMEOUT)
         };
@@ -90,7 +96,7 @@ impl Rig {
     fn buffered(&mut self) -> Vec<(u64, u64, bool)> {
         std::iter::from_fn(|| self.buffer.try_recv().ok())
             .map(|item| match item {
-                Item::Event(message) => (message.event_time_ms(), message.watermark_ms, message.late),
+                Item::Event(message, _) => (message.event_time_ms(), message.watermark_ms, message.late),
                 Item::Watermark(watermark_ms) => panic!("an idle watermark: {watermark_ms}"),
             })
             .collect()
@@ -167,7 +173,7 @@ async fn a_batch_is_buffered_then_acknowledged_and_only_then_the_next_is_read() 
         "in the order read"
     );
     let first = soon(rig.buffer.recv()).await.unwrap();
-    let Item::Event(first) = first else {
+    let Item::Event(first, _) = first else {
         panic!("{first:?}")
     };
     let expected = Message {
@@ -221,7 +227,7 @@ async fn a_stop_ends_the_read_that_has_begun_and_closes_both_calls() {
     assert_eq!(rig.ack.request().await.unwrap(), None);
     soon(rig.run).await.unwrap().unwrap();
     assert_eq!(rig.counters.counts().acked, 1);
-    assert!(matches!(soon(rig.buffer.recv()).await, Some(Item::Event(_))));
+    assert!(matches!(soon(rig.buffer.recv()).await, Some(Item::Event(..))));
     assert!(soon(rig.buffer.recv()).await.is_none(), "the buffer is closed");
 }
 
@@ -244,6 +250,43 @@ async fn a_full_buffer_holds_back_the_acknowledgement() {
     soon(rig.run).await.unwrap().unwrap();
     let counts = rig.counters.counts();
     assert_eq!((counts.read, counts.acked), (6, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_buffer_that_is_full_in_bytes_is_written_and_the_source_read_no_further() {
+    // `payload 1`, the key `key` and the header `name: value`.
+    const MESSAGE: usize = 9 + 3 + 9;
+    let mut rig = Rig::with_room(10, 2 * MESSAGE, None).await;
+    rig.give(&[1, 2, 3]).await;
+    rig.settle().await;
+    assert_eq!(rig.counters.counts().max_buffer_depth, 2);
+    let early = tokio::time::timeout(READ_TIMEOUT * 10, rig.ack.request()).await;
+    assert!(early.is_err(), "the third message has no room yet");
+    let first = soon(rig.buffer.recv()).await.unwrap();
+    let early = tokio::time::timeout(READ_TIMEOUT * 10, rig.ack.request()).await;
+    assert!(
+        early.is_err(),
+        "nor while the first one is held outside the buffer"
+    );
+    drop(first);
+    rig.confirm(&[1, 2, 3]).await;
+    assert_eq!(rig.buffered().len(), 2);
+
+    // A message that is larger than the buffer passes alone.
+    let mut rig = Rig::with_room(10, 1, None).await;
+    rig.give(&[1, 2]).await;
+    for time_ms in [1, 2] {
+        rig.settle().await;
+        assert_eq!(rig.buffered(), [(time_ms, 1, false)]);
+    }
+    rig.confirm(&[1, 2]).await;
+
+    // A stop ends the wait.
+    rig.give(&[3, 4]).await;
+    rig.settle().await;
+    rig.stop.cancel();
+    assert_eq!(rig.ack.request().await.unwrap(), None);
+    soon(rig.run).await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -355,7 +398,7 @@ const IDLE: IdleSource = IdleSource {
 async fn idle_watermark(rig: &mut Rig, start: Instant) -> (u64, u64) {
     match soon(rig.buffer.recv()).await.unwrap() {
         Item::Watermark(watermark_ms) => (watermark_ms, millis(start.elapsed())),
-        Item::Event(message) => panic!("{message:?}"),
+        Item::Event(message, _) => panic!("{message:?}"),
     }
 }
 

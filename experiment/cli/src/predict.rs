@@ -13,7 +13,7 @@ use vertex::machine;
 use crate::failure::Failure;
 use crate::output::{TableRow, print, table, width, wrapped};
 use crate::plan_args::PlanArgs;
-use crate::progress::rough;
+use crate::progress::{self, rough};
 use crate::scale::{Scale, ScaleArgs};
 
 #[derive(Debug, clap::Args)]
@@ -69,8 +69,11 @@ struct Takes {
 pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let plan = args.plan.read()?.plan;
     let cores = machine::cores();
-    let trials: Vec<PredictedTrial> = plan
-        .trials()
+    let trials = plan.trials();
+    if let Some(note) = local::memory_note(&trials, machine::memory()) {
+        progress::note(&note);
+    }
+    let trials: Vec<PredictedTrial> = trials
         .into_iter()
         .map(|trial| PredictedTrial {
             prediction: predict_trial(&trial.settings, cores),

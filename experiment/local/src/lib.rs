@@ -9,6 +9,7 @@
 //! - `pipeline`: the child processes of one trial and the data plane between them.
 //! - `observation`: computes the observation from what a trial left behind.
 //! - `recorder`: collects closed windows, drops and records while a trial runs.
+//! - `memory`: the bound of the runner's buffers, and which trials need more memory than may wait.
 //! - `user_endpoint`: checks that the user's own endpoint answers.
 //! - `trial_folder`: the folder for the sockets of a trial, and the removal of those that killed runs left behind.
 //! - `commands`: command lines and environment of the child processes.
@@ -23,6 +24,7 @@ mod commands;
 mod config;
 mod error;
 mod local_engine;
+mod memory;
 mod observation;
 mod pipeline;
 mod recorder;
@@ -32,3 +34,4 @@ mod user_endpoint;
 pub use self::config::LocalConfig;
 pub use self::error::LocalError;
 pub use self::local_engine::{LocalEngine, expected};
+pub use self::memory::memory_note;

@@ -19,6 +19,7 @@ use wire::{Clock, GeneratorStats};
 
 use crate::config::LocalConfig;
 use crate::error::LocalError;
+use crate::memory::memory_note;
 use crate::observation::{TrialData, observation};
 use crate::pipeline::{Binaries, Pipeline};
 use crate::recorder::Recorder;
@@ -112,7 +113,13 @@ impl Engine for LocalEngine {
         "local"
     }
 
-    async fn check(&self, trials: &[Trial], _: &dyn TrialProgress) -> Result<(), EngineError> {
+    async fn check(&self, trials: &[Trial], progress: &dyn TrialProgress) -> Result<(), EngineError> {
+        // Another UDF has its own bound.
+        if self.config.udf_command.is_none()
+            && let Some(note) = memory_note(trials, machine::memory())
+        {
+            progress.note(&note);
+        }
         let Some(url) = &self.config.endpoint_url else {
             return Ok(());
         };

@@ -17,6 +17,7 @@ use trials::trial::TrialSettings;
 use crate::commands;
 use crate::config::LocalConfig;
 use crate::error::LocalError;
+use crate::memory::buffer_bytes;
 use crate::recorder::Recorder;
 
 /// How long a process may take to end after a request to stop.
@@ -154,6 +155,7 @@ impl Pipeline {
         }
         let config = dataplane::Config {
             keyed: settings.is_keyed(),
+            buffer_bytes: buffer_bytes(vertex::machine::memory()),
             ..dataplane::Config::new(settings.window, settings.read_timeout)
         };
         let sockets = self.sockets.clone();

@@ -271,3 +271,37 @@ fn predictions_help_and_completions_need_no_run() {
     }
     assert!(!dir.path("out").exists());
 }
+
+#[test]
+fn a_plan_that_needs_more_memory_than_may_wait_says_so_before_it_starts() {
+    let dir = RunDir::new();
+    // 20 events of 2,000 bytes each wait for the close.
+    let greedy = tiny("async").replace(
+        "max_workers: 50",
+        "max_workers: 50, start_rule: at-close, payload_size: 2000, max_waiting_bytes: 30000",
+    );
+    let plan = dir.plan(&greedy);
+    let said = "max_waiting_bytes: the events of a window that wait for its close need 39.1 KiB in trial `strategy=async,repeat=0`, and 29.3 KiB \
+                may wait: reading will stop, and calls begin before the close (1 of 1 trials). Raise max_waiting_bytes, or \
+                lower payload_size, rpu or window";
+    let predicted = dir.run(&["predict", text(&plan)]);
+    assert_eq!(
+        (predicted.status, predicted.stderr.trim_end()),
+        (Some(0), said),
+        "{predicted:?}"
+    );
+    let ended = dir.run(&["run", text(&plan)]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_eq!(ended.stderr.lines().next(), Some(said), "{ended:?}");
+    let ledger = dir.outcomes("out/tiny")[0].ledger.clone().unwrap();
+    assert!(ledger.balances() && ledger.lost == 0, "{ledger:?}");
+
+    let plan = dir.plan(&greedy.replace("30000", "100000"));
+    let predicted = dir.run(&["predict", text(&plan)]);
+    assert_eq!(
+        (predicted.status, predicted.stderr.as_str()),
+        (Some(0), ""),
+        "{predicted:?}"
+    );
+    dir.assert_nothing_left();
+}
