@@ -3,7 +3,6 @@
 
 mod flags;
 
-use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -144,7 +143,7 @@ impl Program {
         if let Some(note) = settings.without_effect() {
             tracing::warn!("{note}");
         }
-        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let cores = vertex::machine::cores();
         settings.raise_descriptor_limit(cores)?;
         let (work, make) = set_up(&settings)?;
         // Before a pool is started.

@@ -1,7 +1,6 @@
 //! Builds the process from its settings and serves: what [`main`](crate::main) is made of, for programs that embed it.
 
 use std::marker::PhantomData;
-use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -122,7 +121,7 @@ where
     F: MakeAggregate<M>,
     F::Aggregate: Aggregate<Answer = W::Answer>,
 {
-    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let cores = vertex::machine::cores();
     let of_record = settings.of_record(cores);
     let metrics = Arc::new(Metrics::new(&of_record));
     let mut forms = work.into_forms();

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use wire::settings::{
-    CPU_OFFLOAD, IO_DELAY, MAX_WAITING, MAX_WAITING_BYTES, MAX_WORKERS, RETRIES, RETRY_PAUSE, RETRY_STATUSES,
-    RUNTIME_THREADS, SEQUENTIAL_MOST, START_RULE, STRATEGY, TIMEOUT, WORKLOAD, default_max_workers,
-    whole_number,
+    CPU_OFFLOAD, Form, IO_DELAY, MAX_WAITING, MAX_WAITING_BYTES, MAX_WORKERS, RETRIES, RETRY_PAUSE,
+    RETRY_STATUSES, RUNTIME_THREADS, SEQUENTIAL_MOST, START_RULE, STRATEGY, TIMEOUT, WORKLOAD,
+    default_max_workers, whole_number,
 };
 use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
 
@@ -89,7 +89,7 @@ pub struct Settings {
     pub worker_command: Option<CommandLine>,
     /// Where a payload has the text or number that identifies its event, for idempotency keys: a JSON pointer like /id
     /// [default: a hash of keys, event time and payload]
-    #[arg(long, env = "EVENT_ID", value_name = "POINTER", value_parser = json_pointer)]
+    #[arg(long, env = "EVENT_ID", value_name = "POINTER", value_parser = |text: &str| Form::Pointer.canonical(text))]
     pub event_id: Option<String>,
 }
 
@@ -264,13 +264,6 @@ impl Settings {
             limit,
         })
     }
-}
-
-fn json_pointer(text: &str) -> Result<String, String> {
-    if text.starts_with('/') {
-        return Ok(text.to_owned());
-    }
-    Err("a JSON pointer begins with a slash, like /id".to_owned())
 }
 
 fn exec_type(text: &str) -> Result<StrategyKind, String> {

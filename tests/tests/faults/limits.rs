@@ -20,23 +20,27 @@ fn limited(files: u32, program: &str) -> Command {
     command
 }
 
+/// Asserts that a UDF ends with exit status 2 and one line that has these words.
+async fn assert_refused_at_start(mut udf: Command, words: [&str; 3]) {
+    let folder = tempfile::tempdir().unwrap();
+    udf.arg("--socket").arg(folder.path().join("socket"));
+    let output = udf.stdin(Stdio::null()).output();
+    let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{udf:?}: {stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{udf:?}: {stderr}");
+    for word in words {
+        assert!(stderr.contains(word), "{udf:?}: {stderr}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_than_descriptors_are_refused_in_words() {
-    let folder = tempfile::tempdir().unwrap();
     for strategy in ["async", "thread-pool", "process-pool"] {
-        let output = limited(100, "udf")
-            .args(["--strategy", strategy, "--max-workers", "200"])
-            .arg("--socket")
-            .arg(folder.path().join("socket"))
-            .stdin(Stdio::null())
-            .output();
-        let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(2), "{stderr}");
-        assert_eq!(stderr.lines().count(), 1, "{stderr}");
-        for words in ["max_workers: 200", "this process may have 100", "ulimit -n"] {
-            assert!(stderr.contains(words), "{strategy}: {stderr}");
-        }
+        let mut udf = limited(100, "udf");
+        udf.args(["--strategy", strategy, "--max-workers", "200"]);
+        let words = ["max_workers: 200", "this process may have 100", "ulimit -n"];
+        assert_refused_at_start(udf, words).await;
     }
 }
 
@@ -86,21 +90,10 @@ async fn an_endpoint_out_of_descriptors_lets_connections_wait() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_calls_than_local_ports_are_refused_in_words() {
-    let folder = tempfile::tempdir().unwrap();
+    let mut udf = Command::new(binary("udf"));
     // More than any range of ports has.
-    let output = Command::new(binary("udf"))
-        .args(["--max-workers", "100000"])
-        .arg("--socket")
-        .arg(folder.path().join("socket"))
-        .stdin(Stdio::null())
-        .output();
-    let output = tokio::time::timeout(PATIENCE, output).await.unwrap().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{stderr}");
-    assert_eq!(stderr.lines().count(), 1, "{stderr}");
-    for words in ["max_workers: 100000", "local ports", "ip_local_port_range"] {
-        assert!(stderr.contains(words), "{stderr}");
-    }
+    udf.args(["--max-workers", "100000"]);
+    assert_refused_at_start(udf, ["max_workers: 100000", "local ports", "ip_local_port_range"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
