@@ -19,7 +19,7 @@
 //! * `backlog`: the events that wait, the limit on calls in flight, the turns of the keys, and the retry policy. Start
 //!   reading here.
 //! * `aggregate`: the trait [`Aggregate`], ready-made ones, and their messages.
-//! * `call`: the traits of a call, and the calls of the shipped UDF: HTTP requests and processor time.
+//! * `call`: the traits of a call, the calls of the shipped UDF (HTTP requests and processor time), and [`http`].
 //! * `event`: an event with its window. `call_error`: why a call gave no answer.
 //! * `tally`: counts and latencies of one key and window.
 //! * `metrics`: the Prometheus metrics of the process.
@@ -43,12 +43,21 @@ mod tally;
 mod window;
 mod worker;
 
+/// The HTTP client of the shipped UDF, for calls of one's own.
+pub mod http {
+    pub use crate::call::{Client, ClientResponse as Response, HttpCallError, Target};
+    pub use hyper::body::Bytes;
+    pub use hyper::header::{self, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+    pub use hyper::http::uri::PathAndQuery;
+    pub use hyper::{Method, StatusCode};
+}
+
 pub use aggregate::{
     Aggregate, Answers, Count, First, Last, MakeAggregate, Maximum, Mean, Message, Minimum, Number, Sum,
     TAG_FAILURE,
 };
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Retry, Strategy};
-pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall, HttpCallError, Target};
+pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall};
 pub use call_error::CallError;
 pub use event::{Event, EventId, Headers, Window};
 pub use metrics::Metrics;

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use async_reduce::http::{HttpCallError, Target};
 use async_reduce::{
     BlockingCall, Both, Call, CallError, Count, CpuCall, Event, HttpCall, Program, Records, SetUpError,
-    Settings, Target,
+    Settings,
 };
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -94,20 +95,24 @@ impl Shipped {
                 .map_err(|error| format!("cpu_offload: cannot start a thread for each core: {error}"))?;
             return Ok(Self::Cpu(call));
         }
-        let mut target = Target::new(&endpoint.endpoint_url, &settings.io_delay, settings.timeout)?
+        let target = Target::ping(&endpoint.endpoint_url, &settings.io_delay, settings.timeout);
+        let mut target = target
+            .map_err(|error| format!("endpoint_url: {error}"))?
             .with_method(endpoint.http_method, endpoint.idempotent)
             .with_idle_timeout(endpoint.idle_timeout)
             .with_max_answer_bytes(endpoint.max_answer_bytes);
         if let Some(file) = &endpoint.ca_file {
-            target = target.trusting(file)?;
+            let trusting = target.trusting(file);
+            target = trusting.map_err(|error| format!("ca_file: {error}"))?;
         }
         if endpoint.use_proxy {
             target = target.by_proxy();
         }
-        Ok(Self::Http(Box::new(HttpCall::new(
-            &target,
-            endpoint.http_client,
-        )?)))
+        let call = HttpCall::new(&target, endpoint.http_client).map_err(|error| match error {
+            HttpCallError::Tls(_) => format!("endpoint_url: {error}, or with --ca-file"),
+            error => error.to_string(),
+        })?;
+        Ok(Self::Http(Box::new(call)))
     }
 }
 

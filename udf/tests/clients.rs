@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use async_reduce::{BlockingCall, Call, Event, HttpCall, Target};
+use async_reduce::http::Target;
+use async_reduce::{BlockingCall, Call, Event, HttpCall};
 use rcgen::{CertifiedKey, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -113,7 +114,7 @@ impl Endpoint {
 
     /// Both clients.
     fn clients(&self) -> [(&'static str, Arc<HttpCall>); 2] {
-        clients(&Target::new(&self.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap())
+        clients(&Target::ping(&self.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap())
     }
 }
 
@@ -396,7 +397,7 @@ async fn a_request_of_another_method_is_sent_once_more_only_if_it_is_idempotent(
     ] {
         for blocking in [false, true] {
             let endpoint = Endpoint::start(GOOD, Then::CloseAtNext);
-            let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+            let target = Target::ping(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
             for (name, client) in clients(&target.with_method(method, idempotent)) {
                 assert_eq!(
                     call(&client, blocking, 0).await,
@@ -427,7 +428,7 @@ async fn a_request_of_another_method_is_sent_once_more_only_if_it_is_idempotent(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_that_was_unused_for_too_long_is_not_used_again() {
     let endpoint = Endpoint::start(GOOD, Then::Stay);
-    let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+    let target = Target::ping(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
     for (name, client) in clients(&target.with_idle_timeout(Duration::from_millis(50))) {
         for blocking in [false, true] {
             let (before, _) = endpoint.seen();
@@ -444,7 +445,7 @@ async fn a_connection_that_was_unused_for_too_long_is_not_used_again() {
 async fn the_longest_answer_is_a_setting() {
     let endpoint = Endpoint::start(GOOD, Then::Stay);
     for (most, expected) in [(4, Outcome::Ok), (3, Outcome::BadBody)] {
-        let target = Target::new(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
+        let target = Target::ping(&endpoint.url("127.0.0.1"), &Delay::ZERO, TIMEOUT).unwrap();
         for (name, client) in clients(&target.with_max_answer_bytes(most)) {
             for blocking in [false, true] {
                 let found = outcome(&client, blocking, 0).await;
@@ -487,7 +488,7 @@ async fn a_request_has_the_same_head_from_both() {
     let host = format!("127.0.0.1:{}", endpoint.address.port());
     let url = endpoint.url("me%40home:se%20cret@127.0.0.1") + "/base/";
     let delay: Delay = "uniform(1ms,2ms)".parse().unwrap();
-    for (name, client) in clients(&Target::new(&url, &delay, TIMEOUT).unwrap()) {
+    for (name, client) in clients(&Target::ping(&url, &delay, TIMEOUT).unwrap()) {
         for blocking in [false, true] {
             assert_eq!(outcome(&client, blocking, 3).await, Outcome::Ok, "{name}");
             let mut head = std::mem::take(&mut *endpoint.seen.head.lock().unwrap());
@@ -508,7 +509,7 @@ async fn a_request_has_the_same_head_from_both() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_addresses_of_a_host_are_tried_one_after_another() {
     let endpoint = Endpoint::start(GOOD, Then::Stay);
-    let target = |host| Target::new(&endpoint.url(host), &Delay::ZERO, TIMEOUT).unwrap();
+    let target = |host| Target::ping(&endpoint.url(host), &Delay::ZERO, TIMEOUT).unwrap();
     // Nobody listens at the first: the endpoint has the other alone.
     let addresses = [Ipv4Addr::new(127, 0, 0, 2), Ipv4Addr::LOCALHOST].map(IpAddr::from);
     for target in [target(NAME).at(addresses.to_vec()), target("localhost")] {

@@ -5,6 +5,7 @@
 //! answer is sent once more over a fresh one: a server closes connections that were unused for some time (5, 10 and 60 s
 //! are common), and its close and a request can cross.
 
+mod client;
 mod hyper_client;
 mod reqwest_client;
 mod target;
@@ -15,16 +16,18 @@ use std::path::PathBuf;
 use std::pin::pin;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
-use hyper::Response;
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Body, Bytes};
 use hyper::header::{CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::uri::PathAndQuery;
+use hyper::{Method, Response};
 use wire::{HttpClient, IDEMPOTENCY_KEY, Outcome};
 
 use super::{BlockingCall, Call};
 use crate::call_error::CallError;
 use crate::event::Event;
 
+pub use client::{Client, Response as ClientResponse};
 use hyper_client::HyperClient;
 use reqwest_client::ReqwestClient;
 pub use target::Target;
@@ -35,7 +38,7 @@ const KEY: HeaderName = HeaderName::from_static(IDEMPOTENCY_KEY);
 #[derive(Debug, thiserror::Error)]
 pub enum HttpCallError {
     /// The address is not one that a call can go to.
-    #[error("endpoint_url: `{given}` is not an http or https URL: {reason}")]
+    #[error("`{given}` is not an http or https URL: {reason}")]
     Url {
         /// The text as it was given, without user and password.
         given: String,
@@ -43,12 +46,10 @@ pub enum HttpCallError {
         reason: String,
     },
     /// The certificates of the system's authorities could not be loaded.
-    #[error(
-        "endpoint_url: cannot set up TLS: {0}: give certificates that exist with --ca-file, SSL_CERT_FILE or SSL_CERT_DIR"
-    )]
+    #[error("cannot set up TLS: {0}: give certificates that exist with SSL_CERT_FILE or SSL_CERT_DIR")]
     Tls(#[source] rustls::Error),
     /// The file of further authorities could not be read.
-    #[error("ca_file: `{}`: {reason}", path.display())]
+    #[error("`{}`: {reason}", path.display())]
     CaFile {
         /// The file.
         path: PathBuf,
@@ -65,17 +66,22 @@ pub enum HttpCallError {
 
 /// Calls the endpoint.
 pub struct HttpCall {
+    method: Method,
+    path: PathAndQuery,
     headers: HeaderMap,
     timeout: Duration,
     /// Whether a request may be sent once more.
     may_repeat: bool,
-    client: Client,
+    client: EitherClient,
 }
 
-enum Client {
+enum EitherClient {
     Hyper(Box<HyperClient>),
     Reqwest(Box<ReqwestClient>),
 }
+
+/// What one of hyper's connections sends.
+type Request = hyper::Request<Full<Bytes>>;
 
 /// An answer that was read to its end, or why there is none.
 type Answer = Result<Response<Vec<u8>>, CallError>;
@@ -88,16 +94,18 @@ impl HttpCall {
     pub fn new(target: &Target, client: HttpClient) -> Result<Self, HttpCallError> {
         let client = match client {
             HttpClient::Hyper if target.is_by_proxy() => return Err(HttpCallError::Proxy),
-            HttpClient::Hyper => Client::Hyper(Box::new(HyperClient::new(target)?)),
-            HttpClient::Reqwest => Client::Reqwest(Box::new(ReqwestClient::new(target)?)),
+            HttpClient::Hyper => EitherClient::Hyper(Box::new(HyperClient::new(target)?)),
+            HttpClient::Reqwest => EitherClient::Reqwest(Box::new(ReqwestClient::new(target)?)),
         };
         let mut headers = target.headers().clone();
         // Reserves the entry, so that inserting the key of a call allocates nothing.
         headers.insert(KEY, HeaderValue::from_static(""));
         Ok(Self {
+            method: target.method().clone(),
+            path: target.path().clone(),
             headers,
             timeout: target.timeout(),
-            may_repeat: target.may_repeat(),
+            may_repeat: target.may_repeat(target.method()),
             client,
         })
     }
@@ -118,6 +126,10 @@ impl HttpCall {
         }
         headers
     }
+
+    fn request(&self, headers: HeaderMap) -> Request {
+        request(&self.method, &self.path, headers, Bytes::new())
+    }
 }
 
 impl Call for HttpCall {
@@ -126,8 +138,11 @@ impl Call for HttpCall {
     async fn call(&self, event: &Event) -> Result<(), CallError> {
         let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
-            Client::Hyper(client) => client.send(headers, again).await,
-            Client::Reqwest(client) => client.send(headers, again).await,
+            EitherClient::Hyper(client) => {
+                let again = || again().map(|headers| self.request(headers));
+                client.send(self.request(headers), again).await
+            }
+            EitherClient::Reqwest(client) => client.send(headers, again).await,
         })
     }
 }
@@ -138,10 +153,21 @@ impl BlockingCall for HttpCall {
     fn call_blocking(&self, event: &Event) -> Result<(), CallError> {
         let (headers, again) = (self.headers(event), || self.again(event));
         judge(match &self.client {
-            Client::Hyper(client) => client.send_blocking(headers, again, self.timeout),
-            Client::Reqwest(client) => client.send_blocking(headers, again, self.timeout),
+            EitherClient::Hyper(client) => {
+                let again = || again().map(|headers| self.request(headers));
+                client.send_blocking(self.request(headers), again, self.timeout)
+            }
+            EitherClient::Reqwest(client) => client.send_blocking(headers, again, self.timeout),
         })
     }
+}
+
+fn request(method: &Method, path: &PathAndQuery, headers: HeaderMap, body: Bytes) -> Request {
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = method.clone();
+    *request.uri_mut() = path.clone().into();
+    *request.headers_mut() = headers;
+    request
 }
 
 /// Whether an answer is a good one.
@@ -221,23 +247,24 @@ mod tests {
                 });
             }
         });
-        Target::new(&url, &Delay::ZERO, Duration::MAX).unwrap()
+        Target::ping(&url, &Delay::ZERO, Duration::MAX).unwrap()
     }
 
     #[tokio::test(flavor = "multi_thread")]
     async fn an_answer_keeps_its_status_its_headers_and_its_body() {
         let target = endpoint();
         let headers = || target.headers().clone();
+        let request = || request(target.method(), target.path(), headers(), Bytes::new());
         let hyper = HyperClient::new(&target).unwrap();
         let reqwest = ReqwestClient::new(&target).unwrap();
         let (hyper, reqwest) = (&hyper, &reqwest);
         let mut answers = vec![
-            hyper.send(headers(), || None).await,
+            hyper.send(request(), || None).await,
             reqwest.send(headers(), || None).await,
         ];
         thread::scope(|scope| {
             // A timeout that no clock can tell.
-            let hyper = scope.spawn(|| hyper.send_blocking(headers(), || None, Duration::MAX));
+            let hyper = scope.spawn(|| hyper.send_blocking(request(), || None, Duration::MAX));
             let reqwest = scope.spawn(|| reqwest.send_blocking(headers(), || None, Duration::MAX));
             answers.extend([hyper.join().unwrap(), reqwest.join().unwrap()]);
         });

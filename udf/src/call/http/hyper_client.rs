@@ -10,14 +10,12 @@ mod origin;
 
 use std::time::Duration;
 
-use hyper::header::HeaderMap;
-use hyper::{Method, Uri};
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, Target};
+use super::{Answer, HttpCallError, Request, Target};
 use crate::call_error::CallError;
 
-use connection::{Connection, Sockets, Unanswered, request};
+use connection::{Connection, Sockets, Unanswered};
 use idle::Idle;
 use in_task::InTask;
 use on_thread::OnThread;
@@ -26,8 +24,6 @@ use origin::Origin;
 /// Calls one origin over connections of its own, one for each call in flight.
 pub(super) struct HyperClient {
     origin: Origin,
-    method: Method,
-    path: Uri,
     max_answer_bytes: usize,
     in_tasks: Idle<Box<Connection<InTask>>>,
     on_threads: Idle<Box<Connection<OnThread>>>,
@@ -37,29 +33,27 @@ impl HyperClient {
     pub(super) fn new(target: &Target) -> Result<Self, HttpCallError> {
         Ok(Self {
             origin: Origin::new(target)?,
-            method: target.method().clone(),
-            path: target.path().clone(),
             max_answer_bytes: target.max_answer_bytes(),
             in_tasks: Idle::new(target.idle_timeout()),
             on_threads: Idle::new(target.idle_timeout()),
         })
     }
 
-    /// Calls `again` for the headers of a request that is sent once more, `None` if it may not be. The caller drops it when
-    /// the time of the attempt is over.
-    pub(super) async fn send(&self, headers: HeaderMap, again: impl Fn() -> Option<HeaderMap>) -> Answer {
-        self.exchange(&InTask, &self.in_tasks, headers, again).await
+    /// Calls `again` for a request that is sent once more, `None` if it may not be. The caller drops it when the time of the
+    /// attempt is over.
+    pub(super) async fn send(&self, request: Request, again: impl Fn() -> Option<Request>) -> Answer {
+        self.exchange(&InTask, &self.in_tasks, request, again).await
     }
 
     pub(super) fn send_blocking(
         &self,
-        headers: HeaderMap,
-        again: impl Fn() -> Option<HeaderMap>,
+        request: Request,
+        again: impl Fn() -> Option<Request>,
         timeout: Duration,
     ) -> Answer {
         let thread = OnThread::new(timeout);
         thread
-            .block_on(self.exchange(&thread, &self.on_threads, headers, again))
+            .block_on(self.exchange(&thread, &self.on_threads, request, again))
             .unwrap_or_else(|| Err(Outcome::Timeout.into()))
     }
 
@@ -67,8 +61,8 @@ impl HyperClient {
         &self,
         sockets: &S,
         idle: &Idle<Box<Connection<S>>>,
-        mut headers: HeaderMap,
-        again: impl Fn() -> Option<HeaderMap>,
+        mut request: Request,
+        again: impl Fn() -> Option<Request>,
     ) -> Answer {
         // Whether a connection may be used that was used before.
         let mut may_reuse = true;
@@ -82,7 +76,6 @@ impl HyperClient {
                 // Boxed, as its kilobyte would otherwise be part of every call in flight.
                 None => (Box::new(Box::pin(self.origin.connect(sockets)).await?), false),
             };
-            let request = request(&self.method, &self.path, headers);
             match connection.send(request, self.max_answer_bytes).await {
                 Ok(answer) => {
                     if connection.park() {
@@ -91,10 +84,10 @@ impl HyperClient {
                     return Ok(answer);
                 }
                 // The peer had closed it while it was unused: try the next, and a new one after the last.
-                Err(Unanswered::Unsent(unsent)) if reused => headers = unsent,
+                Err(Unanswered::Unsent(unsent)) if reused => request = *unsent,
                 // The close and the request have crossed. Others that were unused as long may have the same fate.
                 Err(Unanswered::Ended(error)) if reused => {
-                    headers = again().ok_or(error)?;
+                    request = again().ok_or(error)?;
                     may_reuse = false;
                 }
                 Err(Unanswered::Unsent(_)) => {

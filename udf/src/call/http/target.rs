@@ -1,30 +1,32 @@
-//! Where calls go and what they send, made once from the settings.
+//! Where requests go and what all of them send, made once from the settings.
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::str::FromStr;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
-use hyper::http::uri::InvalidUri;
-use hyper::{Method, Uri};
+use hyper::http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use url::Host;
+use url::{Host, Position};
 use wire::{Delay, HttpMethod};
 
 use super::HttpCallError;
 
-/// Where calls go and what they send.
+/// Where requests go, whom they trust there, and what bounds them. It is read from a URL, so that a program can have it as a
+/// flag: `url: Target`.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Without user and password.
     url: Url,
     /// Path and query of it.
-    path: Uri,
+    path: PathAndQuery,
     headers: HeaderMap,
     timeout: Duration,
     addresses: Option<Vec<IpAddr>>,
@@ -32,10 +34,13 @@ pub struct Target {
     authorities: Vec<CertificateDer<'static>>,
     by_proxy: bool,
     method: Method,
-    may_repeat: bool,
+    /// Whether every request may be sent once more, whatever its method is.
+    idempotent: bool,
     idle_timeout: Duration,
     max_answer_bytes: usize,
 }
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer than the pause between two windows.
 const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
@@ -43,25 +48,31 @@ const DEFAULT_IDLE_TIMEOUT: Duration = Duration::from_secs(300);
 const DEFAULT_MAX_ANSWER_BYTES: usize = 1024 * 1024;
 
 impl Target {
-    /// `/ping` of an endpoint, asking for `delay`; an attempt lasts at most `timeout`. User and password of the URL are
-    /// sent as basic authentication.
+    /// `/ping` of the experiment's endpoint, with a query for `delay`; an attempt lasts at most `timeout`.
     ///
     /// # Errors
     /// Returns an error if the text is no URL, or one of another scheme than http and https.
-    pub fn new(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
+    pub fn ping(endpoint_url: &str, delay: &Delay, timeout: Duration) -> Result<Self, HttpCallError> {
+        let target = Self::of(endpoint_url, |url| {
+            let mut segments = url.path_segments_mut()?;
+            segments.pop_if_empty().push("ping");
+            drop(segments);
+            url.query_pairs_mut().append_pair("delay", &delay.to_string());
+            Ok(())
+        })?;
+        Ok(target.with_timeout(timeout))
+    }
+
+    fn of(text: &str, extend: impl Fn(&mut Url) -> Result<(), ()>) -> Result<Self, HttpCallError> {
         let error = |reason: String| HttpCallError::Url {
-            given: without_secrets(endpoint_url),
+            given: without_secrets(text),
             reason,
         };
-        let mut url = Url::parse(endpoint_url).map_err(|e| error(e.to_string()))?;
+        let mut url = Url::parse(text).map_err(|e| error(e.to_string()))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(error(format!("the scheme is {}", url.scheme())));
         }
-        url.path_segments_mut()
-            .map_err(|()| error("it has no path".into()))?
-            .pop_if_empty()
-            .push("ping");
-        url.query_pairs_mut().append_pair("delay", &delay.to_string());
+        extend(&mut url).map_err(|()| error("it has no path".into()))?;
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
         if let Some(credentials) = credentials(&url) {
@@ -72,29 +83,47 @@ impl Target {
         url.set_fragment(None);
         let host = HeaderValue::from_str(url.authority()).map_err(|e| error(e.to_string()))?;
         headers.insert(HOST, host);
-        let path = format!("{}?{}", url.path(), url.query().unwrap_or_default())
+        let path = url[Position::BeforePath..]
             .try_into()
             .map_err(|e: InvalidUri| error(e.to_string()))?;
         Ok(Self {
             url,
             path,
             headers,
-            timeout,
+            timeout: DEFAULT_TIMEOUT,
             addresses: None,
             authorities: Vec::new(),
             by_proxy: false,
             method: Method::GET,
-            may_repeat: true,
+            idempotent: false,
             idle_timeout: DEFAULT_IDLE_TIMEOUT,
             max_answer_bytes: DEFAULT_MAX_ANSWER_BYTES,
         })
     }
 
-    /// The same with another method than GET. A request whose reused connection ends before a byte of the answer is sent
+    /// The same with requests that last at most this long, if they are made by [`Client::request_blocking`]; an address that
+    /// does not answer gets its share of it. 30 s if it is not given.
+    ///
+    /// [`Client::request_blocking`]: super::Client::request_blocking
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The same with requests that may be sent once more, whatever their method is, if their reused connection ends before
+    /// a byte of the answer. GET, HEAD, PUT, DELETE, OPTIONS and TRACE always may.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.idempotent = true;
+        self
+    }
+
+    /// The same with another method of [`HttpCall`](super::HttpCall) than GET. A request whose reused connection ends before a byte of the answer is sent
     /// once more if the method is idempotent by itself (GET, HEAD, PUT, DELETE), or if `idempotent` says so.
     #[must_use]
     pub fn with_method(mut self, method: HttpMethod, idempotent: bool) -> Self {
-        (self.method, self.may_repeat) = (to_http(method), idempotent || method.is_idempotent());
+        (self.method, self.idempotent) = (to_http(method), idempotent);
         if matches!(method, HttpMethod::Put | HttpMethod::Post | HttpMethod::Patch) {
             self.headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
@@ -170,7 +199,8 @@ impl Target {
         &self.url
     }
 
-    pub(super) fn path(&self) -> &Uri {
+    /// Path and query of the URL.
+    pub fn path(&self) -> &PathAndQuery {
         &self.path
     }
 
@@ -187,8 +217,9 @@ impl Target {
         &self.method
     }
 
-    pub(super) fn may_repeat(&self) -> bool {
-        self.may_repeat
+    /// Whether a request may be sent once more.
+    pub(super) fn may_repeat(&self, method: &Method) -> bool {
+        self.idempotent || method.is_idempotent()
     }
 
     pub(super) fn idle_timeout(&self) -> Duration {
@@ -201,6 +232,15 @@ impl Target {
 
     pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
         self.addresses.as_deref()
+    }
+}
+
+impl FromStr for Target {
+    type Err = HttpCallError;
+
+    /// User and password of the URL are sent as basic authentication.
+    fn from_str(url: &str) -> Result<Self, HttpCallError> {
+        Self::of(url, |_| Ok(()))
     }
 }
 
@@ -248,7 +288,7 @@ mod tests {
     use super::*;
 
     fn target(url: &str) -> Result<Target, HttpCallError> {
-        Target::new(url, &"uniform(1ms,2ms)".parse().unwrap(), Duration::from_secs(1))
+        Target::ping(url, &"uniform(1ms,2ms)".parse().unwrap(), Duration::from_secs(1))
     }
 
     #[test]

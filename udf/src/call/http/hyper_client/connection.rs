@@ -9,11 +9,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use http_body_util::Empty;
+use http_body_util::Full;
+use hyper::Response;
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::HeaderMap;
-use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::unconstrained;
@@ -21,7 +20,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 use wire::Outcome;
 
-use crate::call::http::read;
+use crate::call::http::{Request, read};
 use crate::call_error::CallError;
 
 /// Longest head of an answer, and how much of its body is read ahead.
@@ -54,11 +53,11 @@ struct Noted<T> {
     was_read: Arc<AtomicBool>,
 }
 
-type Driver<T> = http1::Connection<TokioIo<Noted<T>>, Empty<Bytes>>;
+type Driver<T> = http1::Connection<TokioIo<Noted<T>>, Full<Bytes>>;
 
 /// An open connection, with at most one request on it.
 pub(super) struct Connection<S: Sockets> {
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
     /// Reads and writes when it is polled; `None` once it has ended, as dropping it fails what the sender still awaits.
     driver: Option<Driver<S::Socket>>,
     /// Whether anything was read since the request was sent.
@@ -68,8 +67,8 @@ pub(super) struct Connection<S: Sockets> {
 
 /// Why there is no answer.
 pub(super) enum Unanswered {
-    /// The connection was closed before it took the request: these headers can go over another one.
-    Unsent(HeaderMap),
+    /// The connection was closed before it took this request, which can go over another one.
+    Unsent(Box<Request>),
     /// The connection ended before a byte of the answer.
     Ended(CallError),
     /// Any other failure.
@@ -85,7 +84,7 @@ impl<S: Sockets> Connection<S> {
         };
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER_BYTES)
-            // A request is a head alone, in one piece.
+            // Head and body in one piece: most requests are short, and a copy costs less than a further system call.
             .writev(false)
             .handshake(TokioIo::new(transport))
             .await?;
@@ -101,7 +100,7 @@ impl<S: Sockets> Connection<S> {
     /// the request is sent.
     pub(super) async fn send(
         &mut self,
-        request: Request<Empty<Bytes>>,
+        request: Request,
         max_answer_bytes: usize,
     ) -> Result<Response<Vec<u8>>, Unanswered> {
         self.was_read.store(false, Ordering::Relaxed);
@@ -110,7 +109,7 @@ impl<S: Sockets> Connection<S> {
             Some(Ok(response)) => response,
             Some(Err(mut error)) => {
                 return Err(match error.take_message() {
-                    Some(request) => Unanswered::Unsent(request.into_parts().0.headers),
+                    Some(request) => Unanswered::Unsent(Box::new(request)),
                     None => self.unanswered(CallError::of(error.error(), Outcome::Broken)),
                 });
             }
@@ -165,14 +164,6 @@ impl<S: Sockets> Connection<S> {
             self.driver = None;
         }
     }
-}
-
-pub(super) fn request(method: &Method, path: &Uri, headers: HeaderMap) -> Request<Empty<Bytes>> {
-    let mut request = Request::new(Empty::new());
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = path.clone();
-    *request.headers_mut() = headers;
-    request
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Noted<T> {
