@@ -17,6 +17,7 @@
 //! - [`settings`]: the table of settings.
 //! - `statuses`: sets of HTTP statuses.
 //! - `stats`: what generator and endpoint report at `/stats`.
+//! - [`template`]: texts with fields: URLs, headers, bodies and payloads.
 
 mod clock;
 mod delay;
@@ -32,6 +33,7 @@ mod record;
 pub mod settings;
 mod stats;
 mod statuses;
+pub mod template;
 
 pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
