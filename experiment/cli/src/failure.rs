@@ -7,7 +7,7 @@ use trials::journal::JournalError;
 
 pub struct Failure {
     pub error: anyhow::Error,
-    /// 1 for a failure, 2 for wrong use, 128 and its number for a signal.
+    /// 1 for a failure, 2 for wrong use, 3 for a threshold that was not met, 128 and its number for a signal.
     pub exit: u8,
 }
 

@@ -63,8 +63,8 @@ Examples:
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
   experiment report out/quick                     draw the report again from its journal
 
-Exit status: 0 every trial ran and its ledger balances, 1 something failed, 2 wrong use, 130 after SIGINT,
-143 after SIGTERM.";
+Exit status: 130 after SIGINT, 143 after SIGTERM, else 2 wrong use, else 1 a trial or the run failed, else 3 a threshold
+was not met, else 0.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

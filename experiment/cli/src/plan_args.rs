@@ -6,8 +6,8 @@ use std::io::{Read, stdin};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use trials::plan::{FlagField, Plan, flag_fields};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+use trials::plan::{FlagField, Plan, THRESHOLD, flag_fields};
 
 use crate::failure::Failure;
 
@@ -129,9 +129,16 @@ impl Args for PlanArgs {
             .value_name("PLAN")
             .value_parser(value_parser!(PathBuf))
             .help("The plan, in YAML; `-` for standard input. Flags can stand in its place: --strategy, --rpu, --io-delay, …");
+        let threshold = Arg::new(THRESHOLD)
+            .long(THRESHOLD)
+            .value_name("THRESHOLD")
+            .action(ArgAction::Append)
+            .help("What must hold for each cell, like `close_tail p95 < 1.2s`, `failed < 1%` or `ledger balances`; several times for several")
+            .help_heading("Fields of a plan");
         flag_fields()
             .into_iter()
             .fold(command.arg(file), |command, field| command.arg(flag(field)))
+            .arg(threshold)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -172,6 +179,13 @@ impl FromArgMatches for PlanArgs {
                 Some((matches.index_of(field.name), field.name, flag_text(&field, text)))
             })
             .collect();
+        let thresholds = matches.get_many::<String>(THRESHOLD).into_iter().flatten();
+        let indices = matches.indices_of(THRESHOLD).into_iter().flatten();
+        flags.extend(
+            thresholds
+                .zip(indices)
+                .map(|(text, index)| (Some(index), THRESHOLD, text.clone())),
+        );
         flags.sort_by_key(|(index, ..)| *index);
         Ok(Self {
             file: matches.get_one("plan").cloned(),

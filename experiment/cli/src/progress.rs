@@ -153,6 +153,7 @@ impl Progress for RunProgress {
             text.push(paint_stderr(Tone::Plain, &outcome.trial.id));
         }
         text.extend(report::live::trial(outcome, &paint_stderr));
+        text.extend(report::live::thresholds(outcome, lines, &paint_stderr));
         self.say(&text.join("\n"));
         // After the last trial the run draws it anyway.
         if self.left.load(Ordering::Relaxed) > 1

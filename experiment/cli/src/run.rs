@@ -8,11 +8,16 @@ use anyhow::anyhow;
 use clap::builder::NonEmptyStringValueParser;
 use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use engine::{Engine, TrialProgress};
+use report::summary::Summary;
+use trials::cell::CellKey;
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
+use trials::outcome::TrialOutcome;
+use trials::plan::Plan;
 use trials::text::counted;
+use trials::threshold::{self, Judged, Reference, Status};
 use trials::trial::Trial;
-use trials::verdict::{Kind, Verdict};
+use trials::verdict::Kind;
 use vertex::machine;
 
 use crate::cluster_args::ClusterArgs;
@@ -104,8 +109,19 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     let payloads = own_payloads::check(&written, args.engine)?;
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
     let facts = run_facts(&args, payload_fact);
+    let references = references(plan, &facts)?;
     let mut engine = stop.or(engines::engine(&args, plan, payloads)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;
+    let facts = RunFacts {
+        plan_name: plan.name.clone(),
+        plan_text: written.text.clone(),
+        trials: trials.len(),
+        engine: engine.name().to_owned(),
+        started_us: wire::Clock::start().now_us(),
+        machine: facts.into_iter().chain(engine.facts().await).collect(),
+        command: command_line(),
+        references,
+    };
     let mut result = run_into(&args, &written, facts, &wanted, engine.as_mut(), &out, &stop).await;
     if let Some(job) = job {
         let published = job.publish(&out).await;
@@ -133,22 +149,12 @@ fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<
 async fn run_into(
     args: &RunArgs,
     written: &PlanText,
-    facts: BTreeMap<String, String>,
+    facts: RunFacts,
     wanted: &[Trial],
     engine: &mut dyn Engine,
     out: &Path,
     stop: &Stop,
 ) -> Result<(), Failure> {
-    let plan = &written.plan;
-    let facts = RunFacts {
-        plan_name: plan.name.clone(),
-        plan_text: written.text.clone(),
-        trials: plan.trials().len(),
-        engine: engine.name().to_owned(),
-        started_us: wire::Clock::start().now_us(),
-        machine: facts.into_iter().chain(engine.facts().await).collect(),
-        command: command_line(),
-    };
     let mut journal = Journal::open(out, facts, args.resume)?;
     written.keep(out)?;
 
@@ -203,6 +209,19 @@ async fn job_run(args: &RunArgs, wanted: &[Trial], plan_text: &str) -> Result<Op
     JobRun::new(cluster, name.clone(), wanted, plan_text).map(Some)
 }
 
+/// The figures of the kept runs that thresholds are compared with.
+fn references(plan: &Plan, facts: &BTreeMap<String, String>) -> Result<Vec<Reference>, Failure> {
+    threshold::references(&plan.thresholds, facts, |folder| {
+        journal::read(folder).map_err(|error| {
+            Failure::wrong_use(anyhow!(
+                "thresholds: vs {}: {}",
+                folder.display(),
+                vertex::one_line(&error)
+            ))
+        })
+    })
+}
+
 /// The trials whose id contains `only`.
 fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
     let only = only.unwrap_or_default();
@@ -234,13 +253,24 @@ fn run_facts(args: &RunArgs, payloads: Option<String>) -> BTreeMap<String, Strin
     facts
 }
 
-/// Fails if a wanted trial found nothing out.
+/// Fails if a wanted trial found nothing out, else if a threshold is not met.
 fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
-    let latest = journal::latest(lines);
-    let outcomes = wanted
+    let summary = Summary::new(lines);
+    let is_wanted = |outcome: &TrialOutcome| wanted.iter().any(|trial| trial.id == outcome.trial.id);
+    // Where a threshold limits failed calls, it judges them.
+    let limited = |outcome: &TrialOutcome| {
+        let key = CellKey::of(&outcome.trial.settings);
+        let mut thresholds = summary.thresholds.iter();
+        thresholds.any(|judged| judged.key == key && judged.threshold.failed_share().is_some())
+    };
+    let kinds: Vec<Kind> = summary
+        .trials
         .iter()
-        .filter_map(|trial| latest.get(trial.id.as_str()).copied());
-    let kinds: Vec<Kind> = outcomes.map(|outcome| Verdict::of(outcome).kind).collect();
+        .zip(summary.verdicts())
+        .filter(|(outcome, _)| is_wanted(outcome))
+        .filter(|(outcome, verdict)| verdict.kind != Kind::CallsFailed || !limited(outcome))
+        .map(|(_, verdict)| verdict.kind)
+        .collect();
     let bad: Vec<String> = Kind::ALL
         .into_iter()
         .rev()
@@ -249,9 +279,25 @@ fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
         .filter(|(_, count)| *count > 0)
         .map(|(kind, count)| format!("{count} of {} trials {}", wanted.len(), kind.in_plural()))
         .collect();
-    match bad.as_slice() {
+    if !bad.is_empty() {
+        return Err(anyhow!("{}: see the table", bad.join(", ")).into());
+    }
+    let not_met: Vec<&Judged> = summary
+        .thresholds
+        .iter()
+        .filter(|judged| judged.status != Status::Met)
+        .collect();
+    match not_met.as_slice() {
         [] => Ok(()),
-        bad => Err(anyhow!("{}: see the table", bad.join(", ")).into()),
+        [first, ..] => {
+            let all = counted(summary.thresholds.len() as u64, "threshold");
+            let (count, first, cell) = (not_met.len(), first.text(), &first.cell);
+            let error = match not_met.len() {
+                1 => anyhow!("1 of {all} is not met: {first} ({cell})"),
+                _ => anyhow!("{count} of {all} are not met, the first: {first} ({cell})"),
+            };
+            Err(Failure { error, exit: 3 })
+        }
     }
 }
 

@@ -11,7 +11,7 @@
 //! - `question`, `sentences`: what the plan asks and what was measured, in words.
 //! - `charts`: close tails, execution times, and the main chart as a picture.
 //! - `tables`: the content of each table; `table`: a table as HTML, Markdown and text.
-//! - `csv`: the figures for other programs.
+//! - `csv`, `json`: the figures for other programs.
 //! - [`summary`]: trials grouped into cells and series, repeats merged.
 //! - `svg`, `scale`, `text`: shapes, axis scales, text of the page; number formats are in [`trials::text`].
 
@@ -22,6 +22,7 @@
 
 mod charts;
 mod csv;
+mod json;
 pub mod live;
 mod page;
 mod question;
@@ -38,6 +39,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use trials::journal::JournalLine;
+use trials::threshold::Judged;
 use trials::verdict::Verdict;
 
 use crate::summary::Summary;
@@ -69,15 +71,16 @@ fn advice(error: &io::Error) -> &'static str {
 }
 
 /// The files of a report.
-pub const FILES: [&str; 5] = [
+pub const FILES: [&str; 6] = [
     "windows.csv",
     "summary.csv",
     "summary.md",
+    "summary.json",
     "close-tail.svg",
     "report.html",
 ];
 
-/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv` and `summary.md` into `dir`, each atomically, and
+/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv`, `summary.md` and `summary.json` into `dir`, each atomically, and
 /// returns the page's path. The latest outcome of each trial counts.
 ///
 /// # Errors
@@ -90,6 +93,7 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
     write_atomically(&dir.join("summary.md"), |out| {
         out.write_all(markdown(&summary).as_bytes())
     })?;
+    write_atomically(&dir.join("summary.json"), |out| json::summary(&summary, out))?;
     write_atomically(&dir.join("close-tail.svg"), |out| {
         out.write_all(charts::picture(name(&summary), &charts::close_tails(&summary)).as_bytes())
     })?;
@@ -117,6 +121,13 @@ pub fn painted_table(lines: &[JournalLine], paint: Paint<'_>) -> String {
     for trial in summary.unbalanced() {
         out.push_str(&format!("LEDGER DOES NOT BALANCE {}\n", trial.trial.id));
     }
+    let mut thresholds: Vec<&Judged> = summary.thresholds.iter().collect();
+    thresholds.sort_by_key(|judged| std::cmp::Reverse(judged.status));
+    for judged in thresholds {
+        let text = format!("{} {}", judged.status.mark(), text::sanitize(&judged.text()));
+        let text = paint(tables::threshold_tone(judged.status), &text);
+        out.push_str(&format!("threshold {text} ({})\n", judged.cell));
+    }
     out.push('\n');
     for sentence in sentences::outcome(&summary) {
         out.push_str(&format!("{sentence}\n"));
@@ -137,6 +148,11 @@ fn markdown(summary: &Summary<'_>) -> String {
     let mut out = format!("# {name}\n\n");
     for sentence in sentences::outcome(summary) {
         out.push_str(&format!("- {sentence}\n"));
+    }
+    let thresholds = tables::thresholds(summary);
+    if !thresholds.rows.is_empty() {
+        let table = thresholds.markdown(summary.series_word());
+        out.push_str(&format!("\n## Thresholds\n\n{table}\n## All cells\n"));
     }
     out.push_str(&format!(
         "\n{}",

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use trials::cell::CellKey;
+use trials::journal::{self, JournalLine};
 use trials::outcome::{TrialEnd, TrialOutcome};
 use wire::Outcome;
 
-use crate::summary::Row;
+use crate::summary::{self, Row};
 use crate::table::Paint;
 use crate::{sentences, tables, text};
 
@@ -35,6 +37,30 @@ pub fn trial(outcome: &TrialOutcome, paint: Paint<'_>) -> Vec<String> {
         lines.extend(ledger.errors.iter().map(|error| format!("  ledger      {error}")));
     }
     lines
+}
+
+/// Lines of the thresholds of a trial's cell, over the repeats that have ended.
+pub fn thresholds(outcome: &TrialOutcome, lines: &[JournalLine], paint: Paint<'_>) -> Vec<String> {
+    let key = CellKey::of(&outcome.trial.settings);
+    let facts = lines.iter().rev().find_map(|line| match line {
+        JournalLine::Run(facts) => Some(facts),
+        JournalLine::Trial(_) => None,
+    });
+    let repeats: Vec<&TrialOutcome> = journal::latest(lines)
+        .into_values()
+        .filter(|other| CellKey::of(&other.trial.settings) == key)
+        .collect();
+    let judged = summary::thresholds(facts, &repeats);
+    judged
+        .iter()
+        .map(|judged| {
+            let text = format!("{} {}", judged.status.mark(), text::sanitize(&judged.text()));
+            format!(
+                "  threshold   {}",
+                paint(tables::threshold_tone(judged.status), &text)
+            )
+        })
+        .collect()
 }
 
 fn close_tail(row: &Row<'_>, outcome: &TrialOutcome) -> String {

@@ -6,6 +6,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment};
 use serde::Serialize;
+use trials::threshold::Status;
 use trials::verdict::Kind;
 
 use crate::charts::{self, Figure, Style};
@@ -63,6 +64,7 @@ struct Tables {
     partitions: Table,
     numaflow: Table,
     failures: Table,
+    thresholds: Table,
 }
 
 /// Renders the page.
@@ -135,6 +137,7 @@ impl<'a> Page<'a> {
                 partitions: tables::partitions(summary).for_page(&swatches),
                 numaflow: tables::numaflow(summary).for_page(&swatches),
                 failures: tables::failures(summary).for_page(&swatches),
+                thresholds: tables::thresholds(summary).for_page(&swatches),
             },
         }
     }
@@ -162,6 +165,19 @@ fn head(summary: &Summary<'_>) -> Vec<Fact> {
             bad: balanced < ledgers,
         },
     ];
+    if !summary.thresholds.is_empty() {
+        let met = summary
+            .thresholds
+            .iter()
+            .filter(|judged| judged.status == Status::Met)
+            .count();
+        let all = summary.thresholds.len();
+        facts.push(Fact {
+            value: format!("{} of {}", text::count(met as u64), text::count(all as u64)),
+            name: "thresholds met",
+            bad: met < all,
+        });
+    }
     for (kind, name) in [
         (Kind::CallsFailed, "trials with failed calls"),
         (Kind::NotMeasured, "trials not measured"),

@@ -12,6 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use trials::journal::{self, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
+use trials::plan::Plan;
+use trials::threshold::{self, Judged};
 use trials::verdict::Verdict;
 
 pub use advice::{Advice, Usage};
@@ -42,6 +44,8 @@ pub struct Summary<'a> {
     pub series: Vec<Series>,
     /// One row for each cell and series with a trial, by cell, then series.
     pub rows: Vec<Row<'a>>,
+    /// What came of the plan's thresholds, by cell.
+    pub thresholds: Vec<Judged>,
 }
 
 impl<'a> Summary<'a> {
@@ -93,11 +97,13 @@ impl<'a> Summary<'a> {
                 _ => row.line,
             };
         }
+        let trials: Vec<&TrialOutcome> = rows.iter().flat_map(|row| row.trials.iter().copied()).collect();
         Self {
+            thresholds: thresholds(runs.last().copied(), &trials),
             facts: runs.last().copied(),
             starts: runs.len(),
             first_started_us: runs.first().map(|facts| facts.started_us),
-            trials: rows.iter().flat_map(|row| row.trials.iter().copied()).collect(),
+            trials,
             cells,
             axis,
             varied,
@@ -165,4 +171,12 @@ impl<'a> Summary<'a> {
             .copied()
             .filter(|outcome| outcome.ledger.as_ref().is_some_and(|ledger| !ledger.balances()))
     }
+}
+
+/// What came of the thresholds of a run.
+pub fn thresholds(facts: Option<&RunFacts>, outcomes: &[&TrialOutcome]) -> Vec<Judged> {
+    facts.map_or_else(Vec::new, |facts| {
+        let thresholds = Plan::thresholds_of(&facts.plan_text);
+        threshold::judge(&thresholds, &facts.references, outcomes)
+    })
 }

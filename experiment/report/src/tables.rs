@@ -4,6 +4,7 @@ mod advice;
 mod calls;
 mod partitions;
 mod prediction;
+mod thresholds;
 mod trials;
 
 use ::trials::verdict::Kind;
@@ -17,6 +18,7 @@ pub(super) use advice::advice;
 pub(super) use calls::{cost, latency, outcomes, stream_overhead};
 pub(super) use partitions::partitions;
 pub(super) use prediction::prediction;
+pub(super) use thresholds::{threshold_tone, thresholds};
 pub(super) use trials::{failures, instruments, ledger, numaflow};
 
 /// A table with one row for each row of the summary.

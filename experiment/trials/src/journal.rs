@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::{TrialEnd, TrialOutcome};
 use crate::plan::Plan;
+use crate::threshold::Reference;
 
 pub use error::JournalError;
 
@@ -42,6 +43,9 @@ pub struct RunFacts {
     pub machine: BTreeMap<String, String>,
     /// The command line, for repeating the run.
     pub command: String,
+    /// The figures of kept runs that its thresholds are compared with.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<Reference>,
 }
 
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].

@@ -10,6 +10,7 @@
 //! - [`outcome`]: the measurements of a trial, as the journal stores them.
 //! - [`ledger`]: accounts for every event of a trial by its number.
 //! - [`verdict`]: whether a strategy kept up, and whether the trial can say so.
+//! - [`threshold`]: what must hold, and whether it did; [`metric`]: what it speaks of; [`cell`]: what repeats have in common.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
 //! - [`text`]: figures for people, the one home of number formats.
 
@@ -18,12 +19,15 @@
     reason = "used by this workspace only: a name that says what it holds needs no second sentence"
 )]
 
+pub mod cell;
 pub mod endpoint_url;
 pub mod journal;
 pub mod ledger;
+pub mod metric;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod text;
+pub mod threshold;
 pub mod trial;
 pub mod verdict;

@@ -1,5 +1,7 @@
 //! The outcome of a trial: measurements that the journal stores and the report draws.
 
+#[cfg(test)]
+pub(crate) mod example;
 mod packed_latencies;
 
 use std::collections::BTreeMap;

@@ -16,11 +16,16 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wire::settings::MAX_FAILED;
+
 use self::file::PlanFile;
 use self::flags::FLAG;
+use crate::cell::CellKey;
+use crate::threshold::Threshold;
 use crate::trial::{Trial, TrialSettings};
 
-pub use self::flags::{FlagField, flag_fields};
+pub(crate) use self::flags::values;
+pub use self::flags::{FlagField, THRESHOLD, flag_fields};
 pub use self::reference::{page, schema};
 
 pub const MAX_TRIALS: usize = 10_000;
@@ -45,6 +50,8 @@ pub struct Plan {
     pub seed: u64,
     /// Events of the user's own.
     pub payloads: Option<Payloads>,
+    /// What must hold.
+    pub thresholds: Vec<Threshold>,
     trials: Vec<Trial>,
 }
 
@@ -186,7 +193,8 @@ impl Plan {
     }
 
     fn of(written: &PlanFile, cores: NonZeroUsize) -> Result<Self, Refusal> {
-        let trials = grid::trials(written, cores)?;
+        let mut trials = grid::trials(written, cores)?;
+        limit_failed(written, &mut trials)?;
         // Warm-up, windows and seed are equal in all trials, except that the repeat is added to the seed.
         let first = trials.iter().find(|trial| trial.repeat == 0);
         let Some(first) = first.map(|trial| trial.settings.clone()) else {
@@ -207,6 +215,11 @@ impl Plan {
         }
         Ok(Self {
             payloads,
+            thresholds: written
+                .thresholds
+                .iter()
+                .map(|(threshold, _)| threshold.clone())
+                .collect(),
             seed: first.seed,
             name: written.name.clone(),
             warmup: first.warmup,
@@ -216,6 +229,13 @@ impl Plan {
             order: written.order,
             trials,
         })
+    }
+
+    /// The thresholds of a plan's text; none if it cannot be read.
+    pub fn thresholds_of(text: &str) -> Vec<Threshold> {
+        let written = yaml::read(text).and_then(|node| PlanFile::read(&node));
+        let thresholds = written.map(|plan| plan.thresholds).unwrap_or_default();
+        thresholds.into_iter().map(|(threshold, _)| threshold).collect()
     }
 
     /// The trials in the order in which they are run.
@@ -248,6 +268,39 @@ impl Plan {
             .collect();
         trials.sort_unstable();
         fnv1a(format!("{}\n{:?}\n{}", self.name, self.cut_off, trials.join("\n")).as_bytes())
+    }
+}
+
+/// Checks that each threshold chooses a cell. One of `failed` is also what the verdict on its cells allows.
+fn limit_failed(written: &PlanFile, trials: &mut [Trial]) -> Result<(), Refusal> {
+    for (threshold, line) in &written.thresholds {
+        let mut selected = trials
+            .iter_mut()
+            .filter(|trial| threshold.selects(&CellKey::of(&trial.settings)))
+            .peekable();
+        if selected.peek().is_none() {
+            let problem = format!("`{threshold}` chooses none of the plan's cells");
+            return Err(Refusal::at(*line, flag_or_field(*line), problem));
+        }
+        let Some(share) = threshold.failed_share() else {
+            continue;
+        };
+        if let Some(line) = written.line_of(MAX_FAILED.name) {
+            let problem = format!("is also limited by the threshold `{threshold}`: keep one of them");
+            return Err(Refusal::at(line, MAX_FAILED.name, problem));
+        }
+        for trial in selected {
+            let least = trial.settings.max_failed.unwrap_or(share);
+            trial.settings.max_failed = Some(share.min(least));
+        }
+    }
+    Ok(())
+}
+
+const fn flag_or_field(line: usize) -> &'static str {
+    match line {
+        FLAG => flags::THRESHOLD,
+        _ => file::THRESHOLDS,
     }
 }
 

@@ -15,5 +15,6 @@ mod reports;
 mod run_dir;
 mod runs;
 mod terminal;
+mod thresholds;
 mod udfs;
 mod verdicts;

@@ -243,6 +243,7 @@ pub fn journal(plan_name: &str, trials: Vec<TrialOutcome>) -> Vec<JournalLine> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into(),
         command: "experiment run plans/classic.yaml --engine local".to_owned(),
+        references: Vec::new(),
     };
     let trials = trials
         .into_iter()

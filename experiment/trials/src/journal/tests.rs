@@ -14,6 +14,7 @@ fn facts(plan_text: &str) -> RunFacts {
         started_us: 1,
         machine: BTreeMap::new(),
         command: "experiment run".to_owned(),
+        references: Vec::new(),
     }
 }
 

@@ -8,6 +8,7 @@ use wire::settings::{Form, Scope, Setting, TABLE, meant, nearest};
 
 use super::yaml::{Key, Node, Value};
 use super::{Order, Refusal};
+use crate::threshold::Threshold;
 
 const EMPTY: &str =
     "the plan is empty: expected at least `name`, and `fixed` or `axes` with rpu, strategy, …";
@@ -53,7 +54,10 @@ pub(super) const KEY_POINTER: Field = Field {
     default: "",
 };
 
-/// All of them, for reference and errors.
+/// The field that is a list of thresholds.
+pub(super) const THRESHOLDS: &str = "thresholds";
+
+/// Those that hold one value, for reference and errors.
 pub(super) const FIELDS: [Field; 5] = [REPEATS, CUT_OFF, ORDER, PAYLOADS, KEY_POINTER];
 
 /// A top-level field that is not a setting of a trial.
@@ -77,6 +81,8 @@ pub(super) struct PlanFile {
     /// The path as it is written.
     pub payloads: Option<String>,
     pub key_pointer: Option<String>,
+    /// What must hold, each with its line.
+    pub thresholds: Vec<(Threshold, usize)>,
     /// Settings of the whole plan.
     pub top: Vec<Given>,
     /// Settings of every trial, in the order of the file.
@@ -138,6 +144,7 @@ impl PlanFile {
             order_line: line,
             payloads: None,
             key_pointer: None,
+            thresholds: Vec::new(),
             top: Vec::new(),
             fixed: Vec::new(),
             axes: Vec::new(),
@@ -187,6 +194,16 @@ impl PlanFile {
                     self.axes.push(axis(key, node)?);
                 }
             }
+            THRESHOLDS => {
+                let Value::List(items) = &node.value else {
+                    let problem = "must be a list, like ['close_tail p95 < 1.2s', 'ledger balances']";
+                    return Err(Refusal::at(key.line, THRESHOLDS, problem));
+                };
+                for (index, item) in items.iter().enumerate() {
+                    let field = format!("{THRESHOLDS}[{index}]");
+                    self.add_threshold(item.line, &field, scalar(item, &field)?)?;
+                }
+            }
             name if FIELDS.iter().any(|field| field.name == name) => {
                 self.set(name, key.line, scalar(node, name)?)?;
             }
@@ -196,6 +213,12 @@ impl PlanFile {
                 self.top.push(given(setting, key.line, node, name)?);
             }
         }
+        Ok(())
+    }
+
+    pub(super) fn add_threshold(&mut self, line: usize, field: &str, text: &str) -> Result<(), Refusal> {
+        let threshold = text.parse().map_err(|error| Refusal::at(line, field, error))?;
+        self.thresholds.push((threshold, line));
         Ok(())
     }
 
@@ -241,7 +264,7 @@ pub(super) fn top_names() -> Vec<&'static str> {
         .iter()
         .filter(|setting| setting.is_at_top())
         .map(|setting| setting.name);
-    ["name", "fixed", "axes"]
+    ["name", "fixed", "axes", THRESHOLDS]
         .into_iter()
         .chain(FIELDS.map(|field| field.name))
         .chain(at_top)

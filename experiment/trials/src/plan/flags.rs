@@ -9,6 +9,9 @@ use super::file::{Axis, FIELDS, Given, Level, PlanFile};
 /// In place of a line of a file.
 pub(super) const FLAG: usize = 0;
 
+/// The flag that adds one of a plan's thresholds.
+pub const THRESHOLD: &str = "threshold";
+
 /// A field of a plan that a flag may give: its name in plans, and what it sets.
 #[derive(Debug, Clone)]
 pub struct FlagField {
@@ -61,6 +64,9 @@ pub fn flag_fields() -> Vec<FlagField> {
 /// # Errors
 /// Returns an error if the plan gives the field already, or if the text is no value of it.
 pub(super) fn add(plan: &mut PlanFile, name: &str, text: &str) -> Result<(), Refusal> {
+    if name == THRESHOLD {
+        return plan.add_threshold(FLAG, name, text);
+    }
     if let Some(line) = plan.line_of(name) {
         let problem = format!("the plan gives it on line {line}: change it there, or leave the flag out");
         return Err(Refusal::at(FLAG, name, problem));
@@ -100,7 +106,7 @@ pub(super) fn add(plan: &mut PlanFile, name: &str, text: &str) -> Result<(), Ref
 }
 
 /// The parts between commas outside of brackets.
-fn values(text: &str) -> Vec<&str> {
+pub(crate) fn values(text: &str) -> Vec<&str> {
     let mut depth = 0usize;
     text.split(|c: char| {
         match c {

@@ -4,7 +4,8 @@
 use serde_json::{Map, Value, json};
 use wire::settings::{Form, Program, Scope, Setting, TABLE};
 
-use super::file::FIELDS;
+use super::file::{FIELDS, THRESHOLDS};
+use crate::metric::Metric;
 
 /// The page `docs/plan.md`.
 pub fn page() -> String {
@@ -15,6 +16,9 @@ pub fn page() -> String {
     page.push_str(
         "| `axes` | | a mapping of lists | Settings with their levels; every combination is a trial |\n",
     );
+    page.push_str(&format!(
+        "| `{THRESHOLDS}` | | a list, as [below](#thresholds) | What must hold; a run where one is missed ends with exit status 3 |\n"
+    ));
     for field in FIELDS {
         page.push_str(&row(field.name, field.default, &field.form, field.meaning));
     }
@@ -45,6 +49,16 @@ pub fn page() -> String {
     page.push_str(&format!(
         "\nThese can also be given at the top, once for all trials: {anywhere}.\n"
     ));
+    page.push_str(ABOUT_THRESHOLDS);
+    page.push_str("\n| metric | percentiles | |\n|---|---|---|\n");
+    for metric in Metric::ALL {
+        let percentiles = if metric.is_distribution() { "yes" } else { "" };
+        page.push_str(&format!(
+            "| `{}` | {percentiles} | {} |\n",
+            metric.name(),
+            metric.meaning()
+        ));
+    }
     page
 }
 
@@ -87,6 +101,34 @@ file gives, no flag may give again. The plan that a run made of flags or read fr
 beside the journal, and `experiment run` runs it again.
 ";
 
+const ABOUT_THRESHOLDS: &str = "
+## Thresholds
+
+A threshold is one line of text. Each holds for each cell, over all of its repeats:
+
+```yaml
+thresholds:
+  - close_tail p95 < 1.2s
+  - failed < 1%
+  - ledger balances
+  - memory < 200MiB
+  - close_tail{strategy=async} p50 < +10% vs results/main
+```
+
+- The metric comes first; `{setting=value, …}` after it chooses cells by any setting.
+- Then, for metrics with one value for each window or call, the statistic: `p50`, `p95`, `p99.9`, `median`, `mean` or
+  `max`; `max` where it is left out. A percentile p needs 1 ÷ (1 − p) values, p95 thus 20 windows; with fewer the threshold
+  is undecided, which is not met. A window without a result is longer than any bound.
+- Then `<`, `<=`, `>` or `>=`, and a duration, a share like `1%`, or bytes like `200MiB`, as the metric has it.
+- `+10% vs FOLDER` compares with the same cell of a kept run, whose folder is taken from where the command is run. Its figures
+  are read at the start and kept in the journal. Processor time and memory of another processor, number of cores, SDK or
+  build are not compared: such a threshold is undecided.
+- `ledger balances` holds where the ledger of every trial does.
+- `failed` takes the place of `max_failed`: its bound is also what the verdict allows.
+
+`--threshold 'close_tail p95 < 1.2s'` adds one to those of the plan, and may be given several times.
+";
+
 const LEVELS: &str = "\
 A level of the axis `strategy` is a name, or a mapping with `strategy` and settings that belong to that level alone:
 ";
@@ -121,6 +163,14 @@ pub fn schema() -> Value {
     top.insert(
         "name".to_owned(),
         json!({"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"}),
+    );
+    top.insert(
+        THRESHOLDS.to_owned(),
+        json!({
+            "type": "array",
+            "description": "What must hold",
+            "items": {"type": "string", "examples": ["close_tail p95 < 1.2s", "failed < 1%", "ledger balances"]},
+        }),
     );
     for field in FIELDS {
         top.insert(

@@ -23,6 +23,12 @@ pub(super) fn text(plan: &PlanFile) -> String {
             written.push_str(&format!("{field}: {}\n", value(text)));
         }
     }
+    if !plan.thresholds.is_empty() {
+        written.push_str("thresholds:\n");
+        for (threshold, _) in &plan.thresholds {
+            written.push_str(&format!("  - {}\n", value(&threshold.to_string())));
+        }
+    }
     for given in &plan.top {
         written.push_str(&format!("{}\n", entry(given)));
     }
