@@ -31,6 +31,7 @@ mod key_calls;
 mod limit;
 mod retry;
 mod room;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,11 +45,12 @@ use crate::event::{Event, Meta, Place};
 use crate::metrics::Metrics;
 use crate::tally::Ended;
 
-pub(crate) use key_calls::{KeyCalls, Waiting};
+pub(crate) use key_calls::KeyCalls;
 use key_calls::{KeyState, Pending};
 pub use limit::Limit;
 pub use retry::Retry;
 pub(crate) use room::Room;
+pub(crate) use waiting::Waiting;
 
 /// Makes the calls of a process, which answer with `A`.
 pub trait Strategy<A>: Send + Sync + 'static {
@@ -127,7 +129,7 @@ impl<A: Send + 'static> Backlog<A> {
 
     /// Lets the calls of a key begin.
     pub(crate) fn open(self: &Arc<Self>, calls: &Arc<KeyCalls<A>>) {
-        self.change(calls, |key| key.open(calls.now()));
+        self.change(calls, |key| key.open(calls.us(Instant::now())));
     }
 
     /// Changes the queue of a key, and starts a caller for each event that became ready, as far as slots are free.
@@ -177,7 +179,7 @@ impl<A: Send + 'static> Backlog<A> {
         key.begins();
         let (event, attempts) = match pending {
             Pending::First(waiting) => {
-                let slot_wait = key.record_slot_wait(&waiting, calls.ns(began));
+                let slot_wait = key.record_slot_wait(&waiting, calls.us(began));
                 drop(key);
                 self.metrics.slot_wait.observe(slot_wait);
                 calls.room.give_back(waiting.bytes());
@@ -273,10 +275,11 @@ impl<A: Send + 'static> Backlog<A> {
 
 impl<A: Send + 'static> Reserved<'_, A> {
     /// What a child process has to know of the event.
-    pub(crate) fn parts(&self) -> (&Place, &Meta, &[u8]) {
+    pub(crate) fn parts(&self) -> (&Place, Meta, &[u8]) {
+        let calls = &self.taken.calls;
         match &self.taken.pending {
-            Pending::First(waiting) => (self.taken.calls.place(), &waiting.meta, &waiting.payload),
-            Pending::Retry(event, _) => (&event.place, &event.meta, &event.payload),
+            Pending::First(waiting) => (calls.place(), calls.meta(waiting), waiting.payload()),
+            Pending::Retry(event, _) => (&event.place, event.meta.clone(), &event.payload),
         }
     }
 

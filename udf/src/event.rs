@@ -1,6 +1,7 @@
 //! One event of a window, as calls and aggregates see it. Cloning it copies no payload.
 
 mod fnv;
+mod headers;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use crate::call_error::CallError;
 
 use fnv::Fnv;
+pub(crate) use headers::PackedHeaders;
 
 /// The watermark that stands for none.
 const NO_WATERMARK_MS: i64 = -1;
@@ -59,7 +61,7 @@ pub(crate) struct Place {
 /// What an event has beside its payload.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Meta {
-    pub(crate) headers: Option<Arc<Headers>>,
+    pub(crate) headers: Option<PackedHeaders>,
     /// Of a payload that the experiment's generator made, if it was decoded at its arrival.
     pub(crate) id: Option<EventId>,
     pub(crate) event_time_ns: i64,
@@ -140,7 +142,7 @@ impl Event {
     /// The same with these headers.
     #[must_use]
     pub fn with_headers(mut self, headers: Headers) -> Self {
-        self.meta.headers = Some(Arc::new(headers));
+        self.meta.headers = PackedHeaders::of(&headers);
         self
     }
 
@@ -175,13 +177,12 @@ impl Event {
 
     /// A header of the message. Numaflow does not keep headers when it replays its file after a restart.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.meta.headers.as_ref()?.get(name).map(String::as_str)
+        self.meta.headers.as_ref()?.get(name)
     }
 
     /// All headers of the message, in no order.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
-        let headers = self.meta.headers.iter().flat_map(|headers| headers.iter());
-        headers.map(|(name, value)| (name.as_str(), value.as_str()))
+        self.meta.headers.iter().flat_map(|headers| headers.iter())
     }
 
     /// When it happened, by its source.

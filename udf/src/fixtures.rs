@@ -198,11 +198,7 @@ pub(crate) fn request(number: u64) -> ReduceRequest {
 
 /// An event that arrives now; its payload is its index.
 pub(crate) fn waiting<A>(calls: &KeyCalls<A>, index: u64) -> Waiting {
-    Waiting {
-        payload: index.to_le_bytes().into(),
-        meta: meta(index),
-        arrived_ns: calls.ns(Instant::now()),
-    }
+    calls.waiting(index.to_le_bytes().into(), meta(index), Instant::now())
 }
 
 /// The course of one attempt.

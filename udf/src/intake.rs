@@ -11,7 +11,7 @@ use wire::{EVENT_ID_HEADER, Outcome, Ranges, StartRule, parse_event_id};
 
 use crate::aggregate::{Finish, Make};
 use crate::backlog::{Backlog, KeyCalls, Room, Waiting};
-use crate::event::{EventId, Meta, Place, nanos};
+use crate::event::{EventId, Meta, PackedHeaders, Place, nanos};
 use crate::metrics::Metrics;
 use crate::tally::Tally;
 use crate::window::{Window, Windows};
@@ -188,12 +188,8 @@ impl Arrivals {
             };
             self.number(number, meta.event_time_ns);
         }
-        meta.headers = (!headers.is_empty()).then(|| Arc::new(headers));
-        Waiting {
-            payload: request.value.into_boxed_slice(),
-            meta,
-            arrived_ns: calls.ns(now),
-        }
+        meta.headers = PackedHeaders::of(&headers);
+        calls.waiting(request.value, meta, now)
     }
 
     /// Notes generator and number of an event, or its time if it has none.

@@ -1,10 +1,10 @@
 //! The calls of one key and window: the queue of events that wait, and the tally of those that have ended.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::{Limit, Room};
+use super::{Limit, Room, Waiting};
 use crate::aggregate::Collect;
 use crate::call_error::CallError;
 use crate::event::{Event, Meta, Place, Reconnects};
@@ -21,16 +21,10 @@ pub(crate) struct KeyCalls<A> {
     /// first attempt begins; the same for each pause before another one.
     pub(super) room: Arc<Room>,
     created: Instant,
+    /// Nonce of the first generator seen; hardly ever there is another.
+    generator: OnceLock<u64>,
     state: Mutex<KeyState>,
     all_ended: Notify,
-}
-
-/// An event that waits for its first attempt. Its size decides what a window costs in memory.
-pub(crate) struct Waiting {
-    pub(crate) payload: Box<[u8]>,
-    pub(crate) meta: Meta,
-    /// Time of arrival, in nanoseconds since [`KeyCalls::new`]: half the size of an `Instant`.
-    pub(crate) arrived_ns: u64,
 }
 
 /// An event that is next in its key.
@@ -43,8 +37,8 @@ pub(super) enum Pending {
 
 /// The state of one key and window.
 pub(super) struct KeyState {
-    /// When its calls were allowed to begin, in nanoseconds since [`KeyCalls::new`]; `None` before, and once abandoned.
-    open_ns: Option<u64>,
+    /// When its calls were allowed to begin, in microseconds since [`KeyCalls::new`]; `None` before, and once abandoned.
+    open_us: Option<u64>,
     waiting: VecDeque<Waiting>,
     /// Events whose pause before a retry is over, with the attempts made.
     retries: VecDeque<(Event, u32)>,
@@ -64,8 +58,9 @@ impl<A> KeyCalls<A> {
             answers,
             room,
             created: Instant::now(),
+            generator: OnceLock::new(),
             state: Mutex::new(KeyState {
-                open_ns: None,
+                open_us: None,
                 waiting: VecDeque::new(),
                 retries: VecDeque::new(),
                 has_turn: false,
@@ -78,13 +73,9 @@ impl<A> KeyCalls<A> {
         }
     }
 
-    /// Nanoseconds from [`KeyCalls::new`] to `at`.
-    pub(crate) fn ns(&self, at: Instant) -> u64 {
-        u64::try_from(at.saturating_duration_since(self.created).as_nanos()).unwrap_or(u64::MAX)
-    }
-
-    pub(super) fn now(&self) -> u64 {
-        self.ns(Instant::now())
+    /// Microseconds from [`KeyCalls::new`] to `at`.
+    pub(super) fn us(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.created).as_micros()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn place(&self) -> &Arc<Place> {
@@ -95,11 +86,20 @@ impl<A> KeyCalls<A> {
         self.answers.as_deref()
     }
 
+    /// An event that has arrived.
+    pub(crate) fn waiting(&self, payload: Vec<u8>, meta: Meta, arrived: Instant) -> Waiting {
+        Waiting::new(payload, meta, &self.generator, self.us(arrived))
+    }
+
+    pub(super) fn meta(&self, waiting: &Waiting) -> Meta {
+        waiting.meta(&self.generator)
+    }
+
     pub(crate) fn event(&self, waiting: Waiting) -> Event {
         Event {
             place: Arc::clone(&self.place),
-            payload: waiting.payload.into(),
-            meta: waiting.meta,
+            meta: self.meta(&waiting),
+            payload: waiting.into_payload(),
             reconnects: Reconnects::default(),
         }
     }
@@ -121,7 +121,7 @@ impl<A> KeyCalls<A> {
     /// Discards the events that wait, because nothing awaits their results any more. Calls in flight go on.
     pub(crate) fn abandon(&self) {
         let mut state = self.lock();
-        state.open_ns = None;
+        state.open_us = None;
         let waiting = std::mem::take(&mut state.waiting);
         let retries = std::mem::take(&mut state.retries);
         drop(state);
@@ -171,15 +171,15 @@ impl KeyState {
         self.waiting.push_back(event);
     }
 
-    pub(super) fn open(&mut self, now_ns: u64) {
-        self.open_ns.get_or_insert(now_ns);
+    pub(super) fn open(&mut self, now_us: u64) {
+        self.open_us.get_or_insert(now_us);
     }
 
     /// Queues an event whose pause is over. Returns `false` if the window was abandoned meanwhile and the event is
     /// discarded.
     pub(super) fn retry(&mut self, event: Event, attempts: u32) -> bool {
         self.taken -= 1;
-        let waits = self.open_ns.is_some();
+        let waits = self.open_us.is_some();
         if waits {
             self.retries.push_back((event, attempts));
         }
@@ -189,7 +189,7 @@ impl KeyState {
     /// Number of calls that may begin, given enough slots.
     pub(super) fn ready(&self, limit: Limit) -> usize {
         let queued = self.waiting.len() + self.retries.len();
-        match (self.open_ns, limit) {
+        match (self.open_us, limit) {
             (None, _) => 0,
             (Some(_), Limit::Shared(_)) => queued,
             (Some(_), Limit::OnePerKey(_)) => usize::from(self.taken == 0 && queued > 0),
@@ -213,7 +213,7 @@ impl KeyState {
     pub(super) fn put_back(&mut self, pending: Pending) -> bool {
         self.taken -= 1;
         match pending {
-            _ if self.open_ns.is_none() => return false,
+            _ if self.open_us.is_none() => return false,
             Pending::First(waiting) => self.waiting.push_front(waiting),
             Pending::Retry(event, attempts) => self.retries.push_front((event, attempts)),
         }
@@ -227,9 +227,9 @@ impl KeyState {
     }
 
     /// Records and returns the time from when an event's call might begin until now, when its first attempt begins.
-    pub(super) fn record_slot_wait(&mut self, event: &Waiting, now_ns: u64) -> Duration {
-        let might_begin_ns = self.open_ns.unwrap_or_default().max(event.arrived_ns);
-        let slot_wait = Duration::from_nanos(now_ns.saturating_sub(might_begin_ns));
+    pub(super) fn record_slot_wait(&mut self, event: &Waiting, now_us: u64) -> Duration {
+        let might_begin_us = self.open_us.unwrap_or_default().max(event.arrived_us());
+        let slot_wait = Duration::from_micros(now_us.saturating_sub(might_begin_us));
         self.tally.slot_wait.record(slot_wait);
         slot_wait
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
-use crate::event::{Event, Meta};
+use crate::event::{Event, PackedHeaders};
 
 use super::Waiting;
 
@@ -92,20 +92,19 @@ impl Room {
 impl Waiting {
     /// What it takes of the room.
     pub(crate) fn bytes(&self) -> usize {
-        bytes(self.payload.len(), &self.meta)
+        bytes(self.payload(), self.headers())
     }
 }
 
 impl Event {
     /// What it takes of the room while it waits for another attempt.
     pub(super) fn bytes(&self) -> usize {
-        bytes(self.payload.len(), &self.meta)
+        bytes(&self.payload, self.meta.headers.as_ref())
     }
 }
 
-fn bytes(payload: usize, meta: &Meta) -> usize {
-    let headers = meta.headers.iter().flat_map(|headers| headers.iter());
-    headers.fold(payload, |sum, (name, value)| sum + name.len() + value.len())
+fn bytes(payload: &[u8], headers: Option<&PackedHeaders>) -> usize {
+    payload.len() + headers.map_or(0, PackedHeaders::len)
 }
 
 #[cfg(test)]

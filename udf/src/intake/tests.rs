@@ -243,8 +243,3 @@ async fn a_call_sees_the_headers_but_not_the_number_in_them() {
     assert_eq!(first.idempotency_key(), second.idempotency_key(), "of no header");
     assert_eq!(arrivals.seen[&7].to_string(), "2");
 }
-
-#[test]
-fn an_event_that_waits_takes_80_bytes_beside_its_payload_and_headers() {
-    assert!(size_of::<Waiting>() <= 80, "{}", size_of::<Waiting>());
-}

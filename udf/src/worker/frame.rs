@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::call_error::CallError;
-use crate::event::{Event, EventId, Headers, Meta, Place, Reconnects, Window};
+use crate::event::{Event, EventId, Headers, Meta, PackedHeaders, Place, Reconnects, Window};
 
 /// Longest frame: 64 MiB, the largest gRPC message of Numaflow, and room for keys and headers.
 const MAX_FRAME_BYTES: u32 = 65 * 1024 * 1024;
@@ -109,7 +109,7 @@ pub(crate) fn encode_event(
         event_time_ns: meta.event_time_ns,
         watermark_ms: meta.watermark_ms,
         position: meta.position,
-        headers: meta.headers.as_deref(),
+        headers: meta.headers.as_ref(),
         id: meta.id.map(|id| [id.generator, id.index]),
     };
     let start = frames.len();
@@ -187,7 +187,7 @@ pub(crate) fn decode_event(content: Vec<u8>, event_id: Option<&Arc<str>>) -> io:
         }),
         payload: content.slice(4 + length..),
         meta: Meta {
-            headers: head.headers.map(Arc::new),
+            headers: head.headers.as_ref().and_then(PackedHeaders::of),
             id: head.id.map(|[generator, index]| EventId { generator, index }),
             event_time_ns: head.event_time_ns,
             watermark_ms: head.watermark_ms,

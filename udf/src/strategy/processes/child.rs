@@ -83,7 +83,7 @@ impl Worker {
         }
         for reserved in prefetched.iter().skip(self.unanswered - 1) {
             let (place, meta, payload) = reserved.parts();
-            frame::encode_event(&mut frames, place, meta, payload)?;
+            frame::encode_event(&mut frames, place, &meta, payload)?;
             self.unanswered += 1;
         }
         if !frames.is_empty() {

@@ -26,7 +26,7 @@ proptest! {
             }),
             payload: payload.into(),
             meta: Meta {
-                headers: headers.map(Arc::new),
+                headers: headers.as_ref().and_then(PackedHeaders::of),
                 id: id.map(|(generator, index)| EventId { generator, index }),
                 event_time_ns,
                 watermark_ms,
