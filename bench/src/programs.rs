@@ -36,6 +36,10 @@ pub enum Udf {
     PythonAnew,
     /// A reducer on the Rust SDK that only counts.
     Counter,
+    /// A program on our library whose calls do nothing and whose aggregate counts.
+    Nothing,
+    /// The same with records beside its results.
+    Recorded,
 }
 
 impl Udf {
@@ -48,13 +52,15 @@ impl Udf {
             Self::Python => "pynumaflow",
             Self::PythonAnew => "pynumaflow, a connection per call",
             Self::Counter => "bare counter",
+            Self::Nothing => "calls that do nothing",
+            Self::Recorded => "calls that do nothing, with records",
         }
     }
 
     /// The goals are those of the default client; the other stands beside it to be seen.
     pub fn goal(self, goal: Goal) -> Goal {
         match self {
-            Self::Ours => goal,
+            Self::Ours | Self::Nothing => goal,
             _ => Goal::Seen,
         }
     }
@@ -69,7 +75,7 @@ impl Programs {
             source,
         })?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        for name in ["endpoint", "generator", "udf", "sink", "experiment"] {
+        for name in ["endpoint", "generator", "udf", "sink", "experiment", "nothing"] {
             let path = folder.join(name);
             if !path.is_file() {
                 return Err(BenchError::Missing(path));
@@ -116,6 +122,12 @@ impl Programs {
                 command
             }
             Udf::Counter => self.bare("counter"),
+            Udf::Nothing => self.ours("nothing"),
+            Udf::Recorded => {
+                let mut command = self.ours("nothing");
+                command.env("RECORDS", "beside");
+                command
+            }
         })
     }
 }

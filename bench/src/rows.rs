@@ -4,6 +4,7 @@ mod calls;
 mod cpu;
 mod endpoint;
 mod keys;
+mod nothing;
 mod programs;
 mod report;
 mod source;
@@ -21,6 +22,10 @@ use clap::ValueEnum;
 pub enum Row {
     /// `async` calls without delay: events per second, processor time per event
     Async,
+    /// Calls that do nothing: the library's processor time per event beside the bare counter
+    Nothing,
+    /// Calls that do nothing: processor time per event of records beside the results
+    Records,
     /// `thread-pool` of 100, calls without delay: events per second
     ThreadPool,
     /// `process-pool`, calls without delay: events per second
@@ -96,6 +101,8 @@ impl Row {
     pub async fn run(self, bench: &Bench) -> Result<Vec<Line>, BenchError> {
         match self {
             Self::Async => calls::in_tasks(bench).await,
+            Self::Nothing => nothing::beside_counter(bench).await,
+            Self::Records => nothing::records(bench).await,
             Self::ThreadPool => calls::on_threads(bench).await,
             Self::ProcessPool => calls::in_processes(bench).await,
             Self::Cpu => cpu::burnt(bench).await,

@@ -25,7 +25,7 @@ const BARE_CONNECTIONS: usize = 100;
 const OURS: [Udf; 2] = [Udf::Ours, Udf::Reqwest];
 
 /// The same calls for every UDF.
-struct Contest {
+pub(super) struct Contest {
     row: &'static str,
     work: Work,
     load: Load,
@@ -40,7 +40,7 @@ struct Rounds {
 }
 
 impl Contest {
-    fn new(row: &'static str, strategy: StrategyKind, max_workers: u64, thousands: u64) -> Self {
+    pub(super) fn new(row: &'static str, strategy: StrategyKind, max_workers: u64, thousands: u64) -> Self {
         Self {
             row,
             work: Work::http(strategy, max_workers),
@@ -50,7 +50,7 @@ impl Contest {
     }
 
     /// One UDF once, where it is not absent. A slow one is measured over a single window.
-    async fn run(&mut self, bench: &Bench, udf: Udf) -> Result<(), BenchError> {
+    pub(super) async fn run(&mut self, bench: &Bench, udf: Udf) -> Result<(), BenchError> {
         let Some(command) = bench.programs.udf(udf) else {
             return Ok(());
         };
@@ -72,11 +72,16 @@ impl Contest {
         Figure::of(Unit::PerSecond, &self.rounds.get(&udf)?.rates)
     }
 
-    fn cpu(&self, udf: Udf) -> Option<Figure> {
-        Figure::of(Unit::Micros, &self.rounds.get(&udf)?.cpu_us)
+    /// Processor time per event of each round.
+    pub(super) fn cpu_us(&self, udf: Udf) -> &[f64] {
+        self.rounds.get(&udf).map_or(&[], |rounds| &rounds.cpu_us)
     }
 
-    fn rate_line(&self, ours: Udf, peer: Udf, goal: Goal) -> Line {
+    pub(super) fn cpu(&self, udf: Udf) -> Option<Figure> {
+        Figure::of(Unit::Micros, self.cpu_us(udf))
+    }
+
+    pub(super) fn rate_line(&self, ours: Udf, peer: Udf, goal: Goal) -> Line {
         let what = format!("events/s, {}", ours.name());
         Line::beside(
             self.row,
@@ -88,7 +93,7 @@ impl Contest {
         )
     }
 
-    fn cpu_line(&self, ours: Udf, peer: &str, figure: Option<Figure>, goal: Goal) -> Line {
+    pub(super) fn cpu_line(&self, ours: Udf, peer: &str, figure: Option<Figure>, goal: Goal) -> Line {
         let what = format!("UDF's processor time per event, {}", ours.name());
         Line::beside(self.row, what, self.cpu(ours), peer, figure, ours.goal(goal))
     }
@@ -104,10 +109,7 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         }
         bare_call_us.push(bare_call(bench).await?);
     }
-    let counter = contest
-        .rounds
-        .get(&Udf::Counter)
-        .map_or(&[][..], |counter| &counter.cpu_us);
+    let counter = contest.cpu_us(Udf::Counter);
     let floor: Vec<f64> = counter.iter().zip(&bare_call_us).map(|(a, b)| a + b).collect();
     let floor = Figure::of(Unit::Micros, &floor);
     let mut lines = Vec::new();
