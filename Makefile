@@ -13,7 +13,7 @@ RELEASE   ?= experiment
 NAMESPACE ?= default
 
 .DEFAULT_GOAL := help
-.PHONY: help experiment experiment-cluster build image manifests soak verify bench bench-peers test test-chart test-cluster test-examples test-python lint fmt clean toolchain
+.PHONY: help experiment experiment-cluster build image manifests soak verify bench bench-peers test test-chart test-cluster test-examples test-python lint package fmt clean toolchain
 
 help: ## list the targets
 	@echo "Targets:"
@@ -82,6 +82,9 @@ lint: toolchain ## check format and lints; warnings are errors
 	@if ! command -v cargo-deny >/dev/null; then echo "lint: cargo-deny is not installed; tests/tests/dependencies.rs has checked licences, sources and duplicates"; \
 	elif $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories bans licenses sources; \
 	else echo "lint: the database of known weaknesses cannot be fetched: dependencies are not checked for them"; $(CARGO) deny check bans licenses sources; fi
+
+package: toolchain ## pack the three crates that can be published, and build each from what was packed
+	CARGO_TARGET_DIR=target $(CARGO) package --locked -p async-reduce-wire -p async-reduce-vertex -p async-reduce
 
 fmt: toolchain ## format the sources
 	$(CARGO) fmt --all

@@ -60,21 +60,26 @@ pub const HEAVY: [(&str, &[&str]); 5] = [
 /// The dependencies between the crates of the workspace, without those of tests and build scripts.
 pub fn arrows(metadata: &Metadata) -> Arrows {
     let packages = metadata.workspace_packages();
-    let ours: BTreeSet<String> = packages.iter().map(|package| package.name.to_string()).collect();
+    let ours: BTreeSet<String> = packages.iter().map(|package| short(&package.name)).collect();
     let uses = |package: &&cargo_metadata::Package| {
         let names = package
             .dependencies
             .iter()
             .filter(|d| d.kind == DependencyKind::Normal);
         names
-            .map(|dependency| dependency.name.clone())
+            .map(|dependency| short(&dependency.name))
             .filter(|name| ours.contains(name))
             .collect()
     };
     packages
         .iter()
-        .map(|package| (package.name.to_string(), uses(package)))
+        .map(|package| (short(&package.name), uses(package)))
         .collect()
+}
+
+/// A package as the code of the others names it: in a registry its name has to say whose it is.
+fn short(name: &str) -> String {
+    name.strip_prefix("async-reduce-").unwrap_or(name).to_owned()
 }
 
 /// The dependencies as a Mermaid graph. Those implied by another path are left out, so that the layers are visible.

@@ -52,6 +52,9 @@ pub mod http {
     pub use hyper::{Method, StatusCode};
 }
 
+/// The formats that the library shares with the programs that measure it.
+pub use wire;
+
 pub use aggregate::{
     Aggregate, Answers, Count, First, Last, MakeAggregate, Maximum, Mean, Message, Minimum, Number, Sum,
     TAG_FAILURE,
