@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::run::RunArgs;
 
 /// Default time for processes to become ready.
-const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
+pub const LOCAL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Default time for a pipeline to run in a cluster, where images may have to be pulled.
 const CLUSTER_PATIENCE: Duration = Duration::from_secs(180);
@@ -67,15 +67,19 @@ pub async fn engine(
 }
 
 fn local_engine(args: &RunArgs, plan: &Plan, payloads: Option<Payloads>) -> Result<Box<dyn Engine>, Failure> {
-    let program = std::env::current_exe().context("cannot find the path of this program")?;
-    let config = LocalConfig {
+    local(LocalConfig {
         cut_off: plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
         udf_command: args.udf_command.clone(),
         endpoint_url: args.endpoint_url.clone(),
         ca_file: args.ca_file.clone(),
         payloads,
-    };
+    })
+}
+
+/// The engine of this machine, which starts the programs beside this one.
+pub fn local(config: LocalConfig) -> Result<Box<dyn Engine>, Failure> {
+    let program = std::env::current_exe().context("cannot find the path of this program")?;
     let folder = program.parent().unwrap_or(Path::new("."));
     let engine = LocalEngine::new(folder, config).map_err(EngineError::from)?;
     Ok(Box::new(engine))

@@ -4,7 +4,7 @@
 //!
 //! A module for each command has its arguments and a function of the same name.
 //!
-//! - `run`, `predict`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
+//! - `run`, `predict`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
 //! - `engines`: builds the engine that `run` uses. `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
@@ -17,6 +17,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use clean::CleanArgs;
 use collect::CollectArgs;
+use compare::CompareArgs;
 use failure::Failure;
 use predict::PredictArgs;
 use run::RunArgs;
@@ -25,6 +26,7 @@ use verify::VerifyArgs;
 mod clean;
 mod cluster_args;
 mod collect;
+mod compare;
 mod engines;
 mod failure;
 mod given;
@@ -61,10 +63,12 @@ Examples:
   experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
   experiment predict plans/classic.yaml           print the predictions without running anything
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
+  experiment compare results/main out/quick       two kept runs, cell by cell
+  experiment compare plans/quick.yaml --udf-command ./old --udf-command ./new --fail-on worse   two UDFs in turns
   experiment report out/quick                     draw the report again from its journal
 
 Exit status: 130 after SIGINT, 143 after SIGTERM, else 2 wrong use, else 1 a trial or the run failed, else 3 a threshold
-was not met, else 0.";
+was not met or a comparison found what --fail-on names, else 0.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -77,6 +81,8 @@ enum Command {
         /// The folder that `run` wrote to
         folder: PathBuf,
     },
+    /// Compare two kept runs, or run a plan in rounds with two UDFs: which cells are worse, better, or the same
+    Compare(Box<CompareArgs>),
     /// Fetch the journal of an experiment that runs as a Job in a cluster, and draw its report
     Collect(CollectArgs),
     /// Remove what killed runs left behind in a cluster
@@ -94,6 +100,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(*args),
         Command::Predict(args) => predict::predict(&args),
         Command::Report { folder } => output::draw_report(&folder),
+        Command::Compare(args) => compare::compare(*args),
         Command::Collect(args) => collect::collect(args),
         Command::Clean(args) => clean::clean(args),
         Command::Verify(args) => verify::verify(args),

@@ -60,7 +60,7 @@ pub fn paint_stderr(tone: Tone, text: &str) -> String {
 }
 
 /// The same for stdout.
-fn paint_stdout(tone: Tone, text: &str) -> String {
+pub fn paint_stdout(tone: Tone, text: &str) -> String {
     styled(tone, text).to_string()
 }
 

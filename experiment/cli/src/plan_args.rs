@@ -69,6 +69,25 @@ impl PlanArgs {
 }
 
 impl PlanText {
+    /// Reads a plan's file, whose cells are run in so many rounds whatever its `repeats` are.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if the plan cannot be run.
+    pub fn in_rounds(path: &Path, rounds: u32) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let text = File::open(path).and_then(read);
+        let text = text.with_context(|| format!("cannot read the plan `{name}`"));
+        let text = text.map_err(Failure::wrong_use)?;
+        let (plan, text) = Plan::in_rounds(&text, &name, rounds).map_err(Failure::wrong_use)?;
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        Ok(Self {
+            plan,
+            text,
+            folder,
+            made: true,
+        })
+    }
+
     /// The path of a file that the plan names.
     ///
     /// # Errors

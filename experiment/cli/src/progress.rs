@@ -58,7 +58,8 @@ pub struct RunProgress {
     closed: AtomicU32,
     /// Trials that are still to be run, the current one included.
     left: AtomicU32,
-    report: Report,
+    /// `None` where the run has no report of its own.
+    report: Option<Report>,
 }
 
 /// Expected end of the whole run.
@@ -75,7 +76,7 @@ struct Report {
 }
 
 impl RunProgress {
-    pub fn on_stderr(args: ProgressArgs, folder: PathBuf) -> Self {
+    pub fn on_stderr(args: ProgressArgs, folder: Option<PathBuf>) -> Self {
         let end = End::now();
         Self {
             bar: (stderr().is_terminal() && !args.quiet).then(|| bar(end.clone())),
@@ -84,11 +85,11 @@ impl RunProgress {
             end,
             closed: AtomicU32::new(0),
             left: AtomicU32::new(0),
-            report: Report {
+            report: folder.map(|folder| Report {
                 folder,
                 drawn: Mutex::new(None),
                 noted: Once::new(),
-            },
+            }),
         }
     }
 
@@ -157,7 +158,7 @@ impl Progress for RunProgress {
         self.say(&text.join("\n"));
         // After the last trial the run draws it anyway.
         if self.left.load(Ordering::Relaxed) > 1
-            && let Some(error) = self.report.redraw(lines)
+            && let Some(error) = self.report.as_ref().and_then(|report| report.redraw(lines))
         {
             self.note(&format!("the report is not drawn yet: {error}"));
         }

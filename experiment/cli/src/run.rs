@@ -82,7 +82,7 @@ pub struct RunArgs {
 }
 
 /// The shell would run nothing, and end at once.
-fn shell_command(text: &str) -> Result<String, &'static str> {
+pub fn shell_command(text: &str) -> Result<String, &'static str> {
     match text.trim() {
         "" => Err("must be a command, like 'exec python3 udf.py'"),
         _ => Ok(text.to_owned()),
@@ -159,7 +159,7 @@ async fn run_into(
     written.keep(out)?;
 
     let missing = remaining(wanted, journal.lines());
-    let progress = RunProgress::on_stderr(args.progress, out.to_owned());
+    let progress = RunProgress::on_stderr(args.progress, Some(out.to_owned()));
     let expected = missing.iter().map(|trial| engine.expected(trial)).sum();
     progress.say(&format!(
         "{}, about {}; journal and report: {}",
@@ -242,14 +242,7 @@ fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
 fn run_facts(args: &RunArgs, payloads: Option<String>) -> BTreeMap<String, String> {
     let mut facts = machine::facts();
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    for (name, replacement) in journal::REPLACEABLE
-        .into_iter()
-        .zip([&endpoint, &args.udf_command, &payloads])
-    {
-        if let Some(replacement) = replacement {
-            facts.insert(name.to_owned(), format!("your own, {replacement}"));
-        }
-    }
+    facts.extend(journal::replaced([endpoint, args.udf_command.clone(), payloads]));
     facts
 }
 
@@ -302,7 +295,7 @@ fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
 }
 
 /// The command line, quoted for a shell if needed.
-fn command_line() -> String {
+pub fn command_line() -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
     let quoted = |arg: String| {
         if !arg.is_empty() && arg.chars().all(plain) {

@@ -6,6 +6,7 @@
 //! From the top down; a module uses only those below it.
 //!
 //! - crate root: [`write()`] for the files, [`table()`] for the terminal.
+//! - [`comparison`]: two runs, cell by cell.
 //! - [`live`]: the figures of one trial, as it ends.
 //! - `page`: the HTML page, from the template `report.html.jinja`.
 //! - `question`, `sentences`: what the plan asks and what was measured, in words.
@@ -21,6 +22,7 @@
 )]
 
 mod charts;
+pub mod comparison;
 mod csv;
 mod json;
 pub mod live;

@@ -51,6 +51,12 @@ pub struct RunFacts {
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].
 pub const REPLACEABLE: [&str; 3] = ["endpoint", UDF, "payload file"];
 
+/// The facts of the parts that are replaced, in the order of [`REPLACEABLE`].
+pub fn replaced(parts: [Option<String>; REPLACEABLE.len()]) -> impl Iterator<Item = (String, String)> {
+    let named = REPLACEABLE.into_iter().zip(parts);
+    named.filter_map(|(name, part)| Some((name.to_owned(), format!("your own, {}", part?))))
+}
+
 /// The fact that names the user's own UDF.
 pub const UDF: &str = "udf";
 

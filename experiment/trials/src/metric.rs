@@ -8,6 +8,9 @@ use crate::outcome::{Ledger, PackedLatencies, TrialOutcome, WindowMeasure};
 use crate::text;
 use crate::verdict::{Kind, Verdict};
 
+/// Linux counts the processor time of a process in steps of 10 ms.
+const TICK_US: f64 = 10_000.0;
+
 /// A measurement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Metric {
@@ -132,6 +135,14 @@ impl Metric {
     /// Whether it depends on the processor and on the build, so that figures of two machines cannot be compared.
     pub const fn is_of_the_machine(self) -> bool {
         matches!(self, Self::CpuPerCall | Self::Memory)
+    }
+
+    /// The part of a trial's figure that its clock cannot tell apart; 0 if it is far finer than what is compared.
+    pub fn resolution(self, outcome: &TrialOutcome) -> f64 {
+        match (self, &outcome.cost) {
+            (Self::CpuPerCall, Some(cost)) => TICK_US / (cost.cpu_us as f64).max(1.0),
+            _ => 0.0,
+        }
     }
 
     fn source(self) -> Source {

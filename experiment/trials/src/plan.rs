@@ -188,6 +188,27 @@ impl Plan {
         Ok((plan, text))
     }
 
+    /// A plan of a file with other `repeats`, and its text.
+    ///
+    /// # Errors
+    /// Returns an error with line and field if the plan cannot be run.
+    pub fn in_rounds(text: &str, file_name: &str, rounds: u32) -> Result<(Self, String), PlanError> {
+        let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let refused = |refusal| PlanError {
+            file: file_name.to_owned(),
+            refusal,
+        };
+        let mut written = yaml::read(text)
+            .and_then(|node| PlanFile::read(&node))
+            .map_err(refused)?;
+        written.repeats = rounds;
+        if let Some(payloads) = &mut written.payloads {
+            *payloads = beside(file_name, payloads);
+        }
+        let plan = Self::of(&written, cores).map_err(refused)?;
+        Ok((plan, text::text(&written)))
+    }
+
     fn read(text: &str, cores: NonZeroUsize) -> Result<Self, Refusal> {
         Self::of(&PlanFile::read(&yaml::read(text)?)?, cores)
     }
