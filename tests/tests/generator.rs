@@ -136,7 +136,7 @@ impl Source {
             let result = response.result.unwrap();
             let time = result.event_time.unwrap();
             received.push(Received {
-                event: Event::decode(&result.payload).unwrap_or_else(|_| event_of(&result.headers)),
+                event: Event::decode(&result.payload).unwrap_or_else(|| event_of(&result.headers)),
                 payload: result.payload,
                 keys: result.keys,
                 headers: result.headers,

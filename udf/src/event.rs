@@ -217,7 +217,7 @@ impl Event {
     /// in a payload of the experiment's generator, else the value at `--event-id`, else a hash of keys, event time and
     /// payload.
     pub fn idempotency_key(&self) -> String {
-        let decoded = || wire::Event::decode(&self.payload).ok().map(EventId::from);
+        let decoded = || wire::Event::decode(&self.payload).map(EventId::from);
         if let Some(id) = self.meta.id.or_else(decoded) {
             return wire::idempotency_key(id.generator, id.index);
         }

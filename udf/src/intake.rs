@@ -2,6 +2,7 @@
 //! the key when the start rule says so. Bounds how many events wait in the process.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
 use numaflow::reduce::ReduceRequest;
@@ -108,10 +109,12 @@ impl<A: Send + 'static> Intake<A> {
         if open {
             self.backlog.open(calls);
         }
+        // One future for all events: to make and drop one for each costs more than to look at it.
+        let mut opened = pin!(window.opened());
         loop {
             tokio::select! {
                 biased;
-                () = window.opened(), if !open => {
+                () = &mut opened, if !open => {
                     open = true;
                     self.backlog.open(calls);
                 }
@@ -180,7 +183,7 @@ impl Arrivals {
         if numbers {
             let number = match in_header {
                 Some((generator, _, number)) => Some((generator, number)),
-                None => wire::Event::decode(&request.value).ok().map(|event| {
+                None => wire::Event::decode(&request.value).map(|event| {
                     let numbered = (event.generator, event.number);
                     meta.id = Some(EventId::from(event));
                     numbered

@@ -30,6 +30,9 @@ pub struct Event {
     pub padding: String,
 }
 
+/// The names of an event's fields in JSON, without their first quote.
+const NAMES: [&[u8]; 4] = [b"generator\"", b"index\"", b"number\"", b"padding\""];
+
 /// Writes the value of the header [`EVENT_ID_HEADER`].
 pub fn event_id(generator: u64, index: u64, number: u64) -> String {
     format!("{generator}-{index}-{number}")
@@ -50,12 +53,14 @@ impl Event {
         serde_json::to_vec(self)
     }
 
-    /// Reads the bytes of a message.
-    ///
-    /// # Errors
-    /// Returns an error if the bytes are not the JSON of an event.
-    pub fn decode(bytes: &[u8]) -> serde_json::Result<Self> {
-        serde_json::from_slice(bytes)
+    /// Reads the bytes of a message; `None` if they are not the JSON object of an event.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        // Other payloads are common, and the error that a JSON reader makes of one costs more than to read an event. It
+        // would also take an array of three numbers for an event.
+        let object = bytes.trim_ascii_start().strip_prefix(b"{")?;
+        let name = object.trim_ascii_start().strip_prefix(b"\"")?;
+        NAMES.iter().find(|own| name.starts_with(own))?;
+        serde_json::from_slice(bytes).ok()
     }
 }
 
@@ -83,11 +88,39 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn the_payload_of_somebody_else_is_no_event() {
+        for payload in [
+            "",
+            "{",
+            "{}",
+            "[1,2,3]",
+            r#"[1,2,3,"padding"]"#,
+            r#"{"user":"u1","amount":12.5}"#,
+            r#"{"generator":1,"index":2}"#,
+            r#"{"generator":1,"index":2,"number":3,"user":"u1"}"#,
+            r#"{"generator":1,"index":2,"number":3} "more""#,
+            r#"{"generator_of":1,"index":2,"number":3}"#,
+        ] {
+            assert_eq!(Event::decode(payload.as_bytes()), None, "{payload}");
+        }
+    }
+
     proptest! {
         #[test]
         fn events_survive_their_bytes(generator: u64, index: u64, number: u64, padding in "[ -~]{0,20}") {
             let event = Event { generator, index, number, padding };
             prop_assert_eq!(Event::decode(&event.encode().unwrap()).unwrap(), event);
+        }
+
+        #[test]
+        fn events_are_read_whoever_writes_them(generator: u64, padding in "\\PC{0,20}", blank in "[ \n\t]{0,2}") {
+            let event = Event { generator, index: 1, number: 2, padding };
+            let padding = serde_json::to_string(&event.padding).unwrap();
+            let written = format!(
+                "{blank}{{{blank}\"padding\": {padding}, \"number\":2,{blank}\"index\":1,\"generator\":{generator}}}{blank}"
+            );
+            prop_assert_eq!(Event::decode(written.as_bytes()), Some(event));
         }
 
         #[test]

@@ -75,7 +75,7 @@ impl Recorded {
 
     fn add_drop(&mut self, message: &Message, window_ms: u64) {
         match Event::decode(&message.payload) {
-            Ok(event) => {
+            Some(event) => {
                 let event_ms = message.event_time_ms();
                 let start_ms = event_ms - event_ms % window_ms.max(1);
                 self.late
@@ -83,7 +83,7 @@ impl Recorded {
                     .or_default()
                     .insert(event.number);
             }
-            Err(_) => self.late_undecoded += 1,
+            None => self.late_undecoded += 1,
         }
     }
 }
