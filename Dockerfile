@@ -21,19 +21,20 @@ COPY experiment/local/Cargo.toml experiment/local/
 COPY experiment/cluster/Cargo.toml experiment/cluster/
 COPY experiment/cli/Cargo.toml experiment/cli/
 COPY examples/score/Cargo.toml examples/score/
+COPY examples/postgres/Cargo.toml examples/postgres/
 COPY tests/Cargo.toml tests/
 COPY bench/Cargo.toml bench/
 RUN set -e; \
     for crate in wire vertex launcher dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
-    for crate in endpoint generator udf sink experiment/cli examples/score bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
+    for crate in endpoint generator udf sink experiment/cli examples/score examples/postgres bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
     sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
-    cargo build --profile dist --locked --workspace --exclude bench --bins; \
+    cargo build --profile dist --locked --workspace --exclude bench --exclude postgres-lookup --bins; \
     rm -rf */src experiment/*/src examples/*/src
 
 COPY . .
 # What was built from the empty programs is newer than the sources: cargo compares the times of files.
 RUN find . -name '*.rs' -exec touch {} + \
-    && cargo build --profile dist --locked --workspace --exclude bench --bins \
+    && cargo build --profile dist --locked --workspace --exclude bench --exclude postgres-lookup --bins \
     && mkdir -p /out/usr/local/bin \
     && cd target/dist && cp endpoint generator udf sink experiment /out/usr/local/bin/
 # Cargo leaves the symbols in a program whose package has a profile of its own.

@@ -30,7 +30,7 @@ experiment-cluster: build ## run PLAN as a Job by the chart in the cluster that 
 		plans/in-cluster $(PLAN) $(OUT) $(HELM_ARGS)
 
 build: toolchain ## build the programs, optimised, into target/release
-	$(CARGO) build --release --locked --workspace --exclude bench --bins
+	$(CARGO) build --release --locked --workspace --exclude bench --exclude postgres-lookup --bins
 
 image: ## build the container image IMAGE:TAG with IMAGE_BUILD (default `docker build`; e.g. `podman build`)
 	@command -v $(firstword $(IMAGE_BUILD)) >/dev/null || { echo "make: '$(firstword $(IMAGE_BUILD))' is not installed: install Docker, or name another builder, e.g. make image IMAGE_BUILD='podman build'" >&2; exit 1; }
@@ -67,10 +67,11 @@ test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up it
 	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
 
-test-examples: toolchain ## drive the examples in other languages as workers of a process pool (needs Python; installs Node where it is missing)
+test-examples: toolchain ## drive the examples with PostgreSQL and in other languages (needs Python; installs Node and PostgreSQL where they are missing)
 	@command -v $(PYTHON) >/dev/null || { echo "test-examples: $(PYTHON) is not installed: get Python 3, or set PYTHON" >&2; exit 1; }
+	@tests/install-postgres
 	$(CARGO) build --locked --workspace --bins --examples
-	@node=$$(PYTHON=$(PYTHON) tests/node-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test workers
+	@node=$$(PYTHON=$(PYTHON) tests/node-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test examples
 
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak

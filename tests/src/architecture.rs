@@ -9,7 +9,7 @@ use cargo_metadata::{DependencyKind, Metadata};
 pub type Arrows = BTreeMap<String, BTreeSet<String>>;
 
 /// Every crate from the bottom up, with all dependencies that it may have.
-pub const ALLOWED: [(&str, &[&str]); 17] = [
+pub const ALLOWED: [(&str, &[&str]); 18] = [
     ("wire", &[]),
     ("dataplane", &[]),
     ("launcher", &[]),
@@ -19,6 +19,7 @@ pub const ALLOWED: [(&str, &[&str]); 17] = [
     ("sink", &["vertex", "wire"]),
     ("async-reduce", &["vertex", "wire"]),
     ("score", &["async-reduce"]),
+    ("postgres-lookup", &["async-reduce"]),
     ("trials", &["wire"]),
     ("engine", &["trials", "vertex", "wire"]),
     ("report", &["trials", "wire"]),
@@ -46,7 +47,8 @@ pub const ALLOWED: [(&str, &[&str]); 17] = [
 ];
 
 /// Large dependencies, and the only crates that may use them.
-pub const HEAVY: [(&str, &[&str]); 5] = [
+pub const HEAVY: [(&str, &[&str]); 6] = [
+    ("deadpool-postgres", &["postgres-lookup"]),
     ("k8s-openapi", &["cluster"]),
     ("kube", &["cluster"]),
     ("indicatif", &["experiment"]),

@@ -1,10 +1,6 @@
 //! The workers in other languages of `examples/workers`: an unchanged function under the pool's limits, timeouts and
 //! records.
 
-#![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
-
-use std::path::Path;
-
 use serde_json::{Value, json};
 use tests::binary;
 use tests::process::terminate;
@@ -12,32 +8,29 @@ use tests::reduce::{PATIENCE, Udf};
 use tokio::process::Command;
 use wire::{Outcome, WindowRecord};
 
-fn folder(language: &str) -> String {
-    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/workers");
-    examples.join(language).to_str().unwrap().to_owned()
-}
+use super::folder;
 
-/// The name of a language, its folder, and the command of its worker in there.
-fn workers() -> [(&'static str, String, String); 2] {
+/// The name of a language, the folder of its example, and the command of its worker in there.
+fn workers() -> [(&'static str, &'static str, String); 2] {
     let python = std::env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
     [
         (
             "python",
-            folder("python"),
+            "workers/python",
             format!("{python} async_reduce_worker.py legacy:score"),
         ),
         (
             "node",
-            folder("node"),
+            "workers/node",
             "node async-reduce-worker.js ./legacy.js score".to_owned(),
         ),
     ]
 }
 
-async fn udf(program: &str, folder: &str, worker: &str, args: &[&str]) -> Udf {
+async fn udf(program: &str, example: &str, worker: &str, args: &[&str]) -> Udf {
     let mut command = Command::new(binary(program));
     command
-        .current_dir(folder)
+        .current_dir(folder(example))
         .args(["--strategy", "process-pool", "--max-workers", "2"]);
     command.args(["--worker-command", worker]);
     Udf::start_as(command, args).await
@@ -51,10 +44,10 @@ fn payment(amount: f64, slow: f64) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn answers_of_an_unchanged_function_are_those_by_hand() {
-    for (language, folder, worker) in workers() {
+    for (language, example, worker) in workers() {
         // The program's own call is a future, which no pool could make.
         let args = ["--url", "http://unused", "--token", "unused"];
-        let mut udf = udf("score", &folder, &worker, &args).await;
+        let mut udf = udf("score", example, &worker, &args).await;
         let mut stream = udf.open(0).await;
         for number in 0..200_u32 {
             stream.send_payload("u", payment(f64::from(number), 0.0)).await;
@@ -80,8 +73,8 @@ async fn answers_of_an_unchanged_function_are_those_by_hand() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_in_a_worker_is_in_the_record_by_its_kind() {
-    for (language, folder, worker) in workers() {
-        let mut udf = udf("udf", &folder, &worker, &["--timeout", "2s"]).await;
+    for (language, example, worker) in workers() {
+        let mut udf = udf("udf", example, &worker, &["--timeout", "2s"]).await;
         let mut stream = udf.open(0).await;
         for payload in [
             payment(1.0, 0.0),
