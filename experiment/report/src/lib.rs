@@ -160,6 +160,11 @@ fn markdown(summary: &Summary<'_>) -> String {
         "\n{}",
         tables::main(summary).markdown(summary.series_word())
     ));
+    let repeats = tables::repeats(summary);
+    if !repeats.rows.is_empty() {
+        let table = repeats.markdown(summary.series_word());
+        out.push_str(&format!("\n## Repeats\n\n{table}"));
+    }
     out.push_str(&format!(
         "\n## What to use\n\n{}",
         tables::advice(summary).markdown(summary.series_word())

@@ -64,6 +64,7 @@ struct Tables {
     partitions: Table,
     numaflow: Table,
     failures: Table,
+    repeats: Table,
     thresholds: Table,
 }
 
@@ -137,6 +138,7 @@ impl<'a> Page<'a> {
                 partitions: tables::partitions(summary).for_page(&swatches),
                 numaflow: tables::numaflow(summary).for_page(&swatches),
                 failures: tables::failures(summary).for_page(&swatches),
+                repeats: tables::repeats(summary).for_page(&swatches),
                 thresholds: tables::thresholds(summary).for_page(&swatches),
             },
         }

@@ -24,6 +24,7 @@ pub(super) fn outcome(summary: &Summary<'_>) -> Vec<String> {
     let sentences = [
         Some(kept_up::kept_up(summary)),
         differences::differences(summary),
+        drift(summary),
         predicted(summary),
         advice::advice(summary),
     ];
@@ -49,6 +50,29 @@ fn nothing(summary: &Summary<'_>) -> Option<String> {
         1 => format!("The only trial {what}: {first}"),
         trials => format!("All {} trials {what}; the first: {first}", text::count(trials)),
     })
+}
+
+/// The row that drifted most over its repeats; `None` if none did.
+fn drift(summary: &Summary<'_>) -> Option<String> {
+    let repeated = summary.repeated();
+    let drifts = summary
+        .rows
+        .iter()
+        .filter_map(|row| Some((row, row.repeats?.drift(repeated)?)));
+    let drifts: Vec<(&Row<'_>, f64)> = drifts.collect();
+    let (row, change) = drifts
+        .iter()
+        .max_by(|(_, a), (_, b)| a.abs().total_cmp(&b.abs()))?;
+    let others = match drifts.len() - 1 {
+        0 => String::new(),
+        others => format!(", and of {} less", text::counted(others as u64, "other row")),
+    };
+    Some(format!(
+        "The close tail of {} at {} changed by {} from its first repeat to its last{others}: machine or service changed during the run.",
+        summary.series_label(row),
+        summary.cell_label(row),
+        text::change(*change)
+    ))
 }
 
 /// The labels of the rows that fit, or their number if they are many; empty if there is none.

@@ -5,6 +5,7 @@ mod advice;
 mod axis;
 mod grouping;
 mod percentiles;
+mod repeats;
 mod row;
 mod stream_overhead;
 
@@ -20,6 +21,7 @@ pub use advice::{Advice, Usage};
 pub use axis::Axis;
 pub use grouping::{Cell, Series};
 pub use percentiles::Percentiles;
+pub use repeats::{MOST_REPEATS, Repeats};
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub use stream_overhead::StreamOverhead;
@@ -124,6 +126,11 @@ impl<'a> Summary<'a> {
             true => "plan's label",
             false => "strategy",
         }
+    }
+
+    /// How many rows have enough repeats to show their spread.
+    pub fn repeated(&self) -> usize {
+        self.rows.iter().filter(|row| row.repeats.is_some()).count()
     }
 
     /// The rows of one cell, by series.

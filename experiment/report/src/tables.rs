@@ -4,6 +4,7 @@ mod advice;
 mod calls;
 mod partitions;
 mod prediction;
+mod repeats;
 mod thresholds;
 mod trials;
 
@@ -18,6 +19,7 @@ pub(super) use advice::advice;
 pub(super) use calls::{cost, latency, outcomes, stream_overhead};
 pub(super) use partitions::partitions;
 pub(super) use prediction::prediction;
+pub(super) use repeats::repeats;
 pub(super) use thresholds::{threshold_tone, thresholds};
 pub(super) use trials::{failures, instruments, ledger, numaflow};
 

@@ -1,8 +1,8 @@
 //! What text needs on the page beyond the formats of [`trials::text`]: no-break spaces, dates, harmless characters.
 
 pub(crate) use trials::text::{
-    bytes, count, counted, delay, difference, duration, for_programs, list, percent_left, ratio, setting,
-    share,
+    bytes, change, count, counted, delay, difference, duration, for_programs, list, percent_left, ratio,
+    setting, share,
 };
 
 /// Puts a no-break space between a number and its unit.

@@ -112,6 +112,16 @@ pub fn share(share: f64) -> String {
     format!("{} %", ratio(share * 100.0))
 }
 
+/// A change with its sign, e.g. `+3.1 %`, `−12 %`.
+pub fn change(change: f64) -> String {
+    let sign = match change {
+        change if change < 0.0 => "−",
+        change if change > 0.0 => "+",
+        _ => "",
+    };
+    format!("{sign}{}", share(change.abs()))
+}
+
 /// What is left of a whole of which a part is used, in whole percent, rounded down: never more than there is.
 pub fn percent_left(used: f64) -> String {
     format!("{:.0} %", ((1.0 - used) * 100.0 + 1e-9).floor().max(0.0))

@@ -1,5 +1,5 @@
 //! The main chart: close tail against the setting that was varied, one panel for each combination of the others. Each
-//! line has a median with whiskers from shortest to longest, and a mark at the top edge for every verdict but the good one.
+//! line has a median with whiskers from shortest to longest, or with the interval of its repeats, and a mark at the top edge for every verdict but the good one.
 
 mod frame;
 mod positions;
@@ -122,8 +122,8 @@ fn connect(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, (from, to): (&Ro
         return;
     }
     let (Some(a), Some(b), Some(series)) = (
-        from.comparable_tail,
-        to.comparable_tail,
+        from.shown_tail(),
+        to.shown_tail(),
         summary.series.get(from.series),
     ) else {
         return;
@@ -139,7 +139,7 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
     let (series, cell) = (summary.series_label(row), summary.cell_label(row));
     svg.open("point", &format!("{series}, {cell}: {}", in_words(row)));
     let sign = verdict_marker(row.verdict.kind);
-    if let Some(spread) = row.comparable_tail {
+    if let Some(spread) = row.shown_tail() {
         let (low, high, middle) = (frame.y(spread.min), frame.y(spread.max), frame.y(spread.median));
         let whisker = format!("whisker {}", style.colour);
         svg.line(&whisker, (x, low), (x, high));
@@ -161,9 +161,18 @@ fn point(svg: &mut Svg, frame: &Frame, summary: &Summary<'_>, row: &Row<'_>, sty
 /// A row's close tail in words.
 pub(crate) fn in_words(row: &Row<'_>) -> String {
     let verdict = row.verdict.brief();
-    let Some(spread) = row.comparable_tail else {
+    let Some(spread) = row.shown_tail() else {
         return verdict;
     };
+    if let Some(repeats) = row.repeats {
+        return format!(
+            "{verdict}, median {} (95 % interval {} to {}) of {} repeats",
+            text::duration(spread.median),
+            text::duration(spread.min),
+            text::duration(spread.max),
+            text::count(repeats.number as u64)
+        );
+    }
     format!(
         "{verdict}, median {} ({} to {}) of {} of {}",
         text::duration(spread.median),

@@ -9,6 +9,7 @@ use trials::verdict::{Kind, Verdict};
 use wire::{Outcome, OutcomeCounts, Workload};
 
 use super::percentiles::Percentiles;
+use super::repeats::Repeats;
 use super::stream_overhead::StreamOverhead;
 
 /// A predicted close tail is correct within this or [`TAIL_TOLERANCE_FRACTION`], whichever is more.
@@ -38,6 +39,8 @@ pub struct Row<'a> {
     pub close_tail: Option<Spread>,
     /// The close tail, unless it is of calls that failed or were not made.
     pub comparable_tail: Option<Spread>,
+    /// The spread of the close tail over at least three repeats; `None` where `comparable_tail` is.
+    pub repeats: Option<Repeats>,
     pub execution_time: Option<Spread>,
     pub result_lag: Option<Spread>,
     pub stream_overhead: Option<StreamOverhead>,
@@ -107,6 +110,7 @@ impl<'a> Row<'a> {
         let spread = |of: fn(&WindowMeasure) -> u64| Spread::of(measures.iter().map(|m| of(m)).collect());
         let verdicts: Vec<Verdict> = trials.iter().map(|outcome| Verdict::of(outcome)).collect();
         let close_tail = spread(|measure| measure.close_tail_us);
+        let comparable_tail = close_tail.filter(|_| !verdicts.iter().any(says_nothing));
         let (latency, mean_latency) =
             Percentiles::with_mean(not_failed.iter().map(|outcome| &outcome.latency));
         let mut outcomes = OutcomeCounts::new();
@@ -122,7 +126,8 @@ impl<'a> Row<'a> {
             measured: measures.len() as u64,
             censored: (windows.len() - measures.len()) as u64,
             close_tail,
-            comparable_tail: close_tail.filter(|_| !verdicts.iter().any(says_nothing)),
+            comparable_tail,
+            repeats: comparable_tail.and_then(|_| Repeats::of(&trials)),
             execution_time: spread(|measure| measure.execution_time_us),
             result_lag: spread(|measure| measure.result_lag_us),
             stream_overhead: StreamOverhead::of(measures.iter().copied()),
@@ -155,6 +160,11 @@ impl<'a> Row<'a> {
             .flat_map(|outcome| &outcome.windows)
             .filter(|window| !window.warmup);
         windows.filter_map(|window| window.measured.as_ref())
+    }
+
+    /// The close tail for charts: over the repeats if there are enough, else over the windows.
+    pub fn shown_tail(&self) -> Option<Spread> {
+        self.repeats.map(|repeats| repeats.tail).or(self.comparable_tail)
     }
 
     /// The same for all repeats, but for the seed.

@@ -7,6 +7,7 @@ mod figures;
 mod files;
 mod page;
 mod reading;
+mod repeats;
 mod sentences;
 mod synthetic;
 mod verdicts;

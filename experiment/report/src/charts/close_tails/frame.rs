@@ -36,7 +36,7 @@ impl Frame {
             summary
                 .rows
                 .iter()
-                .filter_map(|row| row.comparable_tail)
+                .filter_map(Row::shown_tail)
                 .map(move |spread| of(&spread).as_micros() as f64)
         };
         let windows = summary.cells.iter().map(|cell| cell.window.as_micros() as f64);
