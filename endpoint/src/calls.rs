@@ -35,8 +35,8 @@ pub struct CallCounts {
     pub peak_in_service: u64,
     /// Calls whose client disconnected before the answer.
     pub abandoned: u64,
-    /// Calls refused because their query is invalid.
-    pub refused: u64,
+    /// Calls refused, by reason.
+    pub refused: BTreeMap<Refusal, u64>,
     /// Idempotency keys that were not remembered because the bounds were reached.
     pub forgotten: u64,
     pub failures: BTreeMap<Failure, u64>,
@@ -45,6 +45,17 @@ pub struct CallCounts {
     excess: Latencies,
     generators: BTreeMap<u64, Called>,
     keys_seen: u64,
+}
+
+/// Why a call is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Refusal {
+    /// Its query is invalid.
+    Query,
+    /// It lacks the header that is required.
+    Header,
+    /// Its body is too long, breaks off, or lacks a value that its answer has.
+    Body,
 }
 
 /// Calls of one generator.
@@ -63,6 +74,19 @@ pub struct Call {
     arrived: Instant,
     served_from: Option<Instant>,
     answered: bool,
+}
+
+impl Refusal {
+    pub const ALL: [Self; 3] = [Self::Query, Self::Header, Self::Body];
+
+    /// Its name in `/metrics`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Header => "header",
+            Self::Body => "body",
+        }
+    }
 }
 
 impl Calls {
@@ -91,8 +115,8 @@ impl Calls {
         }
     }
 
-    pub fn refused(&self) {
-        self.lock().refused += 1;
+    pub fn refused(&self, reason: Refusal) {
+        *self.lock().refused.entry(reason).or_default() += 1;
     }
 
     pub fn snapshot(&self) -> CallCounts {
@@ -184,7 +208,7 @@ impl CallCounts {
                 .map(|kind| (kind.name().to_owned(), count(kind)))
                 .collect(),
             abandoned: self.abandoned,
-            refused: self.refused,
+            refused: self.refused.values().sum(),
             repeats: self
                 .generators
                 .iter()

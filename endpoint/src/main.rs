@@ -1,5 +1,5 @@
-//! An HTTP service that is slow on purpose: `GET /ping` answers after an exact, configured delay, with limited
-//! capacity and deliberate failures. It stands for the service that a reduce UDF calls for each event.
+//! An HTTP service that is slow on purpose: it answers after an exact, configured delay, with limited capacity and
+//! deliberate failures. It stands for the service that a reduce UDF calls for each event.
 //!
 //! # Layout
 //!
@@ -7,8 +7,9 @@
 //! - `calls`: counts, latencies and idempotency keys of the calls.
 //! - `failure`: which call fails how.
 //! - `metrics`: the counts as OpenMetrics text.
-//! - `ping`: the routes; `/ping` with its delay, capacity and failures.
+//! - `ping`: the routes; a call with its delay, capacity and failures.
 //! - `server`: connections, their bound, and the stop.
+//! - `stand_in`: the answers at any other path, and which requests they need.
 //! - `timer`: waiting with microsecond accuracy.
 
 #![allow(
@@ -22,6 +23,7 @@ mod failure;
 mod metrics;
 mod ping;
 mod server;
+mod stand_in;
 mod timer;
 
 use std::io::Write;
@@ -45,6 +47,7 @@ use wire::{AnnouncedAddress, Delay, parse_duration};
 use crate::failure::{Dice, Failures, MoreThanAll};
 use crate::ping::{Behaviour, Endpoint};
 use crate::server::Bounds;
+use crate::stand_in::{StandIn, StandInArgs};
 use crate::timer::Timer;
 
 const EXAMPLES: &str = "\
@@ -53,14 +56,17 @@ Examples:
   endpoint --listen 0.0.0.0:9888 --io-delay 'percentiles(50=10ms,99=1s)' --capacity 100
   endpoint --fail-status 1% --fail-hang 0.001 --seed 7
   endpoint --keep-alive 5s
+  endpoint --io-delay 20ms --answer '{\"score\": ${/amount}}' --require-header 'X-Team: payments'
   curl 'http://127.0.0.1:9888/ping?delay=1s'
+  curl 'http://127.0.0.1:9888/score?delay=5ms' --json '{\"amount\": 12.5}'
 
 GET /ping     answers `pong` after ?delay=DELAY or --io-delay
 GET /stats    what was served, as JSON
 GET /metrics  the same for Prometheus
-GET /healthz  `ok`";
+GET /healthz  `ok`
+Any method at any other path answers --answer after ?delay=DELAY or --io-delay.";
 
-/// Answers GET /ping after an exact delay: a service that is slow on purpose
+/// Answers each request after an exact delay: a service that is slow on purpose
 #[derive(Debug, Parser)]
 #[command(name = "endpoint", version, after_help = EXAMPLES)]
 struct Args {
@@ -100,9 +106,15 @@ struct Args {
     /// Stop when standard input closes, so that this process does not outlive its parent
     #[arg(long, env = "STOP_ON_STDIN_CLOSE")]
     stop_on_stdin_close: bool,
+    #[command(flatten)]
+    stand_in: StandInArgs,
 }
 
 impl Args {
+    fn read(&self) -> anyhow::Result<(Behaviour, StandIn)> {
+        Ok((self.behaviour()?, StandIn::new(&self.stand_in)?))
+    }
+
     fn behaviour(&self) -> Result<Behaviour, MoreThanAll> {
         Ok(Behaviour {
             delay: self.io_delay.clone(),
@@ -121,14 +133,14 @@ impl Args {
 fn main() -> ExitCode {
     let args = Args::parse();
     vertex::init_logging();
-    let behaviour = match args.behaviour() {
-        Ok(behaviour) => behaviour,
+    let (behaviour, stand_in) = match args.read() {
+        Ok(read) => read,
         Err(error) => {
             eprintln!("error: {error}");
             return ExitCode::from(2);
         }
     };
-    match run(&args, behaviour) {
+    match run(&args, behaviour, stand_in) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("endpoint: {}", vertex::one_line(error.as_ref()));
@@ -137,7 +149,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
+fn run(args: &Args, behaviour: Behaviour, stand_in: StandIn) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -152,7 +164,12 @@ fn run(args: &Args, behaviour: Behaviour) -> anyhow::Result<()> {
             keep_alive: args.keep_alive,
         };
         let stopped = CancellationToken::new();
-        let endpoint = Arc::new(Endpoint::new(behaviour, Timer::start(), stopped.clone()));
+        let endpoint = Arc::new(Endpoint::new(
+            behaviour,
+            stand_in,
+            Timer::start(),
+            stopped.clone(),
+        ));
         let listening = AnnouncedAddress {
             listening: listener.local_addr()?,
         };

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use vertex::metrics::Process;
 use wire::EndpointStats;
 
-use crate::calls::CallCounts;
+use crate::calls::{CallCounts, Refusal};
 use crate::failure::Failure;
 
 const QUANTILES: [(&str, f64); 4] = [("0.5", 0.5), ("0.9", 0.9), ("0.99", 0.99), ("0.999", 0.999)];
@@ -38,11 +38,6 @@ fn counts(counted: &CallCounts, stats: &EndpointStats, registry: &mut Registry) 
             "calls_abandoned",
             "Calls whose client disconnected before the answer",
             counted.abandoned,
-        ),
-        (
-            "calls_refused",
-            "Calls refused because their query is invalid",
-            counted.refused,
         ),
         (
             "calls_repeated",
@@ -95,6 +90,16 @@ fn counts(counted: &CallCounts, stats: &EndpointStats, registry: &mut Registry) 
         "Calls that were made to fail on purpose",
         failures,
     );
+    let refusals = Family::<[(&str, &str); 1], Counter>::default();
+    for reason in Refusal::ALL {
+        let count = counted.refused.get(&reason).copied().unwrap_or_default();
+        refusals.get_or_create(&[("reason", reason.name())]).inc_by(count);
+    }
+    registry.register(
+        "calls_refused",
+        "Calls refused for their query, their body, or a header that they lack",
+        refusals,
+    );
 }
 
 fn delays(stats: &EndpointStats, registry: &mut Registry) {
@@ -140,6 +145,7 @@ mod tests {
             "endpoint_calls_in_flight_peak 1",
             "endpoint_calls_failed_total{kind=\"body\"} 1",
             "endpoint_calls_failed_total{kind=\"reset\"} 0",
+            "endpoint_calls_refused_total{reason=\"header\"} 0",
             "endpoint_delay_seconds{part=\"asked\",quantile=\"0.5\"} 0.002",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");

@@ -1,20 +1,22 @@
-//! The routes: the slow `/ping`, and `/stats`, `/metrics` and `/healthz`.
+//! The routes: the slow calls, at `/ping` and at any path that is not the endpoint's own, and `/stats`, `/metrics` and
+//! `/healthz`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, HeaderValue};
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::header::{ALLOW, HeaderMap, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use vertex::metrics::{CONTENT_TYPE, Process};
 use wire::{Delay, DelayError};
 
 use crate::answer::{self, Answer};
-use crate::calls::Calls;
+use crate::calls::{Calls, Refusal};
 use crate::failure::{Dice, Failure, Failures};
 use crate::metrics;
+use crate::stand_in::StandIn;
 use crate::timer::Timer;
 
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Behaviour {
 #[derive(Debug)]
 pub struct Endpoint {
     behaviour: Behaviour,
+    stand_in: StandIn,
     timer: Timer,
     calls: Arc<Calls>,
     process: Process,
@@ -67,9 +70,10 @@ enum QueryError {
 
 impl Endpoint {
     /// Hanging calls end when `stop` is cancelled.
-    pub fn new(behaviour: Behaviour, timer: Timer, stop: CancellationToken) -> Self {
+    pub fn new(behaviour: Behaviour, stand_in: StandIn, timer: Timer, stop: CancellationToken) -> Self {
         Self {
             behaviour,
+            stand_in,
             timer,
             calls: Arc::default(),
             process: Process::alone(),
@@ -94,7 +98,7 @@ impl Endpoint {
             return self.route(request).await;
         };
         // The counts stay readable.
-        if request.uri().path() == "/ping" {
+        if !is_of_counts(request.uri().path()) {
             keep_alive.check()?;
         }
         let answer = self.route(request).await;
@@ -104,8 +108,7 @@ impl Endpoint {
 
     async fn route(&self, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
         // `/ping` stands for a service that is called by any method.
-        let known = matches!(request.uri().path(), "/stats" | "/metrics" | "/healthz");
-        if known && request.method() != Method::GET {
+        if is_of_counts(request.uri().path()) && request.method() != Method::GET {
             let mut response = answer::text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n");
             response
                 .headers_mut()
@@ -113,25 +116,47 @@ impl Endpoint {
             return Ok(response);
         }
         Ok(match request.uri().path() {
-            "/ping" => return self.ping(&request).await,
+            "/ping" => {
+                let call = self.call(request.uri(), request.headers());
+                return Ok(call
+                    .await?
+                    .unwrap_or_else(|| answer::text(StatusCode::OK, "pong\n")));
+            }
             "/stats" => json(serde_json::to_vec(&self.calls.snapshot().stats())),
             "/metrics" => match metrics::text(&self.calls.snapshot(), &self.process) {
                 Ok(text) => answer::typed(StatusCode::OK, CONTENT_TYPE, text),
                 Err(error) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
             },
             "/healthz" => answer::text(StatusCode::OK, "ok\n"),
-            _ => answer::text(StatusCode::NOT_FOUND, "known: /ping /stats /healthz /metrics\n"),
+            // Boxed, so that the future of `/ping` stays small.
+            _ => return Box::pin(self.stand_in(request)).await,
         })
     }
 
-    async fn ping(&self, request: &Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
+    /// Answers for the service that the endpoint stands in for.
+    async fn stand_in(&self, request: Request<Incoming>) -> Result<Response<Answer>, NoAnswer> {
+        let (head, body) = request.into_parts();
+        let answer = match self.stand_in.read(&head.headers, body).await {
+            Ok(answer) => answer,
+            Err((reason, refused)) => {
+                self.calls.refused(reason);
+                return Ok(refused);
+            }
+        };
+        let call = self.call(&head.uri, &head.headers);
+        Ok(call.await?.unwrap_or(answer))
+    }
+
+    /// Makes a call last as long as it is to, and counts it. Returns the answer of one that fails, and `None` for one that
+    /// succeeds.
+    async fn call(&self, uri: &Uri, headers: &HeaderMap) -> Result<Option<Response<Answer>>, NoAnswer> {
         let arrived = Instant::now();
         let behaviour = &self.behaviour;
-        let delay = match delay_of(request.uri().query()) {
+        let delay = match delay_of(uri) {
             Ok(delay) => delay,
             Err(error) => {
-                self.calls.refused();
-                return Ok(answer::text(StatusCode::BAD_REQUEST, format!("{error}\n")));
+                self.calls.refused(Refusal::Query);
+                return Ok(Some(answer::text(StatusCode::BAD_REQUEST, format!("{error}\n"))));
             }
         };
         let roll = behaviour.dice.roll();
@@ -139,7 +164,7 @@ impl Endpoint {
         let failure = behaviour.failures.pick(roll.failure);
         let mut call = self
             .calls
-            .arrived(arrived, idempotency_key(request), behaviour.capacity.is_none());
+            .arrived(arrived, idempotency_key(headers), behaviour.capacity.is_none());
         let mut start = arrived;
         // The permit is released when the call ends, however it ends.
         let _slot = match &behaviour.capacity {
@@ -163,9 +188,12 @@ impl Endpoint {
         }
         call.answered(asked, failure);
         match failure {
-            None => Ok(answer::text(StatusCode::OK, "pong\n")),
-            Some(Failure::Status) => Ok(answer::text(behaviour.failure_status, "failed on purpose\n")),
-            Some(Failure::Body) => Ok(answer::broken()),
+            None => Ok(None),
+            Some(Failure::Status) => Ok(Some(answer::text(
+                behaviour.failure_status,
+                "failed on purpose\n",
+            ))),
+            Some(Failure::Body) => Ok(Some(answer::broken())),
             Some(Failure::Reset | Failure::Hang) => Err(NoAnswer::Reset),
         }
     }
@@ -201,12 +229,18 @@ fn json(body: serde_json::Result<Vec<u8>>) -> Response<Answer> {
     }
 }
 
-fn idempotency_key(request: &Request<Incoming>) -> Option<(u64, u64)> {
-    wire::parse_idempotency_key(request.headers().get(wire::IDEMPOTENCY_KEY)?.to_str().ok()?)
+/// Whether a path is not called as a service, and always answered at once.
+fn is_of_counts(path: &str) -> bool {
+    matches!(path, "/stats" | "/metrics" | "/healthz")
 }
 
-fn delay_of(query: Option<&str>) -> Result<Option<Delay>, QueryError> {
-    let Some(query) = query else { return Ok(None) };
+fn idempotency_key(headers: &HeaderMap) -> Option<(u64, u64)> {
+    wire::parse_idempotency_key(headers.get(wire::IDEMPOTENCY_KEY)?.to_str().ok()?)
+}
+
+/// The delay that a query asks for. `/ping` knows no other parameter; at other paths these are the service's.
+fn delay_of(uri: &Uri) -> Result<Option<Delay>, QueryError> {
+    let Some(query) = uri.query() else { return Ok(None) };
     // A shortcut for nearly every call: decoding would take a tenth of the time that a call costs here.
     if let Some(plain) = query.strip_prefix("delay=")
         && !plain.contains(['&', '%', '+'])
@@ -216,7 +250,10 @@ fn delay_of(query: Option<&str>) -> Result<Option<Delay>, QueryError> {
     let mut delay = None;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         if name != "delay" {
-            return Err(QueryError::Unknown(name.into_owned()));
+            if uri.path() == "/ping" {
+                return Err(QueryError::Unknown(name.into_owned()));
+            }
+            continue;
         }
         if delay.replace(value.parse()?).is_some() {
             return Err(QueryError::Twice);
@@ -232,24 +269,27 @@ mod tests {
 
     #[test]
     fn a_query_asks_for_one_delay_or_none() {
+        let delay_of = |uri: &'static str| delay_of(&Uri::from_static(uri));
         let us = |n| Delay::Fixed(Duration::from_micros(n));
-        assert_eq!(delay_of(None).unwrap(), None);
-        assert_eq!(delay_of(Some("delay=200us")).unwrap(), Some(us(200)));
+        assert_eq!(delay_of("/ping").unwrap(), None);
+        assert_eq!(delay_of("/ping?delay=200us").unwrap(), Some(us(200)));
         let uniform = Delay::Uniform(Duration::from_micros(1), Duration::from_micros(2));
         assert_eq!(
-            delay_of(Some("delay=uniform%281us%2C2us%29")).unwrap(),
+            delay_of("/ping?delay=uniform%281us%2C2us%29").unwrap(),
             Some(uniform.clone())
         );
-        assert_eq!(delay_of(Some("delay=uniform(1us,2us)")).unwrap(), Some(uniform));
-        assert!(matches!(delay_of(Some("delay=1sec")), Err(QueryError::Delay(_))));
-        assert!(
-            matches!(delay_of(Some("delay=25h")), Err(QueryError::Delay(_))),
-            "refused, not capped"
-        );
-        assert!(matches!(
-            delay_of(Some("delay=1s&delay=1s")),
-            Err(QueryError::Twice)
-        ));
-        assert!(matches!(delay_of(Some("dealy=1s")), Err(QueryError::Unknown(_))));
+        assert_eq!(delay_of("/ping?delay=uniform(1us,2us)").unwrap(), Some(uniform));
+        for path in ["/ping", "/score"] {
+            let of = |query: &str| super::delay_of(&format!("{path}?{query}").parse().unwrap());
+            assert!(matches!(of("delay=1sec"), Err(QueryError::Delay(_))));
+            assert!(
+                matches!(of("delay=25h"), Err(QueryError::Delay(_))),
+                "refused, not capped"
+            );
+            assert!(matches!(of("delay=1s&delay=1s"), Err(QueryError::Twice)));
+        }
+        assert!(matches!(delay_of("/ping?dealy=1s"), Err(QueryError::Unknown(_))));
+        assert_eq!(delay_of("/score?user=u1&delay=200us").unwrap(), Some(us(200)));
+        assert_eq!(delay_of("/score?user=u1").unwrap(), None);
     }
 }

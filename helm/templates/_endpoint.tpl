@@ -72,6 +72,10 @@ spec:
   "FAIL_RESET" $endpoint.failReset
   "FAIL_HANG" $endpoint.failHang
   "FAIL_BODY" $endpoint.failBody
+  "ANSWER" $endpoint.answer
+  "ANSWER_BYTES" $endpoint.answerBytes
+  "ANSWER_TYPE" $endpoint.answerType
+  "MAX_BODY_BYTES" $endpoint.maxBodyBytes
   "SEED" $endpoint.seed
 )) -}}
 {{- end -}}

@@ -63,7 +63,7 @@ pub struct EndpointStats {
     /// Calls whose client disconnected before the answer; calls that hang on purpose are among them.
     #[serde(default)]
     pub abandoned: u64,
-    /// Calls refused because their query is invalid; not among those served.
+    /// Calls refused for their query, their body, or a header that they lack; not among those served.
     #[serde(default)]
     pub refused: u64,
     /// Calls whose idempotency key had been seen before, by generator.
