@@ -45,10 +45,11 @@ impl CellKey {
 
 /// The name of a cell: its trials' ids without the repeat.
 pub fn cell_name(id: &str) -> &str {
-    id.rsplit_once(",repeat=").map_or(id, |(cell, _)| match cell {
-        "" => id,
-        cell => cell,
-    })
+    match id.rsplit_once("repeat=") {
+        Some(("", _)) => "only cell",
+        Some((cell, _)) => cell.trim_end_matches(','),
+        None => id,
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +90,6 @@ mod tests {
             cell_name("rpu=10,strategy=async,repeat=3"),
             "rpu=10,strategy=async"
         );
-        assert_eq!(cell_name("repeat=0"), "repeat=0");
+        assert_eq!(cell_name("repeat=0"), "only cell");
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
+mod ci;
 mod legacy_python;
 mod postgres;
 mod workers;
