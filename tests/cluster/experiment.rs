@@ -65,6 +65,46 @@ pub fn as_a_job(lab: &Lab) -> Step {
     release.uninstall()
 }
 
+/// A Job whose plan has a threshold that cannot be met fails with the exit status that says so; its journal is whole.
+pub fn threshold_missed(lab: &Lab) -> Step {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let plan = format!("{PLAN}thresholds: ['close_tail < 1us', 'ledger balances']\n");
+    let (release, job) = install(lab, folder.path(), json!({}), &plan)?;
+    wait("the experiment's Job has failed", JOB_WITHIN, || {
+        let text = lab.kubectl(&["get", "job", &job, "-o", "json"])?;
+        let job: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+        match (&job["status"]["succeeded"], &job["status"]["failed"]) {
+            (succeeded, _) if *succeeded == 1 => Err("the Job succeeded".to_owned()),
+            (_, failed) => Ok((*failed == 1).then_some(())),
+        }
+    })?;
+    let selector = format!("job-name={job}");
+    let path = "jsonpath={.items[*].status.containerStatuses[*].state.terminated.exitCode}";
+    let status = lab.kubectl(&["get", "pods", "-l", &selector, "-o", path])?;
+    if status.trim() != "3" {
+        return Err(format!("the Job's exit status is {status}, not 3"));
+    }
+    let out = folder.path().join("out");
+    let collect = ["collect", "--job", &job, "--namespace", &lab.namespace, "--out"];
+    let mut command = Command::new(tests::binary("experiment"));
+    let ended = command
+        .args(collect)
+        .arg(&out)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if ended.status.code() != Some(3) {
+        return Err(format!("collect does not end with the Job's status: {ended:?}"));
+    }
+    balanced(&out, EVENTS)?;
+    let summary = std::fs::read_to_string(out.join("summary.md")).map_err(|error| error.to_string())?;
+    for expected in ["✗ missed", "✓ met"] {
+        if !summary.contains(expected) {
+            return Err(format!("the summary has no `{expected}`: {summary}"));
+        }
+    }
+    release.uninstall()
+}
+
 /// Runs a plan as a Job of the chart with these values. Returns the outcome of its only trial, of which `events` events
 /// must have ended well.
 pub fn trial_of_job(lab: &Lab, values: Value, plan: &str, events: u64) -> Step<TrialOutcome> {

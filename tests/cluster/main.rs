@@ -29,7 +29,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// The tests in order.
-const STEPS: [Named; 24] = [
+const STEPS: [Named; 25] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -82,6 +82,10 @@ const STEPS: [Named; 24] = [
     (
         "the experiment as a Job: rights, run, collect, uninstall",
         experiment::as_a_job,
+    ),
+    (
+        "the experiment as a Job: fails on a missed threshold",
+        experiment::threshold_missed,
     ),
     ("the experiment from outside", experiment::from_outside),
     (
