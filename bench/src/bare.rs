@@ -22,6 +22,17 @@ pub enum Bare {
     Server(server::Args),
 }
 
+impl Bare {
+    /// Whether its runtime has one thread, as that of a UDF on the library.
+    pub fn on_one_thread(&self) -> bool {
+        match self {
+            Self::Client(_) => true,
+            Self::Counter(args) => args.one_thread,
+            Self::Source(_) | Self::Server(_) => false,
+        }
+    }
+}
+
 /// Runs one of them until it ends or is killed.
 pub async fn run(bare: Bare) -> Result<(), Failed> {
     match bare {

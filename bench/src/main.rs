@@ -92,8 +92,8 @@ fn main() -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let single = matches!(args.command, Some(Command::Bare(bare::Bare::Client(_))));
-    let mut builder = if single {
+    let one_thread = matches!(&args.command, Some(Command::Bare(bare)) if bare.on_one_thread());
+    let mut builder = if one_thread {
         tokio::runtime::Builder::new_current_thread()
     } else {
         tokio::runtime::Builder::new_multi_thread()

@@ -36,6 +36,8 @@ pub enum Udf {
     PythonAnew,
     /// A reducer on the Rust SDK that only counts.
     Counter,
+    /// The same on one thread.
+    CounterOnOneThread,
     /// A program on our library whose calls do nothing and whose aggregate counts.
     Nothing,
     /// The same with records beside its results.
@@ -52,6 +54,7 @@ impl Udf {
             Self::Python => "pynumaflow",
             Self::PythonAnew => "pynumaflow, a connection per call",
             Self::Counter => "bare counter",
+            Self::CounterOnOneThread => "bare counter on one thread",
             Self::Nothing => "calls that do nothing",
             Self::Recorded => "calls that do nothing, with records",
         }
@@ -122,6 +125,11 @@ impl Programs {
                 command
             }
             Udf::Counter => self.bare("counter"),
+            Udf::CounterOnOneThread => {
+                let mut command = self.bare("counter");
+                command.arg("--one-thread");
+                command
+            }
             Udf::Nothing => self.ours("nothing"),
             Udf::Recorded => {
                 let mut command = self.ours("nothing");

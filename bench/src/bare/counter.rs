@@ -17,6 +17,9 @@ pub struct Args {
     /// File that the program writes once it serves
     #[arg(long, env = "SERVER_INFO")]
     server_info: PathBuf,
+    /// Run on one thread, in place of one for each core as the SDK's examples do
+    #[arg(long)]
+    pub one_thread: bool,
 }
 
 struct Counter;

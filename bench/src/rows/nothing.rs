@@ -9,25 +9,26 @@ use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
 use crate::programs::Udf;
 
-/// Processor time and rate beside the bare counter, which gets the same events.
+/// Processor time and rate beside the bare counter, which gets the same events: as the SDK's examples run it, and on one
+/// thread as the library runs, which takes less.
 pub async fn beside_counter(bench: &Bench) -> Result<Vec<Line>, BenchError> {
-    let contest = contest("nothing", bench, [Udf::Nothing, Udf::Counter]).await?;
-    let more = contest.more_us(Udf::Nothing, Udf::Counter);
-    Ok(vec![
-        Line::alone(
-            "nothing",
-            "UDF's processor time per event beyond that of the bare counter",
-            more,
-            Goal::AtMost(2.0),
-        ),
-        contest.cpu_line(
-            Udf::Nothing,
-            Udf::Counter.name(),
-            contest.cpu(Udf::Counter),
-            Goal::Seen,
-        ),
-        contest.rate_line(Udf::Nothing, Udf::Counter, Goal::AtLeastTimes(0.5)),
-    ])
+    let counters = [Udf::Counter, Udf::CounterOnOneThread];
+    let contest = contest("nothing", bench, [Udf::Nothing, counters[0], counters[1]]).await?;
+    let beyond = |counter: Udf| {
+        let what = format!(
+            "UDF's processor time per event beyond that of the {}",
+            counter.name()
+        );
+        let more = contest.more_us(Udf::Nothing, counter);
+        Line::alone("nothing", what, more, Goal::AtMost(2.0))
+    };
+    let cpu = |counter: Udf| {
+        let figure = contest.cpu(counter);
+        contest.cpu_line(Udf::Nothing, counter.name(), figure, Goal::Seen)
+    };
+    let rate = |counter| contest.rate_line(Udf::Nothing, counter, Goal::AtLeastTimes(0.5));
+    let lines = [counters.map(beyond), counters.map(cpu), counters.map(rate)];
+    Ok(lines.into_iter().flatten().collect())
 }
 
 /// Processor time that records beside the results take.
@@ -50,8 +51,12 @@ pub async fn records(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     ])
 }
 
-/// Both in turns. The difference of two figures is less sure than each, so there are more rounds.
-async fn contest(row: &'static str, bench: &Bench, udfs: [Udf; 2]) -> Result<Contest, BenchError> {
+/// All in turns. The difference of two figures is less sure than each, so there are more rounds.
+async fn contest<const N: usize>(
+    row: &'static str,
+    bench: &Bench,
+    udfs: [Udf; N],
+) -> Result<Contest, BenchError> {
     let mut contest = Contest::new(row, StrategyKind::Async, 1_000, 10);
     for _ in 0..2 * bench.rounds {
         for udf in udfs {
