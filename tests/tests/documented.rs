@@ -254,8 +254,18 @@ fn the_environment_of_a_udf_in_another_language_is_that_of_the_page() {
 #[test]
 fn the_fields_of_a_prediction_are_those_of_the_page() {
     let output = Cli::new(binary("experiment"))
-        .args(["predict", "--format", "json", "--scale", "1000"])
-        .arg(root().join("plans/quick.yaml"))
+        .args([
+            "predict",
+            "--format",
+            "json",
+            "--scale",
+            "1000",
+            "--strategy",
+            "async",
+            "--rpu",
+            "20",
+        ])
+        .args(["--io-delay", "exponential(10ms)"])
         .assert()
         .success();
     let predicted: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();

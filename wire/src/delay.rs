@@ -5,13 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::duration::{DurationError, format_duration, parse_duration, text_or_number};
+use crate::duration::{DurationError, MAX_DURATION, format_duration, parse_duration, text_or_number};
 
 /// How long an answer takes.
 ///
-/// Texts: `200us`, `uniform(10ms,50ms)`, `exponential(200ms)` (its mean),
-/// `percentiles(50=10ms,99=1s)` (percent = delay, both rising).
+/// Texts: `200us`, `uniform(10ms,50ms)`, `exponential(200ms)` (its mean), `lognormal(50=80ms,99=400ms)` (two percents with
+/// their delays), `percentiles(50=10ms,99=1s)` (percent = delay, both rising).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Delay {
     /// Always the same.
@@ -20,6 +21,9 @@ pub enum Delay {
     Uniform(Duration, Duration),
     /// Exponential with this mean: most answers are fast, some very slow.
     Exponential(Duration),
+    /// Log-normal through these two points (percent in (0, 100), delay above 0), both rising: as backends often are, with a
+    /// long tail.
+    Lognormal([(f64, Duration); 2]),
     /// Points (percent in (0, 100], delay) of the cumulative distribution, linear between them;
     /// below the first point its delay, above the last point its delay.
     Percentiles(Vec<(f64, Duration)>),
@@ -33,9 +37,14 @@ pub enum DelayError {
     Duration(#[from] DurationError),
     /// The name before the parenthesis is unknown, or a part is missing.
     #[error(
-        "`{0}` is not a delay: expected a duration like 200us, uniform(LOW,HIGH), exponential(MEAN) or percentiles(50=DELAY,99=DELAY)"
+        "`{0}` is not a delay: expected a duration like 200us, uniform(LOW,HIGH), exponential(MEAN), lognormal(50=DELAY,99=DELAY) or percentiles(50=DELAY,99=DELAY)"
     )]
     Malformed(String),
+    /// The points of a log-normal do not rise, or one of them is 0 or at an end.
+    #[error(
+        "`{0}`: both percents must lie between 0 and 100 and rise, and both delays must be longer than 0 and rise"
+    )]
+    Lognormal(String),
     /// The points do not rise.
     #[error("`{0}`: percents must rise within (0, 100] and delays must not fall")]
     NotRising(String),
@@ -53,6 +62,10 @@ impl Delay {
             Self::Fixed(delay) => *delay,
             Self::Uniform(low, high) => *low + high.saturating_sub(*low).mul_f64(fraction),
             Self::Exponential(mean) => mean.mul_f64(-(1.0 - fraction).ln()),
+            Self::Lognormal(points) => {
+                let (location, scale) = lognormal(points);
+                bounded((location + scale * standard_normal(fraction)).exp())
+            }
             Self::Percentiles(points) => percentile(points, fraction * 100.0),
         }
     }
@@ -62,6 +75,10 @@ impl Delay {
         match self {
             Self::Fixed(delay) | Self::Exponential(delay) => *delay,
             Self::Uniform(low, high) => (*low + *high) / 2,
+            Self::Lognormal(points) => {
+                let (location, scale) = lognormal(points);
+                bounded((location + scale * scale / 2.0).exp())
+            }
             Self::Percentiles(points) => {
                 let (Some(first), Some(last)) = (points.first(), points.last()) else {
                     return Duration::ZERO;
@@ -73,6 +90,24 @@ impl Delay {
             }
         }
     }
+}
+
+/// Seconds as a duration that can be added to a time: the tail of a very wide distribution has no end.
+fn bounded(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.min(MAX_DURATION.as_secs_f64()))
+}
+
+/// Mean and standard deviation of the logarithm of the delay in seconds.
+fn lognormal(points: &[(f64, Duration); 2]) -> (f64, f64) {
+    let [low, high] =
+        points.map(|(percent, delay)| (standard_normal(percent / 100.0), delay.as_secs_f64().ln()));
+    let scale = (high.1 - low.1) / (high.0 - low.0);
+    (low.1 - scale * low.0, scale)
+}
+
+/// The quantile of the standard normal distribution.
+fn standard_normal(fraction: f64) -> f64 {
+    Normal::standard().inverse_cdf(fraction.max(f64::MIN_POSITIVE))
 }
 
 fn percentile(points: &[(f64, Duration)], percent: f64) -> Duration {
@@ -110,15 +145,19 @@ impl FromStr for Delay {
                 Ok(Self::Uniform(low, high))
             }
             ("exponential", [mean]) => Ok(Self::Exponential(parse_duration(mean)?)),
+            ("lognormal", [low, high]) => {
+                let (low, high) = (self::point(low, text)?, self::point(high, text)?);
+                let inside =
+                    |(percent, delay): (f64, Duration)| percent > 0.0 && percent < 100.0 && !delay.is_zero();
+                let rising = low.0 < high.0 && low.1 < high.1;
+                match rising && inside(low) && inside(high) {
+                    true => Ok(Self::Lognormal([low, high])),
+                    false => Err(DelayError::Lognormal(text.to_owned())),
+                }
+            }
             ("percentiles", points) => {
-                let points = points
-                    .iter()
-                    .map(|point| {
-                        let (percent, delay) = point.split_once('=').ok_or_else(malformed)?;
-                        let percent: f64 = percent.parse().map_err(|_| malformed())?;
-                        Ok((percent, parse_duration(delay)?))
-                    })
-                    .collect::<Result<Vec<_>, DelayError>>()?;
+                let points = points.iter().map(|point| self::point(point, text));
+                let points = points.collect::<Result<Vec<_>, DelayError>>()?;
                 let inside = points
                     .iter()
                     .all(|(percent, _)| *percent > 0.0 && *percent <= 100.0);
@@ -136,6 +175,14 @@ impl FromStr for Delay {
     }
 }
 
+/// `PERCENT=DELAY`, as a part of `text`.
+fn point(point: &str, text: &str) -> Result<(f64, Duration), DelayError> {
+    let malformed = || DelayError::Malformed(text.to_owned());
+    let (percent, delay) = point.split_once('=').ok_or_else(malformed)?;
+    let percent: f64 = percent.parse().map_err(|_| malformed())?;
+    Ok((percent, parse_duration(delay)?))
+}
+
 impl fmt::Display for Delay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -144,15 +191,17 @@ impl fmt::Display for Delay {
                 write!(f, "uniform({},{})", format_duration(*low), format_duration(*high))
             }
             Self::Exponential(mean) => write!(f, "exponential({})", format_duration(*mean)),
-            Self::Percentiles(points) => {
-                let points: Vec<String> = points
-                    .iter()
-                    .map(|(percent, delay)| format!("{percent}={}", format_duration(*delay)))
-                    .collect();
-                write!(f, "percentiles({})", points.join(","))
-            }
+            Self::Lognormal(points) => write!(f, "lognormal({})", written(points)),
+            Self::Percentiles(points) => write!(f, "percentiles({})", written(points)),
         }
     }
+}
+
+fn written(points: &[(f64, Duration)]) -> String {
+    let points = points
+        .iter()
+        .map(|(percent, delay)| format!("{percent}={}", format_duration(*delay)));
+    points.collect::<Vec<_>>().join(",")
 }
 
 impl Serialize for Delay {
@@ -180,6 +229,13 @@ mod tests {
             duration().prop_map(Delay::Fixed),
             (duration(), duration()).prop_map(|(a, b)| Delay::Uniform(a.min(b), a.max(b))),
             duration().prop_map(Delay::Exponential),
+            (1u32..500, 501u32..1000, 1u64..1_000_000_000, 1u64..9_000_000_000).prop_map(
+                |(low, high, least, more)| {
+                    let percent = |permille: u32| f64::from(permille) / 10.0;
+                    let nanos = Duration::from_nanos;
+                    Delay::Lognormal([(percent(low), nanos(least)), (percent(high), nanos(least + more))])
+                }
+            ),
             proptest::collection::btree_map(1u32..=1000, duration(), 1..6).prop_map(|points| {
                 let mut delays: Vec<Duration> = points.values().copied().collect();
                 delays.sort();
@@ -218,6 +274,7 @@ mod tests {
             "5ms",
             "uniform(10ms,50ms)",
             "exponential(200ms)",
+            "lognormal(50=80ms,99=160ms)",
             "percentiles(50=10ms,90=100ms,99=1s)",
         ] {
             let delay: Delay = text.parse().unwrap();
@@ -236,6 +293,22 @@ mod tests {
     }
 
     #[test]
+    fn a_lognormal_goes_through_its_points() {
+        let delay: Delay = "lognormal(50=80ms,99=400ms)".parse().unwrap();
+        let millis = |duration: Duration| duration.as_secs_f64() * 1e3;
+        assert!((millis(delay.quantile(0.5)) - 80.0).abs() < 1e-3);
+        assert!((millis(delay.quantile(0.99)) - 400.0).abs() < 1e-3);
+        // σ = ln(400 ÷ 80) ÷ 2.3263, mean = 80 ms × e^(σ² ÷ 2).
+        let deviation = 5f64.ln() / 2.326_348;
+        assert!((millis(delay.mean()) - 80.0 * (deviation * deviation / 2.0).exp()).abs() < 1e-3);
+        assert!((millis(delay.mean()) - 101.6).abs() < 0.1, "{:?}", delay.mean());
+        assert!(
+            delay.quantile(0.0) < Duration::from_micros(1_000)
+                && delay.quantile(1.0) < Duration::from_secs(60)
+        );
+    }
+
+    #[test]
     fn bad_texts_are_refused() {
         for text in [
             "1sec",
@@ -247,6 +320,14 @@ mod tests {
             "percentiles(0=1s)",
             "percentiles(50=2s,99=1s)",
             "normal(1s)",
+            "lognormal(80ms,400ms)",
+            "lognormal(50=80ms)",
+            "lognormal(50=80ms,99=400ms,100=1s)",
+            "lognormal(99=80ms,50=400ms)",
+            "lognormal(50=80ms,99=80ms)",
+            "lognormal(50=0,99=80ms)",
+            "lognormal(0=1ms,99=80ms)",
+            "lognormal(50=1ms,100=80ms)",
             "uniform(1s,2s",
         ] {
             assert!(text.parse::<Delay>().is_err(), "{text}");

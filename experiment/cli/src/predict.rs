@@ -5,10 +5,12 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::Serialize;
+use trials::metric::{Unit, micros};
 use trials::predict::{Prediction, Verdict, predict as predict_trial};
 use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
+use wire::Delay;
 
 use crate::failure::Failure;
 use crate::output::{TableRow, print, table, width, wrapped};
@@ -44,12 +46,24 @@ struct Predicted<'a> {
     plan: &'a str,
     /// Cores of this machine, which bound computations and calls without delay.
     cores: usize,
+    /// The plan's delays that are distributions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    delays: Vec<DelayFigures>,
     trials: Vec<PredictedTrial>,
     /// Seconds that the plan takes with each engine.
     takes_s: Takes,
     /// Present with `--scale`.
     #[serde(skip_serializing_if = "Option::is_none")]
     scale: Option<Scale>,
+}
+
+/// Figures of a delay, in microseconds.
+#[derive(Debug, PartialEq, Serialize)]
+struct DelayFigures {
+    delay: String,
+    mean_us: f64,
+    p50_us: f64,
+    p99_us: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -86,11 +100,13 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     let local = sum(&|trial| local::expected(&trial.settings, plan.cut_off));
     let cluster = sum(&|trial| cluster::expected(&trial.settings, plan.cut_off));
     let scale = args.scale.scale(&plan);
+    let delays = delays(&trials);
     match args.format {
         Format::Json => {
             let predicted = Predicted {
                 plan: &plan.name,
                 cores: cores.get(),
+                delays,
                 trials,
                 takes_s: Takes {
                     local: local.as_secs_f64(),
@@ -110,11 +126,40 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
                 rough(cluster)
             );
             text.push_str(&format!("\n{}", wrapped(&takes, "", width())));
+            for one in &delays {
+                text.push_str(&wrapped(&one.text(), "", width()));
+            }
             if let Some(scale) = scale {
                 text.push_str(&scale.text(width()));
             }
             print(&text)
         }
+    }
+}
+
+/// Each distribution once, in the order of the trials.
+fn delays(trials: &[PredictedTrial]) -> Vec<DelayFigures> {
+    let mut all: Vec<DelayFigures> = Vec::new();
+    for PredictedTrial { trial, .. } in trials {
+        let delay = &trial.settings.io_delay;
+        let figures = DelayFigures {
+            delay: delay.to_string(),
+            mean_us: micros(delay.mean()),
+            p50_us: micros(delay.quantile(0.5)),
+            p99_us: micros(delay.quantile(0.99)),
+        };
+        if !matches!(delay, Delay::Fixed(_)) && !all.contains(&figures) {
+            all.push(figures);
+        }
+    }
+    all
+}
+
+impl DelayFigures {
+    fn text(&self) -> String {
+        let [mean, p50, p99] =
+            [self.mean_us, self.p50_us, self.p99_us].map(|figure| Unit::Duration.text(figure));
+        format!("{}: mean {mean}, p50 {p50}, p99 {p99}", self.delay)
     }
 }
 

@@ -401,3 +401,28 @@ fn no_value_is_refused_in_the_words_of_a_parser() {
     }
     assert!(tried > 200, "{tried}");
 }
+
+#[test]
+fn predict_says_what_a_distribution_of_delays_is_like() {
+    let dir = RunDir::new();
+    let args = [
+        "predict",
+        "--strategy",
+        "async",
+        "--rpu",
+        "300",
+        "--window",
+        "2s",
+        "--io-delay",
+    ];
+    let said = |delay: &str| dir.run(&[&args[..], &[delay]].concat());
+    let ended = said("lognormal(50=80ms,99=400ms)");
+    let line = "lognormal(50=80ms,99=400ms): mean 102 ms, p50 80.0 ms, p99 400 ms\n";
+    assert!(
+        ended.status == Some(0) && ended.stdout.ends_with(line),
+        "{ended:?}"
+    );
+    assert!(!said("80ms").stdout.contains("p99"));
+    said("lognormal(99=80ms,50=400ms)")
+        .assert_refused(&["--io-delay: `lognormal(99=80ms,50=400ms)`", "rise"]);
+}

@@ -176,7 +176,8 @@ impl Form {
             Self::Wait => "a duration like `200us`, `1.5s`, or `0`".to_owned(),
             Self::Millis => "a duration of whole milliseconds like `10s`, longer than 0".to_owned(),
             Self::Delay => {
-                "`200us`, `1s`, `uniform(10ms,50ms)`, `exponential(200ms)`, `percentiles(50=10ms,99=1s)`"
+                "`200us`, `1s`, `uniform(10ms,50ms)`, `exponential(200ms)`, `lognormal(50=80ms,99=400ms)`, `percentiles(50=10ms,99=1s)`, \
+                 which is linear between its points and ends at the last one"
                     .to_owned()
             }
             Self::Statuses => "statuses from 400 to 599 like `429 503`, or `none`".to_owned(),
