@@ -14,7 +14,7 @@ pub type Failed = Box<dyn std::error::Error + Send + Sync>;
 pub enum Bare {
     /// A reducer on the Rust SDK that only counts
     Counter(counter::Args),
-    /// A source on the Rust SDK that sends the same small message again and again
+    /// A source on the Rust SDK that sends the same message again and again
     Source(source::Args),
     /// Connections of hyper that send one request after another
     Client(client::Args),

@@ -6,6 +6,7 @@
 //! - `rows`: the rows of the table, one file for each group.
 //! - `pipeline`: the processes and the data plane of a measurement; `child`, `programs`: their commands.
 //! - `watch`: windows and results of a pipeline; `reader`: reads a source without a pipeline.
+//! - `payments`: a user's own events.
 //! - `paced`: HTTP calls at a steady rate.
 //! - `bare`: minimal programs as upper bounds.
 //! - `cost`: processor time and memory from `/proc`.
@@ -24,6 +25,7 @@ mod error;
 mod figure;
 mod line;
 mod paced;
+mod payments;
 mod pipeline;
 mod programs;
 mod reader;

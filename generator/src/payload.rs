@@ -14,7 +14,7 @@ pub struct Payloads {
     size: usize,
 }
 
-/// Writes and reads offsets: the idempotency keys of one generator.
+/// Writes and reads offsets, the idempotency keys of one generator, and writes the ids of its events.
 #[derive(Debug, Clone)]
 pub struct Offsets {
     prefix: Vec<u8>,
@@ -69,6 +69,17 @@ impl Offsets {
         offset
     }
 
+    /// The id of an event, as [`wire::event_id`] writes it: the offset and the event's number.
+    pub fn event_id(&self, index: u64, number: u64) -> String {
+        let mut id = Vec::with_capacity(self.prefix.len() + 2 * DECIMALS + 1);
+        id.extend_from_slice(&self.prefix);
+        push_decimal(&mut id, index);
+        id.push(b'-');
+        push_decimal(&mut id, number);
+        // Digits and dashes are always UTF-8.
+        String::from_utf8(id).unwrap_or_default()
+    }
+
     /// The index in an offset; `None` for an offset of another generator, as after a restart.
     pub fn index(&self, offset: &[u8]) -> Option<u64> {
         let index = offset.strip_prefix(self.prefix.as_slice())?;
@@ -105,6 +116,12 @@ mod tests {
             prop_assert_eq!(&offset, &wire::idempotency_key(generator, index).into_bytes());
             prop_assert_eq!(Offsets::new(generator).index(&offset), Some(index));
             prop_assert_eq!(Offsets::new(other).index(&offset), (other == generator).then_some(index));
+        }
+
+        #[test]
+        fn an_event_has_the_id_of_its_header(generator: u64, index: u64, number: u64) {
+            let id = Offsets::new(generator).event_id(index, number);
+            prop_assert_eq!(id, wire::event_id(generator, index, number));
         }
 
         #[test]

@@ -9,7 +9,7 @@ use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
 use tokio::sync::mpsc::{PermitIterator, Sender};
 use tokio_util::sync::CancellationToken;
 use vertex::Pace;
-use wire::{Clock, EVENT_ID_HEADER, GeneratorStats, PayloadFile, event_id};
+use wire::{Clock, EVENT_ID_HEADER, GeneratorStats, PayloadFile};
 
 use crate::event::Drawn;
 use crate::payload::{Offsets, Payloads};
@@ -108,7 +108,7 @@ impl Generator {
         let (value, headers) = match &self.own {
             None => (self.payloads.encode(index, number), HashMap::new()),
             Some(own) => {
-                let id = event_id(self.nonce, index, number);
+                let id = self.offsets.event_id(index, number);
                 let headers = HashMap::from([(EVENT_ID_HEADER.to_owned(), id)]);
                 (own.of(index).to_vec(), headers)
             }

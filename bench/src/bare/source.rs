@@ -1,5 +1,5 @@
-//! A source on the Rust SDK that sends the same small message again and again: as fast as it is read, an upper bound
-//! for the rate of any source, or on a schedule kept by a sleeping thread, an upper bound for its accuracy.
+//! A source on the Rust SDK that sends the same message again and again: as fast as it is read, an upper bound for the
+//! rate of any source, or on a schedule kept by a sleeping thread, an upper bound for its accuracy.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -31,9 +31,14 @@ pub struct Args {
     /// Send each message at its event time, not earlier
     #[arg(long)]
     on_schedule: bool,
+    /// Send a payload of so many bytes, with the header of a user's own event; by default the generator's smallest event
+    #[arg(long)]
+    own_payload_bytes: Option<usize>,
 }
 
 struct Source {
+    payload: Vec<u8>,
+    headers: HashMap<String, String>,
     start: DateTime<Utc>,
     /// The same on the monotonic clock; `None` without a schedule.
     schedule: Option<Instant>,
@@ -68,15 +73,14 @@ impl Sourcer for Source {
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let after = i64::try_from(index * self.nanos_each).unwrap_or(i64::MAX);
             let message = Message {
-                // The size of the generator's smallest event.
-                value: br#"{"generator":12345678901234567890,"index":1000000,"number":1000000}"#.to_vec(),
+                value: self.payload.clone(),
                 offset: Offset {
                     offset: index.to_le_bytes().to_vec(),
                     partition_id: 0,
                 },
                 event_time: self.start + chrono::TimeDelta::nanoseconds(after),
                 keys: vec!["key-0".to_owned()],
-                headers: HashMap::new(),
+                headers: self.headers.clone(),
                 user_metadata: None,
             };
             if transmitter.send(message).await.is_err() {
@@ -94,6 +98,20 @@ impl Sourcer for Source {
     }
 }
 
+/// Payload and headers, as long as the generator's.
+fn message(own_payload_bytes: Option<usize>) -> (Vec<u8>, HashMap<String, String>) {
+    let (generator, index, number) = (12_345_678_901_234_567_890, 1_000_000, 1_000_000);
+    let Some(bytes) = own_payload_bytes else {
+        let payload = format!(r#"{{"generator":{generator},"index":{index},"number":{number}}}"#);
+        return (payload.into_bytes(), HashMap::new());
+    };
+    let id = wire::event_id(generator, index, number);
+    (
+        vec![b'x'; bytes],
+        HashMap::from([(wire::EVENT_ID_HEADER.to_owned(), id)]),
+    )
+}
+
 pub async fn run(args: Args) -> Result<(), Failed> {
     // Starts on a whole second, at which any window begins.
     #[expect(clippy::disallowed_methods, reason = "event times are wall time")]
@@ -106,7 +124,10 @@ pub async fn run(args: Args) -> Result<(), Failed> {
         start
     };
     let until_start = (start - now).to_std().unwrap_or_default();
+    let (payload, headers) = message(args.own_payload_bytes);
     let source = Source {
+        payload,
+        headers,
         start,
         schedule: args.on_schedule.then(|| Instant::now() + until_start),
         nanos_each: 1_000_000 / args.per_milli.max(1),

@@ -11,6 +11,7 @@ use crate::child::spawn;
 use crate::error::BenchError;
 use crate::figure::{Figure, Unit};
 use crate::line::{Goal, Line};
+use crate::payments::{self, PAYMENT_BYTES};
 use crate::pipeline::{Load, Pipeline, Work, folder, generator as scheduled};
 use crate::programs::Udf;
 use crate::reader::{self, Reading};
@@ -53,8 +54,42 @@ pub async fn generator(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             Goal::Seen,
         ),
     ];
+    lines.extend(own_payloads(bench).await?);
     lines.extend(schedule(bench).await?);
     Ok(lines)
+}
+
+/// The highest rate with payloads of a user's own: lines of a file, each with its number in a header.
+async fn own_payloads(bench: &Bench) -> Result<Vec<Line>, BenchError> {
+    let folder = folder()?;
+    let payloads = payments::write(folder.path())?;
+    let bytes = PAYMENT_BYTES.to_string();
+    let [mut rates, mut cpu_us] = [const { [const { Vec::new() }; 3] }; 2];
+    for _ in 0..bench.rounds {
+        let mut ours = bench.programs.ours("generator");
+        ours.arg("--saturate").arg("--payloads").arg(&payloads);
+        let mut bare = bench.programs.bare("source");
+        bare.args(["--own-payload-bytes", &bytes]);
+        let mut made = bench.programs.ours("generator");
+        made.args(["--saturate", "--payload-size", &bytes]);
+        for (of, source) in [ours, bare, made].into_iter().enumerate() {
+            let reading = read(source, bench.time(1.0)).await?;
+            rates[of].push(reading.rate());
+            cpu_us[of].push(reading.per_message_us());
+        }
+    }
+    let [ours, bare, made] = rates.map(|rates| Figure::of(Unit::PerSecond, &rates));
+    let [ours_us, bare_us, made_us] = cpu_us.map(|cpu_us| Figure::of(Unit::Micros, &cpu_us));
+    let what = format!("highest rate, lines of {bytes} bytes");
+    let (same, made_name) = ("bare source, same message", "its own payloads of as many bytes");
+    let time = "processor time per event, the same";
+    Ok(vec![
+        Line::beside(ROW, what, ours.clone(), same, bare, Goal::AtLeastTimes(0.85)),
+        Line::alone(ROW, "the same", ours.clone(), Goal::AtLeast(450_000.0)),
+        Line::beside(ROW, "the same", ours, made_name, made, Goal::Seen),
+        Line::beside(ROW, time, ours_us.clone(), same, bare_us, Goal::Seen),
+        Line::beside(ROW, time, ours_us, made_name, made_us, Goal::Seen),
+    ])
 }
 
 /// How late and how early scheduled events arrive, beside a source that only sleeps and sends.
