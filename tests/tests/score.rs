@@ -54,8 +54,11 @@ async fn service() -> (String, Strangers) {
     (url, strangers)
 }
 
-async fn start(url: &str, args: &[&str]) -> Udf {
-    let mut command = Command::new(binary("score"));
+/// The example with the library's HTTP client, and with reqwest.
+const PROGRAMS: [&str; 2] = ["score", "score-reqwest"];
+
+async fn start(program: &str, url: &str, args: &[&str]) -> Udf {
+    let mut command = Command::new(binary(program));
     command.args(["--url", url]).env("SCORE_TOKEN", TOKEN);
     Udf::start_as(command, args).await
 }
@@ -82,11 +85,12 @@ async fn send_payments(stream: &mut tests::reduce::WindowStream) -> BTreeMap<Str
 #[tokio::test(flavor = "multi_thread")]
 async fn each_key_sends_the_mean_of_its_scores_with_a_tag() {
     let (url, strangers) = service().await;
-    for (args, tasks) in [
-        (&["--strategy", "async"], "async"),
-        (&["--strategy", "sequential"], "sequential"),
-    ] {
-        let mut udf = start(&url, args).await;
+    for (program, strategy) in PROGRAMS
+        .map(|program| [(program, "async"), (program, "sequential")])
+        .concat()
+    {
+        let tasks = format!("{program}, {strategy}");
+        let mut udf = start(program, &url, &["--strategy", strategy]).await;
         let mut stream = udf.open(0).await;
         let means = send_payments(&mut stream).await;
         let results = stream.close().await;
@@ -111,21 +115,26 @@ async fn each_key_sends_the_mean_of_its_scores_with_a_tag() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_is_counted_by_its_kind_and_tried_again_where_that_may_help() {
-    let (url, _) = service().await;
-    let mut udf = start(&url, &["--records", "only", "--retries", "2"]).await;
-    let mut stream = udf.open(0).await;
-    stream.send_payload("u", payment("u", 7.0)).await;
-    stream.send_payload("u", payment("u", 400.0)).await;
-    stream.send_payload("u", payment("u", 500.0)).await;
-    stream.send_payload("u", b"no payment".to_vec()).await;
-    let record: WindowRecord = serde_json::from_slice(&stream.close().await.by_key["u"]).unwrap();
-    let outcomes: Vec<_> = record.outcomes.clone().into_iter().collect();
-    assert_eq!(
-        outcomes,
-        [(Outcome::Ok, 1), (Outcome::BadStatus, 2), (Outcome::BadInput, 1)]
-    );
-    // One for each, and two more for the status 503.
-    assert_eq!((record.events, record.attempts, record.unnumbered), (4, 6, 4));
+    let (url, strangers) = service().await;
+    for program in PROGRAMS {
+        let mut udf = start(program, &url, &["--records", "only", "--retries", "2"]).await;
+        let mut stream = udf.open(0).await;
+        stream.send_payload("u", payment("u", 7.0)).await;
+        stream.send_payload("u", payment("u", 400.0)).await;
+        stream.send_payload("u", payment("u", 500.0)).await;
+        stream.send_payload("u", b"no payment".to_vec()).await;
+        let record: WindowRecord = serde_json::from_slice(&stream.close().await.by_key["u"]).unwrap();
+        let outcomes: Vec<_> = record.outcomes.clone().into_iter().collect();
+        assert_eq!(
+            outcomes,
+            [(Outcome::Ok, 1), (Outcome::BadStatus, 2), (Outcome::BadInput, 1)],
+            "{program}"
+        );
+        // One for each, and two more for the status 503.
+        let counts = (record.events, record.attempts, record.unnumbered);
+        assert_eq!(counts, (4, 6, 4), "{program}");
+    }
+    assert_eq!(strangers.load(Ordering::Relaxed), 0, "each request had the token");
 }
 
 #[test]

@@ -1,20 +1,20 @@
-//! A UDF of your own: a service scores each payment, and a key and window sends the mean of its scores.
+//! A UDF of your own: a service scores each payment, a key and window sends the mean score (with reqwest: `bin/`).
 //!
 //!     SCORE_TOKEN=… score --url http://scoring/score --max-workers 200
 
 use std::process::ExitCode;
 
+use async_reduce::http::{AUTHORIZATION, CONTENT_TYPE, Client, HeaderMap, HeaderValue, Method, Target};
 use async_reduce::{Aggregate, Call, CallError, Event, Message, SetUpError, Window};
-use reqwest::{Client, Url};
 use serde::{Deserialize, Serialize};
 
 /// Scores payments, and sends the mean score of each key and window
-#[derive(Clone, clap::Args)]
+#[derive(clap::Args)]
 #[command(version)]
 struct ScoreArgs {
     /// Where a payment is scored
     #[arg(long, env = "SCORE_URL")]
-    url: Url,
+    url: Target,
     /// Token of the service; best in the environment, where no other user sees it
     #[arg(long, env = "SCORE_TOKEN", hide_env_values = true)]
     token: String,
@@ -31,17 +31,19 @@ struct Scored {
     score: f64,
 }
 
-struct Score(Client, ScoreArgs);
+struct Score(Client, HeaderMap);
 
 impl Call for Score {
     type Answer = f64;
 
     async fn call(&self, event: &Event) -> Result<f64, CallError> {
-        let Self(http, ScoreArgs { url, token }) = self;
+        let Self(http, headers) = self;
         let payment: Payment = event.json()?;
-        let request = http.post(url.clone()).bearer_auth(token).json(&payment);
-        let answer = request.send().await?.error_for_status()?;
-        Ok(answer.json::<Scored>().await?.score)
+        let body = serde_json::to_vec(&payment).map_err(CallError::bad_input)?;
+        let answer = http
+            .request(event, Method::POST, http.path(), headers, body)
+            .await?;
+        Ok(answer.error_for_status()?.json::<Scored>()?.score)
     }
 }
 
@@ -65,15 +67,15 @@ impl Aggregate for Mean {
     }
 
     fn finish(self, _: &Window) -> Vec<Message> {
-        let tag = if self.failed == 0 { "scored" } else { "incomplete" };
-        vec![Message::json(&self).tag(tag)]
+        vec![Message::json(&self).tag(if self.failed == 0 { "scored" } else { "incomplete" })]
     }
 }
 
 fn main() -> ExitCode {
     async_reduce::main(|args: &ScoreArgs| {
-        // An error says that another part of the program has chosen one, which is just as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok::<_, SetUpError>((Score(Client::builder().build()?, args.clone()), Mean::default))
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(AUTHORIZATION, format!("Bearer {}", args.token).parse()?);
+        Ok::<_, SetUpError>((Score(Client::new(&args.url)?, headers), Mean::default))
     })
 }
