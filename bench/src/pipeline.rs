@@ -1,6 +1,7 @@
 //! The pipeline of most rows: endpoint, generator, UDF and sink as processes, and the embedded data plane in this
 //! one. Dropping it ends all of them.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ use crate::child::{PATIENCE, address, spawn};
 use crate::cost::{self, Cpu};
 use crate::error::BenchError;
 use crate::programs::Programs;
-use crate::watch::{Closed, Watch};
+use crate::watch::{Closed, SCORE, Watch};
 
 /// The read timeout: short, so that a source with few events does not dominate what is measured.
 pub const READ_TIMEOUT: Duration = Duration::from_millis(100);
@@ -48,7 +49,12 @@ pub struct Load {
     pub count: u64,
     /// Bytes of an event's payload; 0 for the minimum.
     pub payload_bytes: u64,
+    /// A file with payloads of a user's own, sent instead.
+    pub payloads: Option<PathBuf>,
 }
+
+/// Of the endpoint as the service that `examples/score` calls.
+pub const TOKEN: &str = "bench";
 
 /// Highest rate of the generator.
 pub const OVERDUE_RPU: u64 = 1_000_000;
@@ -123,6 +129,8 @@ impl Work {
             .env("MAX_WORKERS", self.max_workers.to_string())
             .env("IO_DELAY", wire::format_duration(self.delay))
             .env("ENDPOINT_URL", endpoint_url)
+            .env("SCORE_URL", format!("{endpoint_url}/score"))
+            .env("SCORE_TOKEN", TOKEN)
             .envs(self.more.iter().map(|(name, value)| (name, value)));
     }
 }
@@ -141,6 +149,7 @@ impl Load {
             keys: 1,
             count: 0,
             payload_bytes: 0,
+            payloads: None,
         }
     }
 }
@@ -340,12 +349,19 @@ pub fn generator(programs: &Programs, load: &Load) -> Command {
         .args(["--count", &load.count.to_string()])
         .args(["--payload-size", &load.payload_bytes.to_string()])
         .args(["--align", &wire::format_duration(load.window)]);
+    if let Some(path) = &load.payloads {
+        command.arg("--payloads").arg(path);
+    }
     command
 }
 
 pub fn endpoint_command(programs: &Programs) -> Command {
     let mut command = programs.ours("endpoint");
-    command.args(["--listen", "127.0.0.1:0", "--max-connections", "150000"]);
+    command
+        .args(["--listen", "127.0.0.1:0", "--max-connections", "150000"])
+        .args(["--io-delay", "0"])
+        .env("ANSWER", format!(r#"{{"score":{SCORE}}}"#))
+        .env("REQUIRE_HEADER", format!("Authorization: Bearer {TOKEN}"));
     command
 }
 

@@ -14,6 +14,33 @@ pub const CACHE: &str = ".cache/bench";
 /// The UDF on pynumaflow.
 const PYTHON_UDF: &str = "bench/peers/python/udf.py";
 
+/// Where the peers on pynumaflow are, and the function that some of them call.
+const PYTHON_PEERS: &str = "bench/peers/python";
+
+/// The pool of an ordinary function on pynumaflow.
+const PYTHON_LEGACY: &str = "bench/peers/python/legacy.py";
+
+/// `examples/score` on pynumaflow.
+const PYTHON_SCORE: &str = "bench/peers/python/score.py";
+
+/// The function in a loop, without a UDF.
+const PYTHON_LOOP: &str = "bench/peers/python/loop.py";
+
+/// The worker of a process pool in Python, of whatever function.
+const PYTHON_WORKER: &str = "examples/workers/python/async_reduce_worker.py";
+
+/// Our programs.
+const OURS: [&str; 8] = [
+    "endpoint",
+    "generator",
+    "udf",
+    "sink",
+    "experiment",
+    "nothing",
+    "score",
+    "score-reqwest",
+];
+
 /// The programs of this machine.
 #[derive(Debug)]
 pub struct Programs {
@@ -42,6 +69,18 @@ pub enum Udf {
     Nothing,
     /// The same with records beside its results.
     Recorded,
+    /// Ours with workers in Python.
+    Worker,
+    /// The same function in the pool of pynumaflow.
+    PythonLegacy,
+    /// `examples/score` with the library's HTTP client.
+    Score,
+    /// The same with reqwest.
+    ScoreReqwest,
+    /// The same on the Go SDK.
+    ScoreGo,
+    /// The same on pynumaflow.
+    ScorePython,
 }
 
 impl Udf {
@@ -50,21 +89,25 @@ impl Udf {
         match self {
             Self::Ours => "ours",
             Self::Reqwest => "ours, --http-client reqwest",
-            Self::Go => "Go SDK",
-            Self::Python => "pynumaflow",
+            Self::Go | Self::ScoreGo => "Go SDK",
+            Self::Python | Self::ScorePython => "pynumaflow",
             Self::PythonAnew => "pynumaflow, a connection per call",
             Self::Counter => "bare counter",
             Self::CounterOnOneThread => "bare counter on one thread",
             Self::Nothing => "calls that do nothing",
             Self::Recorded => "calls that do nothing, with records",
+            Self::Worker => "ours, workers in Python",
+            Self::PythonLegacy => "pynumaflow, ProcessPoolExecutor",
+            Self::Score => "score",
+            Self::ScoreReqwest => "score-reqwest",
         }
     }
 
     /// The goals are those of the default client; the other stands beside it to be seen.
     pub fn goal(self, goal: Goal) -> Goal {
         match self {
-            Self::Ours | Self::Nothing => goal,
-            _ => Goal::Seen,
+            Self::Reqwest => Goal::Seen,
+            _ => goal,
         }
     }
 }
@@ -78,7 +121,7 @@ impl Programs {
             source,
         })?;
         let folder = own.parent().unwrap_or(Path::new(".")).to_owned();
-        for name in ["endpoint", "generator", "udf", "sink", "experiment", "nothing"] {
+        for name in OURS {
             let path = folder.join(name);
             if !path.is_file() {
                 return Err(BenchError::Missing(path));
@@ -105,9 +148,15 @@ impl Programs {
         command
     }
 
+    /// A command for the loop over a function in Python; `None` if Python is not installed.
+    pub fn bare_python(&self) -> Option<Command> {
+        let mut command = command(&cached("python/bin/python")?);
+        command.arg(PYTHON_LOOP);
+        Some(command)
+    }
+
     /// A command for a UDF; `None` if it is not installed.
     pub fn udf(&self, udf: Udf) -> Option<Command> {
-        let cached = |name: &str| Some(Path::new(CACHE).join(name)).filter(|path| path.exists());
         Some(match udf {
             Udf::Ours => self.ours("udf"),
             Udf::Reqwest => {
@@ -136,6 +185,31 @@ impl Programs {
                 command.env("RECORDS", "beside");
                 command
             }
+            Udf::Worker => {
+                let python = cached("python/bin/python")?;
+                let mut command = self.ours("udf");
+                command.env("PYTHONPATH", PYTHON_PEERS).env(
+                    "WORKER_COMMAND",
+                    format!("{} {PYTHON_WORKER} no_time:score", python.display()),
+                );
+                command
+            }
+            Udf::Score => self.ours("score"),
+            Udf::ScoreReqwest => self.ours("score-reqwest"),
+            Udf::ScoreGo => command(&cached("go-score")?),
+            Udf::PythonLegacy | Udf::ScorePython => {
+                let mut command = command(&cached("python/bin/python")?);
+                command.arg(match udf {
+                    Udf::ScorePython => PYTHON_SCORE,
+                    _ => PYTHON_LEGACY,
+                });
+                command
+            }
         })
     }
+}
+
+/// A program that `peers/set-up` has installed.
+fn cached(name: &str) -> Option<PathBuf> {
+    Some(Path::new(CACHE).join(name)).filter(|path| path.exists())
 }

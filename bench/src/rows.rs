@@ -5,6 +5,7 @@ mod cpu;
 mod endpoint;
 mod keys;
 mod nothing;
+mod own;
 mod programs;
 mod report;
 mod source;
@@ -30,6 +31,10 @@ pub enum Row {
     ThreadPool,
     /// `process-pool`, calls without delay: events per second
     ProcessPool,
+    /// `examples/score`, a request with a body and its answer: events per second, processor time per event
+    Score,
+    /// A Python function of no time as workers of the process pool: events per second
+    LegacyPython,
     /// 1 ms of processor time per event: use of the cores' capacity, and the close tail of each strategy
     Cpu,
     /// At close, windows of 10,000 calls of 1 s, 10,000 at once
@@ -105,6 +110,8 @@ impl Row {
             Self::Records => nothing::records(bench).await,
             Self::ThreadPool => calls::on_threads(bench).await,
             Self::ProcessPool => calls::in_processes(bench).await,
+            Self::Score => own::score(bench).await,
+            Self::LegacyPython => own::legacy_python(bench).await,
             Self::Cpu => cpu::burnt(bench).await,
             Self::Close10k => tails::close_10k(bench).await,
             Self::Close100k => tails::close_100k(bench).await,

@@ -14,6 +14,9 @@ use crate::error::BenchError;
 /// How long a result may take from the data plane to the sink.
 const RESULT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// What the endpoint answers as the service of `examples/score`, and so the mean of a window.
+pub const SCORE: f64 = 0.5;
+
 /// A closed window.
 #[derive(Debug, Clone, Copy)]
 pub struct Closed {
@@ -41,11 +44,39 @@ struct Seen {
     ok: u64,
 }
 
-/// What every UDF's result contains: ours as a record, the peers' as text.
-#[derive(Debug, serde::Deserialize)]
-struct PeerResult {
+/// What every UDF's result contains.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
     events: u64,
     ok: u64,
+}
+
+/// A result that is no record.
+#[derive(Debug, serde::Deserialize)]
+#[serde(untagged)]
+enum Message {
+    /// Of the peers.
+    Peer { events: u64, ok: u64 },
+    /// Of `examples/score` and its peers.
+    Score { mean: f64, scored: u64, failed: u64 },
+}
+
+impl Counts {
+    fn of(line: &wire::SinkLine) -> Self {
+        if let Some(record) = &line.record {
+            let (events, ok) = (record.events, record.ok());
+            return Self { events, ok };
+        }
+        let text = line.text.as_deref();
+        match text.and_then(|text| serde_json::from_str(text).ok()) {
+            Some(Message::Peer { events, ok }) => Self { events, ok },
+            Some(Message::Score { mean, scored, failed }) => Self {
+                events: scored + failed,
+                ok: if (mean - SCORE).abs() < 1e-9 { scored } else { 0 },
+            },
+            None => Self::default(),
+        }
+    }
 }
 
 impl Watch {
@@ -121,15 +152,7 @@ impl Watch {
             let Ok(line) = serde_json::from_str::<wire::SinkLine>(&line) else {
                 continue;
             };
-            let text = line.text.and_then(|text| serde_json::from_str(&text).ok());
-            let result = match (&line.record, text) {
-                (Some(record), _) => PeerResult {
-                    events: record.events,
-                    ok: record.ok(),
-                },
-                (None, Some(result)) => result,
-                (None, None) => PeerResult { events: 0, ok: 0 },
-            };
+            let result = Counts::of(&line);
             let mut seen = self.lock();
             seen.lines += 1;
             seen.reported += result.events;
@@ -153,5 +176,39 @@ impl Observer for Watch {
             eof: closed.eof,
         });
         self.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(text: &str) -> Counts {
+        Counts::of(&wire::SinkLine {
+            process: 0,
+            line: 0,
+            arrival_us: 0,
+            id: String::new(),
+            keys: Vec::new(),
+            event_time_ms: 0,
+            duplicate: false,
+            record: None,
+            text: Some(text.to_owned()),
+            bytes: None,
+        })
+    }
+
+    #[test]
+    fn results_of_every_peer_are_counted() {
+        let all = Counts { events: 7, ok: 6 };
+        assert_eq!(counts(r#"{"events":7,"ok":6}"#), all);
+        assert_eq!(counts(r#"{"mean": 0.5, "scored": 6, "failed": 1}"#), all);
+        assert_eq!(counts("something else"), Counts::default());
+    }
+
+    #[test]
+    fn a_wrong_mean_is_no_success() {
+        let wrong = counts(r#"{"mean":0.6,"scored":7,"failed":0}"#);
+        assert_eq!(wrong, Counts { events: 7, ok: 0 });
     }
 }

@@ -6,9 +6,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, Uri, header};
+use hyper::header::{self, HeaderMap};
+use hyper::{Method, Request, Uri};
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -26,6 +27,12 @@ pub struct Args {
     /// Path and query of each request
     #[arg(long, default_value = "/ping?delay=0")]
     path: String,
+    /// Post a body of so many bytes, in place of GET
+    #[arg(long)]
+    post_bytes: Option<usize>,
+    /// Value of the header `authorization`
+    #[arg(long)]
+    authorization: Option<String>,
     /// Connections, each with one request at a time
     #[arg(long, default_value_t = 100)]
     connections: usize,
@@ -57,6 +64,39 @@ pub struct SaidOfBursts {
     pub tails_ms: Vec<f64>,
 }
 
+/// A request, sent again and again.
+#[derive(Clone)]
+struct Asked {
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Asked {
+    fn new(args: &Args) -> Result<Self, Failed> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, args.address.to_string().parse()?);
+        if let Some(value) = &args.authorization {
+            headers.insert(header::AUTHORIZATION, value.parse()?);
+        }
+        Ok(Self {
+            method: args.post_bytes.map_or(Method::GET, |_| Method::POST),
+            uri: args.path.parse()?,
+            headers,
+            body: vec![b'x'; args.post_bytes.unwrap_or_default()].into(),
+        })
+    }
+
+    fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
+        *request.method_mut() = self.method.clone();
+        *request.uri_mut() = self.uri.clone();
+        *request.headers_mut() = self.headers.clone();
+        request
+    }
+}
+
 /// Calls until the time or the bursts are over.
 ///
 /// # Errors
@@ -82,16 +122,15 @@ async fn bursts(args: &Args, count: u32) -> Result<SaidOfBursts, Failed> {
         connections.spawn_local(connection);
         senders.push(sender);
     }
-    let uri: Uri = args.path.parse()?;
-    let host = header::HeaderValue::from_str(&args.address.to_string())?;
+    let asked = Asked::new(args)?;
     let mut tails_ms = Vec::new();
     for burst in 0..=count {
         let begun = Instant::now();
         let mut calls = JoinSet::new();
         for mut sender in senders.drain(..) {
-            let (uri, host) = (uri.clone(), host.clone());
+            let request = asked.request();
             calls.spawn_local(async move {
-                ask(&mut sender, &uri, &host).await?;
+                ask(&mut sender, request).await?;
                 Ok::<_, Failed>(sender)
             });
         }
@@ -107,14 +146,12 @@ async fn bursts(args: &Args, count: u32) -> Result<SaidOfBursts, Failed> {
 
 async fn measure(args: Args) -> Result<Said, Failed> {
     let calls = Rc::new(Cell::new(0_u64));
-    let uri: Uri = args.path.parse()?;
-    let host = header::HeaderValue::from_str(&args.address.to_string())?;
+    let asked = Asked::new(&args)?;
     let mut connections = JoinSet::new();
     for _ in 0..args.connections {
         let stream = TcpStream::connect(args.address).await?;
         stream.set_nodelay(true)?;
-        let (calls, uri, host) = (Rc::clone(&calls), uri.clone(), host.clone());
-        connections.spawn_local(call(stream, uri, host, calls));
+        connections.spawn_local(call(stream, asked.clone(), Rc::clone(&calls)));
     }
     let measured = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -137,16 +174,11 @@ async fn measure(args: Args) -> Result<Said, Failed> {
     }
 }
 
-async fn call(
-    stream: TcpStream,
-    uri: Uri,
-    host: header::HeaderValue,
-    calls: Rc<Cell<u64>>,
-) -> Result<(), Failed> {
+async fn call(stream: TcpStream, asked: Asked, calls: Rc<Cell<u64>>) -> Result<(), Failed> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let polling = async {
         loop {
-            ask(&mut sender, &uri, &host).await?;
+            ask(&mut sender, asked.request()).await?;
             calls.set(calls.get() + 1);
         }
     };
@@ -158,15 +190,8 @@ async fn call(
 }
 
 /// One request, and its answer to the end.
-async fn ask(
-    sender: &mut SendRequest<Empty<Bytes>>,
-    uri: &Uri,
-    host: &header::HeaderValue,
-) -> Result<(), Failed> {
+async fn ask(sender: &mut SendRequest<Full<Bytes>>, request: Request<Full<Bytes>>) -> Result<(), Failed> {
     sender.ready().await?;
-    let mut request = Request::new(Empty::<Bytes>::new());
-    *request.uri_mut() = uri.clone();
-    request.headers_mut().insert(header::HOST, host.clone());
     let answer = sender.send_request(request).await?;
     if !answer.status().is_success() {
         return Err(answer.status().to_string().into());

@@ -21,14 +21,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Connections of the bare loop; more make no difference worth a figure.
 const BARE_CONNECTIONS: usize = 100;
 
+/// Name of [`Contest::floor`].
+pub(super) const FLOOR: &str = "bare hyper loop + bare counter";
+
 /// Our UDF with each HTTP client it has.
 const OURS: [Udf; 2] = [Udf::Ours, Udf::Reqwest];
 
 /// The same calls for every UDF.
 pub(super) struct Contest {
-    row: &'static str,
-    work: Work,
-    load: Load,
+    pub(super) row: &'static str,
+    pub(super) work: Work,
+    pub(super) load: Load,
     rounds: BTreeMap<Udf, Rounds>,
 }
 
@@ -56,7 +59,10 @@ impl Contest {
         };
         let source = generator(&bench.programs, &self.load);
         let mut pipeline = Pipeline::start(&bench.programs, &self.load, source, command, &self.work).await?;
-        let slow = matches!(udf, Udf::Python | Udf::PythonAnew);
+        let slow = matches!(
+            udf,
+            Udf::Python | Udf::PythonAnew | Udf::PythonLegacy | Udf::ScorePython
+        );
         let (warm_up, windows) = if slow { (1, 1) } else { (3, 3) };
         let span = pipeline
             .measure(warm_up, windows, bench.time(1.5), PATIENCE)
@@ -68,7 +74,7 @@ impl Contest {
         Ok(())
     }
 
-    fn rate(&self, udf: Udf) -> Option<Figure> {
+    pub(super) fn rate(&self, udf: Udf) -> Option<Figure> {
         Figure::of(Unit::PerSecond, &self.rounds.get(&udf)?.rates)
     }
 
@@ -79,6 +85,13 @@ impl Contest {
 
     pub(super) fn cpu(&self, udf: Udf) -> Option<Figure> {
         Figure::of(Unit::Micros, self.cpu_us(udf))
+    }
+
+    /// What no UDF on this SDK that calls by hyper can go below: the bare counter, and so much for each call.
+    pub(super) fn floor(&self, bare_call_us: &[f64]) -> Option<Figure> {
+        let rounds = self.cpu_us(Udf::Counter).iter().zip(bare_call_us);
+        let floor: Vec<f64> = rounds.map(|(counter, call)| counter + call).collect();
+        Figure::of(Unit::Micros, &floor)
     }
 
     pub(super) fn rate_line(&self, ours: Udf, peer: Udf, goal: Goal) -> Line {
@@ -107,7 +120,7 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
         for udf in [Udf::Ours, Udf::Reqwest, Udf::Go, Udf::Python, Udf::Counter] {
             contest.run(bench, udf).await?;
         }
-        bare_call_us.push(bare_call(bench).await?);
+        bare_call_us.push(bare_call(bench, &[]).await?);
     }
     let counter = contest.cpu_us(Udf::Counter);
     let floor: Vec<f64> = counter.iter().zip(&bare_call_us).map(|(a, b)| a + b).collect();
@@ -116,13 +129,12 @@ pub async fn in_tasks(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     for ours in OURS {
         let go = contest.cpu(Udf::Go);
         let python = contest.cpu(Udf::Python);
-        let bare = "bare hyper loop + bare counter";
         lines.extend([
             contest.rate_line(ours, Udf::Go, Goal::AtLeastTimes(2.5)),
             contest.rate_line(ours, Udf::Python, Goal::AtLeastTimes(12.0)),
             contest.cpu_line(ours, Udf::Go.name(), go, Goal::AtMostTimes(0.27)),
             contest.cpu_line(ours, Udf::Python.name(), python, Goal::AtMostTimes(1.0 / 15.0)),
-            contest.cpu_line(ours, bare, floor.clone(), Goal::AtMostTimes(1.5)),
+            contest.cpu_line(ours, FLOOR, floor.clone(), Goal::AtMostTimes(1.5)),
         ]);
     }
     let seen = |what: &str, figure| Line::alone("async", what, figure, Goal::Seen);
@@ -180,14 +192,10 @@ pub async fn in_processes(bench: &Bench) -> Result<Vec<Line>, BenchError> {
     Ok(lines)
 }
 
-/// Processor time of one call by the bare loop, microseconds.
-async fn bare_call(bench: &Bench) -> Result<f64, BenchError> {
-    let said = bare_calls(
-        &bench.programs,
-        endpoint_command(&bench.programs),
-        bench.time(1.0),
-    )
-    .await?;
+/// Processor time of one call by the bare loop, microseconds. `request` is what the loop sends, as arguments.
+pub(super) async fn bare_call(bench: &Bench, request: &[&str]) -> Result<f64, BenchError> {
+    let endpoint = endpoint_command(&bench.programs);
+    let said = bare_calls(&bench.programs, endpoint, bench.time(1.0), request).await?;
     Ok(said.0.cpu_us / said.0.calls as f64)
 }
 
@@ -197,6 +205,7 @@ pub async fn bare_calls(
     programs: &Programs,
     server: tokio::process::Command,
     time: Duration,
+    request: &[&str],
 ) -> Result<(Said, f64), BenchError> {
     let mut server = spawn("server", server)?;
     let listening = address(&mut server).await?;
@@ -204,7 +213,8 @@ pub async fn bare_calls(
     client
         .args(["--address", &listening.to_string()])
         .args(["--connections", &BARE_CONNECTIONS.to_string()])
-        .args(["--seconds", &time.as_secs_f64().to_string()]);
+        .args(["--seconds", &time.as_secs_f64().to_string()])
+        .args(request);
     let before = cost::of(&server)?;
     let mut client = spawn("client", client)?;
     let said: Said = client.read_json("its calls", time + PATIENCE).await?;

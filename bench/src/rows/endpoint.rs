@@ -183,7 +183,7 @@ pub async fn rate(bench: &Bench) -> Result<Vec<Line>, BenchError> {
             (endpoint_command(&bench.programs), &mut ours, &mut ours_us),
             (bench.programs.bare("server"), &mut bare, &mut bare_us),
         ] {
-            let (said, server_us) = bare_calls(&bench.programs, server, bench.time(0.5)).await?;
+            let (said, server_us) = bare_calls(&bench.programs, server, bench.time(0.5), &[]).await?;
             rates.push(said.calls as f64 / said.seconds);
             costs_us.push(server_us);
         }
