@@ -125,6 +125,9 @@ pub fn painted_table(lines: &[JournalLine], paint: Paint<'_>) -> String {
     }
     let mut thresholds: Vec<&Judged> = summary.thresholds.iter().collect();
     thresholds.sort_by_key(|judged| std::cmp::Reverse(judged.status));
+    if !thresholds.is_empty() {
+        out.push('\n');
+    }
     for judged in thresholds {
         let text = format!("{} {}", judged.status.mark(), text::sanitize(&judged.text()));
         let text = paint(tables::threshold_tone(judged.status), &text);

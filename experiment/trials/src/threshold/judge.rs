@@ -11,6 +11,8 @@ use crate::outcome::TrialOutcome;
 use crate::text::{count, counted};
 use crate::verdict::{Kind, Verdict};
 
+pub(super) const MEDIAN: f64 = 0.5;
+
 /// What came of a threshold in one cell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -241,7 +243,14 @@ fn figure(metric: Metric, statistic: Statistic, trials: &[&TrialOutcome]) -> Res
                 _ if all == 0 => Err(not_measured()),
                 Statistic::Percentile(share) => {
                     enough(share, all, "windows")?;
-                    let value = micros.get(rank(share, all)).map(|micros| *micros as f64);
+                    let at = |index: usize| micros.get(index).map(|micros| *micros as f64);
+                    let value = match share == MEDIAN {
+                        // Of an even number the mean of the middle two, as in the report.
+                        true => at((all - 1) / 2)
+                            .zip(at(all / 2))
+                            .map(|(low, high)| f64::midpoint(low, high)),
+                        false => at(rank(share, all)),
+                    };
                     value.ok_or(no_result)
                 }
                 _ if censored > 0 => Err(no_result),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use wire::parse_duration;
 use wire::settings::{Form, Scope, Setting, TABLE, meant};
 
+use super::judge::MEDIAN;
 use super::{Bound, Condition, Relation, Statistic, Threshold};
 use crate::metric::{Metric, Unit, micros};
 
@@ -130,7 +131,7 @@ fn statistic(metric: Metric, text: &str) -> Result<Statistic, ThresholdError> {
         }),
         "" | "max" => Ok(Statistic::Max),
         "mean" => Ok(Statistic::Mean),
-        "median" => Ok(Statistic::Percentile(0.5)),
+        "median" => Ok(Statistic::Percentile(MEDIAN)),
         text => {
             let percent = text
                 .strip_prefix('p')
