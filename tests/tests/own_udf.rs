@@ -3,12 +3,15 @@
 
 #![allow(clippy::unwrap_used, reason = "shared functions of tests are tests too")]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use assert_cmd::Command as Cli;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tests::binary;
-use tests::process::terminate;
+use tests::process::{ended, terminate};
 use tests::reduce::{PATIENCE, Udf};
 use tests::scrape::Scrape;
 use tokio::process::Command;
@@ -103,6 +106,64 @@ async fn the_number_of_an_event_in_its_header_is_in_the_record() {
     let record: WindowRecord = serde_json::from_slice(&stream.close().await.by_key["key"]).unwrap();
     assert_eq!((record.events, record.ok(), record.unnumbered), (6, 6, 1));
     assert_eq!(record.seen[&9].to_string(), "0-4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_process_is_set_up_once_and_cleaned_up_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let pool = (StrategyKind::ProcessPool, 4, true);
+    let alone = StrategyKind::ALL.iter().map(|&strategy| {
+        let processes = if strategy == StrategyKind::ProcessPool {
+            4
+        } else {
+            1
+        };
+        (strategy, processes, false)
+    });
+    for (strategy, processes, whole_group) in alone.chain([pool]) {
+        let notes = folder.path().join(format!("{strategy}-{whole_group}"));
+        fs::write(&notes, "").unwrap();
+        let mut command = Command::new(binary("examples/tidy"));
+        command.arg("--notes").arg(&notes);
+        let args = ["--strategy", strategy.name(), "--max-workers", "3"];
+        let mut udf = Udf::start_as(command, &args).await;
+        let mut stream = udf.open(0).await;
+        for _ in 0..100 {
+            stream.send_payload("key", Vec::new()).await;
+        }
+        assert_eq!(stream.close().await.by_key["key"], b"100", "{strategy}");
+        let ended = match whole_group {
+            // As Ctrl-C and the managers of services do.
+            true => {
+                let group = i32::try_from(udf.id()).ok().and_then(Pid::from_raw);
+                kill_process_group(group.unwrap(), Signal::TERM).unwrap();
+                ended(&mut udf.process, PATIENCE).await
+            }
+            false => terminate(&mut udf.process, PATIENCE).await,
+        };
+        assert_eq!(ended.code(), Some(0), "{strategy}");
+        // All of them are there already: the process that serves ends last.
+        let text = fs::read_to_string(&notes).unwrap();
+        let mut of_process = BTreeMap::<&str, Vec<&str>>::new();
+        for (process, what) in text.lines().map(|line| line.split_once(' ').unwrap()) {
+            of_process.entry(process).or_default().push(what);
+        }
+        assert_eq!(of_process.len(), processes, "{strategy}: {text}");
+        for (process, notes) in of_process {
+            assert_eq!(notes, ["set-up", "clean-up"], "{strategy}: {process}");
+        }
+    }
+}
+
+#[test]
+fn a_set_up_that_fails_ends_the_program_with_its_reason() {
+    let output = Cli::new(binary("examples/tidy"))
+        .args(["--notes", "/nowhere/at-all"])
+        .timeout(PATIENCE)
+        .assert()
+        .code(2);
+    let stderr = String::from_utf8_lossy(&output.get_output().stderr).into_owned();
+    assert!(stderr.starts_with("tidy: No such file"), "{stderr}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall};
 pub use call_error::CallError;
 pub use event::{Event, EventId, Headers, Window};
 pub use metrics::Metrics;
-pub use program::{Program, SetUpError, main};
+pub use program::{Program, SetUp, SetUpError, main};
 pub use reducer::AsyncReduce;
 pub use run::{Reducers, RunError, reducers, serve_pool};
 pub use settings::{CommandLine, Records, ResultFormat, Settings, SettingsError};

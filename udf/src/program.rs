@@ -19,9 +19,55 @@ use flags::{Parsed, command, name, worker_command};
 /// Why a program's own set-up failed.
 pub type SetUpError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Runs a program: serves Numaflow until a signal stops it. `set_up` makes the call and what makes the aggregates, once in
-/// every process, of the program's own flags, which stand beside the library's. What both have to clean up they do where
-/// they are dropped.
+/// What a set-up gives: the call and what makes the aggregates, and third, where there is something to clean up, a function
+/// that does so at the end of the process.
+///
+/// `M` tells the two forms of [`MakeAggregate`] apart and is found by the compiler.
+pub trait SetUp<M> {
+    /// Makes the calls.
+    type Work: Work;
+
+    /// Makes the aggregates of their answers.
+    type Make: MakeAggregate<M, Aggregate: Aggregate<Answer = <Self::Work as Work>::Answer>>;
+
+    /// The three parts; one without a clean-up has one that does nothing.
+    fn into_parts(self) -> (Self::Work, Self::Make, Box<dyn FnOnce()>);
+}
+
+impl<M, W, F> SetUp<M> for (W, F)
+where
+    W: Work,
+    F: MakeAggregate<M, Aggregate: Aggregate<Answer = W::Answer>>,
+{
+    type Work = W;
+    type Make = F;
+
+    fn into_parts(self) -> (W, F, Box<dyn FnOnce()>) {
+        (self.0, self.1, Box::new(|| ()))
+    }
+}
+
+impl<M, W, F, C> SetUp<M> for (W, F, C)
+where
+    W: Work,
+    F: MakeAggregate<M, Aggregate: Aggregate<Answer = W::Answer>>,
+    C: FnOnce() + 'static,
+{
+    type Work = W;
+    type Make = F;
+
+    fn into_parts(self) -> (W, F, Box<dyn FnOnce()>) {
+        (self.0, self.1, Box::new(self.2))
+    }
+}
+
+/// Runs a program: serves Numaflow until a signal stops it. `set_up` makes its [parts](SetUp), once in every process, of the
+/// program's own flags, which stand beside the library's.
+///
+/// A worker of the process pool is a process too: it has a set-up and a clean-up of its own. The clean-up runs when the
+/// process ends: after a signal, after an error, and in a worker when its parent ends. Calls that run as futures have ended
+/// or been dropped by then; a thread may still be in a call. It does not run in a process that is killed, as a worker is
+/// whose call has not ended in time, or whose clean-up takes longer than 5 s.
 ///
 /// The program's name is that of its file; its version and description are those of the flags (`#[command(version)]`).
 ///
@@ -53,13 +99,11 @@ pub type SetUpError = Box<dyn std::error::Error + Send + Sync>;
 ///     async_reduce::main(|args: &ScoreArgs| Ok((Score { url: args.url.clone() }, Mean::default)))
 /// }
 /// ```
-pub fn main<A, W, F, M>(set_up: impl Fn(&A) -> Result<(W, F), SetUpError>) -> ExitCode
+pub fn main<A, P, M>(set_up: impl Fn(&A) -> Result<P, SetUpError>) -> ExitCode
 where
     A: Args,
-    W: Work,
     M: 'static,
-    F: MakeAggregate<M>,
-    F::Aggregate: Aggregate<Answer = W::Answer>,
+    P: SetUp<M>,
 {
     Program::new().run(|args, _| set_up(args))
 }
@@ -101,13 +145,11 @@ impl Program {
     }
 
     /// Runs the program like [`main`]; `set_up` gets the library's settings too.
-    pub fn run<A, W, F, M>(self, set_up: impl Fn(&A, &Settings) -> Result<(W, F), SetUpError>) -> ExitCode
+    pub fn run<A, P, M>(self, set_up: impl Fn(&A, &Settings) -> Result<P, SetUpError>) -> ExitCode
     where
         A: Args,
-        W: Work,
         M: 'static,
-        F: MakeAggregate<M>,
-        F::Aggregate: Aggregate<Answer = W::Answer>,
+        P: SetUp<M>,
     {
         vertex::init_logging();
         match self.start(set_up) {
@@ -119,16 +161,11 @@ impl Program {
         }
     }
 
-    fn start<A, W, F, M>(
-        self,
-        set_up: impl Fn(&A, &Settings) -> Result<(W, F), SetUpError>,
-    ) -> Result<(), RunError>
+    fn start<A, P, M>(self, set_up: impl Fn(&A, &Settings) -> Result<P, SetUpError>) -> Result<(), RunError>
     where
         A: Args,
-        W: Work,
         M: 'static,
-        F: MakeAggregate<M>,
-        F::Aggregate: Aggregate<Answer = W::Answer>,
+        P: SetUp<M>,
     {
         let matches = command::<A>(self.synthetic)?.get_matches();
         let Parsed {
@@ -136,16 +173,24 @@ impl Program {
             settings,
             own,
         } = Parsed::<A>::of(&matches).unwrap_or_else(|error| error.exit());
-        let set_up = |settings| set_up(&own, settings).map_err(RunError::SetUp);
+        let set_up = |settings| match set_up(&own, settings) {
+            Ok(parts) => Ok(parts.into_parts()),
+            Err(error) => Err(RunError::SetUp(error)),
+        };
         let Some(vertex) = vertex else {
-            return serve_pool(&settings, set_up(&settings)?.0);
+            vertex::outlive_signals().map_err(RunError::Worker)?;
+            let (work, _, clean_up) = set_up(&settings)?;
+            let _at_end = AtEnd(Some(clean_up));
+            return serve_pool(&settings, work);
         };
         if let Some(note) = settings.without_effect() {
             tracing::warn!("{note}");
         }
         let cores = vertex::machine::cores();
         settings.raise_descriptor_limit(cores)?;
-        let (work, make) = set_up(&settings)?;
+        let (work, make, clean_up) = set_up(&settings)?;
+        // Outlives the runtime, and with it all tasks and child processes.
+        let _at_end = AtEnd(Some(clean_up));
         // Before a pool is started.
         vertex.paths(reduce::SOCK_ADDR, reduce::SERVER_INFO_FILE)?;
         let runtime = match settings.runtime_threads(cores).get() {
@@ -159,6 +204,17 @@ impl Program {
             let reducers = reducers(&settings, self.records, work, make, worker_command()?)?;
             serve(&vertex, &settings.of_record(cores), reducers).await
         })
+    }
+}
+
+/// Runs a clean-up when it is dropped.
+struct AtEnd(Option<Box<dyn FnOnce()>>);
+
+impl Drop for AtEnd {
+    fn drop(&mut self) {
+        if let Some(clean_up) = self.0.take() {
+            clean_up();
+        }
     }
 }
 

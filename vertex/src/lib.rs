@@ -189,6 +189,23 @@ pub fn stop_requested(on_stdin_close: bool) -> io::Result<impl Future<Output = (
     })
 }
 
+/// Keeps SIGINT and SIGTERM from ending this process, a child whose end is that of its standard input. Both can reach a
+/// whole group of processes, and the child would be gone before its parent has stopped.
+///
+/// # Errors
+/// Returns an error if the handlers of the signals cannot be installed.
+pub fn outlive_signals() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    runtime.block_on(async {
+        // The handlers stay when the runtime and what they notify are gone.
+        drop(signal(SignalKind::interrupt())?);
+        drop(signal(SignalKind::terminate())?);
+        Ok(())
+    })
+}
+
 /// Reads on its own thread: a blocking read would keep the runtime from shutting down after a signal.
 async fn stdin_closed() {
     let (closed, on_close) = oneshot::channel();

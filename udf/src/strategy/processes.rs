@@ -8,7 +8,8 @@ use std::io;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use vertex::machine::Memory;
 use wire::Outcome;
@@ -31,6 +32,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(10);
 
 /// Upper bound of the pause before a child is replaced.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long the children may take to end after their input has ended. Kubernetes kills a pod after 30 s by default.
+const END_GRACE: Duration = Duration::from_secs(5);
+
+/// How often children that end are looked at.
+const END_STEP: Duration = Duration::from_millis(2);
 
 /// A pool of child processes.
 pub(super) struct Processes(Arc<Pool>);
@@ -191,6 +198,26 @@ impl Pool {
 
     fn idle(&self) -> MutexGuard<'_, Vec<Option<Worker>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Pool {
+    /// Ends the input of the idle children and waits until they have cleaned up; those that take too long are killed. A
+    /// child in a call is killed where its task is dropped, as nothing says when the call ends.
+    fn drop(&mut self) {
+        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let mut ending: Vec<_> = idle.drain(..).flatten().map(Worker::end_input).collect();
+        let begun = Instant::now();
+        loop {
+            ending.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+            if ending.is_empty() || begun.elapsed() > END_GRACE {
+                break;
+            }
+            thread::sleep(END_STEP);
+        }
+        if !ending.is_empty() {
+            tracing::warn!("{} worker processes have not ended: killing them", ending.len());
+        }
     }
 }
 

@@ -60,6 +60,11 @@ impl Worker {
         self.unanswered > 0 || matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Ends its input, at which it ends by itself. It is killed if it is dropped before.
+    pub(super) fn end_input(self) -> Child {
+        self.child
+    }
+
     /// Its process id, while it is not known to have ended.
     pub(super) fn id(&self) -> Option<u32> {
         self.child.id()
