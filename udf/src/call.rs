@@ -12,7 +12,7 @@ use crate::call_error::CallError;
 use crate::event::Event;
 
 pub use cpu::CpuCall;
-pub use http::{Client, ClientResponse, HttpCall, HttpCallError, Target};
+pub use http::{Client, ClientResponse, HttpCall, HttpCallError, RequestBody, RequestTemplate, Target};
 
 /// What a call may give: it crosses a pipe as JSON if a child process makes the call. Implemented by every such type.
 pub trait Answer: Serialize + DeserializeOwned + Send + 'static {}

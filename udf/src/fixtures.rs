@@ -122,6 +122,7 @@ pub(crate) fn retry(retries: u32) -> Retry {
         retries,
         first_pause: settings.retry_pause,
         statuses: settings.retry_statuses,
+        repeatable: true,
     }
 }
 

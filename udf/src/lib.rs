@@ -60,7 +60,7 @@ pub use aggregate::{
     TAG_FAILURE,
 };
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Retry, Strategy};
-pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall};
+pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall, RequestBody, RequestTemplate};
 pub use call_error::CallError;
 pub use event::{Event, EventId, Headers, Window};
 pub use metrics::Metrics;

@@ -6,6 +6,7 @@ mod flags;
 use std::process::ExitCode;
 
 use clap::Args;
+use clap::builder::ArgPredicate;
 use numaflow::reduce;
 use tokio::runtime;
 
@@ -112,6 +113,7 @@ where
 #[derive(Debug, Clone)]
 pub struct Program {
     records: Records,
+    results_by: Option<&'static str>,
     synthetic: bool,
 }
 
@@ -126,6 +128,7 @@ impl Program {
     pub fn new() -> Self {
         Self {
             records: Records::Off,
+            results_by: None,
             synthetic: false,
         }
     }
@@ -134,6 +137,14 @@ impl Program {
     #[must_use]
     pub fn records(mut self, default: Records) -> Self {
         self.records = default;
+        self
+    }
+
+    /// The flag of the program's own, by the name of its field, with which it sends its own results alone unless `--records`
+    /// says otherwise.
+    #[must_use]
+    pub fn results_by(mut self, flag: &'static str) -> Self {
+        self.results_by = Some(flag);
         self
     }
 
@@ -167,7 +178,13 @@ impl Program {
         M: 'static,
         P: SetUp<M>,
     {
-        let matches = command::<A>(self.synthetic)?.get_matches();
+        let mut command = command::<A>(self.synthetic)?;
+        if let Some(flag) = self.results_by {
+            command = command.mut_arg("records", |records| {
+                records.default_value_if(flag, ArgPredicate::IsPresent, "off")
+            });
+        }
+        let matches = command.get_matches();
         let Parsed {
             vertex,
             settings,

@@ -141,6 +141,7 @@ where
             }
         }
     };
+    let repeatable = forms.repeatable;
     let backlog = build(StrategySpec {
         kind: of_record.strategy,
         max_workers: settings.slots(cores),
@@ -150,6 +151,7 @@ where
             retries: settings.retries,
             first_pause: settings.retry_pause,
             statuses: settings.retry_statuses.clone(),
+            repeatable,
         },
         worker,
         metrics: Arc::clone(&metrics),

@@ -22,6 +22,8 @@ pub struct Retry {
     pub first_pause: Duration,
     /// Statuses of answers after which another attempt may help.
     pub statuses: Statuses,
+    /// Whether an attempt that may have reached the service, and has no answer, may be made again.
+    pub repeatable: bool,
 }
 
 impl Retry {
@@ -50,6 +52,11 @@ impl Retry {
     /// Whether another attempt may help.
     fn may_help(&self, error: &CallError) -> bool {
         match (error.outcome(), error.retry, error.status) {
+            (Outcome::Timeout | Outcome::Broken | Outcome::BadBody | Outcome::WorkerDied, ..)
+                if !self.repeatable =>
+            {
+                false
+            }
             (Outcome::BadStatus, None, Some(status)) => self.statuses.contains(status.get()),
             _ => error.may_retry(),
         }
@@ -67,7 +74,35 @@ mod tests {
             retries,
             first_pause,
             statuses: "429 503".parse().unwrap(),
+            repeatable: true,
         }
+    }
+
+    #[test]
+    fn what_may_have_been_done_is_not_done_twice_unless_that_is_harmless() {
+        let once = Retry {
+            repeatable: false,
+            ..retry(1, Duration::ZERO)
+        };
+        let again = |retry: &Retry, error: CallError| retry.pause(&error, 1, || 1.0).is_some();
+        for outcome in Outcome::ALL.iter().copied() {
+            let never_arrived = matches!(
+                outcome,
+                Outcome::Refused
+                    | Outcome::Unresolved
+                    | Outcome::NoConnection
+                    | Outcome::Tls
+                    | Outcome::OwnLimit
+            );
+            let error = || CallError::from(outcome);
+            let by_status = outcome == Outcome::BadStatus;
+            assert_eq!(again(&once, error()), never_arrived || by_status, "{outcome}");
+            assert!(
+                again(&retry(1, Duration::ZERO), error()) || !error().may_retry(),
+                "{outcome}"
+            );
+        }
+        assert!(again(&once, CallError::status(503)) && !again(&once, CallError::status(500)));
     }
 
     #[test]

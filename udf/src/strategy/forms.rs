@@ -12,6 +12,18 @@ use crate::call::{Answer, BlockingCall, Call};
 pub struct Forms<A> {
     pub(crate) in_tasks: Option<Arc<dyn InTasks<A>>>,
     pub(crate) blocking: Option<Arc<dyn BlockingCall<Answer = A>>>,
+    pub(crate) repeatable: bool,
+}
+
+impl<A> Forms<A> {
+    /// The same for calls of which two do more than one. An attempt that may have reached the service and has no answer,
+    /// like one whose time was over, is not made again; one that could not connect is, and so is one whose answer's status
+    /// says so.
+    #[must_use]
+    pub fn unrepeatable(mut self) -> Self {
+        self.repeatable = false;
+        self
+    }
 }
 
 /// A [`Call`] whose type is forgotten; the futures of its calls are not boxed for that.
@@ -48,6 +60,7 @@ impl<C: Call> Work for C {
         Forms {
             in_tasks: Some(Arc::new(self)),
             blocking: None,
+            repeatable: true,
         }
     }
 }
@@ -59,6 +72,7 @@ impl<B: BlockingCall> Work for Blocking<B> {
         Forms {
             in_tasks: None,
             blocking: Some(Arc::new(self.0)),
+            repeatable: true,
         }
     }
 }
@@ -71,6 +85,7 @@ impl<A: Answer, C: Call<Answer = A> + BlockingCall<Answer = A>> Work for Both<C>
         Forms {
             in_tasks: Some(Arc::clone(&call) as Arc<dyn InTasks<A>>),
             blocking: Some(call),
+            repeatable: true,
         }
     }
 }

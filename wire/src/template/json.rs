@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Deserializer, from_str};
 
-use super::{Problem, Spot, Value};
+use super::{Problem, Spot};
 
 /// A place in JSON (RFC 6901), like `/user/0/name`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,13 +70,20 @@ impl<'a> Payload<'a> {
     ///
     /// # Errors
     /// Returns an error if it is no JSON or has nothing there.
-    pub fn at(&self, pointer: &Pointer) -> Result<Value<'a>, Problem> {
+    pub fn at(&self, pointer: &Pointer) -> Result<&'a str, Problem> {
+        pointer.find(self.whole()?).ok_or(Problem::Absent)
+    }
+
+    /// All of it.
+    ///
+    /// # Errors
+    /// Returns an error if it is no JSON.
+    pub fn whole(&self) -> Result<&'a str, Problem> {
         let json = self.json.get_or_init(|| {
             let text = str::from_utf8(self.bytes).ok()?;
             from_str::<IgnoredAny>(text).ok().map(|_| text)
         });
-        let json = json.ok_or(Problem::NoJson)?;
-        pointer.find(json).map(Value::Json).ok_or(Problem::Absent)
+        json.ok_or(Problem::NoJson)
     }
 }
 

@@ -18,7 +18,7 @@ const PAYLOAD: &str = r#" {"user": "u1", "amount": 12.50, "id": 1234567890123456
 fn value<'a>(field: &EventField, payload: &Payload<'a>) -> Result<Value<'a>, Problem> {
     match field {
         EventField::Key => Ok(Value::Text(Cow::Borrowed("a:b c"))),
-        EventField::Pointer(pointer) => payload.at(pointer),
+        EventField::Pointer(pointer) => payload.at(pointer).map(Value::Json),
         EventField::Header(name) if name == "h" => Ok(Value::Text(Cow::Borrowed("v w"))),
         EventField::Header(_) => Err(Problem::Absent),
     }

@@ -140,7 +140,7 @@ impl Client {
                 headers.remove(CONTENT_LENGTH);
             }
         }
-        request(method, path, headers, body.clone())
+        request(method, path.clone(), headers, body.clone())
     }
 
     fn again(&self, event: &Event, method: &Method, request: impl Fn() -> Request) -> Option<Request> {
@@ -161,6 +161,10 @@ impl fmt::Debug for Client {
 }
 
 impl Response {
+    pub(super) fn of(response: hyper::Response<Vec<u8>>) -> Self {
+        Self(response)
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.0.status()
@@ -207,5 +211,5 @@ impl Response {
 }
 
 fn answered(answer: Answer) -> Result<Response, CallError> {
-    answer.map(Response)
+    answer.map(Response::of)
 }

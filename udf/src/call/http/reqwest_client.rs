@@ -7,13 +7,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::Method;
-use hyper::header::HeaderMap;
-use reqwest::{ClientBuilder, Url, redirect};
+use hyper::http::uri::PathAndQuery;
+use reqwest::{ClientBuilder, RequestBuilder, Url, redirect};
 use tokio::runtime::{self, Runtime};
 use tower::util::MapRequestLayer;
+use url::Position;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, Target, read, tls};
+use super::{Answer, HttpCallError, Outgoing, Target, read, tls};
 use crate::call_error::CallError;
 
 tokio::task_local! {
@@ -25,6 +26,8 @@ tokio::task_local! {
 pub(super) struct ReqwestClient {
     method: Method,
     url: Url,
+    /// Path and query of `url`.
+    path: PathAndQuery,
     max_answer_bytes: usize,
     client: reqwest::Client,
     /// Opens a connection for each request.
@@ -60,6 +63,7 @@ impl ReqwestClient {
         Ok(Self {
             method: target.method().clone(),
             url: target.url().clone(),
+            path: target.path().clone(),
             max_answer_bytes: target.max_answer_bytes(),
             client: build(pooled)?,
             unpooled: build(builder().pool_max_idle_per_host(0))?,
@@ -67,13 +71,12 @@ impl ReqwestClient {
         })
     }
 
-    /// Calls `again` for the headers of a request that is sent once more, `None` if it may not be: if its connection was a
-    /// reused one and broke.
-    /// Unlike hyper's connections, reqwest does not tell whether a part of the answer's head had come.
-    pub(super) async fn send(&self, headers: HeaderMap, again: impl Fn() -> Option<HeaderMap>) -> Answer {
+    /// Calls `again` for a request that is sent once more, `None` if it may not be: if its connection was a reused one and
+    /// broke. Unlike hyper's connections, reqwest does not tell whether a part of the answer's head had come.
+    pub(super) async fn send(&self, outgoing: Outgoing, again: impl Fn() -> Option<Outgoing>) -> Answer {
+        let request = self.request(&self.client, outgoing)?;
         let sent = OPENED.scope(Cell::new(false), async {
-            let request = self.client.request(self.method.clone(), self.url.clone());
-            let sent = request.headers(headers).send().await;
+            let sent = request.send().await;
             (sent, OPENED.with(Cell::get))
         });
         let response = match sent.await {
@@ -83,18 +86,31 @@ impl ReqwestClient {
                 if opened || failure.outcome() != Outcome::Broken {
                     return Err(failure);
                 }
-                let headers = again().ok_or(failure)?;
-                let request = self.unpooled.request(self.method.clone(), self.url.clone());
-                request.headers(headers).send().await?
+                let outgoing = again().ok_or(failure)?;
+                self.request(&self.unpooled, outgoing)?.send().await?
             }
         };
         read(response.into(), self.max_answer_bytes).await
     }
 
+    fn request(&self, client: &reqwest::Client, outgoing: Outgoing) -> Result<RequestBuilder, CallError> {
+        let Outgoing { path, headers, body } = outgoing;
+        let url = match path == self.path {
+            true => self.url.clone(),
+            false => Url::parse(&format!("{}{path}", &self.url[..Position::BeforePath]))
+                .map_err(|_| CallError::bad_input("its path makes no URL"))?,
+        };
+        let request = client.request(self.method.clone(), url).headers(headers);
+        Ok(match body.is_empty() {
+            true => request,
+            false => request.body(body),
+        })
+    }
+
     pub(super) fn send_blocking(
         &self,
-        headers: HeaderMap,
-        again: impl Fn() -> Option<HeaderMap>,
+        outgoing: Outgoing,
+        again: impl Fn() -> Option<Outgoing>,
         timeout: Duration,
     ) -> Answer {
         let runtime = match self.runtime() {
@@ -103,7 +119,7 @@ impl ReqwestClient {
             Err(error) => return Err(CallError::of(&error, Outcome::OwnLimit)),
         };
         runtime
-            .block_on(async { tokio::time::timeout(timeout, self.send(headers, again)).await })
+            .block_on(async { tokio::time::timeout(timeout, self.send(outgoing, again)).await })
             .unwrap_or_else(|_| Err(Outcome::Timeout.into()))
     }
 

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -12,8 +13,8 @@ use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, Head
 use hyper::http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
 use reqwest::Url;
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use url::{Host, Position};
 use wire::{Delay, HttpMethod};
 
@@ -32,12 +33,21 @@ pub struct Target {
     addresses: Option<Vec<IpAddr>>,
     /// Trusted beside those of the system.
     authorities: Vec<CertificateDer<'static>>,
+    /// What the client shows of itself.
+    identity: Option<Arc<Identity>>,
     by_proxy: bool,
     method: Method,
     /// Whether every request may be sent once more, whatever its method is.
     idempotent: bool,
     idle_timeout: Duration,
     max_answer_bytes: usize,
+}
+
+/// A client's certificate, with those up to its authority, and its key, which is not printed.
+#[derive(Debug)]
+pub(super) struct Identity {
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+    pub(super) key: PrivateKeyDer<'static>,
 }
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -93,6 +103,7 @@ impl Target {
             timeout: DEFAULT_TIMEOUT,
             addresses: None,
             authorities: Vec::new(),
+            identity: None,
             by_proxy: false,
             method: Method::GET,
             idempotent: false,
@@ -157,16 +168,32 @@ impl Target {
     /// # Errors
     /// Returns an error if the file cannot be read or has no certificate.
     pub fn trusting(mut self, file: &Path) -> Result<Self, HttpCallError> {
-        let error = |reason: String| HttpCallError::CaFile {
+        self.authorities = certificates(file).map_err(|reason| HttpCallError::CaFile {
             path: file.to_owned(),
             reason,
+        })?;
+        Ok(self)
+    }
+
+    /// The same for a service that asks for the client's certificate: PEM files with it, and with its key.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is not https, or if a file cannot be read or has none.
+    pub fn with_identity(mut self, certificate: &Path, key: &Path) -> Result<Self, HttpCallError> {
+        let error = |path: &Path, reason| HttpCallError::Identity {
+            path: path.to_owned(),
+            reason,
         };
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|e| error(e.to_string()))?;
-        let certificates: Result<Vec<_>, _> = certificates.collect();
-        self.authorities = certificates.map_err(|e| error(e.to_string()))?;
-        if self.authorities.is_empty() {
-            return Err(error("it holds no certificate in PEM".into()));
+        if self.url.scheme() != "https" {
+            return Err(error(
+                certificate,
+                "a client has a certificate for https alone".into(),
+            ));
         }
+        let certificates = certificates(certificate).map_err(|reason| error(certificate, reason))?;
+        let key = PrivateKeyDer::from_pem_file(key)
+            .map_err(|e| error(key, format!("no private key can be read from it: {e}")))?;
+        self.identity = Some(Arc::new(Identity { certificates, key }));
         Ok(self)
     }
 
@@ -179,6 +206,23 @@ impl Target {
 
     pub(super) fn authorities(&self) -> &[CertificateDer<'static>] {
         &self.authorities
+    }
+
+    pub(super) fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    /// The same with another path and query.
+    pub(super) fn with_path(mut self, path: &str) -> Result<Self, HttpCallError> {
+        let origin = &self.url[..Position::BeforePath];
+        let url = Url::parse(&format!("{origin}{path}")).ok();
+        let read = url.and_then(|url| Some((url[Position::BeforePath..].try_into().ok()?, url)));
+        (self.path, self.url) = read.ok_or_else(|| HttpCallError::Url {
+            // The path may hold a secret.
+            given: origin.to_owned(),
+            reason: "its path is too long".to_owned(),
+        })?;
+        Ok(self)
     }
 
     pub(super) fn is_by_proxy(&self) -> bool {
@@ -241,6 +285,17 @@ impl FromStr for Target {
     /// User and password of the URL are sent as basic authentication.
     fn from_str(url: &str) -> Result<Self, HttpCallError> {
         Self::of(url, |_| Ok(()))
+    }
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let certificates = CertificateDer::pem_file_iter(file).map_err(|e| e.to_string())?;
+    let certificates: Vec<_> = certificates
+        .collect::<Result<_, _>>()
+        .map_err(|e| e.to_string())?;
+    match certificates.is_empty() {
+        true => Err("it holds no certificate in PEM".to_owned()),
+        false => Ok(certificates),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What both clients trust.
+//! What both clients trust, and what they show of themselves.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{HttpCallError, Target};
 /// With none for a target without TLS, as it takes milliseconds to load them, in every process of a pool.
 ///
 /// # Errors
-/// Returns an error if the system has no authority.
+/// Returns an error if the system has no authority, or if the client's key does not belong to its certificate.
 pub(super) fn config(target: &Target) -> Result<ClientConfig, HttpCallError> {
     let build = || {
         let provider = Arc::new(ring::default_provider());
@@ -31,7 +31,10 @@ pub(super) fn config(target: &Target) -> Result<ClientConfig, HttpCallError> {
             }
             _ => builder.with_root_certificates(RootCertStore::empty()),
         };
-        Ok(builder.with_no_client_auth())
+        match target.identity() {
+            None => Ok(builder.with_no_client_auth()),
+            Some(of) => builder.with_client_auth_cert(of.certificates.clone(), of.key.clone_key()),
+        }
     };
     let mut config: ClientConfig = build().map_err(HttpCallError::Tls)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
