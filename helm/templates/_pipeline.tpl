@@ -163,6 +163,7 @@ ports:
   "RETRY_PAUSE" .retryPause
   "RUNTIME_THREADS" .runtimeThreads
   "CPU_OFFLOAD" .cpuOffload
+  "CLOSE_DEADLINE" .closeDeadline
   "MAX_WAITING" .maxWaiting
   "MAX_WAITING_BYTES" .maxWaitingBytes
   "RECORDS" (include "async-reduce.records" $)

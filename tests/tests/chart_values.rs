@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use launcher::Place;
 use regex::Regex;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::chart_page::{sections, with_values};
 use tests::{address, binary, spawn_with_metrics, start};
 use tokio::process::Command;
@@ -128,6 +128,10 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
                     assert_eq!(rule["$ref"], definition("positiveDuration"), "{path}");
                 }
                 Form::Wait => assert_eq!(rule["$ref"], definition("duration"), "{path}"),
+                Form::Deadline => {
+                    let or_none = json!([{"$ref": "#/definitions/positiveDuration"}, {"const": "none"}]);
+                    assert_eq!(schema.pointer(&place).unwrap()["anyOf"], or_none, "{path}");
+                }
                 Form::Delay => assert_eq!(rule["$ref"], definition("delay"), "{path}"),
                 Form::Statuses => assert_eq!(rule["$ref"], definition("statuses"), "{path}"),
                 Form::Switch => assert_eq!(rule["type"], "boolean", "{path}"),

@@ -25,6 +25,13 @@
 //! to the back if it has more, so a key with many events does not delay the others. Within a key retries come first,
 //! then events in the order of their arrival.
 //!
+//! # What is missed
+//!
+//! A window may have a close deadline. When it has passed, the intake calls [`Backlog::miss`] for each of the window's
+//! keys: what waits, pauses or is in flight ends as missed at once. A caller that is still at such a call keeps its slot:
+//! a task until it sees [`InFlight::missed`] and drops the call, a thread or child process until the call returns. What
+//! it then passes to `ended` is discarded.
+//!
 //! Locks are taken in one order, the backlog's before the key's, and held for a few field updates only.
 
 mod key_calls;
@@ -37,16 +44,18 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
+use wire::Outcome;
 
 use crate::call_error::CallError;
-use crate::event::{Event, Meta, Place};
+use crate::event::Event;
 use crate::metrics::Metrics;
 use crate::tally::Ended;
 
 pub(crate) use key_calls::KeyCalls;
-use key_calls::{KeyState, Pending};
+use key_calls::{KeyState, Missed, Pending};
 pub use limit::Limit;
 pub use retry::Retry;
 pub(crate) use room::Room;
@@ -175,47 +184,33 @@ impl<A: Send + 'static> Backlog<A> {
 
     fn begin(&self, taken: Taken<A>, began: Instant) -> InFlight<A> {
         let Taken { calls, pending } = taken;
-        let mut key = calls.lock();
-        key.begins();
-        let (event, attempts) = match pending {
-            Pending::First(waiting) => {
-                let slot_wait = key.record_slot_wait(&waiting, calls.us(began));
-                drop(key);
-                self.metrics.slot_wait.observe(slot_wait);
-                calls.room.give_back(waiting.bytes());
-                (calls.event(waiting), 0)
-            }
-            Pending::Retry(event, attempts) => {
-                drop(key);
-                calls.room.give_back(event.bytes());
-                (event, attempts)
-            }
-        };
+        let slot_wait = calls.lock().begins(&pending, calls.us(began));
+        if let Some(slot_wait) = slot_wait {
+            self.metrics.slot_wait.observe(slot_wait);
+        }
+        calls.room.give_back(pending.event.bytes());
         self.metrics.calls_in_flight.inc();
         InFlight {
-            event,
+            event: pending.event,
             began,
             calls,
-            attempts,
+            attempts: pending.attempts,
         }
     }
 
     fn put_back(self: &Arc<Self>, taken: Taken<A>) {
         let Taken { calls, pending } = taken;
-        let bytes = match &pending {
-            Pending::First(waiting) => waiting.bytes(),
-            Pending::Retry(event, _) => event.bytes(),
-        };
+        let bytes = pending.event.bytes();
         let mut waits = true;
-        self.change(&calls, |key| waits = key.put_back(pending));
+        self.change(&calls, |key| waits = calls.put_back(key, pending));
         if !waits {
             calls.room.give_back(bytes);
         }
     }
 
     /// Ends an attempt: the event is retried after a pause, or its answer goes to the aggregate of its key and it has
-    /// ended too. `latency` is `None` if the attempt's end was not observed. The caller keeps its slot and must take the
-    /// next event itself.
+    /// ended too. If it was missed, it has ended before, and the answer is discarded. `latency` is `None` if the attempt's
+    /// end was not observed. The caller keeps its slot and must take the next event itself.
     pub fn ended(
         self: &Arc<Self>,
         in_flight: InFlight<A>,
@@ -226,8 +221,12 @@ impl<A: Send + 'static> Backlog<A> {
         let attempts = in_flight.attempts + 1;
         if let Err(error) = &answer
             && let Some(pause) = self.retry.pause(error, attempts, rand::random)
+            && !in_flight.calls.is_too_late_after(pause)
         {
             return self.pause(in_flight, pause);
+        }
+        if !in_flight.calls.ends(&in_flight.event) {
+            return;
         }
         let ended = Ended::of(&answer);
         let reconnects = in_flight.event.reconnects();
@@ -254,12 +253,17 @@ impl<A: Send + 'static> Backlog<A> {
             attempts,
             ..
         } = in_flight;
+        if !calls.lock().pauses(&event) {
+            return;
+        }
         let bytes = event.bytes();
         calls.room.take_anyway(bytes);
-        calls.lock().pauses();
         let backlog = Arc::clone(self);
         self.runtime.spawn(async move {
-            tokio::time::sleep(pause).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                Some(()) = OptionFuture::from(calls.missed()) => {}
+            }
             let mut waits = true;
             backlog.change(&calls, |key| waits = key.retry(event, attempts + 1));
             if !waits {
@@ -268,19 +272,46 @@ impl<A: Send + 'static> Backlog<A> {
         });
     }
 
+    /// Ends all events of a key that have not ended: its deadline has passed.
+    pub(crate) fn miss(&self, calls: &KeyCalls<A>) {
+        self.answer_missed(calls, calls.miss());
+    }
+
+    /// Ends an event of a key that arrives after that. It takes no room.
+    pub(crate) fn miss_arrival(&self, calls: &KeyCalls<A>, event: Waiting) {
+        self.answer_missed(calls, calls.miss_arrival(event));
+    }
+
+    fn answer_missed(&self, calls: &KeyCalls<A>, missed: Missed) {
+        let count = missed.len();
+        let (mut attempts, mut reconnects) = (0, 0);
+        for (event, of_event) in missed {
+            attempts += u64::from(of_event);
+            reconnects += u64::from(event.reconnects());
+            self.metrics.ended(&Outcome::Missed.into());
+            calls.answer(event, Err(CallError::missed()));
+        }
+        self.metrics.reconnects.inc_by(reconnects);
+        calls.answered_missed(count, attempts, reconnects);
+    }
+
     fn state(&self) -> MutexGuard<'_, State<A>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<A> InFlight<A> {
+    /// Waits until its window's deadline has passed, so that nobody wants the answer any more; `None` without a deadline.
+    /// The caller must pass it to [`Backlog::ended`] nevertheless.
+    pub fn missed(&self) -> Option<impl Future<Output = ()>> {
+        self.calls.missed()
+    }
+}
+
 impl<A: Send + 'static> Reserved<'_, A> {
     /// What a child process has to know of the event.
-    pub(crate) fn parts(&self) -> (&Place, Meta, &[u8]) {
-        let calls = &self.taken.calls;
-        match &self.taken.pending {
-            Pending::First(waiting) => (calls.place(), calls.meta(waiting), waiting.payload()),
-            Pending::Retry(event, _) => (&event.place, event.meta.clone(), &event.payload),
-        }
+    pub(crate) fn event(&self) -> &Event {
+        &self.taken.pending.event
     }
 
     /// Begins the event's attempt, in the slot of the call before it.
@@ -301,7 +332,7 @@ impl<A> State<A> {
             let calls = self.turns.pop_front()?;
             let mut key = calls.lock();
             key.has_turn = false;
-            let pending = key.take(limit);
+            let pending = calls.take(&mut key, limit);
             self.give_turn(&calls, &mut key, limit);
             drop(key);
             // A key that was abandoned while it had its turn has none.

@@ -63,6 +63,14 @@ impl CallError {
         Self::from(Outcome::Timeout)
     }
 
+    /// The window's `close_deadline` passed before the event had ended: `missed`, not tried again.
+    pub(crate) fn missed() -> Self {
+        Self {
+            reason: Some("close_deadline has passed".into()),
+            ..Self::from(Outcome::Missed)
+        }
+    }
+
     /// An answer with this HTTP status, which decides whether the call is made again.
     pub fn status(status: u16) -> Self {
         let error = Self {
@@ -127,7 +135,7 @@ impl CallError {
     /// Whether another attempt may help: as it was said, or as its kind or status is.
     pub fn may_retry(&self) -> bool {
         self.retry.unwrap_or(match self.outcome {
-            Outcome::Ok | Outcome::Panic | Outcome::BadInput | Outcome::Failed => false,
+            Outcome::Ok | Outcome::Panic | Outcome::BadInput | Outcome::Failed | Outcome::Missed => false,
             Outcome::BadStatus => self
                 .status
                 .is_none_or(|status| matches!(status.get(), 408 | 425 | 429 | 500 | 502 | 503 | 504)),

@@ -15,6 +15,7 @@ use wire::Outcome;
 use crate::backlog::{Backlog, KeyCalls, Retry, Room, Waiting};
 use crate::call::{BlockingCall, Call};
 use crate::call_error::CallError;
+use crate::deadline::Deadline;
 use crate::event::{Event, EventId, Meta, Place, Window};
 use crate::metrics::Metrics;
 use crate::settings::Settings;
@@ -151,6 +152,11 @@ pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
     tokio::time::timeout(PATIENCE, future).await.expect("it ends")
 }
 
+/// A deadline of this long that does not count yet.
+pub(crate) fn deadline(millis: u64) -> Arc<Deadline> {
+    Arc::new(Deadline::new(Duration::from_millis(millis)))
+}
+
 /// A key that is open to calls, and the room of its events.
 pub(crate) struct OpenKey {
     pub(crate) calls: Arc<KeyCalls<()>>,
@@ -159,8 +165,14 @@ pub(crate) struct OpenKey {
 
 impl OpenKey {
     pub(crate) fn new(backlog: &Arc<Backlog<()>>) -> Self {
+        Self::with_deadline(backlog, None)
+    }
+
+    /// One whose events can be missed.
+    pub(crate) fn with_deadline(backlog: &Arc<Backlog<()>>, deadline: Option<&Arc<Deadline>>) -> Self {
         let room = Arc::new(Room::new(1_000, u64::MAX));
-        let calls = Arc::new(KeyCalls::new(place(), None, Arc::clone(&room)));
+        let calls = KeyCalls::new(place(), None, Arc::clone(&room)).with_deadline(deadline);
+        let calls = Arc::new(calls);
         backlog.open(&calls);
         Self { calls, room }
     }

@@ -2,8 +2,9 @@
 //! the key when the start rule says so. Bounds how many events wait in the process.
 
 use std::collections::BTreeMap;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::time::Duration;
 
 use numaflow::reduce::ReduceRequest;
 use tokio::sync::mpsc::Receiver;
@@ -72,7 +73,7 @@ impl<A: Send + 'static> Intake<A> {
             numbers: true,
             start_rule,
             room: Arc::new(room),
-            windows: Windows::new(Arc::clone(&metrics)),
+            windows: Windows::new(Arc::clone(&metrics), None),
             metrics,
         }
     }
@@ -80,6 +81,12 @@ impl<A: Send + 'static> Intake<A> {
     /// The same with what collects the answers of each key and window.
     pub(crate) fn with_aggregates(mut self, make: Option<Arc<dyn Make<A>>>) -> Self {
         self.make = make;
+        self
+    }
+
+    /// The same with a bound on how long after the close of its first key the calls of a window may last.
+    pub(crate) fn with_close_deadline(mut self, after: Option<Duration>) -> Self {
+        self.windows = Windows::new(Arc::clone(&self.metrics), after);
         self
     }
 
@@ -93,54 +100,31 @@ impl<A: Send + 'static> Intake<A> {
         self.windows.enter(start_ms, end_ms)
     }
 
-    /// Reads until the input ends, which is the close of book of this key, and waits until all calls have ended.
+    /// Reads until the input ends, which is the close of book of this key, and waits until all calls have ended or the
+    /// window's deadline has passed.
     pub(crate) async fn read(
         &self,
         window: &Window,
         place: &Arc<Place>,
-        mut input: Receiver<ReduceRequest>,
+        input: Receiver<ReduceRequest>,
     ) -> Closed {
         let answers = self.make.as_ref().map(|make| make.make(place));
         let room = Arc::clone(&self.room);
-        let calls = OpenWindow(Arc::new(KeyCalls::new(Arc::clone(place), answers, room)));
+        let calls = KeyCalls::new(Arc::clone(place), answers, room).with_deadline(window.deadline());
+        let calls = OpenWindow(Arc::new(calls));
         let calls = &calls.0;
-        let mut arrivals = Arrivals::default();
-        let mut open = self.start_rule == StartRule::AtArrival;
-        if open {
-            self.backlog.open(calls);
-        }
-        // One future for all events: to make and drop one for each costs more than to look at it.
-        let mut opened = pin!(window.opened());
-        loop {
-            tokio::select! {
-                biased;
-                () = &mut opened, if !open => {
-                    open = true;
-                    self.backlog.open(calls);
-                }
-                request = input.recv() => {
-                    let Some(request) = request else { break };
-                    self.metrics.events.inc();
-                    let event = arrivals.record(request, calls, self.numbers);
-                    // The backlog gives the room back when the event's first attempt begins.
-                    if !self.room.try_take(event.bytes()) {
-                        // Stops reading until a call begins. Every window is opened now: if all room is taken by events
-                        // that wait for their close of book, no call would begin and no input would reach its end.
-                        arrivals.reading_stopped += 1;
-                        self.metrics.reading_stopped.inc();
-                        self.windows.open_all();
-                        open = true;
-                        self.backlog.open(calls);
-                        self.room.take(event.bytes()).await;
-                    }
-                    self.backlog.add(calls, event);
-                }
-            }
-        }
-        arrivals.close = Some(Instant::now());
-        window.open();
+        let mut deadline = pin!(window.deadline_passed());
+        let (arrivals, is_missed) = self.read_input(window, calls, input, deadline.as_mut()).await;
+        window.close();
         self.backlog.open(calls);
-        let mut tally = calls.finished().await;
+        let mut tally = tokio::select! {
+            biased;
+            tally = calls.finished() => tally,
+            () = deadline, if !is_missed => {
+                self.backlog.miss(calls);
+                calls.finished().await
+            }
+        };
         for (outcome, count) in tally.outcomes() {
             if outcome != Outcome::Ok {
                 window.failed(outcome, count, tally.causes.remove(&outcome));
@@ -151,6 +135,67 @@ impl<A: Send + 'static> Intake<A> {
             tally,
             finish: calls.answers().map(|answers| answers.finish(place.window)),
         }
+    }
+
+    /// Reads until the input ends. Returns too whether the deadline, which counts from the close of another key, has passed
+    /// meanwhile: then what this key still had to read is missed.
+    async fn read_input(
+        &self,
+        window: &Window,
+        calls: &Arc<KeyCalls<A>>,
+        mut input: Receiver<ReduceRequest>,
+        mut deadline: Pin<&mut impl Future<Output = ()>>,
+    ) -> (Arrivals, bool) {
+        let mut arrivals = Arrivals::default();
+        let mut is_missed = false;
+        let mut open = self.start_rule == StartRule::AtArrival;
+        if open {
+            self.backlog.open(calls);
+        }
+        // One future for all events: to make and drop one for each costs more than to look at it.
+        let mut opened = pin!(window.opened());
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut deadline, if !is_missed => {
+                    is_missed = true;
+                    self.backlog.miss(calls);
+                }
+                () = &mut opened, if !open => {
+                    open = true;
+                    self.backlog.open(calls);
+                }
+                request = input.recv() => {
+                    let Some(request) = request else { break };
+                    self.metrics.events.inc();
+                    let event = arrivals.record(request, calls, self.numbers);
+                    // The backlog gives the room back when the event's first attempt begins.
+                    if !is_missed && !self.room.try_take(event.bytes()) {
+                        // Stops reading until a call begins. Every window is opened now: if all room is taken by events
+                        // that wait for their close of book, no call would begin and no input would reach its end.
+                        arrivals.reading_stopped += 1;
+                        self.metrics.reading_stopped.inc();
+                        self.windows.open_all();
+                        open = true;
+                        self.backlog.open(calls);
+                        tokio::select! {
+                            () = self.room.take(event.bytes()) => {}
+                            () = &mut deadline => {
+                                is_missed = true;
+                                self.backlog.miss(calls);
+                            }
+                        }
+                    }
+                    if is_missed {
+                        self.backlog.miss_arrival(calls, event);
+                    } else {
+                        self.backlog.add(calls, event);
+                    }
+                }
+            }
+        }
+        arrivals.close = Some(Instant::now());
+        (arrivals, is_missed)
     }
 }
 

@@ -20,7 +20,7 @@
 //!   reading here.
 //! * `aggregate`: the trait [`Aggregate`], ready-made ones, and their messages.
 //! * `call`: the traits of a call, the calls of the shipped UDF (HTTP requests and processor time), and [`http`].
-//! * `event`: an event with its window. `call_error`: why a call gave no answer.
+//! * `event`: an event with its window. `deadline`: when its calls must have ended. `call_error`: why a call gave no answer.
 //! * `tally`: counts and latencies of one key and window.
 //! * `metrics`: the Prometheus metrics of the process.
 //! * `settings`: flags, environment variables, and their checks.
@@ -29,6 +29,7 @@ mod aggregate;
 mod backlog;
 mod call;
 mod call_error;
+mod deadline;
 mod event;
 #[cfg(test)]
 mod fixtures;

@@ -33,6 +33,7 @@ pub(crate) struct ReduceSpec<A> {
     /// As written into each record.
     pub(crate) settings: wire::Settings,
     pub(crate) results: Results,
+    pub(crate) close_deadline: Option<Duration>,
     /// For events that wait.
     pub(crate) room: Room,
     pub(crate) max_message_bytes: usize,
@@ -62,6 +63,7 @@ impl<A: Send + 'static> AsyncReduce<A> {
         let make = spec.results.own.then_some(spec.make);
         let intake = Intake::new(spec.backlog, start_rule, spec.room, metrics)
             .with_aggregates(make)
+            .with_close_deadline(spec.close_deadline)
             .with_numbers(spec.results.instrument.is_some());
         Self {
             shared: Arc::new(Shared {

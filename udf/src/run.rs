@@ -169,6 +169,7 @@ where
         make: Arc::new(Factory::new(make)),
         settings: of_record,
         results: settings.results(records),
+        close_deadline: settings.close_deadline.0,
         room: Room::new(bound(settings.max_waiting.get()), settings.max_waiting_bytes()),
         max_message_bytes: bound(settings.max_message_bytes.get()),
         event_id: settings.event_id.as_deref().map(Arc::from),

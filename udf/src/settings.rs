@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use clap::Args;
 use wire::settings::{
-    CPU_OFFLOAD, Form, IO_DELAY, MAX_WAITING, MAX_WAITING_BYTES, MAX_WORKERS, RETRIES, RETRY_PAUSE,
-    RETRY_STATUSES, RUNTIME_THREADS, SEQUENTIAL_MOST, START_RULE, STRATEGY, TIMEOUT, WORKLOAD,
-    default_max_workers, whole_number,
+    CLOSE_DEADLINE, CPU_OFFLOAD, Deadline, Form, IO_DELAY, MAX_WAITING, MAX_WAITING_BYTES, MAX_WORKERS,
+    RETRIES, RETRY_PAUSE, RETRY_STATUSES, RUNTIME_THREADS, SEQUENTIAL_MOST, START_RULE, STRATEGY, TIMEOUT,
+    WORKLOAD, default_max_workers, whole_number,
 };
 use wire::{Delay, StartRule, Statuses, StrategyKind, Workload};
 
@@ -59,6 +59,9 @@ pub struct Settings {
     /// Threads that read the stream.
     #[arg(long, env, help = RUNTIME_THREADS.help(), value_parser = |text: &str| RUNTIME_THREADS.read_given(text), allow_hyphen_values = true)]
     pub runtime_threads: Option<NonZeroU16>,
+    /// How long after the close of a window's first key its calls may last.
+    #[arg(long, env, help = CLOSE_DEADLINE.help(), default_value = CLOSE_DEADLINE.default, value_parser = |text: &str| CLOSE_DEADLINE.read_given(text), allow_hyphen_values = true)]
+    pub close_deadline: Deadline,
     /// Events that may wait for their call.
     #[arg(long, env, help = MAX_WAITING.help(), default_value = MAX_WAITING.default, value_parser = |text: &str| MAX_WAITING.read(text), allow_hyphen_values = true)]
     pub max_waiting: NonZeroU64,

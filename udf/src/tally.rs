@@ -92,6 +92,17 @@ impl Tally {
         }
     }
 
+    /// Counts events that were missed after so many attempts in all.
+    pub(crate) fn missed(&mut self, events: u64, attempts: u64) {
+        if events > 0 {
+            self.by_outcome[Outcome::Missed as usize] += events;
+            let error = CallError::missed();
+            self.causes
+                .extend(error.reason.map(|reason| (Outcome::Missed, reason)));
+        }
+        self.attempts += attempts;
+    }
+
     /// Number of events by the program's names for their failure.
     pub(crate) fn named(&self) -> BTreeMap<String, u64> {
         let counts = self.named.iter();

@@ -3,10 +3,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use wire::Outcome;
 
+use crate::deadline::Deadline;
 use crate::metrics::{GaugeGuard, Metrics};
 
 /// One window, shared by its keys.
@@ -14,6 +16,8 @@ use crate::metrics::{GaugeGuard, Metrics};
 pub struct Window {
     /// Cancelled when the calls that wait for close of book may begin.
     open: CancellationToken,
+    /// When its calls must have ended, if they must.
+    deadline: Option<Arc<Deadline>>,
     start_ms: i64,
     failures: Mutex<BTreeMap<Outcome, Failures>>,
     _open_windows: GaugeGuard,
@@ -31,6 +35,26 @@ impl Window {
     /// Lets the calls of all keys begin that wait for close of book.
     pub fn open(&self) {
         self.open.cancel();
+    }
+
+    /// Notes the close of a key, which opens the others and, of the first key, begins the deadline.
+    pub(crate) fn close(&self) {
+        self.open();
+        if let Some(deadline) = &self.deadline {
+            deadline.begin();
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Option<&Arc<Deadline>> {
+        self.deadline.as_ref()
+    }
+
+    /// Waits until its calls must have ended; for ever if it has no deadline.
+    pub(crate) async fn deadline_passed(&self) {
+        match &self.deadline {
+            Some(deadline) => deadline.passed().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Waits until the calls that wait for close of book may begin.
@@ -57,6 +81,7 @@ impl Drop for Window {
                 Outcome::OwnLimit => {
                     "calls failed for lack of this process's own descriptors, ports, memory or threads"
                 }
+                Outcome::Missed => "events had not ended at their window's close deadline",
                 _ => "calls failed",
             };
             tracing::warn!(window_start_ms = self.start_ms, %outcome, count, cause, "{what}");
@@ -68,14 +93,17 @@ impl Drop for Window {
 #[derive(Debug)]
 pub struct Windows {
     metrics: Arc<Metrics>,
+    /// How long after the close of its first key the calls of a window may last.
+    close_deadline: Option<Duration>,
     by_interval: Mutex<HashMap<(i64, i64), Weak<Window>>>,
 }
 
 impl Windows {
     /// Creates an empty set.
-    pub fn new(metrics: Arc<Metrics>) -> Self {
+    pub fn new(metrics: Arc<Metrics>, close_deadline: Option<Duration>) -> Self {
         Self {
             metrics,
+            close_deadline,
             by_interval: Mutex::default(),
         }
     }
@@ -89,6 +117,7 @@ impl Windows {
         windows.retain(|_, window| window.strong_count() > 0);
         let window = Arc::new(Window {
             open: CancellationToken::new(),
+            deadline: self.close_deadline.map(Deadline::new).map(Arc::new),
             start_ms,
             failures: Mutex::default(),
             _open_windows: GaugeGuard::new(&self.metrics.windows_open),
@@ -115,7 +144,7 @@ mod tests {
     #[test]
     fn keys_of_a_window_share_it_and_it_is_forgotten_with_the_last() {
         let metrics = metrics();
-        let windows = Windows::new(Arc::clone(&metrics));
+        let windows = Windows::new(Arc::clone(&metrics), None);
         let first = windows.enter(0, 10);
         assert!(Arc::ptr_eq(&first, &windows.enter(0, 10)));
         let other = windows.enter(10, 20);

@@ -197,6 +197,8 @@ closed_set! {
         BadInput = "bad-input",
         /// The call failed in a way that the program has a name of its own for.
         Failed = "failed",
+        /// The event had not ended at its window's close deadline, whether its call had begun or not.
+        Missed = "missed",
     }
 }
 

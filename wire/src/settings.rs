@@ -14,7 +14,7 @@ use std::ops::Deref;
 pub use form::{Form, FormError, meant, whole_number};
 pub use nearest::nearest;
 pub use table::*;
-pub use value::{Limit, Value};
+pub use value::{Deadline, Limit, Value};
 
 /// A setting. Its value is text wherever it crosses a process boundary.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -140,7 +140,9 @@ impl Setting {
     /// The meaning and the values, for `--help`.
     pub fn help(&self) -> String {
         match self.form {
-            Form::Count { most: u64::MAX, .. } | Form::Duration | Form::Switch => self.meaning.to_owned(),
+            Form::Count { most: u64::MAX, .. } | Form::Duration | Form::Deadline | Form::Switch => {
+                self.meaning.to_owned()
+            }
             form => format!("{} [{}]", self.meaning, form.words().replace('`', "")),
         }
     }

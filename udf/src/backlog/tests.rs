@@ -12,6 +12,7 @@ use wire::Outcome;
 
 use super::*;
 use crate::aggregate::{Collect, Finish};
+use crate::deadline::Deadline;
 use crate::event::Window;
 use crate::fixtures::{
     assert_about, index_of, metrics, millis, place_of, result, retry, some, soon, waiting,
@@ -35,6 +36,8 @@ enum Step {
     Close(usize),
     /// The window of a key is dropped.
     Abandon(usize),
+    /// The deadline of a key passes.
+    Miss(usize),
     /// A caller without a call takes an event.
     Take,
     /// A caller with a call reserves another event.
@@ -53,6 +56,7 @@ fn steps() -> impl Generates<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(Step::Open),
         1 => any::<usize>().prop_map(Step::Close),
         1 => any::<usize>().prop_map(Step::Abandon),
+        1 => any::<usize>().prop_map(Step::Miss),
         6 => Just(Step::Take),
         3 => any::<usize>().prop_map(Step::Reserve),
         1 => any::<usize>().prop_map(Step::Release),
@@ -78,6 +82,7 @@ proptest! {
         keys in 1usize..5,
         max_waiting in 1usize..8,
         retries in 0u32..3,
+        has_deadline: bool,
         steps in steps(),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,7 +94,7 @@ proptest! {
             let started = Arc::default();
             let strategy = Box::new(Starts(Arc::clone(&started)));
             let backlog = Arc::new(Backlog::new(strategy, limit, retry(retries), metrics()));
-            let mut world = World::new(&backlog, started, keys, max_waiting, retries);
+            let mut world = World::new(&backlog, started, keys, max_waiting, retries, has_deadline);
             for step in steps {
                 world.step(step).await;
             }
@@ -129,6 +134,7 @@ struct World<'a> {
     limit: Limit,
     retries: u32,
     max_waiting: usize,
+    has_deadline: bool,
     room: Arc<Room>,
     started: Arc<AtomicUsize>,
     /// Callers without a call; each occupies a slot.
@@ -153,6 +159,16 @@ struct Expected {
     attempts: u32,
 }
 
+/// How an event ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct End {
+    outcome: Outcome,
+    attempts: u32,
+    /// One in each attempt that has ended.
+    reconnects: u32,
+    has_latency: bool,
+}
+
 /// A key in the model.
 struct Key {
     calls: Arc<KeyCalls<()>>,
@@ -161,39 +177,43 @@ struct Key {
     open: bool,
     closed: bool,
     abandoned: bool,
+    missed: bool,
     waiting: VecDeque<u64>,
     /// Events whose pause is over, with their attempts. Pauses are random, and so is their order.
     retries: BTreeMap<u64, u32>,
     paused: BTreeMap<u64, u32>,
-    /// Reserved.
-    reserved: usize,
-    in_flight: usize,
+    /// Reserved, with their attempts.
+    reserved: BTreeMap<u64, u32>,
+    /// With the attempts before.
+    in_flight: BTreeMap<u64, u32>,
     peak: u64,
     added: u64,
     first_attempts: u64,
-    /// Outcome and attempts of each event, and whether it has a latency.
-    ended: BTreeMap<u64, (Outcome, u32, bool)>,
+    ended: BTreeMap<u64, End>,
     /// Events of other keys taken since this key became ready.
     passed_over: usize,
 }
 
 impl Key {
-    fn new(number: usize, room: &Arc<Room>) -> Self {
+    fn new(number: usize, room: &Arc<Room>, has_deadline: bool) -> Self {
+        // Begun by nobody, so that it cuts no pause.
+        let deadline = has_deadline.then(|| Arc::new(Deadline::new(Duration::ZERO)));
         let place = place_of(&[&format!("key-{number}")]);
         let answered = Answered::default();
         let answers = Some(Box::new(answered.clone()) as Box<dyn Collect<()>>);
         Self {
-            calls: Arc::new(KeyCalls::new(place, answers, Arc::clone(room))),
+            calls: Arc::new(KeyCalls::new(place, answers, Arc::clone(room)).with_deadline(deadline.as_ref())),
             answered,
             finished: None,
             open: false,
             closed: false,
             abandoned: false,
+            missed: false,
             waiting: VecDeque::new(),
             retries: BTreeMap::new(),
             paused: BTreeMap::new(),
-            reserved: 0,
-            in_flight: 0,
+            reserved: BTreeMap::new(),
+            in_flight: BTreeMap::new(),
             peak: 0,
             added: 0,
             first_attempts: 0,
@@ -203,20 +223,21 @@ impl Key {
     }
 
     fn taken(&self) -> usize {
-        self.reserved + self.in_flight + self.paused.len()
+        self.reserved.len() + self.in_flight.len() + self.paused.len()
     }
 
     fn ready(&self, limit: Limit) -> usize {
         let waiting = self.waiting.len() + self.retries.len();
         match limit {
-            _ if !self.open || self.abandoned => 0,
+            _ if !self.open || self.abandoned || self.missed => 0,
             Limit::Shared(_) => waiting,
             Limit::OnePerKey(_) => usize::from(waiting > 0 && self.taken() == 0),
         }
     }
 
     fn is_over(&self) -> bool {
-        self.closed && self.waiting.is_empty() && self.retries.is_empty() && self.taken() == 0
+        let has_ended = self.waiting.is_empty() && self.retries.is_empty() && self.taken() == 0;
+        self.closed && (has_ended || self.missed)
     }
 }
 
@@ -227,6 +248,7 @@ impl<'a> World<'a> {
         keys: usize,
         max_waiting: usize,
         retries: u32,
+        has_deadline: bool,
     ) -> Self {
         let room = Arc::new(Room::new(max_waiting, u64::MAX));
         Self {
@@ -234,7 +256,10 @@ impl<'a> World<'a> {
             backlog,
             retries,
             max_waiting,
-            keys: (0..keys).map(|number| Key::new(number, &room)).collect(),
+            has_deadline,
+            keys: (0..keys)
+                .map(|number| Key::new(number, &room, has_deadline))
+                .collect(),
             room,
             started,
             idle: 0,
@@ -249,6 +274,7 @@ impl<'a> World<'a> {
             Step::Open(key) => self.open(key % self.keys.len()),
             Step::Close(key) => self.close(key % self.keys.len()),
             Step::Abandon(key) => self.abandon(key % self.keys.len()),
+            Step::Miss(key) => self.miss(key % self.keys.len()).await,
             Step::Take => self.take(),
             Step::Reserve(caller) if !self.callers.is_empty() => {
                 self.reserve(caller % self.callers.len());
@@ -271,6 +297,13 @@ impl<'a> World<'a> {
             return;
         }
         let event = waiting(&key.calls, self.next_index);
+        if key.missed {
+            self.backlog.miss_arrival(&key.calls, event);
+            key.misses(self.next_index, 0, 0);
+            key.added += 1;
+            self.next_index += 1;
+            return;
+        }
         if !self.room.try_take(event.bytes()) {
             return;
         }
@@ -307,6 +340,30 @@ impl<'a> World<'a> {
         key.retries.clear();
     }
 
+    async fn miss(&mut self, number: usize) {
+        let key = &mut self.keys[number];
+        if !self.has_deadline || key.missed || key.abandoned {
+            return;
+        }
+        self.backlog.miss(&key.calls);
+        key.missed = true;
+        for index in std::mem::take(&mut key.waiting) {
+            key.misses(index, 0, 0);
+        }
+        let retries = std::mem::take(&mut key.retries).into_iter();
+        for (index, attempts) in retries.chain(std::mem::take(&mut key.paused)) {
+            key.misses(index, attempts, attempts);
+        }
+        // Their calls may be made nevertheless.
+        for (index, attempts) in key.reserved.clone().into_iter().chain(key.in_flight.clone()) {
+            key.misses(index, attempts + 1, attempts);
+        }
+        // Pauses are given up.
+        for _ in 0..2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
     fn take(&mut self) {
         if self.idle == 0 {
             return;
@@ -331,10 +388,10 @@ impl<'a> World<'a> {
                     !slot_is_free,
                     "a caller in the free slot would have begun it at once"
                 );
-                let (place, meta, _) = reserved.parts();
-                let index = meta.id.unwrap().index;
-                let expected = self.taken(key_number(&place.keys), index);
-                self.keys[expected.key].reserved += 1;
+                let (number, index) = (key_number(reserved.event().keys()), index_of(reserved.event()));
+                let expected = self.taken(number, index);
+                let key = &mut self.keys[number];
+                key.reserved.insert(index, expected.attempts);
                 self.callers[caller].reserved.push_back((reserved, expected));
             }
             None => assert!(slot_is_free || self.ready() == 0 || matches!(self.limit, Limit::OnePerKey(_))),
@@ -347,9 +404,9 @@ impl<'a> World<'a> {
         };
         reserved.release();
         let key = &mut self.keys[expected.key];
-        key.reserved -= 1;
+        key.reserved.remove(&expected.index);
         match expected.attempts {
-            _ if key.abandoned => {}
+            _ if key.abandoned || key.missed => {}
             0 => key.waiting.push_front(expected.index),
             attempts => assert_eq!(key.retries.insert(expected.index, attempts), None),
         }
@@ -367,19 +424,28 @@ impl<'a> World<'a> {
         self.backlog
             .ended(in_flight, result(outcome), seen.then_some(LATENCY));
         let key = &mut self.keys[number];
-        key.in_flight -= 1;
+        key.in_flight.remove(&index);
         let may_help = result(outcome).is_err_and(|error| error.may_retry());
-        let before = if may_help && attempts <= self.retries {
+        let before = if key.missed {
+            assert_eq!(key.ended[&index].outcome, Outcome::Missed, "before it returned");
+            None
+        } else if may_help && attempts <= self.retries {
             key.paused.insert(index, attempts).map(drop)
         } else {
-            key.ended.insert(index, (outcome, attempts, seen)).map(drop)
+            let end = End {
+                outcome,
+                attempts,
+                reconnects: attempts,
+                has_latency: seen,
+            };
+            key.ended.insert(index, end).map(drop)
         };
         assert_eq!(before, None, "event {index} has ended before");
         match reserved.pop_front() {
             None => self.idle += 1,
             Some((next, expected)) => {
                 let in_flight = next.begin(Instant::now());
-                self.keys[expected.key].reserved -= 1;
+                self.keys[expected.key].reserved.remove(&expected.index);
                 self.begun(in_flight, expected, reserved);
             }
         }
@@ -440,9 +506,11 @@ impl<'a> World<'a> {
         assert_eq!(in_flight.event.payload()[..], expected.index.to_le_bytes());
         assert_eq!(key_number(in_flight.event.keys()), expected.key);
         let key = &mut self.keys[expected.key];
-        key.in_flight += 1;
-        key.peak = key.peak.max(key.in_flight as u64);
-        key.first_attempts += u64::from(expected.attempts == 0);
+        key.in_flight.insert(expected.index, expected.attempts);
+        if !key.missed {
+            key.peak = key.peak.max(key.in_flight.len() as u64);
+            key.first_attempts += u64::from(expected.attempts == 0);
+        }
         self.callers.push(Caller {
             in_flight,
             key: expected.key,
@@ -531,6 +599,20 @@ impl<'a> World<'a> {
 }
 
 impl Key {
+    fn misses(&mut self, index: u64, attempts: u32, reconnects: u32) {
+        let end = End {
+            outcome: Outcome::Missed,
+            attempts,
+            reconnects,
+            has_latency: false,
+        };
+        assert_eq!(
+            self.ended.insert(index, end),
+            None,
+            "event {index} has ended before"
+        );
+    }
+
     /// Checks that the tally is ready exactly when the key is over, and its values.
     fn check(&mut self) {
         let Some(finished) = &mut self.finished else {
@@ -543,22 +625,20 @@ impl Key {
         assert!(self.is_over(), "its tally is ready, but it is not over");
         self.finished = None;
         let mut outcomes = BTreeMap::new();
-        for (outcome, ..) in self.ended.values() {
-            *outcomes.entry(*outcome).or_insert(0) += 1;
+        for end in self.ended.values() {
+            *outcomes.entry(end.outcome).or_insert(0) += 1;
         }
-        let ended = self.ended.iter().map(|(index, (outcome, ..))| (*index, *outcome));
+        let ended = self.ended.iter().map(|(index, end)| (*index, end.outcome));
         assert_eq!(
             *self.answered.0.lock().unwrap(),
             ended.collect(),
             "the aggregate has each answer before the tally is ready"
         );
         assert_eq!(tally.outcomes().into_iter().collect::<BTreeMap<_, _>>(), outcomes);
-        let attempts = self.ended.values().map(|(_, attempts, _)| u64::from(*attempts));
-        let attempts = attempts.sum::<u64>();
+        let sum = |of: fn(&End) -> u32| self.ended.values().map(|end| u64::from(of(end))).sum::<u64>();
         assert_eq!(
             (tally.attempts, tally.reconnects),
-            (attempts, attempts),
-            "one in each attempt"
+            (sum(|end| end.attempts), sum(|end| end.reconnects))
         );
         assert_eq!(tally.peak_in_flight, self.peak);
         assert_eq!(tally.slot_wait.latencies().count(), self.first_attempts);
@@ -566,8 +646,8 @@ impl Key {
             let of_kind = self
                 .ended
                 .values()
-                .filter(|(outcome, ..)| (*outcome == Outcome::Ok) == is_ok);
-            let seen = of_kind.filter(|(.., seen)| *seen).count() as u64;
+                .filter(|end| (end.outcome == Outcome::Ok) == is_ok);
+            let seen = of_kind.filter(|end| end.has_latency).count() as u64;
             let latency = durations.latencies();
             assert_eq!(latency.count(), seen);
             assert_eq!(latency.max(), (seen > 0).then_some(LATENCY));

@@ -243,3 +243,141 @@ async fn a_call_sees_the_headers_but_not_the_number_in_them() {
     assert_eq!(first.idempotency_key(), second.idempotency_key(), "of no header");
     assert_eq!(arrivals.seen[&7].to_string(), "2");
 }
+
+/// Events 0 and on arrive at once, and the input ends.
+async fn all_at_once(input: Sender<ReduceRequest>, events: std::ops::Range<u64>) {
+    for number in events {
+        input.send(request(number)).await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_not_ended_at_the_deadline_is_missed_and_the_result_goes_out() {
+    for start_rule in [StartRule::AtArrival, StartRule::AtClose] {
+        let (intake, call) = intake(start_rule, 10, 1);
+        let intake = intake.with_close_deadline(Some(millis(250)));
+        let window = intake.enter(0, 10);
+        let (events, input) = input();
+        let began = Instant::now();
+        let place = place();
+        let read = intake.read(&window, &place, input);
+        let (closed, ()) = soon(async { tokio::join!(read, all_at_once(events, 0..5)) }).await;
+        assert_eq!(began.elapsed(), millis(250), "{start_rule}");
+        let outcomes: Vec<_> = closed.tally.outcomes().into_iter().collect();
+        assert_eq!(outcomes, [(Outcome::Ok, 2), (Outcome::Missed, 3)], "{start_rule}");
+        assert_eq!(closed.tally.attempts, 3, "{start_rule}");
+        tokio::time::sleep(millis(1_000)).await;
+        assert_eq!(*call.order.lock().unwrap(), [0, 1, 2], "{start_rule}");
+        assert_eq!(intake.room.events_left(), 10, "{start_rule}");
+        assert_eq!(intake.metrics.calls_in_flight.get(), 0, "{start_rule}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_ends_before_its_deadline_is_not_delayed_by_it() {
+    let (intake, _) = intake(StartRule::AtClose, 10, 3);
+    let intake = intake.with_close_deadline(Some(millis(250)));
+    let window = intake.enter(0, 10);
+    let (events, input) = input();
+    let began = Instant::now();
+    let place = place();
+    let read = intake.read(&window, &place, input);
+    let (closed, ()) = soon(async { tokio::join!(read, all_at_once(events, 0..3)) }).await;
+    assert_eq!((began.elapsed(), closed.tally.attempts), (millis(100), 3));
+    let outcomes: Vec<_> = closed.tally.outcomes().into_iter().collect();
+    assert_eq!(outcomes, [(Outcome::Ok, 3)]);
+}
+
+/// The SDK closes a window's keys one after another.
+#[tokio::test(start_paused = true)]
+async fn later_keys_get_what_the_first_has_left_of_the_deadline() {
+    let (intake, _) = intake(StartRule::AtArrival, 100, 1);
+    let intake = intake.with_close_deadline(Some(millis(250)));
+    let (window, next) = (intake.enter(0, 10), intake.enter(10, 20));
+    let (one, one_input) = input();
+    let (two, two_input) = input();
+    let (three, three_input) = input();
+    let (other, other_input) = input();
+    let began = Instant::now();
+    let read = async |window, name, input| {
+        let closed = soon(intake.read(window, &place_of(&[name]), input)).await;
+        (
+            closed.tally.outcomes().into_iter().collect::<Vec<_>>(),
+            closed.tally.attempts,
+            began.elapsed(),
+        )
+    };
+    let events = async {
+        // In the one slot, which the keys have in turn: 0, 10, 1 by 300 ms.
+        all_at_once(one, 0..3).await;
+        for number in 10..13 {
+            two.send(request(number)).await.unwrap();
+        }
+        tokio::time::sleep(millis(250)).await;
+        // The first key uses the deadline up. What the others have still to read is missed.
+        two.send(request(13)).await.unwrap();
+        drop(two);
+        three.send(request(20)).await.unwrap();
+        drop(three);
+        all_at_once(other, 30..31).await;
+    };
+    let (one, two, three, other, ()) = tokio::join!(
+        read(&window, "one", one_input),
+        read(&window, "two", two_input),
+        read(&window, "three", three_input),
+        read(&next, "one", other_input),
+        events,
+    );
+    assert_eq!(one.2, millis(250));
+    assert_eq!(two.2, millis(250), "nothing is left for it");
+    assert_eq!(
+        three,
+        (vec![(Outcome::Missed, 1)], 0, millis(250)),
+        "without a call"
+    );
+    let of =
+        |of_key: &(Vec<(Outcome, u64)>, u64, Duration)| of_key.0.iter().map(|(_, count)| count).sum::<u64>();
+    assert_eq!((of(&one), of(&two)), (3, 4), "{one:?} {two:?}");
+    assert_eq!(
+        one.1 + two.1,
+        3,
+        "two calls ended, one was dropped: {one:?} {two:?}"
+    );
+    assert_eq!(
+        other,
+        (vec![(Outcome::Ok, 1)], 1, millis(350)),
+        "the slot is free for the next window"
+    );
+    assert_eq!(intake.room.events_left(), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_waits_for_room_misses_the_deadline_of_its_window_too() {
+    let (intake, call) = intake(StartRule::AtArrival, 2, 1);
+    let intake = intake.with_close_deadline(Some(millis(50)));
+    let window = intake.enter(0, 10);
+    let (one, one_input) = input();
+    let (two, two_input) = input();
+    let began = Instant::now();
+    let read = async |name, input| {
+        let closed = soon(intake.read(&window, &place_of(&[name]), input)).await;
+        (
+            closed.tally.outcomes().into_iter().collect::<Vec<_>>(),
+            closed.arrivals.events,
+            began.elapsed(),
+        )
+    };
+    let events = async {
+        all_at_once(one, 0..1).await;
+        all_at_once(two, 10..20).await;
+    };
+    let (one, two, ()) = tokio::join!(read("one", one_input), read("two", two_input), events);
+    assert_eq!(one, (vec![(Outcome::Missed, 1)], 1, millis(50)));
+    assert_eq!(
+        two,
+        (vec![(Outcome::Missed, 10)], 10, millis(50)),
+        "also what it had not read"
+    );
+    assert_eq!(call.order.lock().unwrap().len(), 1, "there is one slot");
+    assert_eq!(intake.room.events_left(), 2);
+}

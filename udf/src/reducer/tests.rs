@@ -40,6 +40,7 @@ where
         make: Arc::new(Factory::new(make)),
         settings: settings(),
         results: parsed.results(Records::Only),
+        close_deadline: parsed.close_deadline.0,
         room: Room::new(100, u64::MAX),
         max_message_bytes: parsed.max_message_bytes.get().try_into().unwrap(),
         event_id: None,

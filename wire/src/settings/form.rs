@@ -29,6 +29,8 @@ pub enum Form {
     Duration,
     /// A duration from 0.
     Wait,
+    /// A duration longer than 0, or `none`.
+    Deadline,
     /// A duration longer than 0, in whole milliseconds.
     Millis,
     /// A fixed or random delay.
@@ -135,7 +137,8 @@ impl Form {
                 .map(|share| share.to_string())
                 .ok_or_else(|| FormError::Share(text.to_owned())),
             Self::Wait => Ok(format_duration(parse_duration(text)?)),
-            Self::Duration | Self::Millis => match parse_duration(text)? {
+            Self::Deadline if text == "none" || text == "null" => Ok("none".to_owned()),
+            Self::Duration | Self::Deadline | Self::Millis => match parse_duration(text)? {
                 duration if duration.is_zero() => Err(FormError::Zero),
                 duration if *self == Self::Millis && duration.subsec_nanos() % 1_000_000 != 0 => {
                     Err(FormError::PartOfMilli(text.to_owned()))
@@ -174,6 +177,7 @@ impl Form {
             Self::Share => "0 to 1, or a percentage like `5%`".to_owned(),
             Self::Duration => "a duration like `200us`, `1.5s`, `1m30s`, longer than 0".to_owned(),
             Self::Wait => "a duration like `200us`, `1.5s`, or `0`".to_owned(),
+            Self::Deadline => "a duration like `500ms`, `5s`, longer than 0, or `none`".to_owned(),
             Self::Millis => "a duration of whole milliseconds like `10s`, longer than 0".to_owned(),
             Self::Delay => {
                 "`200us`, `1s`, `uniform(10ms,50ms)`, `exponential(200ms)`, `lognormal(50=80ms,99=400ms)`, `percentiles(50=10ms,99=1s)`, \

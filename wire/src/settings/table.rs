@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::Program::{Endpoint, Generator, Udf};
-use super::{Form, Limit, Program, Scope, Setting, Shown, Typed, Value};
+use super::{Deadline, Form, Limit, Program, Scope, Setting, Shown, Typed, Value};
 use crate::{Calls, Delay, HttpClient, HttpMethod, StartRule, Statuses, StrategyKind, Workload};
 
 /// What most settings are: fixed or an axis, and where they vary they split cells.
@@ -280,6 +280,16 @@ settings! {
         label: "retry pause",
         ..CELL
     };
+    /// How long after the close of a window's first key its calls may last: what has not ended then is missed, which counts as
+    /// failed, and the results are sent
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    CLOSE_DEADLINE close_deadline: Option<Deadline> = Setting {
+        form: Form::Deadline,
+        default: "none",
+        programs: &[Udf],
+        label: "close deadline",
+        ..CELL
+    };
     /// Events that may wait in memory for their call; at that bound reading stops, and the record says so
     MAX_WAITING max_waiting: NonZeroU64 = Setting {
         form: Form::Count { least: 1, most: 100_000_000 },
@@ -480,6 +490,12 @@ impl TrialSettings {
         }
     }
 
+    /// How long after the close of a window's first key its calls may last, if that is bounded; journals that do not record
+    /// it are of windows without a bound.
+    pub fn close_deadline(&self) -> Option<Duration> {
+        self.close_deadline.and_then(|deadline| deadline.0)
+    }
+
     /// Events that are due in one window.
     pub fn events_per_window(&self) -> u64 {
         (self.rpu.get() as f64 * self.window.as_secs_f64()).round() as u64
@@ -636,6 +652,8 @@ mod tests {
             (*WINDOW, "1m30s", "90s"),
             (*TIMEOUT, "200\u{b5}s", "200us"),
             (*IO_DELAY, "uniform(1000us,2ms)", "uniform(1ms,2ms)"),
+            (*CLOSE_DEADLINE, "0.5s", "500ms"),
+            (*CLOSE_DEADLINE, "null", "none"),
         ] {
             assert_eq!(
                 setting.form.canonical(text).as_deref(),
@@ -666,6 +684,7 @@ mod tests {
             ),
             (*WINDOW, "1500us", "must be whole milliseconds, not `1500us`"),
             (*TIMEOUT, "0", "must be longer than 0"),
+            (*CLOSE_DEADLINE, "0", "must be longer than 0"),
             (*CPU_OFFLOAD, "maybe", "must be true or false, not `maybe`"),
             (
                 *START_RULE,

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU16, NonZeroU32, NonZeroU64};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Delay, Statuses, format_duration, parse_duration};
 
@@ -23,6 +23,10 @@ pub trait Value: Sized + Clone + Send + Sync {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Limit(pub Option<NonZeroU64>);
+
+/// A duration after which something is given up; none is `none`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadline(pub Option<Duration>);
 
 macro_rules! whole_number {
     ($($type:ty),+) => { $(
@@ -118,6 +122,36 @@ impl Value for Limit {
     }
     fn rank(&self) -> u128 {
         self.0.map_or(u128::MAX, |limit| u128::from(limit.get()))
+    }
+}
+
+impl Value for Deadline {
+    fn read(text: &str) -> Option<Self> {
+        match text {
+            "none" => Some(Self(None)),
+            duration => parse_duration(duration).ok().map(|after| Self(Some(after))),
+        }
+    }
+    fn text(&self) -> Option<String> {
+        Some(self.0.map_or_else(|| "none".to_owned(), format_duration))
+    }
+    fn rank(&self) -> u128 {
+        self.0.map_or(u128::MAX >> 1, |after| after.as_nanos())
+    }
+}
+
+impl Serialize for Deadline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.text().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Deadline {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let unreadable =
+            || serde::de::Error::custom(format_args!("`{text}` is neither a duration nor `none`"));
+        Self::read(&text).ok_or_else(unreadable)
     }
 }
 

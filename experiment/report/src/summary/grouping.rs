@@ -236,7 +236,7 @@ pub(super) fn plain_value(setting: &Setting, text: &str) -> String {
         Form::Delay => text
             .parse()
             .map_or_else(|_| text.to_owned(), |delay| text::delay(&delay)),
-        Form::Duration | Form::Wait | Form::Millis => {
+        Form::Duration | Form::Wait | Form::Deadline | Form::Millis => {
             parse_duration(text).map_or_else(|_| text.to_owned(), text::setting)
         }
         _ => text.to_owned(),

@@ -242,6 +242,7 @@ fn values(form: &Form) -> Value {
         Form::Share => json!({"anyOf": [
             {"type": "number", "minimum": 0, "maximum": 1}, {"type": "string", "pattern": "^[0-9.]+(e-?[0-9]+)?%?$"}]}),
         Form::Duration | Form::Millis => json!({"type": "string", "pattern": format!("^{DURATION}$")}),
+        Form::Deadline => json!({"type": ["string", "null"], "pattern": format!("^(none|{DURATION})$")}),
         Form::Wait => json!({"type": ["string", "integer"], "pattern": format!("^(0|{DURATION})$")}),
         Form::Delay => json!({"type": ["string", "integer"]}),
         Form::Statuses => json!({"anyOf": [

@@ -94,7 +94,7 @@ fn every_setting_can_be_fixed_or_an_axis() {
             Form::Limit { most } => format!("[unlimited, {most}]"),
             Form::Number { .. } => "[0, 1.2]".to_owned(),
             Form::Share => "[0, 0.5, 1]".to_owned(),
-            Form::Duration | Form::Wait | Form::Millis => "[1s, 10s]".to_owned(),
+            Form::Duration | Form::Wait | Form::Deadline | Form::Millis => "[1s, 10s]".to_owned(),
             Form::Delay => "[0, 'uniform(1ms,2ms)', 'percentiles(50=10ms,99=1s)']".to_owned(),
             Form::Statuses => "[none, 503, '429 503']".to_owned(),
             Form::Switch => "[false, true]".to_owned(),

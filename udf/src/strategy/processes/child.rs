@@ -87,8 +87,8 @@ impl Worker {
             self.unanswered = 1;
         }
         for reserved in prefetched.iter().skip(self.unanswered - 1) {
-            let (place, meta, payload) = reserved.parts();
-            frame::encode_event(&mut frames, place, &meta, payload)?;
+            let event = reserved.event();
+            frame::encode_event(&mut frames, &event.place, &event.meta, &event.payload)?;
             self.unanswered += 1;
         }
         if !frames.is_empty() {

@@ -73,7 +73,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::fixtures::{Attempt, OpenKey, Scripted, millis, some, spec};
+    use crate::fixtures::{Attempt, OpenKey, Scripted, index_of, millis, some, spec};
     use crate::strategy::{StrategySpec, build};
 
     #[test]
@@ -107,7 +107,7 @@ mod tests {
     fn indices(prefetched: &Prefetched<'_, ()>) -> Vec<u64> {
         prefetched
             .iter()
-            .map(|reserved| reserved.parts().1.id.unwrap().index)
+            .map(|reserved| index_of(reserved.event()))
             .collect()
     }
 

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use wire::{Latencies, StrategyKind};
 
 use super::*;
-use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, retry, some, soon, spec};
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, deadline, millis, retry, some, soon, spec};
 use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
@@ -76,6 +76,53 @@ async fn each_event_is_written_to_one_child_and_answered_once() {
     let mut each_once = Latencies::new();
     (0..200).for_each(|index| each_once.record(index * Duration::from_nanos(256)));
     assert_eq!(tally.latency.latencies(), each_once);
+}
+
+/// Waits until a file has this text.
+async fn has(file: &std::path::Path, text: &str) {
+    soon(async {
+        while std::fs::read_to_string(file).unwrap_or_default() != text {
+            tokio::time::sleep(millis(5)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_child_goes_on_after_a_missed_call_and_its_answer_goes_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let (begun, go) = (folder.path().join("begun"), folder.path().join("go"));
+    // Two good calls, of which a child that is so quick has the next events in advance; then one until it may go on.
+    let lines = format!(
+        "frame; ok; frame; ok; frame; printf x >> {}; while [ ! -e {} ]; do sleep 0.01; done; ok; while n=$(length) && [ \"$n\" ]; do dd bs=1 count=$((n)) of=/dev/null 2>/dev/null; ok; done",
+        begun.display(),
+        go.display()
+    );
+    let backlog = pool(script(&lines), 1);
+    let key = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+    key.add(&backlog, 0..6);
+    has(&begun, "x").await;
+    backlog.miss(&key.calls);
+    let tally = key.finished().await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2), (Outcome::Missed, 4)]);
+    assert_eq!(
+        tally.attempts, 6,
+        "the child has them all, and will make their calls"
+    );
+    assert_eq!(
+        key.room.events_left(),
+        997,
+        "that of the three that it has in advance"
+    );
+
+    let next = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+    next.add(&backlog, 10..12);
+    std::fs::write(&go, "").unwrap();
+    let tally = next.finished().await;
+    assert_eq!(counts(&tally), [(Outcome::Ok, 2)], "late answers are not its own");
+    assert_eq!(tally.attempts, 2);
+    assert_eq!(key.room.events_left(), 1_000);
+    has(&begun, "x").await; // By one child: it was not replaced.
 }
 
 #[tokio::test]

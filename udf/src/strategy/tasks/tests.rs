@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use wire::StrategyKind;
 
 use super::*;
-use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, millis, retry, some, spec};
+use crate::fixtures::{Attempt, OpenKey, Scripted, assert_about, deadline, millis, retry, some, spec};
 use crate::strategy::{StrategySpec, build};
 use crate::tally::Tally;
 
@@ -241,4 +242,108 @@ async fn a_dropped_backlog_is_freed_after_the_idle_timeout() {
     tokio::time::sleep(millis(1_000)).await;
     assert_eq!((backlog.strong_count(), tasks()), (0, 0));
     assert_eq!(Arc::strong_count(&call), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missed_call_is_dropped_and_its_slot_is_free_at_once() {
+    for kind in [StrategyKind::Sequential, StrategyKind::Async] {
+        let call = Scripted::new(|index, _| if index < 10 { Attempt::Never } else { takes(10) });
+        let spec = StrategySpec {
+            kind,
+            max_workers: some(1),
+            ..spec(&call)
+        };
+        let metrics = Arc::clone(&spec.metrics);
+        let backlog = build(spec).unwrap();
+        let key = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+        let other = OpenKey::new(&backlog);
+        key.add(&backlog, 0..3);
+        other.add(&backlog, 10..12);
+        tokio::time::sleep(millis(50)).await;
+        let began = Instant::now();
+        backlog.miss(&key.calls);
+        let tally = key.finished().await;
+        assert_eq!(began.elapsed(), Duration::ZERO, "{kind}");
+        assert_eq!(counts(&tally), [(Outcome::Missed, 3)], "{kind}");
+        assert_eq!(
+            (tally.attempts, tally.peak_in_flight),
+            (1, 1),
+            "two without a call"
+        );
+        assert_eq!(tally.failed_latency.latencies().count(), 0, "no end was seen");
+        let tally = other.finished().await;
+        assert_eq!(
+            began.elapsed(),
+            millis(20),
+            "{kind}: in the slot of the missed call"
+        );
+        assert_eq!(counts(&tally), [(Outcome::Ok, 2)], "{kind}");
+        assert_eq!(*call.order.lock().unwrap(), [0, 10, 11], "{kind}");
+        assert_eq!(metrics.calls_in_flight.get(), 0, "{kind}");
+        assert_eq!((key.room.events_left(), other.room.events_left()), (1_000, 1_000));
+    }
+}
+
+/// Pauses of up to an hour: one of less than a tenth of a second is as unlikely as 1 in 36,000.
+fn with_long_pauses(call: &Arc<Scripted>) -> StrategySpec<()> {
+    StrategySpec {
+        retry: crate::Retry {
+            first_pause: Duration::from_secs(3_600),
+            ..retry(3)
+        },
+        ..spec(call)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_retry_waits_beyond_a_deadline_that_counts() {
+    let call = Scripted::new(|_, _| Attempt::Takes(millis(10), Outcome::Broken));
+    let backlog = build(with_long_pauses(&call)).unwrap();
+    let deadline = deadline(100);
+    deadline.begin();
+    let key = OpenKey::with_deadline(&backlog, Some(&deadline));
+    key.add(&backlog, 0..3);
+    let began = Instant::now();
+    let tally = key.finished().await;
+    assert_eq!(
+        began.elapsed(),
+        millis(10),
+        "their own failure is what they end as"
+    );
+    assert_eq!((counts(&tally), tally.attempts), (vec![(Outcome::Broken, 3)], 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_before_a_retry_ends_at_the_deadline() {
+    let call = Scripted::new(|_, _| Attempt::Computes(Outcome::Broken));
+    let backlog = build(with_long_pauses(&call)).unwrap();
+    let key = OpenKey::with_deadline(&backlog, Some(&deadline(100)));
+    key.add(&backlog, 0..3);
+    tokio::time::sleep(millis(10)).await;
+    assert_eq!(key.room.events_left(), 997, "they pause");
+    backlog.miss(&key.calls);
+    let tally = key.finished().await;
+    assert_eq!((counts(&tally), tally.attempts), (vec![(Outcome::Missed, 3)], 3));
+    tokio::time::sleep(millis(10)).await;
+    assert_eq!(key.room.events_left(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_missed_and_times_out_at_once_ends_once() {
+    // The deadline passes when the timeout does.
+    let call = Scripted::new(|_, _| Attempt::Never);
+    let backlog = build(StrategySpec {
+        retry: retry(1),
+        ..spec(&call)
+    })
+    .unwrap();
+    let key = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+    key.add(&backlog, 0..3);
+    tokio::time::sleep(millis(1_000)).await;
+    backlog.miss(&key.calls);
+    let tally = key.finished().await;
+    let ended: u64 = counts(&tally).iter().map(|(_, count)| count).sum();
+    assert_eq!(ended, 3, "{:?}", counts(&tally));
+    tokio::time::sleep(millis(10_000)).await;
+    assert_eq!(key.room.events_left(), 1_000);
 }

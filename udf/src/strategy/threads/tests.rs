@@ -10,8 +10,9 @@ use super::*;
 use crate::call::Call;
 use crate::call_error::CallError;
 use crate::event::Event;
-use crate::fixtures::{OpenKey, PATIENCE, index_of, some, spec};
+use crate::fixtures::{OpenKey, PATIENCE, deadline, index_of, some, spec};
 use crate::strategy::{StrategySpec, build};
+use crate::tally::Tally;
 
 /// A call that reports its start and ends when the test lets it; event 13 panics.
 struct Gated {
@@ -120,6 +121,40 @@ async fn an_abandoned_key_begins_no_further_calls() {
     assert_eq!(tally.attempts, 2);
     assert_eq!(gate.begun(2), [100, 101]);
     assert_eq!(gate.begun.try_recv().ok(), None);
+}
+
+#[tokio::test]
+async fn a_thread_keeps_its_slot_until_a_missed_call_returns_and_its_answer_goes_nowhere() {
+    let gate = gate();
+    let backlog = threads(&gate.call);
+    let key = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+    let next = OpenKey::with_deadline(&backlog, Some(&deadline(0)));
+    key.add(&backlog, 0..5);
+    assert_eq!(gate.begun(3), [0, 1, 2]);
+    backlog.miss(&key.calls);
+    let tally = key.finished().await;
+    let outcomes = |tally: &Tally| tally.outcomes().into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        outcomes(&tally),
+        [(Outcome::Missed, 5)],
+        "while three calls are under way"
+    );
+    assert_eq!((tally.attempts, tally.peak_in_flight), (3, 3));
+    assert_eq!(key.room.events_left(), 1_000);
+
+    next.add(&backlog, [100, 101]);
+    assert_eq!(gate.begun.try_recv().ok(), None, "no slot is free");
+    gate.go.send(()).unwrap();
+    assert_eq!(gate.begun(1), [100], "in the slot of the call that has returned");
+    (0..4).for_each(|_| gate.go.send(()).unwrap());
+    let tally = next.finished().await;
+    assert_eq!(
+        outcomes(&tally),
+        [(Outcome::Ok, 2)],
+        "late answers are not its own"
+    );
+    assert_eq!(tally.attempts, 2);
+    assert_eq!(gate.call.peak.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
