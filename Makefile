@@ -76,9 +76,10 @@ test-examples: toolchain ## drive the examples with PostgreSQL and in other lang
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak
 
-lint: toolchain ## check format and lints; warnings are errors
+lint: toolchain ## check format, lints and documentation; warnings are errors
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --no-deps -p async-reduce -p async-reduce-wire -p async-reduce-vertex
 	$(CARGO) test --locked --quiet --package tests --test dependencies
 	@if ! command -v cargo-deny >/dev/null; then echo "lint: cargo-deny is not installed; tests/tests/dependencies.rs has checked licences, sources and duplicates"; \
 	elif $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories bans licenses sources; \

@@ -95,6 +95,30 @@ fn everything_comes_from_the_public_registry_or_this_repository() {
 }
 
 #[test]
+fn no_crate_needs_a_newer_rust_than_the_workspace_says() {
+    let manifest = read_toml("Cargo.toml");
+    let said = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
+    let said: Vec<u64> = said.split('.').map(|part| part.parse().unwrap()).collect();
+    let metadata = metadata();
+    let mut needed = 0;
+    for package in used(&metadata) {
+        if let Some(version) = &package.rust_version {
+            needed = needed.max(version.minor);
+            assert!(
+                (version.major, version.minor) <= (said[0], said[1]),
+                "{} {} needs Rust {version}",
+                package.name,
+                package.version
+            );
+        }
+    }
+    assert_eq!(
+        needed, said[1],
+        "a lower version than the one that is said would do"
+    );
+}
+
+#[test]
 fn every_duplicate_has_its_reason_and_every_reason_its_duplicate() {
     let deny = read_toml("deny.toml");
     let mut skipped: BTreeMap<(String, String), &str> = BTreeMap::new();
@@ -132,7 +156,6 @@ fn every_duplicate_has_its_reason_and_every_reason_its_duplicate() {
 }
 
 /// The external dependencies with their features: those of the workspace, and those that one of its crates adds.
-/// those that one of its crates adds.
 fn direct(metadata: &Metadata) -> BTreeMap<String, BTreeSet<String>> {
     let manifest = read_toml("Cargo.toml");
     let listed = manifest["workspace"]["dependencies"].as_table().unwrap();

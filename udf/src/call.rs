@@ -24,6 +24,38 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Answer for T {}
 /// A failure is an answer too: a reduce UDF cannot return an error, and a window without a result helps nobody. It is
 /// tried again as often as `--retries` allows if its error [may be](CallError::may_retry), and is then passed to the
 /// aggregate.
+///
+/// # Examples
+/// ```
+/// use async_reduce::{Call, CallError, Event};
+///
+/// /// Looks users up, each by a query.
+/// struct Lookup;
+///
+/// # async fn query(user: &str) -> std::io::Result<Option<u32>> { Ok((user == "u1").then_some(7)) }
+/// impl Call for Lookup {
+///     type Answer = u32;
+///
+///     async fn call(&self, event: &Event) -> Result<u32, CallError> {
+///         #[derive(serde::Deserialize)]
+///         struct Payment<'a> {
+///             user: &'a str,
+///         }
+///         // `bad-input` if the payload is something else, and not tried again.
+///         let Payment { user } = event.json()?;
+///         // An error of I/O may be tried again.
+///         let found = query(user).await?;
+///         found.ok_or_else(|| CallError::new("no-account"))
+///     }
+/// }
+///
+/// # let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+/// # runtime.block_on(async {
+/// assert_eq!(Lookup.call(&Event::new(r#"{"user": "u1"}"#)).await, Ok(7));
+/// let failed = Lookup.call(&Event::new(r#"{"user": "u2"}"#)).await.unwrap_err();
+/// assert_eq!((failed.kind(), failed.may_retry()), ("no-account", false));
+/// # });
+/// ```
 pub trait Call: Send + Sync + 'static {
     /// What a call gives.
     type Answer: Answer;
@@ -34,6 +66,29 @@ pub trait Call: Send + Sync + 'static {
 }
 
 /// The slow work for one event as an ordinary function: for `thread-pool` and `process-pool`.
+///
+/// A program passes it to [`main`](crate::main()) as [`Blocking`](crate::Blocking), or as [`Both`](crate::Both) if it is a
+/// [`Call`] too.
+///
+/// # Examples
+/// ```
+/// use async_reduce::{BlockingCall, CallError, Event};
+///
+/// /// The number of words in a text.
+/// struct Words;
+///
+/// impl BlockingCall for Words {
+///     type Answer = u64;
+///
+///     fn call_blocking(&self, event: &Event) -> Result<u64, CallError> {
+///         let text = str::from_utf8(event.payload()).map_err(CallError::bad_input)?;
+///         Ok(text.split_whitespace().count() as u64)
+///     }
+/// }
+///
+/// assert_eq!(Words.call_blocking(&Event::new("two words")), Ok(2));
+/// assert_eq!(Words.call_blocking(&Event::new(&b"\xff"[..])).unwrap_err().kind(), "bad-input");
+/// ```
 pub trait BlockingCall: Send + Sync + 'static {
     /// What a call gives.
     type Answer: Answer;

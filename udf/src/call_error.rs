@@ -19,7 +19,21 @@ use kinds::{known, own_kind};
 /// Longest reason that is kept, in characters: the log needs a line of it, and a pipe of the process pool carries it.
 const LONGEST_REASON: usize = 200;
 
-/// Why a call gave no answer. It is counted by its kind in the record of its window and in the metrics. It holds nothing of the request: a reason must not contain a URL, a header or a payload.
+/// Why a call gave no answer. It is counted by its kind in the record of its window and in the metrics. It holds nothing of
+/// the request: a reason must not contain a URL, a header or a payload.
+///
+/// # Examples
+/// ```
+/// use std::time::Duration;
+///
+/// use async_reduce::CallError;
+///
+/// let busy = CallError::status(503);
+/// assert!(busy.may_retry() && !CallError::status(400).may_retry());
+/// let locked = CallError::new("locked").because("another writer").retry_after(Duration::from_millis(50));
+/// assert_eq!(locked.to_string(), "locked: another writer");
+/// assert!(locked.may_retry());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {}", self.kind(), .reason.as_deref().unwrap_or("no reason is known"))]
 pub struct CallError {

@@ -36,6 +36,18 @@ pub struct Window {
 }
 
 /// One event of a window.
+///
+/// # Examples
+/// ```
+/// use async_reduce::Event;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Payment { amount: f64 }
+///
+/// let event = Event::new(r#"{"amount": 12.5}"#).with_keys(["u1"]);
+/// assert_eq!(event.json::<Payment>().unwrap().amount, 12.5);
+/// assert_eq!((event.keys(), event.watermark()), (&["u1".to_owned()][..], None));
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Event {
     pub(crate) place: Arc<Place>,

@@ -110,6 +110,26 @@ where
 }
 
 /// A program with other defaults than [`main`]'s, or whose set-up needs the library's settings.
+///
+/// # Examples
+/// ```no_run
+/// # use async_reduce::{BlockingCall, Blocking, CallError, Event, Program, Records, Sum};
+/// # use std::time::Duration;
+/// struct Query { timeout: Duration }
+/// # impl BlockingCall for Query {
+/// #     type Answer = i64;
+/// #     fn call_blocking(&self, event: &Event) -> Result<i64, CallError> { let _ = self.timeout; event.json() }
+/// # }
+///
+/// fn main() -> std::process::ExitCode {
+///     Program::new().records(Records::Beside).run(|_: &(), settings| {
+///         // A blocking call keeps the timeout itself.
+///         let query = Query { timeout: settings.timeout };
+///         let at_end = || println!("cleaned up");
+///         Ok((Blocking(query), Sum::default, at_end))
+///     })
+/// }
+/// ```
 #[derive(Debug, Clone)]
 pub struct Program {
     records: Records,

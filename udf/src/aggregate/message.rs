@@ -11,6 +11,19 @@ pub const TAG_FAILURE: &str = "async-reduce-failure";
 
 /// A message that a window sends to the next vertex. Numaflow gives it the end of the window as its event time, and no
 /// headers.
+///
+/// # Examples
+/// ```
+/// use async_reduce::Message;
+///
+/// #[derive(serde::Serialize)]
+/// struct Mean { mean: f64, scored: u64 }
+///
+/// let message = Message::json(&Mean { mean: 0.25, scored: 4 }).tag("scored").keys(["means", "u1"]);
+/// assert_eq!(message, Message::new(r#"{"mean":0.25,"scored":4}"#).tag("scored").keys(["means", "u1"]));
+/// // Split where it is too long for one message.
+/// let all = Message::json_array(["a", "b"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
     keys: Option<Vec<String>>,
