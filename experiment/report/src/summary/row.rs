@@ -6,7 +6,7 @@ use trials::outcome::{Cost, Instruments, TrialEnd, TrialOutcome, WindowMeasure, 
 use trials::predict::{self, Prediction};
 use trials::trial::TrialSettings;
 use trials::verdict::{Kind, Verdict};
-use wire::{Outcome, OutcomeCounts, Workload};
+use wire::{Calls, Outcome, OutcomeCounts, Workload};
 
 use super::percentiles::Percentiles;
 use super::repeats::Repeats;
@@ -275,9 +275,10 @@ fn says_nothing(verdict: &Verdict) -> bool {
     matches!(verdict.kind, Kind::CallsFailed | Kind::NotMeasured)
 }
 
-/// Calls for the workload `cpu` do not reach the endpoint.
+/// Calls for the workload `cpu`, and those of a program to a service of its own, do not reach the endpoint.
 fn endpoint_peak(outcome: &TrialOutcome) -> Option<u64> {
-    let called = outcome.trial.settings.workload == Workload::Http;
+    let settings = &outcome.trial.settings;
+    let called = settings.workload == Workload::Http && settings.calls != Some(Calls::None);
     outcome
         .instruments
         .as_ref()?

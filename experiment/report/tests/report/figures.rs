@@ -7,7 +7,7 @@ use std::time::Duration;
 use trials::journal::JournalLine;
 use trials::outcome::{TrialEnd, TrialOutcome};
 use trials::trial::TrialSettings;
-use wire::StrategyKind;
+use wire::{Calls, StrategyKind};
 
 use super::reading::{Report, text_of, value};
 use super::synthetic::{Behaviour, classic, journal, settings, trial};
@@ -325,14 +325,23 @@ fn the_peak_in_flight_is_the_processs() {
     own_endpoint.trial.id.push_str("_own");
     own_endpoint.trial.settings.strategy = StrategyKind::ThreadPool;
     own_endpoint.instruments.as_mut().unwrap().endpoint_peak_in_flight = None;
-    let report = Report::of(&journal("peaks", vec![outcome, own_endpoint]));
+    let mut own_service = outcome.clone();
+    own_service.trial.id.push_str("_service");
+    own_service.trial.settings.strategy = StrategyKind::ProcessPool;
+    own_service.trial.settings.calls = Some(Calls::None);
+    own_service.instruments.as_mut().unwrap().endpoint_peak_in_flight = Some(0);
+    let report = Report::of(&journal("peaks", vec![outcome, own_endpoint, own_service]));
     let peaks = |row: usize| {
         let records = report.records("summary.csv");
         ["peak_in_flight", "peak_in_flight_of_a_key"].map(|name| value(&records[row], name).to_owned())
     };
     assert_eq!(
-        (peaks(0), peaks(1)),
-        (["1234", "567"].map(str::to_owned), ["", "567"].map(str::to_owned))
+        (peaks(0), peaks(1), peaks(2)),
+        (
+            ["1234", "567"].map(str::to_owned),
+            ["", "567"].map(str::to_owned),
+            ["", "567"].map(str::to_owned)
+        )
     );
     let markdown = report.file("summary.md");
     let columns: Vec<&str> = markdown
