@@ -67,11 +67,11 @@ test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up it
 	$(CARGO) build --locked --workspace --all-targets
 	PYTHON=$(PYTHON) tests/python/run
 
-test-examples: toolchain ## drive the examples with PostgreSQL and in other languages (needs Python; installs Node and PostgreSQL where they are missing)
+test-examples: toolchain ## run docs/own-udf.md and the examples (needs Python, Helm; installs Node and PostgreSQL where they are missing)
 	@command -v $(PYTHON) >/dev/null || { echo "test-examples: $(PYTHON) is not installed: get Python 3, or set PYTHON" >&2; exit 1; }
 	@tests/install-postgres
 	$(CARGO) build --locked --workspace --bins --examples
-	@node=$$(PYTHON=$(PYTHON) tests/node-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) $(CARGO) test --locked --package tests --features examples --test examples
+	@node=$$(PYTHON=$(PYTHON) tests/node-path) && helm=$$(tests/chart/helm-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) HELM=$$helm $(CARGO) test --locked --package tests --features examples --test examples
 
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak

@@ -7,6 +7,7 @@
 //! - [`hostile`]: an HTTP endpoint that misbehaves.
 //! - [`kube`]: a mock of the Kubernetes API server and of Numaflow's controller, with real processes behind it.
 //! - [`manifests`]: checks of rendered Kubernetes objects.
+//! - [`page`]: the blocks of a page of the documentation.
 //! - [`pipeline`]: the four processes with the embedded data plane.
 //! - [`proxy`]: an HTTP proxy.
 //! - [`process`]: memory, descriptors, signals and the end of a process.
@@ -23,6 +24,7 @@ pub mod chart_page;
 pub mod hostile;
 pub mod kube;
 pub mod manifests;
+pub mod page;
 pub mod pipeline;
 pub mod process;
 pub mod proxy;

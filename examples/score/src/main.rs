@@ -40,10 +40,8 @@ impl Call for Score {
         let Self(http, headers) = self;
         let payment: Payment = event.json()?;
         let body = serde_json::to_vec(&payment).map_err(CallError::bad_input)?;
-        let answer = http
-            .request(event, Method::POST, http.path(), headers, body)
-            .await?;
-        Ok(answer.error_for_status()?.json::<Scored>()?.score)
+        let answer = http.request(event, Method::POST, http.path(), headers, body);
+        Ok(answer.await?.error_for_status()?.json::<Scored>()?.score)
     }
 }
 

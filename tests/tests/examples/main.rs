@@ -4,6 +4,7 @@
 
 mod ci;
 mod legacy_python;
+mod own_udf_page;
 mod postgres;
 mod workers;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use trials::journal::{self, JournalLine};
-use trials::outcome::TrialEnd;
+use trials::outcome::{TrialEnd, TrialOutcome};
 
 /// The folder of an example.
 fn folder(example: &str) -> PathBuf {
@@ -20,8 +21,8 @@ fn folder(example: &str) -> PathBuf {
     examples.join(example).canonicalize().unwrap()
 }
 
-/// The shortest close tail of the measured windows of a run's trials, by `max_workers`. Every event of theirs was called with success.
-fn tails(out: &Path, events: u64) -> BTreeMap<u32, Duration> {
+/// The trials of a run, in their order.
+fn trials_of(out: &Path) -> Vec<TrialOutcome> {
     let trials = journal::read(out)
         .unwrap()
         .into_iter()
@@ -29,7 +30,13 @@ fn tails(out: &Path, events: u64) -> BTreeMap<u32, Duration> {
             JournalLine::Trial(outcome) => Some(*outcome),
             JournalLine::Run(_) => None,
         });
-    let tail = |outcome: trials::outcome::TrialOutcome| {
+    trials.collect()
+}
+
+/// The shortest close tail of the measured windows of a run's trials, by `max_workers`. Every event of theirs was called with
+/// success.
+fn tails(out: &Path, events: u64) -> BTreeMap<u32, Duration> {
+    let tail = |outcome: TrialOutcome| {
         assert_eq!(outcome.end, TrialEnd::Completed);
         let ledger = outcome.ledger.unwrap();
         assert!(
@@ -41,5 +48,5 @@ fn tails(out: &Path, events: u64) -> BTreeMap<u32, Duration> {
         let max_workers = outcome.trial.settings.max_workers.get().try_into().unwrap();
         (max_workers, Duration::from_micros(tails.min().unwrap()))
     };
-    trials.map(tail).collect()
+    trials_of(out).into_iter().map(tail).collect()
 }
