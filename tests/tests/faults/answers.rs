@@ -76,6 +76,18 @@ async fn meets(caller: &[&str], bad: &[(Answer, Outcome)]) {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_beyond_max_answer_bytes_is_a_bad_body() {
+    for caller in callers() {
+        let endpoint = Hostile::start(|index, _| Answer::Flood(1_000 + index % 2)).await;
+        let flags = ["--max-answer-bytes", "1000"];
+        let mut udf = udf(&caller, &endpoint.url, &flags).await;
+        let records = udf.window(0, 1, 10).await;
+        let outcomes: Vec<_> = records[0].outcomes.clone().into_iter().collect();
+        assert_eq!(outcomes, [(Outcome::Ok, 5), (Outcome::BadBody, 5)], "{caller:?}");
+    }
+}
+
 /// Whether the call of this event is one of the `percent` in each hundred that fail.
 fn fails(index: u64, percent: u64) -> bool {
     index.is_multiple_of(100 / percent)

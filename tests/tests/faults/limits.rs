@@ -166,3 +166,25 @@ async fn waiting_events_are_bounded_in_bytes_too() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_of_a_megabyte_reach_the_call() {
+    let (_endpoint, url) = endpoint(&[]).await;
+    let value = "x".repeat(1 << 20);
+    for strategy in ["async", "thread-pool", "process-pool", "sequential"] {
+        let mut udf = Udf::start(&["--endpoint-url", &url, "--strategy", strategy], &[]).await;
+        let mut stream = udf.open(0).await;
+        let headers = [("tenant", value.as_str()), ("trace", "t")];
+        for number in 0..3 {
+            let payload = format!("payload {number}").into_bytes();
+            stream.send_with_headers("key", payload, &headers).await;
+        }
+        let records = stream.close().await.records();
+        assert_eq!(
+            (records[0].events, count(&records, Outcome::Ok)),
+            (3, 3),
+            "{strategy}: {:?}",
+            records[0].outcomes
+        );
+    }
+}

@@ -173,3 +173,48 @@ async fn a_pool_that_cannot_start_says_why_at_start_up() {
     );
     assert!(!folder.path().join("info").exists(), "it never served");
 }
+
+/// A worker of `--worker-command` as a shell script: it does once what `$BAD` says, then answers each event with `null`.
+const WORKER: &str = r#"
+    length() { dd bs=1 count=4 2>/dev/null | od -An -v -tu4; }
+    frame() { n=$(length); [ -n "$n" ] || exit; dd bs=1 count=$((n)) of=/dev/null 2>/dev/null; }
+    hello() { printf '\025\000\000\000async-reduce worker 1'; }
+    ok() { printf '\027\000\000\000\350\003\000\000\000\000\000\000\000\000\000\000{"ok":null}'; }
+    if mkdir "$1/once" 2>/dev/null; then eval "$BAD"; fi
+    hello
+    while frame; do ok; done
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_worker_that_misbehaves_fails_one_call_with_a_name() {
+    for (bad, outcome) in [
+        ("hello; frame; printf '\\027\\000'; exit", Outcome::WorkerDied),
+        ("hello; exec sleep 600", Outcome::Timeout),
+        (
+            "printf '\\025\\000\\000\\000async-reduce worker 9'; cat >/dev/null",
+            Outcome::WorkerDied,
+        ),
+        ("echo loading the model; cat >/dev/null", Outcome::WorkerDied),
+        ("hello; frame; echo scored; cat >/dev/null", Outcome::WorkerDied),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("worker.sh");
+        std::fs::write(&script, WORKER).unwrap();
+        let worker = format!("sh '{}' '{}'", script.display(), folder.path().display());
+        let mut command = Command::new(tests::binary("udf"));
+        command.env("BAD", bad);
+        let flags = [
+            "--strategy",
+            "process-pool",
+            "--max-workers",
+            "1",
+            "--timeout",
+            "3s",
+        ];
+        let flags = [&flags[..], &["--worker-command", &worker]].concat();
+        let mut udf = Udf::start_as(command, &flags).await;
+        let records = udf.window(0, 1, 5).await;
+        let outcomes: Vec<_> = records[0].outcomes.clone().into_iter().collect();
+        assert_eq!(outcomes, [(Outcome::Ok, 4), (outcome, 1)], "{bad}");
+    }
+}

@@ -209,6 +209,19 @@ mod tests {
     }
 
     #[test]
+    fn a_million_answers_are_messages_within_the_bound_and_in_order() {
+        let max_bytes = 1_000_000;
+        let sent = sent(max_bytes, Message::json_array(0..1_000_000_u32)).unwrap();
+        // 6,888,890 bytes of digits and commas.
+        assert_eq!(sent.len(), 7);
+        assert!(sent.iter().all(|text| text.len() <= max_bytes));
+        let numbers = sent
+            .iter()
+            .flat_map(|text| serde_json::from_str::<Vec<u32>>(text).unwrap());
+        assert!(numbers.eq(0..1_000_000));
+    }
+
+    #[test]
     fn another_result_that_is_too_long_is_refused_by_name() {
         assert_eq!(sent(3, Message::new("abc")).unwrap(), ["abc"]);
         assert_eq!(

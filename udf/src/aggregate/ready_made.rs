@@ -266,6 +266,25 @@ mod tests {
     }
 
     #[test]
+    fn a_fold_of_a_million_answers_keeps_none_of_them() {
+        /// Adds the numbers from 1 on, and checks that nothing is held beside the value itself.
+        fn million<G: Aggregate<Answer = u64> + Default>() -> Vec<Message> {
+            assert!(!std::mem::needs_drop::<G>(), "it owns memory");
+            assert!(size_of::<G>() <= 24, "{} bytes", size_of::<G>());
+            let (mut aggregate, event) = (G::default(), event_at(0));
+            for number in 1..=1_000_000 {
+                aggregate.add(event.clone(), Ok(number));
+            }
+            aggregate.finish(&place().window)
+        }
+        assert_eq!(million::<Count<u64>>(), [Message::new("1000000")]);
+        assert_eq!(million::<Sum<u64>>(), [Message::new("500000500000")]);
+        assert_eq!(million::<Mean<u64>>(), [Message::new("500000.5")]);
+        assert_eq!(million::<Minimum<u64>>(), [Message::new("1")]);
+        assert_eq!(million::<Maximum<u64>>(), [Message::new("1000000")]);
+    }
+
+    #[test]
     fn without_an_answer_there_is_a_number_or_no_message() {
         fn none<G: Aggregate<Answer = f64> + Default>() -> Vec<Message> {
             G::default().finish(&place().window)

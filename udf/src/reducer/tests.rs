@@ -1,5 +1,6 @@
 //! The result of a window, as a record and as text, on paused time.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use numaflow::reduce::IntervalWindow;
@@ -251,4 +252,51 @@ async fn an_aggregate_that_computes_for_long_ends_on_another_thread() {
     drop(events);
     let messages = reducer.reduce(names(&["key"]), input, &metadata()).await;
     assert_eq!(sent(&messages[0]).0, "true");
+}
+
+/// Takes its time at the end, on the runtime.
+struct Slow(Duration);
+
+impl Aggregate for Slow {
+    type Answer = ();
+
+    fn add(&mut self, _: Event, _: Result<(), CallError>) {}
+
+    fn finish(self, _: &Window) -> Vec<crate::Message> {
+        std::thread::sleep(self.0);
+        vec![crate::Message::new("slow")]
+    }
+}
+
+#[tokio::test]
+async fn an_end_that_holds_up_the_runtime_is_warned_of_and_again_where_it_is_twice_as_slow() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(Arc::new(log.reopen().unwrap()))
+        .with_ansi(false)
+        .finish();
+    let _subscribed = tracing::subscriber::set_default(subscriber);
+    let takes = Arc::new(Mutex::new(Duration::ZERO));
+    let of_window = Arc::clone(&takes);
+    let reducer = reducer_with(&["--records", "off"], move || Slow(*of_window.lock().unwrap()));
+    let mut longest = SLOW_FINISH;
+    // The second is not twice as slow as the first, however busy the machine; the third is.
+    for (factor, warnings) in [(2, 1), (1, 1), (4, 2)] {
+        *takes.lock().unwrap() = if factor == 1 {
+            SLOW_FINISH
+        } else {
+            longest * factor
+        };
+        let (events, input) = mpsc::channel(1);
+        drop(events);
+        let began = std::time::Instant::now();
+        let messages = reducer.reduce(names(&["key"]), input, &metadata()).await;
+        longest = longest.max(began.elapsed());
+        assert_eq!(sent(&messages[0]).0, "slow");
+        let text = std::fs::read_to_string(log.path()).unwrap();
+        let found = text
+            .matches("set `FINISH_BLOCKS` in its `impl Aggregate`")
+            .count();
+        assert_eq!(found, warnings, "{factor}: {text}");
+    }
 }
