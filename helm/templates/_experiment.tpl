@@ -47,6 +47,16 @@
 {{- if not (.Values.experiment.plan | default "" | trim) -}}
 {{- fail "experiment.plan: empty, but experiment.enabled is true: give a plan by --set-file experiment.plan=FILE, such as plans/quick.yaml" -}}
 {{- end -}}
+{{- $payloads := include "async-reduce.payloadsFrom" . -}}
+{{- if $payloads -}}
+{{- $file := include "async-reduce.payloadsFile" . -}}
+{{- if not (regexMatch "(?m)^payloads *:" .Values.experiment.plan) -}}
+{{- fail (printf "experiment.plan: names no payloads, but generator.payloads gives some: add the line `payloads: %s`" (ternary $file (printf "/payloads/%s" $file) (eq $payloads "lines"))) -}}
+{{- end -}}
+{{- if .Values.generator.payloads.keyPointer -}}
+{{- fail "generator.payloads.keyPointer: a plan has it as key_pointer: leave it out" -}}
+{{- end -}}
+{{- end -}}
 {{- $trials := merge (dict "forTrials" true) . -}}
 {{- $base := list (include "async-reduce.pipeline" $trials) -}}
 {{- if include "async-reduce.ownEndpoint" . -}}
@@ -56,6 +66,9 @@ plan.yaml: |
   {{- .Values.experiment.plan | trimSuffix "\n" | nindent 2 }}
 base.yaml: |
   {{- join "\n---\n" $base | nindent 2 }}
+{{- if eq $payloads "lines" }}
+{{ include "async-reduce.payloadsFile" . }}: {{ .Values.generator.payloads.lines | toJson }}
+{{- end }}
 {{- end -}}
 
 {{/* The Job's spec: (dict "root" $ "job" NAME). */}}
@@ -68,6 +81,11 @@ base.yaml: |
   (dict "name" "out" "mountPath" "/out")
   (dict "name" "tmp" "mountPath" "/tmp")
 -}}
+{{- $claim := dict -}}
+{{- if eq (include "async-reduce.payloadsFrom" .root) "claim" -}}
+{{- $claim = include "async-reduce.payloadsVolume" .root | fromYaml -}}
+{{- $mounts = append $mounts (dict "name" "payloads" "mountPath" "/payloads" "readOnly" true) -}}
+{{- end -}}
 backoffLimit: 0
 {{- with include "async-reduce.text" $values.activeDeadlineSeconds }}
 activeDeadlineSeconds: {{ . }}
@@ -112,6 +130,9 @@ template:
       - name: tmp
         emptyDir:
           sizeLimit: 64Mi
+      {{- with $claim }}
+      {{- list . | toYaml | nindent 6 }}
+      {{- end }}
       {{- with $values.extraVolumes }}
       {{- toYaml . | nindent 6 }}
       {{- end }}

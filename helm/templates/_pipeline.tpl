@@ -128,7 +128,7 @@ metadata:
 {{- with include "async-reduce.scheduling" . }}
 {{ . }}
 {{- end }}
-{{- with $part.extraVolumes }}
+{{- with concat (.volumes | default list) ($part.extraVolumes | default list) }}
 volumes:
   {{- toYaml . | nindent 2 }}
 {{- end }}

@@ -6,11 +6,13 @@
 use std::path::{Path, PathBuf};
 
 /// Other words with an underscore in backticks: settings, and a kind of storage.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 10] = [
     "retry_statuses",
     "max_waiting_bytes",
     "reading_stopped",
     "udf_reconnects_total",
+    "max_answer_bytes",
+    "max_message_bytes",
     "max_workers",
     "max_waiting",
     "max_failed",
