@@ -18,7 +18,7 @@ pub enum RequestField {
 impl RequestField {
     pub fn of<'a>(&self, headers: &'a HeaderMap, payload: &Payload<'a>) -> Result<Value<'a>, Problem> {
         match self {
-            Self::Pointer(pointer) => payload.at(pointer),
+            Self::Pointer(pointer) => payload.at(pointer).map(Value::Json),
             Self::Header(name) => {
                 let value = headers.get(name).ok_or(Problem::Absent)?;
                 let text = value.to_str().map_err(|_| Problem::NoText)?;
