@@ -88,7 +88,7 @@ fn every_block_is_a_file_or_commands() {
         let known = match (block.language.as_str(), block.name.as_deref()) {
             ("sh", None) => true,
             ("sh", Some("cluster")) => {
-                let programs = ["docker ", "kubectl ", "helm ", "experiment collect "];
+                let programs = ["docker ", "kubectl ", "helm ", "experiment collect ", "    "];
                 block
                     .text
                     .lines()

@@ -1,4 +1,4 @@
-//! A UDF of your own: a service scores each payment, a key and window sends the mean score (with reqwest: `bin/`).
+//! A UDF of your own: a service scores each payment, and a key and window sends the mean of its scores.
 //!
 //!     SCORE_TOKEN=… score --url http://scoring/score --max-workers 200
 

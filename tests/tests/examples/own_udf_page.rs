@@ -10,7 +10,7 @@ use std::process::Command;
 use serde_json::Value;
 use tests::binary;
 use tests::manifests::{Object, faults, parse};
-use tests::page::{Block, blocks, root};
+use tests::page::{Block, blocks, file, root};
 
 use super::trials_of;
 
@@ -25,10 +25,10 @@ fn script(blocks: &[Block], commands: impl Fn(&Block) -> Option<String>) -> Stri
     for block in blocks {
         match (block.language.as_str(), &block.name) {
             ("sh", _) => script.extend(commands(block)),
-            (_, Some(file)) => {
+            (_, Some(name)) => {
                 // A package within the folder of a workspace says that it is no part of it.
-                let end = if file == "Cargo.toml" { "[workspace]\n" } else { "" };
-                write!(script, "cat >> '{file}' <<'END'\n{}{end}END\n", block.text).unwrap();
+                let end = if name == "Cargo.toml" { "[workspace]\n" } else { "" };
+                write!(script, "cat >> '{name}' <<'END'\n{}{end}END\n", block.text).unwrap();
             }
             (_, None) => panic!("{block:?}"),
         }
@@ -113,26 +113,19 @@ fn rendered(text: &str) -> Vec<Vec<Object>> {
 fn what_the_page_installs_is_admitted_and_runs_the_own_image() {
     let helm = std::env::var("HELM").expect("HELM is the path of Helm: `make test-examples` sets it");
     let commands = |block: &Block| {
-        let helm = block
-            .text
+        if block.text.starts_with("cd ") {
+            return Some("cd score\n".to_owned());
+        }
+        let whole = block.text.replace("\\\n", " ");
+        let installs = whole
             .lines()
-            .filter(|line| line.starts_with("helm "))
-            .map(|line| {
-                let line = line.replace("helm install ", "template ");
-                // `helm test` and `helm uninstall` render nothing.
-                match line.starts_with("template ") {
-                    true => format!("echo '# Helm'\n'{helm}' {line} --kube-version 1.33.0\n"),
-                    false => String::new(),
-                }
-            });
-        Some(match block.text.as_str() {
-            text if text.starts_with("cd ") => "cd score\n".to_owned(),
-            text if text.starts_with("grep ") => text.to_owned(),
-            _ => helm.collect(),
-        })
+            .filter_map(|line| line.strip_prefix("helm install "));
+        let render = |rest| format!("echo '# Helm'\n'{helm}' template {rest} --kube-version 1.33.0\n");
+        Some(installs.map(render).collect())
     };
     let folder = tempfile::tempdir().unwrap();
-    let said = run(folder.path(), &script(&blocks("own-udf.md"), commands));
+    let page = blocks("own-udf.md");
+    let said = run(folder.path(), &script(&page, commands));
     let rendered = rendered(&said);
     assert_eq!(rendered.len(), 2, "an install and an experiment");
     for objects in &rendered {
@@ -148,6 +141,10 @@ fn what_the_page_installs_is_admitted_and_runs_the_own_image() {
                 .unwrap_or_else(|| panic!("{kind} has no {path}"))
         };
         let container = |path: &str| at("Pipeline", &format!("/spec/vertices/udf/udf/container/{path}"));
+        assert_eq!(
+            at("ConfigMap", "/data/payments.jsonl"),
+            Value::from(file(&page, "payments.jsonl"))
+        );
         assert_eq!(container("image"), "registry.example.com/score:0.1.0");
         assert_eq!(
             container("args"),
