@@ -85,8 +85,12 @@ lint: toolchain ## check format, lints and documentation; warnings are errors
 	elif $(CARGO) deny fetch db >/dev/null 2>&1; then $(CARGO) deny check advisories bans licenses sources; \
 	else echo "lint: the database of known weaknesses cannot be fetched: dependencies are not checked for them"; $(CARGO) deny check bans licenses sources; fi
 
-package: toolchain ## pack the three crates that can be published, and build each from what was packed
+package: toolchain ## pack the three crates that can be published, build each from that, and try the library without features
 	CARGO_TARGET_DIR=target $(CARGO) package --locked -p async-reduce-wire -p async-reduce-vertex -p async-reduce
+	$(CARGO) clippy --locked -p async-reduce --no-default-features --features http --lib -- -D warnings
+	$(CARGO) clippy --locked -p async-reduce --no-default-features --features reqwest --lib -- -D warnings
+	$(CARGO) build --locked -p async-reduce --no-default-features --examples
+	$(CARGO) test --locked -p tests --test originals
 
 fmt: toolchain ## format the sources
 	$(CARGO) fmt --all

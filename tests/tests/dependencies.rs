@@ -94,6 +94,51 @@ fn everything_comes_from_the_public_registry_or_this_repository() {
     }
 }
 
+/// The features of the library keep from a UDF of one's own what only an HTTP client needs.
+#[test]
+fn the_smallest_udf_brings_neither_an_http_client_nor_a_c_compiler() {
+    let brings = |features: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args([
+                "tree",
+                "--locked",
+                "--package",
+                "async-reduce",
+                "--edges",
+                "normal,build",
+            ])
+            .args(["--prefix", "none", "--format", "{lib}"])
+            .args(features)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        let names = String::from_utf8(output.stdout).unwrap();
+        let names: BTreeSet<String> = names.split_whitespace().map(str::to_owned).collect();
+        assert!(names.contains("numaflow"), "{names:?}");
+        names
+    };
+    let clients = ["reqwest", "rustls", "ring", "url", "cc"];
+    let all = brings(&[]);
+    let smallest = brings(&["--no-default-features"]);
+    for name in clients {
+        assert!(all.contains(name), "{name}: {all:?}");
+        assert!(!smallest.contains(name), "{name}: {smallest:?}");
+    }
+    let with_client = brings(&["--no-default-features", "--features", "http"]);
+    assert!(with_client.contains("rustls") && !with_client.contains("reqwest"));
+    assert!(
+        smallest.len() + 40 < all.len(),
+        "{} of {}",
+        smallest.len(),
+        all.len()
+    );
+}
+
 #[test]
 fn no_crate_needs_a_newer_rust_than_the_workspace_says() {
     let manifest = read_toml("Cargo.toml");

@@ -1,6 +1,7 @@
 //! The work for one event, in the two forms in which strategies need it. Start here to make the UDF your own.
 
 mod cpu;
+#[cfg(feature = "http")]
 mod http;
 
 use std::future::Future;
@@ -12,7 +13,10 @@ use crate::call_error::CallError;
 use crate::event::Event;
 
 pub use cpu::CpuCall;
-pub use http::{Client, ClientResponse, HttpCall, HttpCallError, RequestBody, RequestTemplate, Target};
+#[cfg(feature = "http")]
+pub use http::{Client, ClientResponse, HttpCallError, Target};
+#[cfg(feature = "udf")]
+pub use http::{HttpCall, RequestBody, RequestTemplate};
 
 /// What a call may give: it crosses a pipe as JSON if a child process makes the call. Implemented by every such type.
 pub trait Answer: Serialize + DeserializeOwned + Send + 'static {}

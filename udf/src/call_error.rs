@@ -13,7 +13,9 @@ use std::time::Duration;
 use wire::Outcome;
 
 pub(crate) use causes::is_own_lack;
-use causes::{causes, lacks_descriptors, outcome_told_by, unconnected};
+#[cfg(feature = "reqwest")]
+use causes::unconnected;
+use causes::{causes, lacks_descriptors, outcome_told_by};
 use kinds::{known, own_kind};
 
 /// Longest reason that is kept, in characters: the log needs a line of it, and a pipe of the process pool carries it.
@@ -194,6 +196,7 @@ impl From<Outcome> for CallError {
     }
 }
 
+#[cfg(feature = "reqwest")]
 impl From<reqwest::Error> for CallError {
     fn from(error: reqwest::Error) -> Self {
         if let Some(status) = error.status() {

@@ -4,6 +4,15 @@
 //! [`Aggregate`] or write one for what a key and window make of the answers, and pass both to [`main()`], which adds
 //! scheduling, limits, timeouts, retries, metrics, and records for the experiment.
 //!
+//! # Features
+//!
+//! All are on by default, as the program `udf` needs them. A UDF of one's own does without those that it does not use, and
+//! without all three it needs no C compiler.
+//!
+//! * `http`: the module [`http`], a fast HTTP client with TLS.
+//! * `reqwest`: errors of reqwest as those of a call, by `?`.
+//! * `udf`: the calls of the shipped UDF; both others with it.
+//!
 //! # Layout
 //!
 //! From the top down; each module uses only those below it.
@@ -45,6 +54,7 @@ mod window;
 mod worker;
 
 /// The HTTP client of the shipped UDF, for calls of one's own.
+#[cfg(feature = "http")]
 pub mod http {
     pub use crate::call::{Client, ClientResponse as Response, HttpCallError, Target};
     pub use hyper::body::Bytes;
@@ -61,7 +71,9 @@ pub use aggregate::{
     TAG_FAILURE,
 };
 pub use backlog::{Backlog, InFlight, Limit, Reserved, Retry, Strategy};
-pub use call::{Answer, BlockingCall, Call, CpuCall, HttpCall, RequestBody, RequestTemplate};
+pub use call::{Answer, BlockingCall, Call, CpuCall};
+#[cfg(feature = "udf")]
+pub use call::{HttpCall, RequestBody, RequestTemplate};
 pub use call_error::CallError;
 pub use event::{Event, EventId, Headers, Window};
 pub use metrics::Metrics;

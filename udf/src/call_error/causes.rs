@@ -37,7 +37,7 @@ pub(super) fn outcome_told_by(error: &(dyn Error + 'static)) -> Option<Outcome> 
     {
         return Some(Outcome::BadBody);
     }
-    if error.is::<rustls::Error>() {
+    if is_of_tls(error) {
         return Some(Outcome::Tls);
     }
     let error = error.downcast_ref::<io::Error>()?;
@@ -45,12 +45,24 @@ pub(super) fn outcome_told_by(error: &(dyn Error + 'static)) -> Option<Outcome> 
         _ if error.kind() == io::ErrorKind::TimedOut => Some(Outcome::Timeout),
         _ if is_own_lack(error) => Some(Outcome::OwnLimit),
         // The source of an I/O error is that of the error within it.
-        Some(within) if within.is::<rustls::Error>() => Some(Outcome::Tls),
+        Some(within) if is_of_tls(within) => Some(Outcome::Tls),
         _ => None,
     }
 }
 
+#[cfg(any(feature = "http", feature = "reqwest"))]
+fn is_of_tls(error: &(dyn Error + 'static)) -> bool {
+    error.is::<rustls::Error>()
+}
+
+/// Without a client there is no error of TLS that could be recognised.
+#[cfg(not(any(feature = "http", feature = "reqwest")))]
+fn is_of_tls(_: &(dyn Error + 'static)) -> bool {
+    false
+}
+
 /// Why reqwest could not connect. The types of its causes are private, so their texts decide.
+#[cfg(feature = "reqwest")]
 pub(super) fn unconnected(error: &reqwest::Error) -> Outcome {
     let says = |text| causes(error).any(|cause| cause.to_string().starts_with(text));
     if says("dns error") {

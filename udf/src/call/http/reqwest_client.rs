@@ -14,7 +14,8 @@ use tower::util::MapRequestLayer;
 use url::Position;
 use wire::Outcome;
 
-use super::{Answer, HttpCallError, Outgoing, Target, read, tls};
+use super::shipped::Outgoing;
+use super::{Answer, HttpCallError, Target, read, tls};
 use crate::call_error::CallError;
 
 tokio::task_local! {

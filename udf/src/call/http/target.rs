@@ -12,10 +12,9 @@ use hyper::Method;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HOST, HeaderMap, HeaderValue};
 use hyper::http::uri::{InvalidUri, PathAndQuery};
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use url::{Host, Position};
+use url::{Position, Url};
 use wire::{Delay, HttpMethod};
 
 use super::HttpCallError;
@@ -130,7 +129,7 @@ impl Target {
         self
     }
 
-    /// The same with another method of [`HttpCall`](super::HttpCall) than GET. A request whose reused connection ends before a byte of the answer is sent
+    /// The same with another method of `HttpCall` than GET. A request whose reused connection ends before a byte of the answer is sent
     /// once more if the method is idempotent by itself (GET, HEAD, PUT, DELETE), or if `idempotent` says so.
     #[must_use]
     pub fn with_method(mut self, method: HttpMethod, idempotent: bool) -> Self {
@@ -213,6 +212,7 @@ impl Target {
     }
 
     /// The same with another path and query.
+    #[cfg(feature = "udf")]
     pub(super) fn with_path(mut self, path: &str) -> Result<Self, HttpCallError> {
         let origin = &self.url[..Position::BeforePath];
         let url = Url::parse(&format!("{origin}{path}")).ok();
@@ -230,11 +230,12 @@ impl Target {
     }
 
     /// Whether the host is this machine by its name or address.
+    #[cfg(feature = "udf")]
     pub(super) fn is_loopback(&self) -> bool {
         match self.url.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(address)) => address.is_loopback(),
-            Some(Host::Ipv6(address)) => address.is_loopback(),
+            Some(url::Host::Domain(name)) => name == "localhost",
+            Some(url::Host::Ipv4(address)) => address.is_loopback(),
+            Some(url::Host::Ipv6(address)) => address.is_loopback(),
             None => false,
         }
     }
@@ -257,6 +258,7 @@ impl Target {
         self.timeout
     }
 
+    #[cfg(feature = "udf")]
     pub(super) fn method(&self) -> &Method {
         &self.method
     }
