@@ -86,7 +86,9 @@ lint: toolchain ## check format, lints and documentation; warnings are errors
 	else echo "lint: the database of known weaknesses cannot be fetched: dependencies are not checked for them"; $(CARGO) deny check bans licenses sources; fi
 
 package: toolchain ## pack the three crates that can be published, build each from that, and try the library without features
-	CARGO_TARGET_DIR=target $(CARGO) package --locked -p async-reduce-wire -p async-reduce-vertex -p async-reduce
+	@# Cargo keeps what it unpacked and built of a registry's packages, as they never change there. Ours do here.
+	rm -rf target/packages/debug/.fingerprint/async-reduce* $${CARGO_HOME:-$$HOME/.cargo}/registry/src/-*/async-reduce-*
+	CARGO_TARGET_DIR=target/packages $(CARGO) package --locked --allow-dirty -p async-reduce-wire -p async-reduce-vertex -p async-reduce
 	$(CARGO) clippy --locked -p async-reduce --no-default-features --features http --lib -- -D warnings
 	$(CARGO) clippy --locked -p async-reduce --no-default-features --features reqwest --lib -- -D warnings
 	$(CARGO) build --locked -p async-reduce --no-default-features --examples
