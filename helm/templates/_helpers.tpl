@@ -310,15 +310,19 @@ and those that the user names too: a variable twice is refused by server-side ap
 {{- define "async-reduce.ownEndpoint" -}}
 {{- $enabled := (.Values.endpoint).enabled -}}
 {{- $url := .Values.udf.endpointUrl -}}
+{{- $service := (include "async-reduce.request" . | fromYaml).url -}}
 {{- if kindIs "invalid" $enabled -}}
-{{- if not (or $url (include "async-reduce.ownUdf" .)) -}}true{{- end -}}
+{{- if not (or $url $service (include "async-reduce.ownUdf" .)) -}}true{{- end -}}
 {{- else if $enabled -}}
 {{- if $url -}}
 {{- fail (printf "endpoint.enabled: true, and udf.endpointUrl names an endpoint of your own (%s): leave one of them out" $url) -}}
 {{- end -}}
+{{- if and $service (include "async-reduce.experimenting" .) -}}
+{{- fail "endpoint.enabled: true, but udf.request.url does not name the endpoint that each trial has of its own: leave one of them out" -}}
+{{- end -}}
 true
-{{- else if not (or $url (include "async-reduce.ownUdf" .) (eq (.Values.udf.workload | default "http") "cpu")) -}}
-{{- fail "endpoint.enabled: false, but udf.workload is http: name an endpoint of your own by udf.endpointUrl" -}}
+{{- else if not (or $url $service (include "async-reduce.ownUdf" .) (eq (.Values.udf.workload | default "http") "cpu")) -}}
+{{- fail "endpoint.enabled: false, but udf.workload is http: name an endpoint of your own by udf.endpointUrl, or a service by udf.request.url" -}}
 {{- end -}}
 {{- end -}}
 
@@ -338,7 +342,8 @@ true
 
 {{/* Where the UDF calls; nothing where that is its own affair. */}}
 {{- define "async-reduce.endpointUrl" -}}
-{{- if include "async-reduce.ownEndpoint" . -}}
+{{- if (include "async-reduce.request" . | fromYaml).url -}}
+{{- else if include "async-reduce.ownEndpoint" . -}}
 http://{{ include "async-reduce.fullname" . }}-endpoint:{{ include "async-reduce.endpointPort" . }}
 {{- else -}}
 {{- .Values.udf.endpointUrl -}}

@@ -4,6 +4,12 @@
 {{- $pipeline := .Values.pipeline | default dict -}}
 {{- $udf := .Values.udf -}}
 {{- $partitions := $udf.partitions | default 1 | int -}}
+{{- $volumes := list -}}
+{{- $mounts := list -}}
+{{- with include "async-reduce.requestSources" . | fromYamlArray -}}
+{{- $volumes = list (dict "name" "request" "projected" (dict "sources" .)) -}}
+{{- $mounts = list (dict "name" "request" "mountPath" (include "async-reduce.requestFolder" $) "readOnly" true) -}}
+{{- end }}
 {{- with ($pipeline.watermark).idleSource }}
 {{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "threshold" "incrementBy") }}
 {{- include "async-reduce.notLess" (list "pipeline.watermark.idleSource" . "initSourceDelay" "threshold") }}
@@ -44,7 +50,7 @@ spec:
   vertices:
     {{- include "async-reduce.sourceVertex" . | nindent 4 }}
     - name: udf
-      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "udf") | trim }}{{ . | nindent 6 }}{{ end }}
+      {{- with include "async-reduce.vertexPod" (dict "root" . "part" "udf" "volumes" $volumes) | trim }}{{ . | nindent 6 }}{{ end }}
       partitions: {{ $partitions }}
       # Numaflow runs one pod for each partition, if the scale lets it.
       scale:
@@ -52,7 +58,7 @@ spec:
         max: {{ $partitions }}
       udf:
         container:
-          {{- include "async-reduce.vertexContainer" (dict "root" . "part" "udf" "env" (include "async-reduce.udfEnv" .)) | nindent 10 }}
+          {{- include "async-reduce.vertexContainer" (dict "root" . "part" "udf" "env" (include "async-reduce.udfEnv" .) "mounts" $mounts) | nindent 10 }}
         groupBy:
           window:
             fixed:
@@ -113,7 +119,7 @@ job:
 {{- end -}}
 
 {{/*
-The pod of a vertex: (dict "root" $ "part" "udf"). Numaflow merges it with its template of vertices, maps and all, so the
+The pod of a vertex: (dict "root" $ "part" "udf"), and "volumes" of the chart's own. Numaflow merges it with its template of vertices, maps and all, so the
 fields of every pod stand here and not there, for a part's own to take their place.
 */}}
 {{- define "async-reduce.vertexPod" -}}
@@ -145,7 +151,9 @@ ports:
 
 {{- define "async-reduce.udfEnv" -}}
 {{- with .Values.udf -}}
-{{- include "async-reduce.env" (dict "root" $ "own" .env "defaults" (list
+{{- $own := concat (.env | default list) (include "async-reduce.requestSecrets" $ | fromYamlArray) -}}
+{{- $request := include "async-reduce.requestEnv" $ | fromYamlArray -}}
+{{- include "async-reduce.env" (dict "root" $ "own" $own "defaults" (concat $request (list
   "STRATEGY" .strategy
   "START_RULE" .startRule
   "MAX_WORKERS" .maxWorkers
@@ -169,16 +177,17 @@ ports:
   "RECORDS" (include "async-reduce.records" $)
   "RESULT_FORMAT" .resultFormat
   "STATS_LISTEN" (include "async-reduce.statsListen" $)
-)) -}}
+))) -}}
 {{- end -}}
 {{- end -}}
 
 {{/*
-What a key and window sends. A program of the user's sends its own results, and the record beside them in a trial; the
-shipped one sends the record, and its results too where they have a sink of their own.
+What a key and window sends. A program of the user's, or the shipped one with a result of the user's, sends its own results,
+and the record beside them in a trial; otherwise the shipped one sends the record, and its results too where they have a
+sink of their own.
 */}}
 {{- define "async-reduce.records" -}}
-{{- $own := include "async-reduce.ownUdf" . -}}
+{{- $own := or (include "async-reduce.ownUdf" .) (include "async-reduce.request" . | fromYaml).result | default "" -}}
 {{- $ownSink := include "async-reduce.ownSink" . -}}
 {{- $given := .Values.udf.records -}}
 {{- if include "async-reduce.experimenting" . -}}
