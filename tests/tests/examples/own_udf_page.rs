@@ -103,6 +103,16 @@ fn from_an_empty_folder_to_a_report() {
     );
 }
 
+/// Whether a name, or its start, follows a flag in the commands.
+fn is_start(commands: &str, flag: &str, name: &str) -> bool {
+    let (_, rest) = commands.split_once(flag).unwrap();
+    let given = rest
+        .split(|c: char| c.is_whitespace() || c == ',')
+        .next()
+        .unwrap();
+    name.starts_with(given)
+}
+
 /// What the n-th Helm command of the page renders.
 fn rendered(text: &str) -> Vec<Vec<Object>> {
     let parts = text.split("# Helm\n").skip(1);
@@ -128,6 +138,17 @@ fn what_the_page_installs_is_admitted_and_runs_the_own_image() {
     let said = run(folder.path(), &script(&page, commands));
     let rendered = rendered(&said);
     assert_eq!(rendered.len(), 2, "an install and an experiment");
+    let commands: String = page.iter().map(|block| block.text.as_str()).collect();
+    let named = |kind, flag, of: &[Object]| {
+        let names = of.iter().filter(|object| object.kind() == kind);
+        let mut names = names.filter_map(|object| object.at("/metadata/name")?.as_str());
+        assert!(
+            names.any(|name| is_start(&commands, flag, name)),
+            "{kind}: {flag}"
+        );
+    };
+    named("Pipeline", "pipeline-name=", &rendered[0]);
+    named("Job", "--job ", &rendered[1]);
     for objects in &rendered {
         assert_eq!(faults(objects), Vec::<String>::new());
         let at = |kind: &str, path: &str| {
