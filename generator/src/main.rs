@@ -2,7 +2,6 @@
 //! reader.
 
 mod event;
-mod keys;
 mod own_payloads;
 mod payload;
 mod schedule;
@@ -23,12 +22,10 @@ use numaflow::source::{SERVER_INFO_FILE, SOCK_ADDR, Server};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
-use wire::PayloadFile;
 use wire::settings::{KEY_SKEW, KEYED, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
+use wire::{Keys, PayloadFile, Rate};
 
-use crate::keys::Keys;
 use crate::own_payloads::OwnPayloads;
-use crate::schedule::Rate;
 use crate::source::Generator;
 use crate::state::{Plan, State};
 

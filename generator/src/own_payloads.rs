@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use wire::settings::{Form, whole_number};
-use wire::{MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
-
-use crate::keys::Keys;
+use wire::{Keys, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
 
 /// Flags for payloads of the user's own.
 #[derive(Debug, clap::Args)]

@@ -4,11 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use wire::{GeneratorStats, Latencies};
+use wire::{GeneratorStats, Keys, Latencies, Rate};
 
 use crate::event::Drawn;
-use crate::keys::Keys;
-use crate::schedule::{Rate, first_due_ns};
+use crate::schedule::first_due_ns;
 use crate::windows::SentWindows;
 
 /// Upper bound of events that are un-acked or put back, about 50 bytes each. At the bound no new event is sent until one
@@ -200,6 +199,7 @@ impl State {
         GeneratorStats {
             generator,
             t0_us: self.t0_ns.map(|t0_ns| t0_ns / 1_000),
+            t0_ns: self.plan.rate.and(self.t0_ns),
             now_us: now_ns / 1_000,
             offered: counts.offered,
             sent: counts.sent,

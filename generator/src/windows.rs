@@ -4,10 +4,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use wire::{Ranges, SentWindow};
+use wire::{Keys, Ranges, SentWindow};
 
 use crate::event::Drawn;
-use crate::keys::Keys;
 
 /// Upper bound of windows kept.
 const MAX_WINDOWS: usize = 1_000;

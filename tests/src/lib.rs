@@ -13,6 +13,7 @@
 //! - [`process`]: memory, descriptors, signals and the end of a process.
 //! - [`reduce`]: a UDF with a client of its gRPC service.
 //! - [`scrape`]: reads `/metrics`.
+//! - [`source`]: the generator with a client of its gRPC service.
 
 #![allow(
     missing_docs,
@@ -30,6 +31,7 @@ pub mod process;
 pub mod proxy;
 pub mod reduce;
 pub mod scrape;
+pub mod source;
 
 use std::ffi::OsStr;
 use std::net::SocketAddr;

@@ -215,10 +215,11 @@ impl Seen {
 
 impl Observer for Seen {
     fn dropped(&self, message: &Message, _: DropReason) {
-        let event = wire::Event::decode(&message.payload).expect("an event of the generator");
+        let id = message.headers.get(wire::EVENT_ID_HEADER).map(String::as_str);
+        let number = wire::event_number(id, &message.payload).expect("an event of the generator");
         let event_ms = message.event_time_ms();
         let cell = (event_ms - event_ms % self.window_ms, message.keys.join(":"));
-        self.lock().late.entry(cell).or_default().insert(event.number);
+        self.lock().late.entry(cell).or_default().insert(number);
     }
 
     fn window_closed(&self, closed: &WindowClosed) {

@@ -22,7 +22,7 @@ use crate::{binary, connect, spawn, spawn_with_metrics};
 const LONGEST_WINDOW: Duration = Duration::from_secs(120);
 
 /// Window length of the tests; it appears in the record only.
-const WINDOW_MS: i64 = 10_000;
+pub const WINDOW_MS: i64 = 10_000;
 
 /// A running UDF and a client of it.
 pub struct Udf {
@@ -160,13 +160,31 @@ impl WindowStream {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let window = self.window();
-        self.send_message(key, value, vec![window], headers.collect())
+        let time = timestamp(self.start_ms);
+        self.send_message(key, value, vec![window], headers.collect(), time)
             .await;
+    }
+
+    /// Sends one message with an event time, in nanoseconds since the epoch, as the source gave it.
+    pub async fn send_at(
+        &mut self,
+        key: &str,
+        value: Vec<u8>,
+        headers: HashMap<String, String>,
+        time_ns: u64,
+    ) {
+        let windows = vec![self.window()];
+        let time = Timestamp {
+            seconds: (time_ns / 1_000_000_000) as i64,
+            nanos: (time_ns % 1_000_000_000) as i32,
+        };
+        self.send_message(key, value, windows, headers, time).await;
     }
 
     /// Sends one message with any windows.
     pub async fn send_raw(&mut self, key: &str, value: Vec<u8>, windows: Vec<proto::Window>) {
-        self.send_message(key, value, windows, HashMap::new()).await;
+        let time = timestamp(self.start_ms);
+        self.send_message(key, value, windows, HashMap::new(), time).await;
     }
 
     async fn send_message(
@@ -175,6 +193,7 @@ impl WindowStream {
         value: Vec<u8>,
         windows: Vec<proto::Window>,
         headers: HashMap<String, String>,
+        event_time: Timestamp,
     ) {
         let event = if self.sent == 0 { 0 } else { 4 };
         self.sent += 1;
@@ -182,7 +201,7 @@ impl WindowStream {
             payload: Some(proto::reduce_request::Payload {
                 keys: vec![key.to_owned()],
                 value,
-                event_time: Some(timestamp(self.start_ms)),
+                event_time: Some(event_time),
                 watermark: Some(timestamp(self.start_ms)),
                 headers,
             }),

@@ -44,6 +44,14 @@ pub fn parse_event_id(text: &str) -> Option<(u64, u64, u64)> {
     Some((parts.next()??, parts.next()??, parts.next()??))
 }
 
+/// Number of an event: as its header [`EVENT_ID_HEADER`] has it, else its payload; `None` if neither does.
+pub fn event_number(header: Option<&str>, payload: &[u8]) -> Option<u64> {
+    match header.and_then(parse_event_id) {
+        Some((_, _, number)) => Some(number),
+        None => Event::decode(payload).map(|event| event.number),
+    }
+}
+
 impl Event {
     /// The bytes of the message.
     ///
@@ -126,6 +134,17 @@ mod tests {
         #[test]
         fn event_ids_survive_their_text(generator: u64, index: u64, number: u64) {
             prop_assert_eq!(parse_event_id(&event_id(generator, index, number)), Some((generator, index, number)));
+        }
+
+        #[test]
+        fn a_number_is_in_the_header_else_in_the_payload(header: u64, number: u64) {
+            let payload = Event { generator: 1, index: 2, number, padding: String::new() }.encode().unwrap();
+            let id = event_id(1, 2, header);
+            prop_assert_eq!(event_number(Some(&id), b"{}"), Some(header));
+            prop_assert_eq!(event_number(Some(&id), &payload), Some(header));
+            prop_assert_eq!(event_number(Some("1-2"), &payload), Some(number));
+            prop_assert_eq!(event_number(None, &payload), Some(number));
+            prop_assert_eq!(event_number(None, b"{}"), None);
         }
 
         #[test]

@@ -8,12 +8,14 @@
 //! - `duration`: durations as text.
 //! - `event`: the payload of a message, and the idempotency key of its calls.
 //! - `histogram`: latencies as a mergeable histogram.
+//! - `keys`: the key and number of each event.
 //! - `names`: closed sets of names: strategies, start rules, workloads, outcomes.
 //! - `payload_file`: a file of payloads of the user's own.
 //! - `ports`: default ports.
 //! - `random`: random numbers that depend on a seed alone.
 //! - `ranges`: sets of event numbers.
 //! - `record`: the record of a closed window, the sink's line, and which lines the sink keeps.
+//! - `schedule`: when each event is due.
 //! - [`settings`]: the table of settings.
 //! - `statuses`: sets of HTTP statuses.
 //! - `stats`: what generator and endpoint report at `/stats`.
@@ -24,12 +26,14 @@ mod delay;
 mod duration;
 mod event;
 mod histogram;
+mod keys;
 mod names;
 mod payload_file;
 mod ports;
 mod random;
 mod ranges;
 mod record;
+mod schedule;
 pub mod settings;
 mod stats;
 mod statuses;
@@ -39,10 +43,11 @@ pub use clock::{Clock, whole_nanos};
 pub use delay::{Delay, DelayError};
 pub use duration::{DurationError, MAX_DURATION, duration_text, format_duration, parse_duration};
 pub use event::{
-    EVENT_ID_HEADER, Event, IDEMPOTENCY_KEY, UNKEYED, event_id, idempotency_key, idempotency_prefix,
-    parse_event_id, parse_idempotency_key,
+    EVENT_ID_HEADER, Event, IDEMPOTENCY_KEY, UNKEYED, event_id, event_number, idempotency_key,
+    idempotency_prefix, parse_event_id, parse_idempotency_key,
 };
 pub use histogram::{Latencies, LatenciesError};
+pub use keys::Keys;
 pub use names::{Calls, HttpClient, HttpMethod, Outcome, StartRule, StrategyKind, UnknownName, Workload};
 pub use payload_file::{
     MAX_PAYLOAD_LINE_BYTES, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError, PayloadKeys,
@@ -51,5 +56,6 @@ pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};
 pub use record::{KeptLines, OutcomeCounts, RECORD_FORMAT, RECORD_TAG, Settings, SinkLine, WindowRecord};
+pub use schedule::Rate;
 pub use stats::{AnnouncedAddress, DelayStats, EndpointStats, GeneratorStats, SentWindow};
 pub use statuses::{Statuses, StatusesError};

@@ -22,6 +22,10 @@ pub struct GeneratorStats {
     pub generator: u64,
     /// When event 0 is due; `None` before the first read. Event *i* is due at `t0 + i/rpu`.
     pub t0_us: Option<u64>,
+    /// The same, nanoseconds since the epoch: the time of event *i* is `t0 + i/rpu` to the nanosecond. `None` without a
+    /// schedule, as times are not unique then, and before the first read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub t0_ns: Option<u64>,
     /// The current time by the same clock.
     pub now_us: u64,
     /// Events due by schedule up to now (at most `count`).

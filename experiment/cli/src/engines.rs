@@ -9,7 +9,7 @@ use cluster::base::Base;
 use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use engine::{Engine, EngineError};
 use local::{LocalConfig, LocalEngine};
-use trials::plan::{Payloads, Plan};
+use trials::plan::{OwnPayloads, Plan};
 
 use crate::failure::Failure;
 use crate::run::RunArgs;
@@ -58,7 +58,7 @@ pub fn refuse_options_of_the_other(args: &RunArgs) -> Result<(), Failure> {
 pub async fn engine(
     args: &RunArgs,
     plan: &Plan,
-    payloads: Option<Payloads>,
+    payloads: Option<OwnPayloads>,
 ) -> Result<Box<dyn Engine>, Failure> {
     match args.engine {
         EngineKind::Local => local_engine(args, plan, payloads),
@@ -66,7 +66,11 @@ pub async fn engine(
     }
 }
 
-fn local_engine(args: &RunArgs, plan: &Plan, payloads: Option<Payloads>) -> Result<Box<dyn Engine>, Failure> {
+fn local_engine(
+    args: &RunArgs,
+    plan: &Plan,
+    payloads: Option<OwnPayloads>,
+) -> Result<Box<dyn Engine>, Failure> {
     local(LocalConfig {
         cut_off: plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),

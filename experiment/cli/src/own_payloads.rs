@@ -1,7 +1,7 @@
 //! The plan's file of payloads: found beside the plan, and checked before anything starts.
 
 use anyhow::anyhow;
-use trials::plan::{Payloads, Plan, fnv1a};
+use trials::plan::{OwnPayloads, Payloads, Plan, fnv1a};
 use trials::text::counted;
 use wire::{MAX_PAYLOADS_BYTES, PayloadFile, PayloadKeys};
 
@@ -12,7 +12,7 @@ use crate::plan_args::PlanText;
 /// A file that every trial can send.
 pub struct CheckedPayloads {
     /// With the path from the working directory.
-    pub payloads: Payloads,
+    pub payloads: OwnPayloads,
     /// What the journal keeps of it.
     pub fact: String,
 }
@@ -39,10 +39,14 @@ pub fn check(written: &PlanText, engine: EngineKind) -> Result<Option<CheckedPay
         check_keys(&written.plan, &keys, pointer)?;
     }
     let hash = fnv1a(file.iter().flat_map(|payload| payload.iter().chain(b"\n")));
+    let with_keys = key_pointer.is_some().then_some(keys);
     let at = key_pointer.as_ref().map(|pointer| format!(", keys at {pointer}"));
     let lines = counted(file.len() as u64, "line");
     Ok(Some(CheckedPayloads {
-        payloads: Payloads { path, key_pointer },
+        payloads: OwnPayloads {
+            payloads: Payloads { path, key_pointer },
+            keys: with_keys,
+        },
         fact: format!("{lines}, FNV-1a {hash:016x}{}", at.unwrap_or_default()),
     }))
 }

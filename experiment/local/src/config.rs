@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use trials::endpoint_url::EndpointUrl;
-use trials::plan::Payloads;
+use trials::plan::OwnPayloads;
 
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
@@ -19,5 +19,5 @@ pub struct LocalConfig {
     /// PEM file with authorities to trust beside those of the system.
     pub ca_file: Option<PathBuf>,
     /// The user's own events instead of the generator's.
-    pub payloads: Option<Payloads>,
+    pub payloads: Option<OwnPayloads>,
 }

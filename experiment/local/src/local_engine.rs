@@ -11,6 +11,7 @@ use launcher::LaunchError;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use trials::endpoint_url::check_user_endpoint;
+use trials::ledger::Timetable;
 use trials::predict::duration;
 use trials::trial::{Trial, TrialSettings};
 use vertex::cost::Sampler;
@@ -169,6 +170,10 @@ impl Engine for LocalEngine {
             t0_ms: t0_us / 1_000,
             recorded: recorder.recorded(),
             generator,
+            timetable: self.config.payloads.as_ref().map(|own| Timetable {
+                settings,
+                payload_keys: own.keys.as_ref(),
+            }),
             endpoint,
             usage,
             counts: counts.unwrap_or_default(),

@@ -11,7 +11,7 @@ use engine::Observation;
 use engine::windows::{
     Stream, calls, cost, end, instruments, measure, merge, open, records_missing, window_ms, window_starts,
 };
-use trials::ledger::{self, Drops};
+use trials::ledger::{Drops, Timetable, balance, balance_by_time};
 use trials::outcome::WindowResult;
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
@@ -24,7 +24,7 @@ use crate::recorder::{Closing, Recorded};
 const SINK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a trial left behind when its data plane had stopped.
-pub(crate) struct TrialData {
+pub(crate) struct TrialData<'a> {
     /// Converts the data plane's instants to timestamps.
     pub clock: Clock,
     /// When event 0 was due, milliseconds since the epoch: the start of the first window.
@@ -32,6 +32,8 @@ pub(crate) struct TrialData {
     pub recorded: Recorded,
     /// Read after the last event.
     pub generator: GeneratorStats,
+    /// With the user's own payloads: what decides which event has which time.
+    pub timetable: Option<Timetable<'a>>,
     /// `None` if calls went to the user's own endpoint.
     pub endpoint: Option<EndpointStats>,
     /// The UDF's usage.
@@ -42,7 +44,7 @@ pub(crate) struct TrialData {
     pub stopped: Instant,
 }
 
-pub(crate) fn observation(settings: &TrialSettings, data: TrialData) -> Observation {
+pub(crate) fn observation(settings: &TrialSettings, data: TrialData<'_>) -> Observation {
     let opened = open(&data.recorded.arrivals);
     let windows = windows(settings, &data, &opened);
     let closed = closed_windows(settings, &data);
@@ -50,17 +52,21 @@ pub(crate) fn observation(settings: &TrialSettings, data: TrialData) -> Observat
         t0_ms,
         recorded,
         generator,
+        timetable,
         endpoint,
         usage,
         mut counts,
         ..
     } = data;
     counts.insert("late_undecoded".to_owned(), recorded.late_undecoded);
-    let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
+    let mut records: Vec<WindowRecord> = opened.into_values().flatten().collect();
     let merged = merge(&records, settings, t0_ms);
     let ledger = (!records_missing(&recorded.arrivals)).then(|| {
         let drops = Drops::Named(&recorded.late);
-        ledger::balance(&generator, drops, &records, &closed)
+        match timetable {
+            Some(timetable) => balance_by_time(&generator, drops, &mut records, &closed, timetable),
+            None => balance(&generator, drops, &records, &closed),
+        }
     });
     let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {
@@ -80,7 +86,7 @@ pub(crate) fn observation(settings: &TrialSettings, data: TrialData) -> Observat
 /// The trial's windows; those without all their results are censored.
 fn windows(
     settings: &TrialSettings,
-    data: &TrialData,
+    data: &TrialData<'_>,
     opened: &BTreeMap<u64, Vec<WindowRecord>>,
 ) -> Vec<WindowResult> {
     let window_ms = window_ms(settings);
@@ -111,7 +117,7 @@ fn windows(
 }
 
 /// Starts of the windows whose results have all arrived, or should have.
-fn closed_windows(settings: &TrialSettings, data: &TrialData) -> BTreeSet<u64> {
+fn closed_windows(settings: &TrialSettings, data: &TrialData<'_>) -> BTreeSet<u64> {
     let patience = SINK_TIMEOUT + settings.read_timeout * 2;
     let is_overdue = |closing: &Closing| data.stopped.saturating_duration_since(closing.eof) > patience;
     let closings = data.recorded.closings.iter();

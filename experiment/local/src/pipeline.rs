@@ -104,7 +104,7 @@ impl Pipeline {
                 &binaries.generator,
                 settings,
                 count,
-                config.payloads.as_ref(),
+                config.payloads.as_ref().map(|own| &own.payloads),
                 &source,
             ),
         )?;

@@ -11,7 +11,7 @@ use engine::windows::{self, ByWindow};
 use tokio::io::{BufReader, Lines};
 use tokio::process::ChildStdout;
 use tokio::sync::Notify;
-use wire::{Event, Ranges, SinkLine};
+use wire::{EVENT_ID_HEADER, Ranges, SinkLine, event_number};
 
 use crate::error::LocalError;
 
@@ -74,14 +74,15 @@ impl Recorded {
     }
 
     fn add_drop(&mut self, message: &Message, window_ms: u64) {
-        match Event::decode(&message.payload) {
-            Some(event) => {
+        let id = message.headers.get(EVENT_ID_HEADER).map(String::as_str);
+        match event_number(id, &message.payload) {
+            Some(number) => {
                 let event_ms = message.event_time_ms();
                 let start_ms = event_ms - event_ms % window_ms.max(1);
                 self.late
                     .entry((start_ms, message.keys.join(":")))
                     .or_default()
-                    .insert(event.number);
+                    .insert(number);
             }
             None => self.late_undecoded += 1,
         }
@@ -162,6 +163,8 @@ impl Observer for Recorder {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
 
     fn line(line: u64, event_time_ms: i64) -> SinkLine {
@@ -191,6 +194,35 @@ mod tests {
             .map(|(start, of)| (*start, of.lines, of.duplicates, of.last_us))
             .collect();
         assert_eq!(found, [(10_000, 2, 1, 41), (11_000, 1, 0, 42)]);
+    }
+
+    #[test]
+    fn late_events_are_known_by_their_number_wherever_it_is() {
+        let mut recorded = Recorded::default();
+        let own = wire::Event {
+            generator: 1,
+            index: 8,
+            number: 4,
+            padding: String::new(),
+        };
+        let header = HashMap::from([(EVENT_ID_HEADER.to_owned(), wire::event_id(1, 6, 3))]);
+        for (payload, headers) in [
+            (own.encode().unwrap(), HashMap::new()),
+            (b"{}".to_vec(), header),
+            (b"{}".to_vec(), HashMap::new()),
+        ] {
+            let message = Message {
+                payload,
+                keys: vec!["a".to_owned()],
+                event_time: std::time::UNIX_EPOCH + std::time::Duration::from_millis(10_500),
+                headers,
+                watermark_ms: 0,
+                late: true,
+            };
+            recorded.add_drop(&message, 1_000);
+        }
+        let late = BTreeMap::from([((10_000, "a".to_owned()), Ranges::span(3, 4))]);
+        assert_eq!((recorded.late, recorded.late_undecoded), (late, 1));
     }
 
     #[test]

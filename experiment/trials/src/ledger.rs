@@ -3,12 +3,15 @@
 
 #[cfg(test)]
 mod tests;
+mod timetable;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use wire::{GeneratorStats, Ranges, WindowRecord};
 
 use crate::outcome::Ledger;
+
+pub use timetable::Timetable;
 
 /// Errors listed in a ledger; one more line counts the rest.
 const MAX_ERRORS: usize = 20;
@@ -69,7 +72,38 @@ pub fn balance<'a>(
     records: &[WindowRecord],
     closed: impl Into<Closed<'a>>,
 ) -> Ledger {
-    let closed = closed.into();
+    balance_with(generator, drops, records, closed.into(), &BTreeMap::new())
+}
+
+/// Computes the ledger of the user's own payloads, whose numbers are not in them: Numaflow replays such events without
+/// their header. Those are found by their event times, their numbers are added to the records, and they are counted as
+/// `replayed` besides.
+///
+/// A record has at most 10,000 times, and without a schedule times are not unique. Events that are not in the record of their window and
+/// key are `unknown` as far as such events may be in their place.
+pub fn balance_by_time<'a>(
+    generator: &GeneratorStats,
+    drops: Drops<'_>,
+    records: &mut [WindowRecord],
+    closed: impl Into<Closed<'a>>,
+    timetable: Timetable<'_>,
+) -> Ledger {
+    let replayed = timetable.number(generator, records);
+    let ledger = balance_with(generator, drops, records, closed.into(), &replayed.unknown);
+    Ledger {
+        replayed: replayed.found,
+        ..ledger
+    }
+}
+
+/// `unknown`: events in the records that may be of this generator, by window and key.
+fn balance_with(
+    generator: &GeneratorStats,
+    drops: Drops<'_>,
+    records: &[WindowRecord],
+    closed: Closed<'_>,
+    unknown: &BTreeMap<Cell, u64>,
+) -> Ledger {
     let none = BTreeMap::new();
     let (dropped, counted) = match drops {
         Drops::Named(dropped) => (dropped, 0),
@@ -96,7 +130,10 @@ pub fn balance<'a>(
         ledger.repeated = ledger.repeated.saturating_add(both);
         let absent = sent.difference(in_record.unwrap_or(&nothing));
         ledger.late += absent.intersection(&late).len();
-        let unaccounted = absent.difference(&late).len();
+        let mut unaccounted = absent.difference(&late).len();
+        let unknown = unknown.get(cell).map_or(0, |unknown| unaccounted.min(*unknown));
+        ledger.unknown += unknown;
+        unaccounted -= unknown;
         if in_record.is_some() || closed.contains(cell) {
             ledger.lost += unaccounted;
         } else {
@@ -111,16 +148,17 @@ pub fn balance<'a>(
 /// Moves `counted` events without a record to `late`.
 fn late_by_count(ledger: &mut Ledger, counted: u64, errors: &mut Errors) {
     let of_closed = counted.min(ledger.lost);
+    let of_unknown = (counted - of_closed).min(ledger.unknown);
     // A window that is still open may have dropped some too.
-    let of_open = (counted - of_closed).min(ledger.open);
+    let of_open = (counted - of_closed - of_unknown).min(ledger.open);
     ledger.lost -= of_closed;
+    ledger.unknown -= of_unknown;
     ledger.open -= of_open;
-    ledger.late += of_closed + of_open;
-    let unknown = counted - of_closed - of_open;
-    if unknown > 0 {
+    let late = of_closed + of_unknown + of_open;
+    ledger.late += late;
+    if late < counted {
         errors.push(format!(
-            "the data plane dropped {counted} events as late, but only {} are in no record",
-            counted - unknown
+            "the data plane dropped {counted} events as late, but only {late} are in no record"
         ));
     }
 }
@@ -165,7 +203,7 @@ fn read_records(
 ) -> BTreeMap<Cell, Ranges> {
     let mut seen: BTreeMap<Cell, Ranges> = BTreeMap::new();
     for record in records {
-        let cell = (record.window_start_ms, record.keys.join(":"));
+        let cell = cell(record);
         let numbers = record.seen.values().map(Ranges::len).fold(0, u64::saturating_add);
         check_sums(&cell, record, numbers, errors);
         if seen.contains_key(&cell) {
@@ -241,6 +279,10 @@ fn count_outcomes(record: &WindowRecord, ledger: &mut Ledger) {
     ledger.ok = ledger.ok.saturating_add(ok - outside_ok);
     ledger.failed = ledger.failed.saturating_add((all - ok).saturating_sub(not_ours));
     ledger.repeated = ledger.repeated.saturating_add(record.repeated);
+}
+
+fn cell(record: &WindowRecord) -> Cell {
+    (record.window_start_ms, record.keys.join(":"))
 }
 
 fn cell_name((window_start_ms, key): &Cell) -> String {

@@ -143,17 +143,30 @@ pub struct Ledger {
     pub open: u64,
     /// In a window whose result does not contain the event.
     pub lost: u64,
+    /// In a window whose result has an event without a number in its place, which may be this one.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unknown: u64,
     /// Further appearances in results; not part of the sum.
     pub repeated: u64,
+    /// Appearances without a number, found by their event time, as Numaflow replays the user's own payloads after a
+    /// restart; not part of the sum. The generator's payloads keep their numbers, and are not among them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub replayed: u64,
     /// Contradictions, one line each.
     pub errors: Vec<String>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Ledger {
     /// Whether every event is in exactly one category.
     pub fn balances(&self) -> bool {
-        self.errors.is_empty()
-            && self.offered == self.unsent + self.late + self.ok + self.failed + self.open + self.lost
+        let called = self.ok + self.failed;
+        let missing = self.unsent + self.late + self.open + self.lost + self.unknown;
+        self.errors.is_empty() && self.offered == called + missing
     }
 }
 

@@ -16,6 +16,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wire::PayloadKeys;
 use wire::settings::MAX_FAILED;
 
 use self::file::PlanFile;
@@ -62,6 +63,14 @@ pub struct Payloads {
     pub path: PathBuf,
     /// Where each has its key.
     pub key_pointer: Option<String>,
+}
+
+/// Such events as they were read before the first trial.
+#[derive(Debug, Clone)]
+pub struct OwnPayloads {
+    pub payloads: Payloads,
+    /// Their keys, if they have any.
+    pub keys: Option<PayloadKeys>,
 }
 
 /// The order in which trials are run.

@@ -18,4 +18,5 @@ mod limits;
 mod listening;
 mod losses;
 mod pools;
+mod replays;
 mod secrets;

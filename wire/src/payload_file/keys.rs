@@ -8,7 +8,7 @@ use serde_json::Value;
 const MAX_KEYS: usize = 1_000_000;
 
 /// The keys of payloads in the order in which they first come.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct PayloadKeys {
     /// Their names.
     pub names: Vec<String>,

@@ -82,7 +82,7 @@ fn record(key: &str, index: u64, tail_ms: u64) -> WindowRecord {
 
 /// A trial of `windows` windows of which the first `closed` have been closed, `ago` before the data plane stopped,
 /// with two results each; nothing has arrived.
-fn data(windows: u64, closed: u64, ago: Duration) -> TrialData {
+fn data(windows: u64, closed: u64, ago: Duration) -> TrialData<'static> {
     let start = Instant::now();
     let clock = Clock::anchored(Duration::from_millis(T0_MS), start);
     let stopped = start + Duration::from_secs(60);
@@ -111,6 +111,7 @@ fn data(windows: u64, closed: u64, ago: Duration) -> TrialData {
         generator: GeneratorStats {
             generator: 1,
             t0_us: Some(T0_MS * 1_000),
+            t0_ns: Some(T0_MS * 1_000_000),
             now_us: 0,
             offered: windows * 20,
             sent: windows * 20,
@@ -120,6 +121,7 @@ fn data(windows: u64, closed: u64, ago: Duration) -> TrialData {
             lateness: Latencies::new(),
             windows: (0..windows).map(sent).collect(),
         },
+        timetable: None,
         endpoint: Some(EndpointStats {
             served: 33,
             in_flight: 0,
@@ -260,6 +262,29 @@ fn a_result_that_is_long_overdue_is_lost() {
     arrive(&mut data, 0, vec![record("key-0", 0, 200)]);
     let ledger = observation(&settings(0, 1), data).ledger.unwrap();
     assert_eq!((ledger.ok, ledger.open, ledger.lost), (9, 0, 10));
+}
+
+#[test]
+fn events_without_a_number_are_found_by_their_time_if_they_are_the_user_s_own() {
+    let settings = settings(0, 1);
+    let of_key = |number: u64| i64::try_from(T0_MS * 1_000_000 + number * 100_000_000).unwrap();
+    for own in [true, false] {
+        let mut replayed = record("key-0", 0, 200);
+        // Its last three came back from Numaflow's file.
+        replayed.seen = BTreeMap::from([(1, Ranges::span(0, 6))]);
+        replayed.unnumbered = 3;
+        replayed.unnumbered_ns = (7..10).map(of_key).collect();
+        let mut data = data(1, 1, Duration::from_secs(5));
+        data.timetable = own.then_some(Timetable {
+            settings: &settings,
+            payload_keys: None,
+        });
+        arrive(&mut data, 0, vec![replayed, record("key-1", 0, 200)]);
+        let ledger = observation(&settings, data).ledger.unwrap();
+        let lost = if own { 0 } else { 3 };
+        assert_eq!((ledger.replayed, ledger.lost), (3 - lost, lost), "{ledger:?}");
+        assert!(ledger.balances(), "{ledger:?}");
+    }
 }
 
 #[test]

@@ -69,7 +69,18 @@ fn ledger_entries(ledger: &Ledger, trial: &TrialOutcome) -> Vec<Entry> {
         false => Entry::new(text::count(ledger.open), Tone::Muted),
     };
     let balance = if ledger.balances() {
-        Entry::new("✓ balances", Tone::Good)
+        let mut balances = "✓ balances".to_owned();
+        for (number, what) in [(ledger.replayed, "replayed"), (ledger.unknown, "unknown")] {
+            if number > 0 {
+                balances += &format!(", {} {what}", text::count(number));
+            }
+        }
+        let tone = if ledger.unknown > 0 {
+            Tone::Edge
+        } else {
+            Tone::Good
+        };
+        Entry::new(balances, tone)
     } else {
         let errors = match ledger.errors.as_slice() {
             [] => "the parts do not add up to what was offered".to_owned(),

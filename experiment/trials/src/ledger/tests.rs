@@ -5,10 +5,10 @@ use wire::{Delay, Latencies, Outcome, SentWindow, Settings, StartRule, StrategyK
 
 use super::*;
 
-const GENERATOR: u64 = 7;
-const WINDOW_MS: u64 = 10_000;
+pub(super) const GENERATOR: u64 = 7;
+pub(super) const WINDOW_MS: u64 = 10_000;
 
-fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
+pub(super) fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
     let events = seen.len();
     let failed = failed.min(events);
     let outcomes = [(Outcome::Ok, events - failed), (Outcome::Timeout, failed)];
@@ -51,7 +51,7 @@ fn record(window: u64, key: &str, seen: Ranges, failed: u64) -> WindowRecord {
     }
 }
 
-fn generator(offered: u64, windows: Vec<SentWindow>) -> GeneratorStats {
+pub(super) fn generator(offered: u64, windows: Vec<SentWindow>) -> GeneratorStats {
     let sent = windows
         .iter()
         .flat_map(|window| window.numbers.values())
@@ -60,6 +60,7 @@ fn generator(offered: u64, windows: Vec<SentWindow>) -> GeneratorStats {
     GeneratorStats {
         generator: GENERATOR,
         t0_us: Some(0),
+        t0_ns: Some(0),
         now_us: 0,
         offered,
         sent,

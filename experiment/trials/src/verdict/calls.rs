@@ -183,7 +183,12 @@ fn most_attempts(outcome: &TrialOutcome) -> Option<u64> {
     let account = outcome.call_account.filter(|account| account.attempts > 0)?;
     let ledger = outcome.ledger.as_ref()?;
     let settings = &outcome.trial.settings;
-    let unrecorded = [ledger.open, ledger.lost, settings.events_per_window()];
+    let unrecorded = [
+        ledger.open,
+        ledger.lost,
+        ledger.unknown,
+        settings.events_per_window(),
+    ];
     let unrecorded = unrecorded.into_iter().fold(0, u64::saturating_add);
     let attempts = unrecorded.saturating_mul(1 + u64::from(settings.retries));
     Some(

@@ -105,6 +105,7 @@ fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidenc
         generator: GeneratorStats {
             generator: 1,
             t0_us: Some(T0_MS * 1_000),
+            t0_ns: Some(T0_MS * 1_000_000),
             now_us: 0,
             offered: 80,
             sent: 80,

@@ -26,6 +26,7 @@ fn generator(keys: &[&str]) -> GeneratorStats {
     GeneratorStats {
         generator: 1,
         t0_us: Some(10_000_000),
+        t0_ns: Some(10_000_000_000),
         now_us: 0,
         offered: 0,
         sent: 0,

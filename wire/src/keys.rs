@@ -1,10 +1,11 @@
 //! Assigns each event its key and its number within that key: round robin, skewed by Zipf's law with a seed, or as the
-//! user's own payloads say. All follow from the event's index, so the same settings give the same keys on every run. For an unkeyed reduce, which
-//! sees one key, the number is the index.
+//! user's own payloads say. All follow from the event's index, so the same settings give the same keys on every run, and
+//! the experiment finds them again. For an unkeyed reduce, which sees one key, the number is the index.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
-use wire::UNKEYED;
+use crate::UNKEYED;
 
 /// Assigns keys to events in the order of their index.
 #[derive(Debug, Clone)]
@@ -65,6 +66,23 @@ impl Keys {
     pub fn assign(&mut self, index: u64) -> (u32, u64) {
         let (key, number) = self.choose(index);
         (key, if self.keyed { number } else { index })
+    }
+
+    /// Returns key and number of these indices, by index. Unless the keys take turns, it takes the time of assigning every
+    /// index up to the last of them. Must be called on keys that have not been assigned yet.
+    pub fn find(mut self, indices: &BTreeSet<u64>) -> BTreeMap<u64, (u32, u64)> {
+        let counted = !matches!(self.choice, Choice::RoundRobin);
+        let mut next = 0;
+        let mut find = |index: u64| {
+            if counted {
+                for before in next..index {
+                    self.assign(before);
+                }
+                next = index + 1;
+            }
+            (index, self.assign(index))
+        };
+        indices.iter().map(|index| find(*index)).collect()
     }
 
     /// The key, and the number within it.
@@ -129,7 +147,7 @@ fn zipf(count: u64, skew: f64) -> Vec<f64> {
 
 /// A number in [0, 1) from seed and index.
 fn uniform(seed: u64, index: u64) -> f64 {
-    (wire::splitmix64(seed, index) >> 11) as f64 / (1u64 << 53) as f64
+    (crate::splitmix64(seed, index) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 #[cfg(test)]
@@ -206,7 +224,35 @@ mod tests {
         assert!((0..1_000).all(|index| keys.assign(index) == (0, index)));
     }
 
+    fn shape() -> impl Strategy<Value = Keys> {
+        let counted = (
+            1u64..50,
+            prop_oneof![Just(0.0), 0.1f64..4.0],
+            any::<u64>(),
+            any::<bool>(),
+        );
+        let counted = counted.prop_map(|(count, skew, seed, keyed)| {
+            Keys::new(NonZeroU64::new(count).unwrap(), skew, seed, keyed)
+        });
+        let payloads = (proptest::collection::vec(0u32..5, 1..30), any::<bool>());
+        let payloads = payloads.prop_map(|(keys, keyed)| {
+            Keys::of_payloads((0..5).map(|key| format!("u{key}")).collect(), keys, keyed)
+        });
+        prop_oneof![counted, payloads]
+    }
+
     proptest! {
+        #[test]
+        fn any_indices_are_found_as_they_were_assigned(keys in shape(), indices in proptest::collection::btree_set(0u64..300, 0..60)) {
+            let mut assigning = keys.clone();
+            let assigned: Vec<(u32, u64)> = (0..300).map(|index| assigning.assign(index)).collect();
+            let found = keys.find(&indices);
+            prop_assert!(found.keys().eq(&indices));
+            for (index, of_event) in found {
+                prop_assert_eq!(of_event, assigned[index as usize]);
+            }
+        }
+
         #[test]
         fn numbers_of_a_key_are_gapless_and_a_seed_decides(count in 1u64..50, skew in 0.0f64..4.0, seed: u64) {
             let (mut one, mut two) = (keys(count, skew, seed), keys(count, skew, seed));
