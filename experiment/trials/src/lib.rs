@@ -11,6 +11,7 @@
 //! - [`ledger`]: accounts for every event of a trial by its number.
 //! - [`verdict`]: whether a strategy kept up, and whether the trial can say so.
 //! - [`threshold`]: what must hold, and whether it did; [`metric`]: what it speaks of; [`cell`]: what repeats have in common.
+//! - [`search`]: the next level of a search for a capacity or a demand; [`sustained`]: what a trial at a level says.
 //! - [`comparison`]: two runs, cell by cell; [`statistics`]: intervals and tests, pure.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
 //! - [`text`]: figures for people, the one home of number formats.
@@ -29,7 +30,9 @@ pub mod metric;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod search;
 pub mod statistics;
+pub mod sustained;
 pub mod text;
 pub mod threshold;
 pub mod trial;

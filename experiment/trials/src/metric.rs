@@ -145,6 +145,11 @@ impl Metric {
         }
     }
 
+    /// Whether it has a value for each window.
+    pub fn is_of_windows(self) -> bool {
+        matches!(self.source(), Source::Windows(_))
+    }
+
     fn source(self) -> Source {
         match self {
             Self::CloseTail => Source::Windows(|window| window.close_tail_us),

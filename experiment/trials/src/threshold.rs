@@ -96,6 +96,18 @@ impl Threshold {
         }
     }
 
+    /// How many windows it needs to be judged; 1 if it is not of windows.
+    pub fn windows_needed(&self) -> u32 {
+        match self.condition {
+            Condition::Compare {
+                metric,
+                statistic: Statistic::Percentile(share),
+                ..
+            } if metric.is_of_windows() => u32::try_from(judge::needed(share)).unwrap_or(u32::MAX),
+            _ => 1,
+        }
+    }
+
     /// The kept run that it compares with.
     pub fn run(&self) -> Option<&PathBuf> {
         match &self.condition {

@@ -2,7 +2,7 @@
 //! findings, charts and CSV take kind, mark and words from here. The report's page has the same rules in words.
 
 mod calls;
-mod growth;
+pub(crate) mod growth;
 mod pace;
 #[cfg(test)]
 mod tests;

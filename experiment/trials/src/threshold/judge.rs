@@ -285,9 +285,14 @@ fn rank(share: f64, all: usize) -> usize {
     ((share * all as f64 - 1e-9).ceil() as usize).clamp(1, all) - 1
 }
 
-/// Checks that there are enough values for a percentile: of p95 at least 20, so that one may lie beyond it.
+/// How many values a percentile needs: p95 at least 20, so that one may lie beyond it.
+pub(super) fn needed(share: f64) -> usize {
+    (1.0 / (1.0 - share) - 1e-9).ceil() as usize
+}
+
+/// Checks that there are enough values for a percentile.
 fn enough(share: f64, all: usize, what: &str) -> Result<(), NoFigure> {
-    let needed = (1.0 / (1.0 - share) - 1e-9).ceil() as usize;
+    let needed = needed(share);
     match all >= needed {
         true => Ok(()),
         false => {

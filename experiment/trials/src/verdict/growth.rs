@@ -1,5 +1,5 @@
 //! Whether a quantity grows from window to window, by the slopes between all pairs of windows: the median of them (Theil)
-//! and the upper end of a one-sided 95 % interval (P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's
+//! and the ends of one-sided 95 % intervals (P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's
 //! Tau", JASA 63, 1968). It assumes no distribution, and one slow window does not decide.
 
 /// More windows than this are taken together in groups by their median, as the pairs grow with the square.
@@ -9,21 +9,23 @@ const MAX_GROUPS: usize = 64;
 const Z_95: f64 = 1.645;
 
 /// With fewer windows no slope is ruled out with 95 %: of three windows in random order every sixth rises throughout.
-pub(super) const MIN_WINDOWS_FOR_INTERVAL: usize = 4;
+pub(crate) const MIN_WINDOWS_FOR_INTERVAL: usize = 4;
 
 /// Growth per window, in the unit of the values.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Growth {
+pub(crate) struct Growth {
     /// The median slope.
     pub typical: f64,
     /// The most that the windows allow: the upper end of the interval, or the largest slope where there are fewer windows
     /// than [`MIN_WINDOWS_FOR_INTERVAL`].
     pub at_most: f64,
+    /// The least that they allow: the lower end of the interval, or the smallest slope.
+    pub at_least: f64,
 }
 
 impl Growth {
     /// Of consecutive windows; differences up to `variation` are no growth. `None` for fewer than two.
-    pub(super) fn of(values: &[f64], variation: f64) -> Option<Self> {
+    pub(crate) fn of(values: &[f64], variation: f64) -> Option<Self> {
         let size = values.len().div_ceil(MAX_GROUPS).max(1);
         let groups: Vec<f64> = values.chunks_exact(size).map(median).collect();
         let mut slopes = Vec::with_capacity(groups.len() * groups.len() / 2);
@@ -37,9 +39,11 @@ impl Growth {
         slopes.sort_by(f64::total_cmp);
         let above = slopes_above(groups.len()).unwrap_or(0);
         let at_most = *slopes.get(slopes.len().checked_sub(above + 1)?)?;
+        let at_least = *slopes.get(above)?;
         Some(Self {
             typical: median(&slopes),
             at_most,
+            at_least,
         })
     }
 }
@@ -106,7 +110,7 @@ mod tests {
         assert_eq!(Growth::of(&[], 0.0), None);
         assert_eq!(Growth::of(&[1.0], 0.0), None);
         let two = Growth::of(&[1.0, 3.0], 0.0).unwrap();
-        assert_eq!((two.typical, two.at_most), (2.0, 2.0));
+        assert_eq!((two.typical, two.at_most, two.at_least), (2.0, 2.0, 2.0));
         assert_eq!(Growth::of(&[1.0, 2.0, 5.0], 0.0).unwrap().at_most, 3.0);
         assert_eq!(
             Growth::of(&[1.0, 3.0], 2.0).unwrap().at_most,
@@ -138,7 +142,10 @@ mod tests {
         ) {
             let values: Vec<f64> = noise.iter().enumerate().map(|(i, noise)| rise * i as f64 + noise).collect();
             let growth = Growth::of(&values, 0.0).unwrap();
-            prop_assert!(growth.at_most >= growth.typical);
+            prop_assert!(growth.at_most >= growth.typical && growth.typical >= growth.at_least);
+            // The interval lies as far on the one side as on the other.
+            let falling: Vec<f64> = values.iter().map(|value| -value).collect();
+            prop_assert_eq!(Growth::of(&falling, 0.0).unwrap().at_least, -growth.at_most);
             // A pair that lies k windows apart errs by less than 1/k.
             prop_assert!((growth.typical - rise).abs() < 1.0);
             let steadier = Growth::of(&values, 0.5).unwrap();

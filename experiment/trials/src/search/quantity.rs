@@ -1,0 +1,116 @@
+//! What is searched for, and the levels of its setting.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+use wire::StrategyKind;
+use wire::settings::{Form, MAX_WORKERS, RPU, Setting};
+
+use crate::predict::{Verdict, predict};
+use crate::trial::TrialSettings;
+
+/// What is searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Quantity {
+    /// The highest RPU that is sustained.
+    Capacity,
+    /// The least `max_workers` that sustain the RPU of the cell.
+    Demand,
+}
+
+impl Quantity {
+    /// The setting whose levels are tried.
+    pub fn setting(self) -> &'static Setting {
+        match self {
+            Self::Capacity => &RPU,
+            Self::Demand => &MAX_WORKERS,
+        }
+    }
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Capacity => "capacity",
+            Self::Demand => "demand",
+        }
+    }
+
+    /// The levels that the setting can have.
+    pub fn range(self) -> RangeInclusive<u64> {
+        match self.setting().form {
+            Form::Count { least, most } => least.max(1)..=most,
+            _ => 1..=u64::MAX,
+        }
+    }
+
+    /// Whether a strategy has such a limit: `sequential` has no workers.
+    pub fn is_of(self, strategy: StrategyKind) -> bool {
+        self == Self::Capacity || strategy != StrategyKind::Sequential
+    }
+
+    /// The settings of a trial at a level.
+    pub fn at(self, settings: &TrialSettings, level: u64) -> TrialSettings {
+        let level = NonZeroU64::new(level).unwrap_or(NonZeroU64::MIN);
+        let mut settings = settings.clone();
+        match self {
+            Self::Capacity => settings.rpu = level,
+            Self::Demand => settings.max_workers = level,
+        }
+        settings
+    }
+
+    /// The limit that is predicted for a cell: the hardest level that is not predicted to fall behind, or the easiest of
+    /// all if every one is.
+    pub fn predicted(self, settings: &TrialSettings, cores: NonZeroUsize) -> u64 {
+        let holds = |level: u64| predict(&self.at(settings, level), cores).verdict != Verdict::Cannot;
+        let (least, most) = self.range().into_inner();
+        // Levels from easy to hard.
+        let level = |hardness: u64| match self {
+            Self::Capacity => least + hardness,
+            Self::Demand => most - hardness,
+        };
+        let (mut held, mut failed) = (0, most - least + 1);
+        while failed - held > 1 {
+            let middle = held + (failed - held) / 2;
+            match holds(level(middle)) {
+                true => held = middle,
+                false => failed = middle,
+            }
+        }
+        level(held)
+    }
+
+    /// The ratio of the ends of a bracket that is close enough. Workers are whole and few, so up to 50 of them the ends
+    /// are neighbours.
+    pub const fn precision(self) -> f64 {
+        match self {
+            Self::Capacity => 1.10,
+            Self::Demand => 1.02,
+        }
+    }
+
+    /// The level that is this factor harder.
+    pub(super) fn harder(self, level: u64, factor: f64) -> u64 {
+        let level = level as f64;
+        // At least one further, in whole numbers.
+        match self {
+            Self::Capacity => (level * factor).round().max(level + 1.0) as u64,
+            Self::Demand => (level / factor).round().min(level - 1.0).max(0.0) as u64,
+        }
+    }
+
+    pub(super) fn easier(self, level: u64, factor: f64) -> u64 {
+        match self {
+            Self::Capacity => Self::Demand.harder(level, factor),
+            Self::Demand => Self::Capacity.harder(level, factor),
+        }
+    }
+
+    pub(super) const fn other_is_harder(self, level: u64, other: u64) -> bool {
+        match self {
+            Self::Capacity => other > level,
+            Self::Demand => other < level,
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Whether a trial shows that its rate is sustained, and what set the limit if it is not.
+//!
+//! *Sustained*: every measured window gives its result, nothing is unsent, the result lag does not grow, and the objective
+//! holds. The lag grows by the slope over the windows after the warm-up: sustained if its 95 % upper bound lies below
+//! [`TOLERATED`] of a window per window, not sustained if the lower bound lies above.
+
+#[cfg(test)]
+mod tests;
+
+use std::num::NonZeroUsize;
+
+use serde::{Deserialize, Serialize};
+use wire::Workload;
+
+use crate::metric::micros;
+use crate::outcome::{PackedLatencies, TrialOutcome, WindowMeasure};
+use crate::search::Answer;
+use crate::text::{count, counted, share};
+use crate::threshold::{Status, Threshold, judge};
+use crate::trial::TrialSettings;
+use crate::verdict::growth::{Growth, MIN_WINDOWS_FOR_INTERVAL};
+use crate::verdict::{Kind, Verdict};
+
+/// Windows before the measured ones of a trial in a search.
+pub const WARMUP: u32 = 1;
+
+/// Measured windows, unless the objective needs more.
+pub const WINDOWS: u32 = 10;
+
+/// Growth of the result lag per window, as a fraction of the window's length.
+pub const TOLERATED: f64 = 0.02;
+
+/// What a trial says of its level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    pub answer: Answer,
+    /// Why it is not sustained or not decided; empty if it is sustained.
+    pub reason: String,
+    /// What set the limit; `None` unless it is not sustained.
+    pub limit: Option<Limit>,
+}
+
+/// What keeps a level from being sustained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Limit {
+    /// Calls waited for a slot, or a close took as long as a window.
+    Strategy,
+    /// Calls took longer than they were asked to.
+    Endpoint,
+    /// The UDF used the cores, or the endpoint could not keep its time.
+    Cores,
+    /// Calls did not wait, but events came late to the UDF.
+    DataPlane,
+    /// Events were due and not read, although the UDF had room for them.
+    Generator,
+    /// The trial did not record what tells.
+    Unknown,
+}
+
+impl Limit {
+    /// Whether the machine sets it, so that it says nothing of the strategy.
+    pub const fn is_of_the_machine(self) -> bool {
+        match self {
+            Self::Endpoint | Self::Cores | Self::DataPlane | Self::Generator => true,
+            Self::Strategy | Self::Unknown => false,
+        }
+    }
+
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Strategy => "the strategy",
+            Self::Endpoint => "the endpoint",
+            Self::Cores => "the cores",
+            Self::DataPlane => "the data plane",
+            Self::Generator => "the generator",
+            Self::Unknown => "not known",
+        }
+    }
+}
+
+/// How many measured windows a trial needs so that the objective can be judged.
+pub fn windows_needed(objective: &[Threshold]) -> u32 {
+    let needed = objective.iter().map(Threshold::windows_needed);
+    needed.fold(WINDOWS, u32::max)
+}
+
+/// Judges a trial by an objective, on a machine with `cores` cores.
+///
+/// # Errors
+/// Returns the reason if the trial found nothing out.
+pub fn judgement(
+    outcome: &TrialOutcome,
+    objective: &[Threshold],
+    cores: NonZeroUsize,
+) -> Result<Judgement, String> {
+    let verdict = Verdict::of(outcome);
+    let not = |reason: String| Judgement {
+        answer: Answer::NotSustained,
+        reason,
+        limit: Some(limit(outcome, cores)),
+    };
+    match verdict.kind {
+        Kind::Failed | Kind::NotMeasured => return Err(verdict.text()),
+        Kind::CallsFailed => return Ok(not(verdict.text())),
+        Kind::KeptUp | Kind::Undecided | Kind::FellBehind | Kind::NoResult => {}
+    }
+    let windows: Vec<_> = outcome.windows.iter().filter(|window| !window.warmup).collect();
+    let measured: Vec<&WindowMeasure> = windows
+        .iter()
+        .filter_map(|window| window.measured.as_ref())
+        .collect();
+    if measured.len() < windows.len() {
+        let (missing, all) = (
+            windows.len() - measured.len(),
+            counted(windows.len() as u64, "window"),
+        );
+        return Ok(not(format!("no result of {} of {all}", count(missing as u64))));
+    }
+    let settings = &outcome.trial.settings;
+    let unsent = outcome.ledger.as_ref().map_or(0, |ledger| ledger.unsent);
+    if unsent > last_read(settings) {
+        return Ok(not(format!("{} unsent", counted(unsent, "event"))));
+    }
+    let judged = judge(objective, &[], &[outcome]);
+    if let Some(missed) = judged.iter().find(|judged| judged.status == Status::Missed) {
+        return Ok(not(missed.text()));
+    }
+    let undecided = |reason: String| Judgement {
+        answer: Answer::Undecided,
+        reason,
+        limit: None,
+    };
+    let window_us = micros(settings.window);
+    let lags: Vec<f64> = measured
+        .iter()
+        .map(|window| window.result_lag_us as f64)
+        .collect();
+    let Some(growth) = Growth::of(&lags, 0.0).filter(|_| lags.len() >= MIN_WINDOWS_FOR_INTERVAL) else {
+        return Ok(undecided(format!(
+            "{} are too few",
+            counted(lags.len() as u64, "window")
+        )));
+    };
+    let (low, high) = (growth.at_least / window_us, growth.at_most / window_us);
+    if low > TOLERATED {
+        return Ok(not(format!(
+            "the lag grows by at least {} of a window per window",
+            share(low)
+        )));
+    }
+    if high >= TOLERATED {
+        return Ok(undecided(format!(
+            "the lag may grow by {} of a window per window",
+            share(high)
+        )));
+    }
+    if let Some(open) = judged.iter().find(|judged| judged.status == Status::Undecided) {
+        return Ok(undecided(open.text()));
+    }
+    Ok(Judgement {
+        answer: Answer::Sustained,
+        reason: String::new(),
+        limit: None,
+    })
+}
+
+/// Events that may be unsent at the end of a trial whose rate is sustained: reading stops with a read, so those of one
+/// read timeout are due by then.
+fn last_read(settings: &TrialSettings) -> u64 {
+    (settings.rpu.get() as f64 * settings.read_timeout.as_secs_f64()).ceil() as u64
+}
+
+/// Calls that take this much longer than asked, as a fraction of the median delay, and this long, waited elsewhere.
+const LONGER: f64 = 0.2;
+const LONGER_US: f64 = 5_000.0;
+
+/// A wait for a slot that is shorter is none.
+const WAITED_US: f64 = 1_000.0;
+
+/// Fraction of the cores that the UDF can use at most: endpoint, generator and data plane run on the same.
+const BUSY: f64 = 0.6;
+
+/// What set the limit in a trial that is not sustained.
+fn limit(outcome: &TrialOutcome, cores: NonZeroUsize) -> Limit {
+    let settings = &outcome.trial.settings;
+    let quantile = |latencies: &PackedLatencies, q: f64| latencies.open().quantile(q).map(micros);
+    let cpu = outcome.cost.as_ref().map(|cost| cost.cpu_us as f64);
+    let lasted_us = outcome.ended_us.saturating_sub(outcome.started_us) as f64;
+    if cpu.is_some_and(|cpu| lasted_us > 0.0 && cpu / lasted_us > BUSY * cores.get() as f64) {
+        return Limit::Cores;
+    }
+    if settings.workload == Workload::Http {
+        let asked = micros(settings.io_delay.quantile(0.5));
+        let beyond = asked.max(LONGER_US / LONGER) * LONGER;
+        let excess = outcome
+            .instruments
+            .as_ref()
+            .and_then(|one| one.endpoint_excess.as_ref());
+        if excess
+            .and_then(|excess| quantile(excess, 0.5))
+            .is_some_and(|excess| excess > beyond)
+        {
+            return Limit::Cores;
+        }
+        if quantile(&outcome.latency, 0.5).is_some_and(|latency| latency > asked + beyond) {
+            return Limit::Endpoint;
+        }
+    }
+    let waited = quantile(&outcome.slot_wait, 0.9);
+    let measured = outcome
+        .windows
+        .iter()
+        .filter_map(|window| window.measured.as_ref());
+    let stopped = measured.clone().any(|window| window.reading_stopped > 0);
+    let stalled = measured
+        .clone()
+        .any(|window| window.close_tail_us as f64 >= micros(settings.window));
+    match waited {
+        _ if stopped || stalled => Limit::Strategy,
+        Some(waited) if waited > WAITED_US => Limit::Strategy,
+        None => Limit::Unknown,
+        Some(_) => match outcome.ledger.as_ref().map(|ledger| ledger.unsent) {
+            Some(unsent) if unsent > last_read(settings) => Limit::Generator,
+            _ => Limit::DataPlane,
+        },
+    }
+}
