@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use cluster::base::Base;
 use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use engine::{Engine, EngineError};
-use local::{LocalConfig, LocalEngine};
+use local::{LocalConfig, LocalEngine, Place};
 use trials::plan::{OwnPayloads, Plan};
 
 use crate::failure::Failure;
@@ -36,7 +36,12 @@ const OF_THE_CLUSTER: [(&str, &str); 5] = [
     ("base", "--base"),
     ("image", "--image"),
 ];
-const OF_THIS_MACHINE: [(&str, &str); 2] = [("udf_command", "--udf-command"), ("ca_file", "--ca-file")];
+const OF_THIS_MACHINE: [(&str, &str); 4] = [
+    ("udf_command", "--udf-command"),
+    ("udf_socket", "--udf-socket"),
+    ("udf_server_info", "--udf-server-info"),
+    ("ca_file", "--ca-file"),
+];
 
 /// Refuses an option of the engine that is not chosen. The environment may name one for another command.
 ///
@@ -75,10 +80,16 @@ fn local_engine(
         cut_off: plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
         udf_command: args.udf_command.clone(),
+        udf_place: udf_place(args),
         endpoint_url: args.endpoint_url.clone(),
         ca_file: args.ca_file.clone(),
         payloads,
     })
+}
+
+fn udf_place(args: &RunArgs) -> Option<Place> {
+    let (socket, server_info) = args.udf_socket.clone().zip(args.udf_server_info.clone())?;
+    Some(Place { socket, server_info })
 }
 
 /// The engine of this machine, which starts the programs beside this one.

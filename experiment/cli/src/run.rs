@@ -56,6 +56,13 @@ pub struct RunArgs {
     /// STRATEGY, MAX_WORKERS, …
     #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND", value_parser = shell_command)]
     pub udf_command: Option<String>,
+    /// Where that UDF serves if it does not take the path in SOCKET: Numaflow's SDKs use /var/run/numaflow/reduce.sock unless
+    /// told otherwise. The file is removed before and after each trial
+    #[arg(long, value_name = "PATH", requires_all = ["udf_command", "udf_server_info"])]
+    pub udf_socket: Option<PathBuf>,
+    /// Its server-info file, with --udf-socket: /var/run/numaflow/reducer-server-info
+    #[arg(long, value_name = "PATH", requires = "udf_socket")]
+    pub udf_server_info: Option<PathBuf>,
     /// Use your own endpoint: every call is `GET URL/ping?delay=…`
     #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
     pub endpoint_url: Option<EndpointUrl>,

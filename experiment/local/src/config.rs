@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use launcher::Place;
 use trials::endpoint_url::EndpointUrl;
 use trials::plan::OwnPayloads;
 
@@ -14,6 +15,8 @@ pub struct LocalConfig {
     pub patience: Duration,
     /// Shell command that starts another reduce UDF instead of ours.
     pub udf_command: Option<String>,
+    /// Where that UDF serves, if it does not take the paths that it is given.
+    pub udf_place: Option<Place>,
     /// The user's own endpoint instead of ours.
     pub endpoint_url: Option<EndpointUrl>,
     /// PEM file with authorities to trust beside those of the system.

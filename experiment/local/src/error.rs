@@ -1,12 +1,14 @@
 //! Errors of the local engine, each one line for the user.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use engine::EngineError;
 use launcher::LaunchError;
 use trials::endpoint_url::NeedsOurEndpoint;
+
+use crate::fixed_place::FixedPlaceError;
 
 /// Why a trial could not be run to its end, or the engine could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -34,18 +36,19 @@ pub enum LocalError {
     },
     #[error(transparent)]
     NeedsOurEndpoint(#[from] NeedsOurEndpoint),
+    #[error(transparent)]
+    FixedPlace(#[from] FixedPlaceError),
     /// A process could not be started, ended early, or was not ready in time.
     #[error(transparent)]
     Launch(#[from] LaunchError),
     /// The user's own UDF runs, but does not serve where it should.
-    #[error(
-        "--udf-command: the UDF wrote no server-info file within {}: its SDK's server must write it to the path in the \
-         variable SERVER_INFO (`{}`) once it serves on the socket in SOCKET{}{stderr}", wire::format_duration(*patience),
-        path.display(), if stderr.is_empty() { "" } else { "; its standard error follows\n" }
-    )]
+    #[error("{}{}{stderr}", no_server_info(path, *patience, *fixed),
+        if stderr.is_empty() { "" } else { "; its standard error follows\n" })]
     NoServerInfo {
         path: PathBuf,
         patience: Duration,
+        /// Whether the user has named the path.
+        fixed: bool,
         /// The last lines of its standard error.
         stderr: String,
     },
@@ -77,6 +80,7 @@ impl LocalError {
                 | Self::FolderTooLong { .. }
                 | Self::CaFile { .. }
                 | Self::NeedsOurEndpoint(_)
+                | Self::FixedPlace(_)
         )
     }
 }
@@ -84,6 +88,21 @@ impl LocalError {
 impl From<LocalError> for EngineError {
     fn from(error: LocalError) -> Self {
         Self::new(error.is_wrong_use(), error)
+    }
+}
+
+fn no_server_info(path: &Path, patience: Duration, fixed: bool) -> String {
+    let (path, patience) = (path.display(), wire::format_duration(patience));
+    match fixed {
+        true => format!(
+            "--udf-server-info: the UDF wrote no server-info file to `{path}` within {patience}: name the paths that it \
+             uses, here and by --udf-socket"
+        ),
+        false => format!(
+            "--udf-command: the UDF wrote no server-info file within {patience}: its SDK's server must write it to the \
+             path in the variable SERVER_INFO (`{path}`) once it serves on the socket in SOCKET; for a UDF with paths of \
+             its own, name these by --udf-socket and --udf-server-info"
+        ),
     }
 }
 

@@ -12,6 +12,7 @@
 //! - `memory`: the bound of the runner's buffers, and which trials need more memory than may wait.
 //! - `user_endpoint`: checks that the user's own endpoint answers.
 //! - `trial_folder`: the folder for the sockets of a trial, and the removal of those that killed runs left behind.
+//! - `fixed_place`: where a UDF serves that does not let its paths be chosen.
 //! - `commands`: command lines and environment of the child processes.
 //! - [`LocalConfig`] (`config`) and [`LocalError`] (`error`).
 
@@ -23,6 +24,7 @@
 mod commands;
 mod config;
 mod error;
+mod fixed_place;
 mod local_engine;
 mod memory;
 mod observation;
@@ -31,7 +33,10 @@ mod recorder;
 mod trial_folder;
 mod user_endpoint;
 
+pub use launcher::Place;
+
 pub use self::config::LocalConfig;
 pub use self::error::LocalError;
+pub use self::fixed_place::FixedPlaceError;
 pub use self::local_engine::{LocalEngine, expected};
 pub use self::memory::memory_note;

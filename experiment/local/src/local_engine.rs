@@ -20,6 +20,7 @@ use wire::{Clock, GeneratorStats};
 
 use crate::config::LocalConfig;
 use crate::error::LocalError;
+use crate::fixed_place::FixedPlace;
 use crate::memory::memory_note;
 use crate::observation::{TrialData, observation};
 use crate::pipeline::{Binaries, Pipeline};
@@ -38,6 +39,8 @@ const SET_UP: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub struct LocalEngine {
     config: LocalConfig,
+    /// Where the user's own UDF serves, if its paths are fixed.
+    udf_place: Option<FixedPlace>,
     binaries: Binaries,
     http: reqwest::Client,
     clock: Clock,
@@ -47,7 +50,8 @@ impl LocalEngine {
     /// Finds the binaries in `folder`, removes what killed runs left behind, and raises the descriptor limit.
     ///
     /// # Errors
-    /// Returns an error if a binary is missing or the path of the folder for sockets is too long.
+    /// Returns an error if a binary is missing, the path of the folder for sockets is too long, or the user's UDF cannot
+    /// serve at its fixed paths.
     pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
         let binaries = Binaries::find(folder)?;
         sweep(&std::env::temp_dir());
@@ -61,8 +65,10 @@ impl LocalEngine {
             .no_proxy()
             .timeout(STATS_TIMEOUT)
             .build();
+        let udf_place = config.udf_place.as_ref().map(FixedPlace::claim).transpose()?;
         Ok(Self {
             config,
+            udf_place,
             binaries,
             http: http.map_err(LocalError::Client)?,
             clock: Clock::start(),
@@ -135,6 +141,11 @@ impl Engine for LocalEngine {
     async fn run(&mut self, trial: &Trial, progress: &dyn TrialProgress) -> Result<Observation, EngineError> {
         let settings = &trial.settings;
         let folder = TrialFolder::create()?;
+        // Dropped after the processes.
+        let _cleared = match &self.udf_place {
+            Some(place) => Some(place.clear().map_err(LocalError::from)?),
+            None => None,
+        };
         let recorder = Recorder::new(window_ms(settings));
         let mut pipeline = Pipeline::start(&self.binaries, &self.config, settings, folder.path()).await?;
         pipeline.drive(settings, self.config.patience, &recorder).await?;

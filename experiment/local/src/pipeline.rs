@@ -48,6 +48,8 @@ pub(crate) struct Pipeline {
     udf: Child,
     sink: Child,
     is_user_udf: bool,
+    /// Whether that UDF serves where it always does.
+    has_fixed_place: bool,
     sockets: dataplane::Sockets,
     /// The data plane and the reader of the sink. Until they are stopped they end only with an error.
     tasks: JoinSet<Result<Counts, LocalError>>,
@@ -87,6 +89,7 @@ impl Pipeline {
     ) -> Result<Self, LocalError> {
         let spawn = |name, command| Child::spawn(name, command, Stderr::Tail);
         let [source, reduce, sink] = places(folder)?;
+        let reduce = config.udf_place.clone().unwrap_or(reduce);
         let mut endpoint = match config.endpoint_url {
             None => Some(spawn(
                 "endpoint",
@@ -131,6 +134,7 @@ impl Pipeline {
             udf,
             sink: sink_process,
             is_user_udf: config.udf_command.is_some(),
+            has_fixed_place: config.udf_place.is_some(),
             sockets: dataplane::Sockets {
                 source: vertex(source),
                 reduce: vertex(reduce),
@@ -190,6 +194,7 @@ impl Pipeline {
             }) if self.is_user_udf => LocalError::NoServerInfo {
                 path,
                 patience,
+                fixed: self.has_fixed_place,
                 stderr: self.udf.tail(),
             },
             other => other,

@@ -6,6 +6,7 @@
 
 mod comparisons;
 mod deaths;
+mod fixed_paths;
 mod flags;
 mod full_disk;
 mod interruptions;

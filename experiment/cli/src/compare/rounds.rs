@@ -105,6 +105,7 @@ async fn candidate(
         cut_off: written.plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
         udf_command: Some(command.to_owned()),
+        udf_place: None,
         endpoint_url: args.endpoint_url.clone(),
         ca_file: args.ca_file.clone(),
         payloads,
