@@ -1,5 +1,5 @@
-# One image with all five programs; a container names the one it runs: /usr/local/bin/generator, udf, sink, endpoint or
-# experiment. `make image` builds it.
+# One image with all five programs, and the example score; a container names the one it runs: /usr/local/bin/generator, udf,
+# sink, endpoint, experiment or score. `make image` builds it.
 
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
@@ -36,7 +36,7 @@ COPY . .
 RUN find . -name '*.rs' -exec touch {} + \
     && cargo build --profile dist --locked --workspace --exclude bench --exclude postgres-lookup --bins \
     && mkdir -p /out/usr/local/bin \
-    && cd target/dist && cp endpoint generator udf sink experiment /out/usr/local/bin/
+    && cd target/dist && cp endpoint generator udf sink experiment score /out/usr/local/bin/
 # Cargo leaves the symbols in a program whose package has a profile of its own.
 RUN strip /out/usr/local/bin/*
 

@@ -16,9 +16,9 @@ use crate::records::{WINDOW_MS, await_full, await_middle_of_window, now_ms, reco
 use crate::release::Release;
 
 /// Events of a window: 50 per second, 10 s.
-const FULL: u64 = 500;
+pub const FULL: u64 = 500;
 /// From the install to a full window.
-const FULL_WITHIN: Duration = Duration::from_secs(90);
+pub const FULL_WITHIN: Duration = Duration::from_secs(90);
 /// From a kill to a full window. With a volume, Numaflow waits up to 300 s for the previous process's mark to expire.
 const RECOVERED_WITHIN: Duration = Duration::from_secs(420);
 
@@ -27,13 +27,13 @@ const NO_STORE: &str = "udf.storage.type=no_store";
 const EMPTY_DIR: &str = "udf.storage.type=emptyDir";
 
 /// The state once windows are full again.
-struct Account {
+pub struct Account {
     /// Time of the kill, milliseconds since the epoch.
     killed_ms: u64,
     /// Start of the first full window that began after it.
     full_again_ms: u64,
-    records: Vec<WindowRecord>,
-    generator: GeneratorStats,
+    pub records: Vec<WindowRecord>,
+    pub generator: GeneratorStats,
     endpoint: EndpointStats,
 }
 
@@ -123,7 +123,8 @@ fn killed(
     tested.and(removed)
 }
 
-fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> Step) -> Step<Account> {
+/// Kills a vertex's process in the middle of a window, and waits for full windows.
+pub fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> Step) -> Step<Account> {
     await_middle_of_window();
     let killed_ms = now_ms();
     kill(release, vertex)?;
@@ -154,7 +155,7 @@ fn account(release: &Release<'_>, vertex: &str, kill: fn(&Release<'_>, &str) -> 
 }
 
 /// Deletes the pod without grace.
-fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
+pub fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
     let pod = pod(release, &vertex_pods(&release.name, vertex))?;
     let name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let args = [
@@ -169,7 +170,7 @@ fn kill_pod(release: &Release<'_>, vertex: &str) -> Step {
 }
 
 /// Kills our container by a signal that only its node can send, and waits until another one runs.
-fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
+pub fn kill_container(release: &Release<'_>, vertex: &str) -> Step {
     let command = std::env::var("KILL_CONTAINER").unwrap_or_default();
     let mut words = command.split_whitespace();
     let program = words.next().ok_or(
@@ -228,17 +229,15 @@ fn idle_stats(release: &Release<'_>, pod: &Value) -> Step<EndpointStats> {
 }
 
 impl Account {
-    /// Considers the windows before the last full one, which are closed; no event was dropped as late unless it is
-    /// missing here.
+    /// No event was dropped as late unless it is missing here.
     fn ledger(&self) -> Ledger {
-        let closed: BTreeSet<u64> = self
-            .generator
-            .windows
-            .iter()
-            .map(|window| window.window_start_ms)
-            .filter(|start| *start <= self.full_again_ms)
-            .collect();
-        balance(&self.generator, Drops::Counted(0), &self.records, &closed)
+        balance(&self.generator, Drops::Counted(0), &self.records, &self.closed())
+    }
+
+    /// The windows before the last full one, which are closed.
+    pub fn closed(&self) -> BTreeSet<u64> {
+        let starts = self.generator.windows.iter().map(|window| window.window_start_ms);
+        starts.filter(|start| *start <= self.full_again_ms).collect()
     }
 
     /// Indices called, of the generator that runs.
@@ -262,7 +261,7 @@ impl Account {
     }
 
     /// No event is missing in windows that ended before the kill, or that started once windows were full again.
-    fn short_windows_are_those_of_the_gap(&self) -> Step {
+    pub fn short_windows_are_those_of_the_gap(&self) -> Step {
         for window in &self.generator.windows {
             let start_ms = window.window_start_ms;
             let in_gap = start_ms + WINDOW_MS > self.killed_ms && start_ms < self.full_again_ms;

@@ -178,6 +178,14 @@ impl Lab {
         run(Command::new(&self.helm).args(["-n", namespace]).args(args), None)
     }
 
+    /// What helm would install with a file of values, hooks left out.
+    pub fn rendered(&self, name: &str, values: &std::path::Path) -> Step<String> {
+        let (images, chart, values) = (self.image_values(), path("helm"), values.display().to_string());
+        let mut args = vec!["template", name, &chart, "--no-hooks", "-f", &values];
+        args.extend(images.iter().flat_map(|value| ["--set", value.as_str()]));
+        self.helm(&self.namespace, &args)
+    }
+
     /// The values that choose the image under test.
     pub fn image_values(&self) -> [String; 2] {
         [

@@ -17,6 +17,7 @@ mod own;
 mod records;
 mod reduces;
 mod release;
+mod scored;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// The tests in order.
-const STEPS: [Named; 25] = [
+const STEPS: [Named; 28] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -105,6 +106,18 @@ const STEPS: [Named; 25] = [
         own::between_own_source_and_sink,
     ),
     ("the experiment measures an image of one's own", own::measured),
+    (
+        "a program of one's own with payloads of one's own: means as by hand, its tag on a conditional edge",
+        scored::means_and_tags,
+    ),
+    (
+        "killed midway: the pod of a program of one's own with emptyDir",
+        scored::pod_with_empty_dir,
+    ),
+    (
+        "killed midway: the container of a program of one's own with emptyDir, what is replayed is named",
+        scored::container_with_empty_dir,
+    ),
     (
         "uninstall in the middle of an experiment leaves nothing",
         experiment::uninstalled_midway,

@@ -41,8 +41,8 @@ pub fn between_own_source_and_sink(lab: &Lab) -> Step {
     std::fs::write(&file, values.to_string()).map_err(|error| error.to_string())?;
     let release = Release::install_with(lab, &lab.namespace, "own", &file)?;
     wait("results and records are there and agree", RESULTS_WITHIN, || {
-        let results = results(&lines(&release, "sink")?)?;
-        let records = events(&lines(&release, "records")?)?;
+        let results = results(&lines(lab, release.place(), "sink")?)?;
+        let records = events(&lines(lab, release.place(), "records")?)?;
         let both: Vec<_> = results
             .iter()
             .filter_map(|(of, count)| Some((of, *count, *records.get(of)?)))
@@ -86,10 +86,10 @@ fn own(lab: &Lab) -> Step<Value> {
 }
 
 /// The lines that a recorder has logged, without repeated ones.
-fn lines(release: &Release<'_>, vertex: &str) -> Step<Vec<SinkLine>> {
-    let selector = vertex_pods(&release.name, vertex);
+pub fn lines(lab: &Lab, (namespace, pipeline): (&str, &str), vertex: &str) -> Step<Vec<SinkLine>> {
+    let selector = vertex_pods(pipeline, vertex);
     let logs = ["logs", "-l", &selector, "-c", "udsink", "--tail=-1"];
-    let log = release.lab.kubectl_in(&release.namespace, &logs)?;
+    let log = lab.kubectl_in(namespace, &logs)?;
     let lines = log.lines().filter_map(|line| serde_json::from_str(line).ok());
     Ok(lines.filter(|line: &SinkLine| !line.duplicate).collect())
 }
