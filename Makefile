@@ -70,8 +70,9 @@ test-python: toolchain ## drive a reduce UDF written with pynumaflow (sets up it
 test-examples: toolchain ## run docs/own-udf.md and the examples (needs Python, Helm; installs Node and PostgreSQL where they are missing)
 	@command -v $(PYTHON) >/dev/null || { echo "test-examples: $(PYTHON) is not installed: get Python 3, or set PYTHON" >&2; exit 1; }
 	@tests/install-postgres
+	@# One test at a time, as some of them compare close tails.
 	$(CARGO) build --locked --workspace --bins --examples
-	@node=$$(PYTHON=$(PYTHON) tests/node-path) && helm=$$(tests/chart/helm-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) HELM=$$helm $(CARGO) test --locked --package tests --features examples --test examples
+	@node=$$(PYTHON=$(PYTHON) tests/node-path) && helm=$$(tests/chart/helm-path) && PATH=$$PATH:$$node PYTHON=$(PYTHON) HELM=$$helm $(CARGO) test --locked --package tests --features examples --test examples -- --test-threads 1
 
 soak: build ## run plans/soak.yaml for DURATION (default 30m) and check memory, descriptors, schedule and ledger (a quiet machine)
 	SOAK_BINARIES=$(CURDIR)/target/release DURATION=$(DURATION) $(CARGO) test --locked --package tests --features soak --test soak
