@@ -265,7 +265,7 @@ fn the_fields_of_a_prediction_are_those_of_the_page() {
             "--rpu",
             "20",
         ])
-        .args(["--io-delay", "exponential(10ms)"])
+        .args(["--io-delay", "exponential(10ms)", "--close-deadline", "1s"])
         .assert()
         .success();
     let predicted: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();

@@ -86,6 +86,7 @@ struct SummaryRow {
     predicted_load_factor: Option<f64>,
     predicted_in_flight: Option<f64>,
     predicted_close_tail_us: Option<u64>,
+    predicted_missed_share: Option<f64>,
     predicted_verdict: Option<String>,
     verdict_agrees: Option<bool>,
     close_tail_as_predicted: Option<bool>,
@@ -258,6 +259,9 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         predicted_load_factor: prediction.map(|prediction| text::for_programs(prediction.load_factor)),
         predicted_in_flight: prediction.map(|prediction| text::for_programs(prediction.needed_in_flight)),
         predicted_close_tail_us: prediction.and_then(|prediction| prediction.close_tail_us),
+        predicted_missed_share: prediction
+            .and_then(|prediction| prediction.missed_share)
+            .map(text::for_programs),
         predicted_verdict: prediction
             .map(|prediction| sentences::predicted_verdict(prediction.verdict).replace(' ', "-")),
         verdict_agrees: match row.agreement() {

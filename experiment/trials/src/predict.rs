@@ -11,10 +11,14 @@
 //! shorter than the window even if the capacity suffices. At close the tail is all the work of the window:
 //! `⌈N ÷ C⌉ × S`.
 //!
+//! **Deadlines.** With a close deadline no close lasts longer, and a backlog ends with its window: what has not ended is
+//! missed, a share that `missed` computes.
+//!
 //! **Read batches.** At arrival most calls have ended before the close. `tail` computes what is left.
 
 pub mod deployment;
 mod duration;
+mod missed;
 mod reason;
 mod tail;
 #[cfg(test)]
@@ -58,6 +62,9 @@ pub struct Prediction {
     pub needed_in_flight: f64,
     /// Expected close tail of a window, µs; `None` if the strategy cannot keep up, so that the tail grows without bound.
     pub close_tail_us: Option<u64>,
+    /// Share of events that will be missed at the close deadline; `None` without one, or if it cannot be computed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed_share: Option<f64>,
     pub verdict: Verdict,
     /// The reason, one sentence.
     pub why: String,
@@ -88,6 +95,7 @@ struct Service {
     mean_s: f64,
     /// Share of calls that last until their timeout.
     hanging: f64,
+    delay: Delay,
     /// The delay's distribution, unless it is fixed.
     varying: Option<Delay>,
     /// Timeout of an attempt.
@@ -107,6 +115,16 @@ struct Servers {
     max_events: f64,
 }
 
+/// A window whose calls have a close deadline.
+#[derive(Debug)]
+struct Bounded {
+    deadline: Duration,
+    /// The close tail without it.
+    unbounded_s: f64,
+    tail_s: f64,
+    missed_share: Option<f64>,
+}
+
 /// Predicts a trial on a machine with `cores` cores.
 pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
     let cores = cores.get() as f64;
@@ -124,20 +142,28 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
             .max(settings.events_per_window() as f64 * processor_s),
         StartRule::AtArrival => tail::at_arrival(settings, &service, &servers),
     };
-    let highest = utilization.max(tail_s / window_s);
+    let load_factor = match settings.start_rule {
+        StartRule::AtClose => utilization.max(tail_s / window_s),
+        StartRule::AtArrival => utilization,
+    };
+    let deadline = settings
+        .close_deadline()
+        .map(|deadline| Bounded::new(settings, &service, &servers, deadline, tail_s, utilization));
+    let (highest, tail_s) = match &deadline {
+        // Whatever is left of a window at its deadline is no load of the next one.
+        Some(bounded) => (bounded.tail_s / window_s, bounded.tail_s),
+        None => (utilization.max(tail_s / window_s), tail_s),
+    };
     let verdict = match highest {
         load if load >= CANNOT_FROM => Verdict::Cannot,
         load if load >= CRITICAL_FROM => Verdict::Critical,
         _ => Verdict::KeepsUp,
     };
-    let load_factor = match settings.start_rule {
-        StartRule::AtClose => highest,
-        StartRule::AtArrival => utilization,
-    };
     Prediction {
         load_factor,
         needed_in_flight: rpu * service.mean_s,
         close_tail_us: (verdict != Verdict::Cannot).then_some((tail_s * 1e6).round() as u64),
+        missed_share: deadline.as_ref().and_then(|bounded| bounded.missed_share),
         verdict,
         why: Reason {
             settings,
@@ -145,9 +171,32 @@ pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
             servers: &servers,
             utilization,
             tail_s,
+            deadline: deadline.as_ref(),
             verdict,
         }
         .sentence(),
+    }
+}
+
+impl Bounded {
+    fn new(
+        settings: &TrialSettings,
+        service: &Service,
+        servers: &Servers,
+        deadline: Duration,
+        tail_s: f64,
+        utilization: f64,
+    ) -> Self {
+        let deadline_s = deadline.as_secs_f64();
+        // At arrival, what an overloaded strategy has left at the close.
+        let backlog_s = (utilization - 1.0) * settings.window.as_secs_f64();
+        let unbounded_s = tail_s.max(backlog_s);
+        Self {
+            deadline,
+            unbounded_s,
+            tail_s: unbounded_s.min(deadline_s),
+            missed_share: missed::share(settings, service, servers, deadline_s),
+        }
     }
 }
 
@@ -180,6 +229,7 @@ impl Service {
         Self {
             mean_s,
             hanging,
+            delay: settings.io_delay.clone(),
             varying,
             limit_s,
             overhead_s,
@@ -190,6 +240,22 @@ impl Service {
     /// Whether all calls take the same time.
     fn is_fixed(&self) -> bool {
         self.varying.is_none() && self.hanging == 0.0
+    }
+
+    /// The chance that a call lasts longer than this, its further attempts left aside.
+    fn lasts_longer_than(&self, seconds: f64) -> f64 {
+        let by_timeout = f64::from(self.limit_s + self.overhead_s > seconds);
+        // The fraction of delays that are short enough, by bisection of the quantiles.
+        let (mut short, mut long) = (0.0, 1.0);
+        for _ in 0..40 {
+            let middle = (short + long) / 2.0;
+            if self.delay.quantile(middle).as_secs_f64() + self.overhead_s <= seconds {
+                short = middle;
+            } else {
+                long = middle;
+            }
+        }
+        by_timeout * (self.hanging + (1.0 - self.hanging) * (1.0 - short))
     }
 
     /// Estimate of the longest of `calls` calls: the delay that one of them exceeds on average.

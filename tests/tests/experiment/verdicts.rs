@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use tests::binary;
 use trials::verdict::{Kind, Verdict};
@@ -107,6 +108,46 @@ fn a_timeout_below_the_delay_fails_the_calls() {
     // It found nothing out, so that it is run again.
     run(&dir, &plan, &["--resume"]);
     assert_eq!(dir.outcomes("o").len(), 2);
+}
+
+/// One call in any of 4 strategies would keep its window open for 30 s.
+#[test]
+fn a_backend_that_never_answers_stalls_no_window_of_a_second() {
+    let dir = RunDir::new();
+    let plan = "name: hangs
+window: 1s
+read_timeout: 50ms
+warmup: 0
+windows: 3
+max_failed: 50%
+fixed: {rpu: 20, io_delay: 0, keys: 3, fail_hang: 100%, close_deadline: 500ms}
+axes:
+  strategy: [sequential, {strategy: async, max_workers: 8}, {strategy: thread-pool, max_workers: 8}, {strategy: process-pool, max_workers: 2}]
+";
+    let ended = run(&dir, plan, &[]);
+    assert_eq!(ended.status, Some(1), "{ended:?}");
+    let outcomes = dir.outcomes("o");
+    assert_eq!(outcomes.len(), 4, "{ended:?}");
+    for outcome in outcomes {
+        let strategy = outcome.trial.settings.strategy;
+        let verdict = Verdict::of(&outcome);
+        assert_eq!(verdict.kind, Kind::CallsFailed, "{strategy}: {verdict:?}");
+        assert_eq!(verdict.reason, "100 % of 60, missed", "{strategy}");
+        for window in &outcome.windows {
+            let measured = window.measured.as_ref().expect("each window has its results");
+            let tail = Duration::from_micros(measured.close_tail_us);
+            // Beyond the deadline only what a busy machine may take.
+            let bounds = Duration::from_millis(500)..Duration::from_millis(2_500);
+            assert!(bounds.contains(&tail), "{strategy}: {tail:?}");
+        }
+        let prediction = &outcome.prediction;
+        assert_eq!(
+            prediction.close_tail_us,
+            Some(500_000),
+            "{strategy}: {prediction:?}"
+        );
+    }
+    dir.assert_nothing_left();
 }
 
 #[test]

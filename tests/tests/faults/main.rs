@@ -11,6 +11,7 @@ mod causes;
 mod clients;
 mod connections;
 mod crowds;
+mod deadline;
 mod ends;
 mod floods;
 mod keep_alive;

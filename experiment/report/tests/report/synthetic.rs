@@ -176,6 +176,7 @@ fn prediction(settings: &TrialSettings) -> Prediction {
         load_factor,
         needed_in_flight: needed,
         close_tail_us: (verdict != Verdict::Cannot).then_some(tail),
+        missed_share: None,
         verdict,
         why: "Little's law".to_owned(),
     }

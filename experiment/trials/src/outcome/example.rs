@@ -46,6 +46,7 @@ pub fn trial(tails_us: &[u64]) -> TrialOutcome {
             load_factor: 0.5,
             needed_in_flight: 1.0,
             close_tail_us: None,
+            missed_share: None,
             verdict: predict::Verdict::KeepsUp,
             why: String::new(),
         },

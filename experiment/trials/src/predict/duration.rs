@@ -11,6 +11,11 @@ use crate::trial::TrialSettings;
 pub fn duration(settings: &TrialSettings, cores: NonZeroUsize, cut_off: Duration) -> Duration {
     let windows = settings.window * (settings.warmup + settings.windows);
     let load = predict(settings, cores).load_factor;
+    // With a close deadline a window leaves nothing behind, and lasts no longer than that.
+    let most = settings.close_deadline().map_or(f64::INFINITY, |deadline| {
+        deadline.as_secs_f64() / settings.window.as_secs_f64()
+    });
+    let load = load.min(most.max(1.0));
     let backlog_s = windows.as_secs_f64() * (load - 1.0).max(0.0);
     let backlog = Duration::try_from_secs_f64(backlog_s).unwrap_or(cut_off);
     windows.saturating_add(backlog.min(cut_off))
@@ -38,5 +43,6 @@ mod tests {
             "twice its capacity would be 30 s more"
         );
         assert_eq!(lasts("strategy: async, max_workers: 1, keys: 1"), 50);
+        assert_eq!(lasts("strategy: sequential, close_deadline: 5s"), 30);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::StartRule;
 
-use super::{CANNOT_FROM, Servers, Service, Verdict, tail};
+use super::{Bounded, CANNOT_FROM, Servers, Service, Verdict, tail};
 use crate::text;
 use crate::trial::TrialSettings;
 
@@ -14,6 +14,7 @@ pub(super) struct Reason<'a> {
     pub servers: &'a Servers,
     pub utilization: f64,
     pub tail_s: f64,
+    pub deadline: Option<&'a Bounded>,
     pub verdict: Verdict,
 }
 
@@ -25,6 +26,7 @@ impl Reason<'_> {
             servers,
             utilization,
             tail_s,
+            deadline,
             verdict,
         } = self;
         let needed = settings.rpu.get() as f64 * service.mean_s;
@@ -36,9 +38,14 @@ impl Reason<'_> {
             text::ratio(servers.in_flight),
             text::share(*utilization),
         );
-        let (tail, window) = (seconds(*tail_s), text::setting(settings.window));
+        // Which calls are missed is said below.
+        let tail_s = match (verdict, deadline) {
+            (Verdict::KeepsUp, Some(bounded)) => bounded.unbounded_s,
+            _ => *tail_s,
+        };
+        let (tail, window) = (seconds(tail_s), text::setting(settings.window));
         let end = match (verdict, settings.start_rule) {
-            (Verdict::Cannot, _) if *utilization >= CANNOT_FROM => {
+            (Verdict::Cannot, _) if *utilization >= CANNOT_FROM && deadline.is_none() => {
                 let behind = seconds((utilization - 1.0) * settings.window.as_secs_f64());
                 format!("it falls behind by {behind} with every window of {window}")
             }
@@ -72,7 +79,20 @@ impl Reason<'_> {
             } else {
                 String::new()
             };
-        format!("{demand}: {end}{timeouts}.")
+        let missed = deadline.map_or_else(String::new, Bounded::in_words);
+        format!("{demand}: {end}{timeouts}{missed}.")
+    }
+}
+
+impl Bounded {
+    fn in_words(&self) -> String {
+        let deadline = text::setting(self.deadline);
+        let unended = format!("; what has not ended {deadline} after the close is missed");
+        match self.missed_share {
+            Some(share) if share > 0.0 => format!("{unended}: {} of the events", text::share(share)),
+            None if self.unbounded_s > self.tail_s => unended,
+            _ => String::new(),
+        }
     }
 }
 

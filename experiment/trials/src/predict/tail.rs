@@ -59,37 +59,87 @@ pub(super) fn at_arrival_with_phase(
     servers: &Servers,
     phase_s: f64,
 ) -> f64 {
-    let period_s = period_s(settings);
-    let gap_s = 1.0 / settings.rpu.get() as f64;
-    // Arrival of the event that was due `before_s` before the window's end, which is time 0.
-    let arrival_s = |before_s: f64| phase_s - period_s * ((before_s + phase_s) / period_s + 1e-9).floor();
-    let last_s = arrival_s(gap_s);
-    // The next window's first event, due at 0, is in the batch of phase_s. If that batch has this window's last event
-    // too, the batch after it closes the window.
-    let close_s = if last_s >= phase_s {
-        phase_s + period_s
-    } else {
-        phase_s
-    };
+    let batches = Batches::new(settings, phase_s);
     let longest_s = service.longest_of(settings.rpu.get() as f64 * service.mean_s);
-    let mut end_s = last_s + longest_s;
     let max_steps = if service.mean_s < CANNOT_FROM * servers.interval_s {
-        MAX_STEPS.min(settings.window.as_secs_f64() / servers.interval_s - 1e-9)
+        settings.window.as_secs_f64() / servers.interval_s - 1e-9
     } else {
         0.0 // It falls behind without bound, so no tail is predicted.
     };
+    let end_s = end_s(&batches, service, servers, batches.gap_s, longest_s, max_steps);
+    (end_s - batches.close_s()).max(0.0)
+}
+
+/// The read batches around a window's end, which is time 0.
+pub(super) struct Batches {
+    /// When the batch in which the window ends is complete.
+    phase_s: f64,
+    period_s: f64,
+    /// Time between two events.
+    pub(super) gap_s: f64,
+}
+
+impl Batches {
+    fn new(settings: &TrialSettings, phase_s: f64) -> Self {
+        Self {
+            phase_s,
+            period_s: period_s(settings),
+            gap_s: 1.0 / settings.rpu.get() as f64,
+        }
+    }
+
+    /// Those where the window ends at this share of its batch, counted from the batch's end.
+    pub(super) fn at(settings: &TrialSettings, share: f64) -> Self {
+        Self::new(settings, period_s(settings) * share)
+    }
+
+    /// Arrival of the event that was due `before_s` before the window's end.
+    pub(super) fn arrival_s(&self, before_s: f64) -> f64 {
+        let batches = ((before_s + self.phase_s) / self.period_s + 1e-9).floor();
+        self.phase_s - self.period_s * batches
+    }
+
+    /// The next window's first event, due at 0, is in the batch of `phase_s`. If that batch has this window's last event
+    /// too, the batch after it closes the window.
+    pub(super) fn close_s(&self) -> f64 {
+        match self.arrival_s(self.gap_s) >= self.phase_s {
+            true => self.phase_s + self.period_s,
+            false => self.phase_s,
+        }
+    }
+}
+
+/// When the event ends that was due `before_s` before the window's end and takes `longest_s`, if its worker has at most
+/// `max_steps` events before it.
+pub(super) fn end_s(
+    batches: &Batches,
+    service: &Service,
+    servers: &Servers,
+    before_s: f64,
+    longest_s: f64,
+    max_steps: f64,
+) -> f64 {
+    let with_steps = |steps: f64| {
+        let waited_for_s = steps * service.mean_s + longest_s;
+        batches.arrival_s(before_s + steps * servers.interval_s) + waited_for_s
+    };
+    let mut end_s = batches.arrival_s(before_s) + longest_s;
+    if service.mean_s > servers.interval_s {
+        // The worker is never idle again, so its first event decides.
+        return end_s.max(with_steps((max_steps - 1.0).max(0.0).ceil()));
+    }
     let mut steps: u32 = 1;
-    while f64::from(steps) < max_steps {
-        let before_s = gap_s + f64::from(steps) * servers.interval_s;
-        let waited_for_s = f64::from(steps) * service.mean_s + longest_s;
+    while f64::from(steps) < max_steps.min(MAX_STEPS) {
         // An event arrives at most a period after it was due, so no earlier event can end later.
-        if period_s - before_s + waited_for_s <= end_s && service.mean_s <= servers.interval_s {
+        let due_before_s = before_s + f64::from(steps) * servers.interval_s;
+        let waited_for_s = f64::from(steps) * service.mean_s + longest_s;
+        if batches.period_s - due_before_s + waited_for_s <= end_s {
             break;
         }
-        end_s = end_s.max(arrival_s(before_s) + waited_for_s);
+        end_s = end_s.max(with_steps(f64::from(steps)));
         steps += 1;
     }
-    (end_s - close_s).max(0.0)
+    end_s
 }
 
 /// Duration of one read of the source, in seconds.

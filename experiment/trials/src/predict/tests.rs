@@ -3,7 +3,7 @@ use std::collections::BinaryHeap;
 use std::num::NonZeroU64;
 
 use proptest::prelude::*;
-use wire::settings::Limit;
+use wire::settings::{Deadline, Limit};
 
 use super::*;
 
@@ -387,4 +387,91 @@ proptest! {
         let json = serde_json::to_string(&prediction).unwrap();
         prop_assert_eq!(serde_json::from_str::<Prediction>(&json).unwrap().verdict, prediction.verdict);
     }
+}
+
+/// Asserts the tail (±2 ms) and the share of missed events (±0.01).
+fn expect_missed(mut settings: TrialSettings, deadline_ms: u64, tail_s: f64, share: Option<f64>) {
+    settings.close_deadline = Some(Deadline(Some(Duration::from_millis(deadline_ms))));
+    let prediction = of(&settings);
+    let tail = prediction.close_tail().unwrap().as_secs_f64();
+    assert!((tail - tail_s).abs() < 0.002, "{prediction:?}");
+    match (prediction.missed_share, share) {
+        (None, None) => {}
+        (Some(got), Some(wanted)) => assert!((got - wanted).abs() < 0.01, "{prediction:?}"),
+        _ => panic!("{prediction:?}"),
+    }
+}
+
+#[test]
+fn a_close_deadline_bounds_the_tail_and_its_share_is_missed() {
+    // At close: 1,000 calls of 1 s by 100 workers need ten rounds, of which three end.
+    expect_missed(cell(Async, 100, 100, "1s", AtClose), 3_500, 3.5, Some(0.7));
+    expect_missed(cell(Async, 1_000, 100, "1s", AtClose), 500, 0.5, Some(1.0));
+    expect_missed(cell(Async, 1_000, 100, "1s", AtClose), 2_000, 1.0, Some(0.0));
+    let mut keys = cell(Sequential, 1, 4, "1s", AtClose);
+    keys.keys = nonzero(5);
+    expect_missed(keys.clone(), 3_500, 3.5, Some(5.0 / 8.0));
+    keys.key_skew = 1.0;
+    expect_missed(keys, 3_500, 3.5, None);
+    // At arrival: of 1,000 events, those of the last 400 ms or so have not ended 600 ms after the close.
+    expect_missed(cell(Async, 1_000, 100, "1s", AtArrival), 600, 0.6, Some(0.03));
+    expect_missed(cell(Async, 1_000, 100, "1s", AtArrival), 900, 0.8, Some(0.0));
+    // One worker makes 10 and a few of the 100 calls of a window, and none of them is left to the next.
+    expect_missed(cell(Sequential, 1, 10, "1s", AtArrival), 500, 0.5, Some(0.9));
+    // Calls of 50 to 150 ms, all at once: half of them last longer than 100 ms.
+    expect_missed(
+        cell(Async, 1_000, 100, "uniform(50ms,150ms)", AtClose),
+        100,
+        0.1,
+        Some(0.5),
+    );
+    expect_missed(
+        cell(ThreadPool, 20, 100, "uniform(50ms,150ms)", AtClose),
+        100,
+        0.1,
+        None,
+    );
+}
+
+#[test]
+fn calls_that_hang_are_missed_at_the_deadline() {
+    for (start_rule, share) in [(AtClose, 0.05), (AtArrival, 0.05)] {
+        let mut hanging = cell(Async, 10_000, 100, "10ms", start_rule);
+        hanging.fail_hang = Some(0.05);
+        expect_missed(hanging, 500, 0.5, Some(share));
+    }
+    // Three seconds after its arrival a call has timed out: those of the last 2.5 s are missed.
+    let mut hanging = cell(Async, 10_000, 100, "10ms", AtArrival);
+    hanging.fail_hang = Some(1.0);
+    hanging.timeout = Duration::from_secs(3);
+    expect_missed(hanging, 500, 0.5, Some(0.23));
+}
+
+#[test]
+fn a_prediction_with_a_deadline_says_what_is_missed() {
+    let why = |mut settings: TrialSettings| {
+        settings.close_deadline = Some(Deadline(Some(Duration::from_millis(500))));
+        of(&settings)
+    };
+    let slow = why(cell(Sequential, 1, 10, "1s", AtArrival));
+    assert_eq!(slow.verdict, KeepsUp, "its windows end in time");
+    assert_eq!((slow.load_factor * 10.0).round(), 100.0);
+    assert!(
+        slow.why.ends_with("and calls end 90.0 s after it; what has not ended 500 ms after the close is missed: 90 % of the events."),
+        "{}",
+        slow.why
+    );
+    let stalls = why(TrialSettings {
+        window: Duration::from_millis(500),
+        ..cell(Async, 1_000, 10, "11s", AtClose)
+    });
+    assert_eq!(stalls.verdict, Critical, "its closes take as long as a window");
+    let quick = why(cell(Async, 1_000, 10, "0", AtArrival));
+    assert_eq!(
+        quick,
+        Prediction {
+            missed_share: Some(0.0),
+            ..of(&cell(Async, 1_000, 10, "0", AtArrival))
+        }
+    );
 }
