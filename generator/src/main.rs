@@ -4,6 +4,7 @@
 mod event;
 mod own_payloads;
 mod payload;
+mod payload_template;
 mod schedule;
 mod source;
 mod state;
@@ -23,9 +24,9 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use vertex::{StatsServer, VertexArgs, VertexError};
 use wire::settings::{KEY_SKEW, KEYED, KEYS, PAYLOAD_SIZE, RPU, SEED, whole_number};
-use wire::{Keys, PayloadFile, Rate};
+use wire::{Keys, Rate};
 
-use crate::own_payloads::OwnPayloads;
+use crate::own_payloads::{OwnPayloads, OwnPayloadsArgs};
 use crate::source::Generator;
 use crate::state::{Plan, State};
 
@@ -38,6 +39,7 @@ const EXAMPLES: &str = "Examples:
   generator --socket /tmp/g.sock --server-info /tmp/g.info --stats-listen 127.0.0.1:0
   generator --saturate --payload-size 1000
   generator --rpu 100 --payloads payments.jsonl --key-pointer /user
+  generator --rpu 100 --keys 5 --payload-template '{\"user\": ${key}, \"amount\": ${uniform:1:100}}'
   generator --hold --stats-listen 127.0.0.1:9100 & curl -X POST http://127.0.0.1:9100/start
 
 With --stats-listen it prints its address as one line of JSON, and also serves
@@ -92,13 +94,13 @@ struct Args {
     #[arg(long, env = "SATURATE")]
     saturate: bool,
     #[command(flatten)]
-    own_payloads: OwnPayloads,
+    own_payloads: OwnPayloadsArgs,
     #[command(flatten)]
     vertex: VertexArgs,
 }
 
 /// Payloads of the user's own, and their keys if these are in them.
-type Own = (PayloadFile, Option<Keys>);
+type Own = (OwnPayloads, Option<Keys>);
 
 fn main() -> ExitCode {
     let args = Args::parse();
@@ -106,7 +108,7 @@ fn main() -> ExitCode {
         eprintln!("generator: hold: nothing could start it: choose an address with --stats-listen");
         return ExitCode::from(2);
     }
-    let own = match args.own_payloads.read(args.keyed) {
+    let own = match args.own_payloads.read(args.keyed, args.seed) {
         Ok(own) => own,
         Err(refused) => {
             eprintln!("generator: {refused}");
@@ -150,7 +152,7 @@ fn build(args: &Args, own: Option<Own>, stopping: CancellationToken) -> Generato
         align: args.align,
         hold: args.hold,
     };
-    let (own, keys) = own.map_or((None, None), |(file, keys)| (Some(file), keys));
+    let (own, keys) = own.map_or((None, None), |(own, keys)| (Some(own), keys));
     let keys = keys.unwrap_or_else(|| Keys::new(args.keys, args.key_skew, args.seed, args.keyed));
     let state = State::new(plan, keys, args.align.unwrap_or(WINDOW));
     Generator::new(state, rand::random(), args.replica, args.payload_size, stopping).with_own_payloads(own)

@@ -1,55 +1,80 @@
-//! Payloads of the user's own: read from their file at start, with the key of each at a JSON pointer if there is one.
+//! Payloads of the user's own: lines of a file, read at start with the key of each at a JSON pointer if there is one, or a
+//! template.
 
 use std::path::PathBuf;
 
 use wire::settings::{Form, whole_number};
 use wire::{Keys, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
 
+use crate::event::Drawn;
+use crate::payload_template::{PayloadTemplate, PayloadTemplateError};
+
 /// Flags for payloads of the user's own.
 #[derive(Debug, clap::Args)]
-pub struct OwnPayloads {
+pub struct OwnPayloadsArgs {
     /// Send the lines of this file as payloads, in turn, and from the first again after the last; each has its number in
     /// the header `async-reduce-id` (--payload-size has no effect)
-    #[arg(long, env, value_name = "FILE")]
+    #[arg(long, env, value_name = "FILE", conflicts_with = "payload_template")]
     payloads: Option<PathBuf>,
+    /// Send payloads made from this text, with ${key}, ${index} (among all events), ${number} (within the key), ${time_ms}
+    /// (event time) and ${uniform:LOW:HIGH} (a random whole number, by --seed); each has its number in a header, too
+    #[arg(long, env, value_name = "TEXT")]
+    payload_template: Option<String>,
     /// Most bytes of all lines of --payloads together: they are kept in memory
     #[arg(long, env, value_name = "BYTES", default_value_t = MAX_PAYLOADS_BYTES, value_parser = whole_number::<u32>(1, u64::from(u32::MAX)), allow_hyphen_values = true)]
     max_payloads_bytes: u32,
     /// Where a line of --payloads, which is JSON then, has its key: a JSON pointer like /user to a text or a number
     /// (--keys and --key-skew have no effect)
-    #[arg(long, env, value_name = "POINTER", requires = "payloads", value_parser = |text: &str| Form::Pointer.canonical(text))]
+    #[arg(long, env, value_name = "POINTER", requires = "payloads", conflicts_with = "payload_template", value_parser = |text: &str| Form::Pointer.canonical(text))]
     key_pointer: Option<String>,
 }
 
-/// A file that cannot be sent.
+/// Payloads of the user's own.
 #[derive(Debug)]
-pub struct Refused {
-    path: PathBuf,
-    error: PayloadFileError,
+pub enum OwnPayloads {
+    Lines(PayloadFile),
+    Template(PayloadTemplate),
 }
 
-impl OwnPayloads {
-    /// Reads the file, if there is one, and the keys in it, if they are wanted.
+/// Payloads that cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    #[error("payloads: `{}`: {error}", path.display())]
+    File { path: PathBuf, error: PayloadFileError },
+    #[error("payload-template: {0}")]
+    Template(#[from] PayloadTemplateError),
+}
+
+impl OwnPayloadsArgs {
+    /// Reads the file or the template, if there is one, and the keys in the file, if they are wanted.
     ///
     /// # Errors
-    /// Returns an error if the file gives no payloads or a line has no key.
-    pub fn read(&self, keyed: bool) -> Result<Option<(PayloadFile, Option<Keys>)>, Refused> {
+    /// Returns an error if the file gives no payloads, a line has no key, or the template is none.
+    pub fn read(&self, keyed: bool, seed: u64) -> Result<Option<(OwnPayloads, Option<Keys>)>, Refused> {
+        if let Some(text) = &self.payload_template {
+            let template = PayloadTemplate::new(text, seed)?;
+            return Ok(Some((OwnPayloads::Template(template), None)));
+        }
         let Some(path) = &self.payloads else {
             return Ok(None);
         };
         let pointer = self.key_pointer.as_deref();
         let read = PayloadFile::open(path, self.max_payloads_bytes, pointer);
-        let (file, keys) = read.map_err(|error| Refused {
+        let (file, keys) = read.map_err(|error| Refused::File {
             path: path.clone(),
             error,
         })?;
         let keys = pointer.map(|_| Keys::of_payloads(keys.names, keys.of_payloads, keyed));
-        Ok(Some((file, keys)))
+        Ok(Some((OwnPayloads::Lines(file), keys)))
     }
 }
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "payloads: `{}`: {}", self.path.display(), self.error)
+impl OwnPayloads {
+    /// The payload of an event with this key.
+    pub fn payload(&self, drawn: &Drawn, key: &str) -> Vec<u8> {
+        match self {
+            Self::Lines(file) => file.of(drawn.index).to_vec(),
+            Self::Template(template) => template.payload(drawn, key),
+        }
     }
 }

@@ -9,9 +9,10 @@ use numaflow::source::{Message, NackOffset, Offset, SourceReadRequest, Sourcer};
 use tokio::sync::mpsc::{PermitIterator, Sender};
 use tokio_util::sync::CancellationToken;
 use vertex::Pace;
-use wire::{Clock, EVENT_ID_HEADER, GeneratorStats, PayloadFile};
+use wire::{Clock, EVENT_ID_HEADER, GeneratorStats};
 
 use crate::event::Drawn;
+use crate::own_payloads::OwnPayloads;
 use crate::payload::{Offsets, Payloads};
 use crate::state::{Counts, MAX_UNACKED, Next, State};
 
@@ -30,7 +31,7 @@ pub struct Generator {
     nonce: u64,
     replica: u16,
     payloads: Payloads,
-    own: Option<Arc<PayloadFile>>,
+    own: Option<Arc<OwnPayloads>>,
     offsets: Offsets,
     clock: Clock,
     stopping: CancellationToken,
@@ -61,7 +62,7 @@ impl Generator {
     }
 
     /// The same with payloads of the user's own, if there are any.
-    pub fn with_own_payloads(mut self, own: Option<PayloadFile>) -> Self {
+    pub fn with_own_payloads(mut self, own: Option<OwnPayloads>) -> Self {
         self.own = own.map(Arc::new);
         self
     }
@@ -110,7 +111,7 @@ impl Generator {
             Some(own) => {
                 let id = self.offsets.event_id(index, number);
                 let headers = HashMap::from([(EVENT_ID_HEADER.to_owned(), id)]);
-                (own.of(index).to_vec(), headers)
+                (own.payload(drawn, key), headers)
             }
         };
         Message {

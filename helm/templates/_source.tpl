@@ -53,7 +53,7 @@
 {{- define "async-reduce.unusedGenerator" -}}
 {{- /* The defaults in values.yaml that are not empty: a template cannot tell them from values that the user gave. */ -}}
 {{- $defaults := dict "rpu" 100.0 "keys" 1.0 "seed" 1.0
-  "payloads" (dict "lines" "" "existingClaim" "" "file" "payloads.jsonl" "keyPointer" "")
+  "payloads" (dict "lines" "" "existingClaim" "" "template" "" "file" "payloads.jsonl" "keyPointer" "")
   "resources" (dict "requests" (dict "cpu" "50m" "memory" "32Mi") "limits" (dict "cpu" "1" "memory" "128Mi")) -}}
 {{- range $name, $value := .Values.generator | default dict -}}
 {{- if and $value (ne (toJson $value) (toJson (get $defaults $name))) -}}
@@ -68,6 +68,9 @@
 {{- $lines := $payloads.lines | default "" -}}
 {{- if and $lines $payloads.existingClaim -}}
 {{- fail "generator.payloads: lines and existingClaim exclude each other: leave one of them out" -}}
+{{- end -}}
+{{- if and $payloads.template (or $lines $payloads.existingClaim) -}}
+{{- fail "generator.payloads: a template excludes lines and existingClaim: leave one of them out" -}}
 {{- end -}}
 {{- if gt (len $lines) 1000000 -}}
 {{- fail (printf "generator.payloads.lines: %d bytes are more than the 1000000 that a ConfigMap has room for: put the file on a volume, and name its claim by generator.payloads.existingClaim" (len $lines)) -}}
@@ -117,6 +120,7 @@ configMap:
   "PAYLOAD_SIZE" $generator.payloadSize
   "PAYLOADS" $payloads.path
   "KEY_POINTER" $payloads.pointer
+  "PAYLOAD_TEMPLATE" ($generator.payloads | default dict).template
   "COUNT" $generator.count
   "SEED" $generator.seed
   "ALIGN" $generator.align

@@ -482,6 +482,51 @@ async fn own_payloads_are_sent_in_turn_with_their_number_in_a_header() {
 }
 
 #[tokio::test]
+async fn payloads_of_a_template_have_the_values_of_their_events() {
+    let template = r#"{"user": ${key}, "n": [${index}, ${number}, ${time_ms}], "amount": ${uniform:5:9}}"#;
+    let args = [
+        "--payload-template",
+        template,
+        "--keys",
+        "2",
+        "--rpu",
+        "1000",
+        "--count",
+        "8",
+    ];
+    let mut amounts = Vec::new();
+    for seed in ["1", "1", "2"] {
+        let mut source = Source::start(&[&args[..], &["--seed", seed]].concat()).await;
+        let first = source.read(1, 1_000).await;
+        source.nack(&first).await;
+        let mut all = source.read(1, 1_000).await;
+        assert_eq!(all, first, "put back, it is sent as it was");
+        source.ack(&all).await;
+        all.extend(source.collect(7).await);
+        let generator = source.stats().await.generator;
+        let mut of_seed = Vec::new();
+        for (index, received) in (0u64..).zip(&all) {
+            let payload: serde_json::Value = serde_json::from_slice(&received.payload).unwrap();
+            let (key, number) = (format!("key-{}", index % 2), index / 2);
+            assert_eq!(payload["user"], key);
+            assert_eq!(received.keys, [key]);
+            assert_eq!(
+                payload["n"],
+                serde_json::json!([index, number, received.time_ns / 1_000_000])
+            );
+            let id = format!("{generator}-{index}-{number}");
+            assert_eq!(received.headers[wire::EVENT_ID_HEADER], id);
+            let amount = payload["amount"].as_u64().unwrap();
+            assert!((5..=9).contains(&amount), "{payload}");
+            of_seed.push(amount);
+        }
+        amounts.push(of_seed);
+    }
+    assert_eq!(amounts[0], amounts[1]);
+    assert_ne!(amounts[0], amounts[2]);
+}
+
+#[tokio::test]
 async fn payloads_that_cannot_be_sent_are_refused_before_anything_starts() {
     let folder = tempfile::tempdir().unwrap();
     let (socket, info) = (folder.path().join("s"), folder.path().join("i"));
@@ -527,6 +572,19 @@ async fn payloads_that_cannot_be_sent_are_refused_before_anything_starts() {
         ),
         (&["--payloads", "/"], "cannot be read: Is a directory"),
         (&["--key-pointer", "/k"], "--payloads <FILE>"),
+        (
+            &["--payload-template", "${user}"],
+            "payload-template: `${user}` is no field",
+        ),
+        (&["--payload-template", "{"], "payload-template: it is no JSON"),
+        (
+            &["--payload-template", "x", "--payloads", "f"],
+            "--payload-template <TEXT>",
+        ),
+        (
+            &["--payload-template", "x", "--key-pointer", "/k"],
+            "--payload-template <TEXT>",
+        ),
         (&["--payloads", "f", "--key-pointer", "k"], "begins with a slash"),
         (
             &["--payloads", "f", "--max-payloads-bytes", "0"],

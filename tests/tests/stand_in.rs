@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use launcher::Child;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
+use tests::reduce::Udf;
 use tests::scrape::Scrape;
 use tests::{address, binary, get_json, provide_tls, spawn};
 use tokio::process::Command;
@@ -165,6 +166,41 @@ async fn an_answer_has_values_of_its_request() {
     assert_eq!(without.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
     let stats = service.stats().await;
     assert_eq!((stats.served, stats.refused), (2, 4));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_udf_sends_the_mean_of_its_answers_as_by_hand() {
+    let mut command = Command::new(binary("endpoint"));
+    command.env("REQUIRE_HEADER", format!("Authorization: {HEADER}"));
+    let answer = ["--answer", r#"{"score": ${/amount}}"#, "--answer-bytes", "200"];
+    let service = Service::start_as(command, &answer).await;
+    let url = format!("{}/score", service.url);
+    for (strategy, client) in [
+        ("async", "hyper"),
+        ("async", "reqwest"),
+        ("thread-pool", "hyper"),
+        ("process-pool", "reqwest"),
+    ] {
+        let what = format!("{strategy} {client}");
+        let mut command = Command::new(binary("udf"));
+        command
+            .env("SCORE_TOKEN", HEADER)
+            .args(["--method", "POST", "--url", &url, "--body", "payload"])
+            .args(["--header", "Authorization: ${env:SCORE_TOKEN}"])
+            .args(["--answer", "/score", "--result", "mean"]);
+        let served = service.stats().await.served;
+        let mut udf = Udf::start_as(command, &["--strategy", strategy, "--http-client", client]).await;
+        let mut stream = udf.open(0).await;
+        for amount in 1..=100 {
+            let payload = json!({"user": "u1", "amount": amount});
+            stream.send_payload("u1", payload.to_string().into_bytes()).await;
+        }
+        let results = stream.close().await;
+        let mean: f64 = serde_json::from_slice(&results.by_key["u1"]).unwrap();
+        assert_eq!(mean, 50.5, "{what}");
+        let stats = service.stats().await;
+        assert_eq!((stats.served - served, stats.refused), (100, 0), "{what}");
+    }
 }
 
 #[tokio::test]
