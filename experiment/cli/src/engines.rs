@@ -67,7 +67,7 @@ pub async fn engine(
 ) -> Result<Box<dyn Engine>, Failure> {
     match args.engine {
         EngineKind::Local => local_engine(args, plan, payloads),
-        EngineKind::Cluster => cluster_engine(args, plan).await,
+        EngineKind::Cluster => cluster_engine(args, plan, payloads).await,
     }
 }
 
@@ -100,7 +100,11 @@ pub fn local(config: LocalConfig) -> Result<Box<dyn Engine>, Failure> {
     Ok(Box::new(engine))
 }
 
-async fn cluster_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, Failure> {
+async fn cluster_engine(
+    args: &RunArgs,
+    plan: &Plan,
+    payloads: Option<OwnPayloads>,
+) -> Result<Box<dyn Engine>, Failure> {
     let base = Base::read(args.base.as_deref())
         .map_err(ClusterEngineError::from)
         .map_err(EngineError::from)?;
@@ -118,6 +122,7 @@ async fn cluster_engine(args: &RunArgs, plan: &Plan) -> Result<Box<dyn Engine>, 
         base,
         image: args.image.clone(),
         job: args.job.clone(),
+        payloads: payloads.map(|own| own.payloads),
     };
     let engine = ClusterEngine::new(cluster, config)?;
     Ok(Box::new(engine))

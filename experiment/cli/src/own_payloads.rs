@@ -5,7 +5,6 @@ use trials::plan::{OwnPayloads, Payloads, Plan, fnv1a};
 use trials::text::counted;
 use wire::{MAX_PAYLOADS_BYTES, PayloadFile, PayloadKeys};
 
-use crate::engines::EngineKind;
 use crate::failure::Failure;
 use crate::plan_args::PlanText;
 
@@ -20,17 +19,12 @@ pub struct CheckedPayloads {
 /// Reads the plan's file of payloads, if it names one.
 ///
 /// # Errors
-/// Returns an error if the file gives no payloads, if the plan has another number of keys, or if the engine cannot send it.
-pub fn check(written: &PlanText, engine: EngineKind) -> Result<Option<CheckedPayloads>, Failure> {
+/// Returns an error if the file gives no payloads, or if the plan has another number of keys.
+pub fn check(written: &PlanText) -> Result<Option<CheckedPayloads>, Failure> {
     let Some(payloads) = &written.plan.payloads else {
         return Ok(None);
     };
     let refused = |problem: String| Failure::wrong_use(anyhow!("payloads: {problem}"));
-    if matches!(engine, EngineKind::Cluster) {
-        return Err(refused(
-            "is for trials on this machine: leave it out, or --engine cluster".to_owned(),
-        ));
-    }
     let path = written.beside(&payloads.path)?;
     let key_pointer = payloads.key_pointer.clone();
     let (file, keys) = PayloadFile::open(&path, MAX_PAYLOADS_BYTES, key_pointer.as_deref())

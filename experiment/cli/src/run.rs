@@ -113,7 +113,7 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     });
     check_folder(&out)?;
     written.check(&out)?;
-    let payloads = own_payloads::check(&written, args.engine)?;
+    let payloads = own_payloads::check(&written)?;
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
     let facts = run_facts(&args, payload_fact);
     let references = references(plan, &facts)?;

@@ -19,6 +19,12 @@ const CONTAINERS: [(&str, &str); 3] = [
     ("sink", "/sink/udsink/container"),
 ];
 
+/// Where the generator's container mounts the user's own events.
+const PAYLOADS_MOUNT: &str = "/payloads";
+
+/// The name of their file in a run's ConfigMap.
+pub(crate) const PAYLOADS_FILE: &str = "payloads.jsonl";
+
 /// A checked base.
 #[derive(Debug, Clone)]
 pub struct Base {
@@ -87,6 +93,17 @@ pub(crate) struct ForTrial<'a> {
     pub endpoint_url: Option<&'a str>,
     /// The image of all our containers; the base's if `None`. A UDF of the user's own keeps its image.
     pub image: Option<&'a str>,
+    /// Events of the user's own in place of the generator's.
+    pub payloads: Option<ForGenerator<'a>>,
+}
+
+/// How the generator gets events of the user's own.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForGenerator<'a> {
+    /// From the run's ConfigMap, and not from a volume of the base.
+    pub config_map: bool,
+    /// Where each has its key.
+    pub key_pointer: Option<&'a str>,
 }
 
 /// The manifests of a trial, ready to be applied.
@@ -100,6 +117,11 @@ pub(crate) struct Manifests {
 /// The name of a trial's endpoint: that of its Deployment and of its Service.
 pub(crate) fn endpoint_name(pipeline: &str) -> String {
     format!("{pipeline}-endpoint")
+}
+
+/// The name of a run's ConfigMap with the user's own events.
+pub(crate) fn config_map_name(run: &str) -> String {
+    format!("ar-{run}-payloads")
 }
 
 impl Base {
@@ -208,6 +230,13 @@ impl Base {
     pub fn has_own_udf(&self) -> bool {
         let generator = self.container("generator").map(|container| &container["image"]);
         self.container("udf").map(|container| &container["image"]) != generator
+    }
+
+    /// The name of the file of events that its generator mounts.
+    pub(crate) fn payloads_file(&self) -> Option<&str> {
+        let variables = self.container("generator")?["env"].as_array()?;
+        let variable = variables.iter().find(|variable| variable["name"] == "PAYLOADS")?;
+        Path::new(variable["value"].as_str()?).file_name()?.to_str()
     }
 
     fn container(&self, vertex: &str) -> Option<&Value> {

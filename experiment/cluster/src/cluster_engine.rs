@@ -6,17 +6,19 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::base::{Base, ForTrial};
+use crate::base::{Base, ForGenerator, ForTrial};
 use crate::cleanup;
 use crate::client::Cluster;
 use crate::client::pod_client::PodClient;
 use crate::error::ClusterEngineError;
 use crate::ownership::Owner;
+use crate::payloads::TrialPayloads;
 use crate::preflight;
 use crate::trial::{TrialObjects, TrialRun};
 use engine::windows::events_in;
 use engine::{Engine, EngineError, Observation, TrialProgress};
 use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
+use trials::plan::Payloads;
 use trials::predict::duration;
 use trials::trial::{Trial, TrialSettings};
 use vertex::machine;
@@ -47,12 +49,15 @@ pub struct ClusterConfig {
     pub image: Option<String>,
     /// The Job that owns the run. Without one the run creates a Lease.
     pub job: Option<String>,
+    /// Events of the user's own in place of the generator's.
+    pub payloads: Option<Payloads>,
 }
 
 pub struct ClusterEngine {
     cluster: Cluster,
     config: ClusterConfig,
     client: PodClient,
+    payloads: Option<TrialPayloads>,
     owner: Option<Owner>,
     /// Number of trials that have been started.
     started: u32,
@@ -62,13 +67,19 @@ pub struct ClusterEngine {
 
 impl ClusterEngine {
     /// # Errors
-    /// Returns an error if the HTTP client for pods cannot be built.
+    /// Returns an error if the HTTP client for pods cannot be built, or the payloads cannot be sent in a cluster.
     pub fn new(cluster: Cluster, config: ClusterConfig) -> Result<Self, EngineError> {
         let client = PodClient::new(cluster.clone(), cluster.inside).map_err(ClusterEngineError::from)?;
+        let payloads = config.payloads.as_ref();
+        let payloads = payloads
+            .map(|payloads| TrialPayloads::new(payloads, &config.base))
+            .transpose()
+            .map_err(ClusterEngineError::from)?;
         Ok(Self {
             cluster,
             config,
             client,
+            payloads,
             owner: None,
             started: 0,
             objects: None,
@@ -87,10 +98,16 @@ impl ClusterEngine {
                 vertex::one_line(&error)
             ));
         }
-        self.owner = Some(match &self.config.job {
+        let owner = match &self.config.job {
             Some(job) => Owner::job(&self.cluster, job).await?,
             None => Owner::lease(&self.cluster).await?,
-        });
+        };
+        let owner = self.owner.insert(owner);
+        if let Some(payloads) = &self.payloads {
+            payloads
+                .apply(&self.cluster, &owner.run_id, &owner.reference)
+                .await?;
+        }
         Ok(())
     }
 
@@ -118,6 +135,10 @@ impl ClusterEngine {
             count: count(&trial.settings),
             endpoint_url: endpoint_url.as_deref(),
             image: self.config.image.as_deref(),
+            payloads: self.payloads.as_ref().map(|payloads| ForGenerator {
+                config_map: payloads.has_config_map(),
+                key_pointer: payloads.key_pointer.as_deref(),
+            }),
         });
         let own_endpoint = manifests.endpoint.is_some();
         let isbsvc = self.config.base.isbsvc();
@@ -168,6 +189,7 @@ impl Engine for ClusterEngine {
         preflight::check(
             &self.cluster,
             self.config.job.is_some(),
+            self.payloads.as_ref().is_some_and(TrialPayloads::has_config_map),
             isbsvc,
             self.config.patience,
             &|line: &str| progress.note(line),

@@ -8,6 +8,7 @@ use wire::format_duration;
 
 use crate::base::BaseError;
 use crate::client::{ClusterError, PodError};
+use crate::payloads::PayloadsError;
 
 /// Why a trial failed or could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,8 @@ pub enum ClusterEngineError {
     Base(#[from] BaseError),
     #[error(transparent)]
     NeedsOurEndpoint(#[from] NeedsOurEndpoint),
+    #[error(transparent)]
+    Payloads(#[from] PayloadsError),
     /// `--udf-command` is an option of the local engine.
     #[error(
         "--udf-command: the cluster engine starts no command: put your UDF's image into the base (--base FILE)"

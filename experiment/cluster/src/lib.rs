@@ -7,6 +7,7 @@
 //!
 //! - [`ClusterEngine`] (`cluster_engine`): the engine that the run loop calls, and its settings.
 //! - `preflight`: checks before the first trial.
+//! - `payloads`: events of the user's own, in a ConfigMap of the run or on a volume.
 //! - `trial`: one trial, from the manifests that are applied to the observation.
 //! - `error`: [`ClusterEngineError`], the errors of engine, preflight and trial.
 //! - [`collect`]: fetches the journal of an experiment that ran in a Job, from the log of its pod.
@@ -37,6 +38,7 @@ mod exposition;
 pub mod job;
 mod labels;
 pub mod ownership;
+mod payloads;
 mod poll;
 mod preflight;
 mod text;

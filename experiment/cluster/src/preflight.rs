@@ -41,6 +41,9 @@ const TRIAL: [Permission; 8] = [
     ("batch", "jobs", &["list"]),
 ];
 
+/// What a run with events of the user's own also needs.
+const PAYLOADS: Permission = ("", "configmaps", &["create", "patch"]);
+
 /// What it also needs outside the cluster, where requests to pods go through the API server.
 const PROXY: Permission = ("", "pods/proxy", &["get", "create"]);
 
@@ -61,12 +64,13 @@ const LEASE: Permission = (
 pub(crate) async fn check(
     cluster: &Cluster,
     in_job: bool,
+    with_payloads: bool,
     isbsvc: &str,
     patience: Duration,
     note: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ClusterEngineError> {
     installed(cluster).await?;
-    permitted(cluster, in_job).await?;
+    permitted(cluster, in_job, with_payloads).await?;
     let present_within = if in_job {
         PRESENT_WITHIN.min(patience)
     } else {
@@ -83,12 +87,13 @@ async fn installed(cluster: &Cluster) -> Result<(), ClusterEngineError> {
     }
 }
 
-async fn permitted(cluster: &Cluster, in_job: bool) -> Result<(), ClusterEngineError> {
+async fn permitted(cluster: &Cluster, in_job: bool, with_payloads: bool) -> Result<(), ClusterEngineError> {
     let api: Api<SelfSubjectAccessReview> = Api::all(cluster.client.clone());
     let mut denied = Vec::new();
     let proxy = (!cluster.inside).then_some(PROXY);
     let owner = if in_job { JOB } else { LEASE };
-    for (group, resource, verbs) in TRIAL.into_iter().chain(proxy).chain([owner]) {
+    let payloads = with_payloads.then_some(PAYLOADS);
+    for (group, resource, verbs) in TRIAL.into_iter().chain(payloads).chain(proxy).chain([owner]) {
         for verb in verbs {
             let review = api
                 .create(

@@ -1,7 +1,7 @@
 //! A container's process: the real binary with the container's environment; its output goes to the container's log.
 
 use std::net::Ipv4Addr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct Pod<'a> {
     pub address: Ipv4Addr,
     /// Where a vertex serves, in a folder that stands for `/var/run/numaflow`.
     pub serves: Option<&'a Place>,
+    /// Paths in the container, and the folders of this machine that stand for them.
+    pub mounts: &'a [(String, PathBuf)],
 }
 
 /// Starts the container's program; `log` gets its standard output and error, as a pod's log contains both.
@@ -75,6 +77,11 @@ impl Pod<'_> {
     fn seen_from_here(&self, inner: &Inner, name: &str, value: &str) -> String {
         if let Some(port) = value.strip_prefix("0.0.0.0:") {
             return format!("{}:{port}", self.address);
+        }
+        for (path, folder) in self.mounts {
+            if let Some(file) = value.strip_prefix(&format!("{path}/")) {
+                return folder.join(file).display().to_string();
+            }
         }
         if name != "ENDPOINT_URL" {
             return value.to_owned();

@@ -46,6 +46,7 @@ pub(super) async fn play(inner: Arc<Inner>, key: Key) {
         name: &name,
         address,
         serves: None,
+        mounts: &[],
     };
     let mut process = start(&inner, container, &pod, &log);
     inner.pods.set_waiting(&name, false);

@@ -1,5 +1,6 @@
 //! One vertex of a mocked Pipeline: its objects, its process and its status.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use launcher::{Child, Place};
@@ -19,10 +20,11 @@ pub(super) struct Vertex {
     pub name: String,
     pub user_container: &'static str,
     pub container: Value,
+    volumes: Value,
     pub pod: Key,
     pub place: Place,
     pub process: Option<Child>,
-    _folder: TempDir,
+    folder: TempDir,
     address: std::net::Ipv4Addr,
     numa: JoinSet<()>,
 }
@@ -78,10 +80,11 @@ impl Vertex {
             name,
             user_container,
             container: user,
+            volumes: vertex["volumes"].clone(),
             pod,
             place: Place::within(folder.path(), "v").expect("a short path"),
             process: None,
-            _folder: folder,
+            folder,
             address: pod_address(),
             numa: JoinSet::new(),
         }
@@ -100,12 +103,41 @@ impl Vertex {
         found["value"].as_str().map(str::to_owned)
     }
 
+    /// Writes the ConfigMaps that the container mounts into folders, as the kubelet does.
+    fn mounts(&self, inner: &Inner) -> Vec<(String, PathBuf)> {
+        let mut mounts = Vec::new();
+        for mount in self.container["volumeMounts"].as_array().into_iter().flatten() {
+            let volumes = self.volumes.as_array().into_iter().flatten();
+            let mut named = volumes.filter(|volume| volume["name"] == mount["name"]);
+            let volume = named.next().expect("a mount names a volume");
+            let Some(name) = volume["configMap"]["name"].as_str() else {
+                continue;
+            };
+            let key = Key::new("", "configmaps", &self.pod.namespace, name);
+            let object = inner
+                .store()
+                .get(&key)
+                .cloned()
+                .expect("a pod waits for its ConfigMap");
+            let path = mount["mountPath"].as_str().expect("a path").to_owned();
+            let folder = self.folder.path().join(format!("mount-{}", mounts.len()));
+            std::fs::create_dir_all(&folder).expect("a folder");
+            for (file, text) in object["data"].as_object().into_iter().flatten() {
+                std::fs::write(folder.join(file), text.as_str().unwrap_or_default()).expect("a file");
+            }
+            mounts.push((path, folder));
+        }
+        mounts
+    }
+
     pub fn start(&mut self, inner: &Inner) {
+        let mounts = self.mounts(inner);
         let pod = Pod {
             namespace: &self.pod.namespace,
             name: &self.pod.name,
             address: self.address,
             serves: Some(&self.place),
+            mounts: &mounts,
         };
         let log = inner.pods.log(&self.pod.name, self.user_container);
         self.process = Some(container::start(inner, &self.container, &pod, &log));

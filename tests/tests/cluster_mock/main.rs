@@ -10,6 +10,7 @@ mod inside;
 mod interruptions;
 mod leftovers;
 mod mock;
+mod payloads;
 mod refusals;
 #[allow(
     dead_code,

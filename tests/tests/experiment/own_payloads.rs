@@ -159,7 +159,6 @@ fn payloads_that_a_plan_cannot_send_are_refused_before_anything_starts() {
             &["--payloads", "x"],
             &["--payloads", "the plan gives it on line"],
         ),
-        (&payments, &["--engine", "cluster"], &["payloads", "this machine"]),
     ] {
         let plan = written(&dir, file);
         dir.run(&[&["run", plan.as_str(), "--out", "o"], more].concat())

@@ -17,7 +17,7 @@ use trials::trial::Trial;
 use vertex::machine;
 
 use super::{CompareArgs, comparison, keep};
-use crate::engines::{self, EngineKind, LOCAL_PATIENCE};
+use crate::engines::{self, LOCAL_PATIENCE};
 use crate::failure::Failure;
 use crate::own_payloads;
 use crate::plan_args::PlanText;
@@ -99,7 +99,7 @@ async fn candidate(
     command: &str,
     stop: &Stop,
 ) -> Result<Candidate, Failure> {
-    let payloads = own_payloads::check(written, EngineKind::Local)?;
+    let payloads = own_payloads::check(written)?;
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
     let engine = engines::local(LocalConfig {
         cut_off: written.plan.cut_off,

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use wire::settings::Program;
 use wire::{ENDPOINT_PORT, METRICS_PORT, format_duration};
 
-use super::{Base, CONTAINERS, ForTrial, Manifests, endpoint_name, set};
+use super::{
+    Base, CONTAINERS, ForTrial, Manifests, PAYLOADS_FILE, PAYLOADS_MOUNT, config_map_name, endpoint_name, set,
+};
 use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
 
 /// Variables that a trial sets in a container. Those without a value are removed.
@@ -92,6 +94,9 @@ impl Base {
                 }
                 set_environment(container, environment(name, of, url));
             }
+            if name == "generator" && of.payloads.is_some_and(|payloads| payloads.config_map) {
+                mount_payloads(vertex, pointer, of.run);
+            }
         }
         pipeline
     }
@@ -109,6 +114,13 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
                 ("HOLD", Some("true".to_owned())),
                 ("SATURATE", None),
             ]);
+            // Without payloads in the plan, those of the base stay.
+            if let Some(payloads) = of.payloads {
+                environment.push(("PAYLOAD_TEMPLATE", None));
+                environment.push(("KEY_POINTER", payloads.key_pointer.map(str::to_owned)));
+                let path = format!("{PAYLOADS_MOUNT}/{PAYLOADS_FILE}");
+                environment.extend(payloads.config_map.then_some(("PAYLOADS", Some(path))));
+            }
         }
         "udf" => {
             environment.extend(set_by(of, Program::Udf));
@@ -122,6 +134,27 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
         _ => {}
     }
     environment
+}
+
+/// Mounts the run's ConfigMap in place of a volume of the same name.
+fn mount_payloads(vertex: &mut Value, container: &str, run: &str) {
+    let volume = json!({"name": "payloads", "configMap": {"name": config_map_name(run)}});
+    put_named(&mut vertex["volumes"], volume);
+    if let Some(container) = vertex.pointer_mut(container) {
+        let mount = json!({"name": "payloads", "mountPath": PAYLOADS_MOUNT, "readOnly": true});
+        put_named(&mut container["volumeMounts"], mount);
+    }
+}
+
+/// Puts an object into a list, in place of the one with its name.
+fn put_named(list: &mut Value, object: Value) {
+    if !list.is_array() {
+        *list = json!([]);
+    }
+    if let Some(list) = list.as_array_mut() {
+        list.retain(|other| other["name"] != object["name"]);
+        list.push(object);
+    }
 }
 
 /// The settings that a program takes.

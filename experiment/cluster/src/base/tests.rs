@@ -57,6 +57,7 @@ fn objects(base: &str, change: impl FnOnce(&mut ForTrial<'_>)) -> Manifests {
         count: 1_000,
         endpoint_url: None,
         image: None,
+        payloads: None,
     };
     change(&mut of);
     Base::parse(base).unwrap().manifests(&of)
@@ -181,6 +182,7 @@ fn whether_the_reduce_is_keyed_is_the_trials() {
                 count: 1_000,
                 endpoint_url: None,
                 image: None,
+                payloads: None,
             };
             let objects = Base::parse(&text).unwrap().manifests(&of);
             let group_by = objects.pipeline.pointer("/spec/vertices/1/udf/groupBy");
@@ -387,5 +389,83 @@ fn a_defective_base_is_refused_in_one_line() {
     assert!(
         missing.is_wrong_use() && missing.to_string().contains("/nowhere/base.yaml"),
         "{missing}"
+    );
+}
+
+/// A base whose generator mounts a file of events from a claim.
+fn with_claim() -> String {
+    let mounted = "- name: generator
+      volumes:
+        - {name: payloads, persistentVolumeClaim: {claimName: events}}
+        - {name: other, emptyDir: {}}";
+    let variables = "- name: PAYLOADS
+                value: /payloads/events.jsonl
+              - name: KEY_POINTER
+                value: /old
+              - name: PAYLOAD_TEMPLATE
+                value: x
+              - name: RPU";
+    let text = EMBEDDED.replacen("- name: generator", mounted, 1);
+    text.replacen("- name: RPU", variables, 1)
+}
+
+#[test]
+fn own_events_come_from_the_runs_config_map_or_the_bases_volume() {
+    let pointer = || Some("/user");
+    let volumes = |objects: &Manifests| {
+        let vertices = objects.pipeline["spec"]["vertices"].as_array().unwrap();
+        let generator = vertices.iter().find(|vertex| vertex["name"] == "generator");
+        generator.unwrap()["volumes"].clone()
+    };
+    let of_run = json!({"name": "payloads", "configMap": {"name": "ar-abc123-payloads"}});
+    for (base, others) in [
+        (EMBEDDED.to_owned(), json!([of_run])),
+        (with_claim(), json!([{"name": "other", "emptyDir": {}}, of_run])),
+    ] {
+        let objects = objects(&base, |of| {
+            of.payloads = Some(ForGenerator {
+                config_map: true,
+                key_pointer: pointer(),
+            });
+        });
+        let generator = container(&objects, "generator");
+        assert_eq!(
+            value(generator, "PAYLOADS").as_deref(),
+            Some("/payloads/payloads.jsonl")
+        );
+        assert_eq!(value(generator, "KEY_POINTER").as_deref(), pointer());
+        assert_eq!(value(generator, "PAYLOAD_TEMPLATE"), None);
+        let mount = json!({"name": "payloads", "mountPath": "/payloads", "readOnly": true});
+        assert_eq!(generator["volumeMounts"], json!([mount]));
+        assert_eq!(volumes(&objects), others);
+    }
+    assert_eq!(Base::parse(EMBEDDED).unwrap().payloads_file(), None);
+    assert_eq!(
+        Base::parse(&with_claim()).unwrap().payloads_file(),
+        Some("events.jsonl")
+    );
+    let kept = objects(&with_claim(), |of| {
+        of.payloads = Some(ForGenerator {
+            config_map: false,
+            key_pointer: None,
+        });
+    });
+    let generator = container(&kept, "generator");
+    assert_eq!(
+        value(generator, "PAYLOADS").as_deref(),
+        Some("/payloads/events.jsonl")
+    );
+    assert_eq!(value(generator, "KEY_POINTER"), None, "the plan names none");
+    assert_eq!(volumes(&kept)[0]["persistentVolumeClaim"]["claimName"], "events");
+    let without = objects(&with_claim(), |_| {});
+    let generator = container(&without, "generator");
+    assert_eq!(
+        value(generator, "PAYLOADS").as_deref(),
+        Some("/payloads/events.jsonl")
+    );
+    assert_eq!(
+        value(generator, "KEY_POINTER").as_deref(),
+        Some("/old"),
+        "the base's stay"
     );
 }
