@@ -27,7 +27,7 @@ COPY bench/Cargo.toml bench/
 RUN set -e; \
     for crate in wire vertex launcher dataplane tests udf experiment/trials experiment/engine experiment/report experiment/local experiment/cluster; do mkdir -p $crate/src; touch $crate/src/lib.rs; done; \
     for crate in endpoint generator udf sink experiment/cli examples/score examples/postgres bench; do mkdir -p $crate/src; echo 'fn main() {}' > $crate/src/main.rs; done; \
-    sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml; \
+    sed -i '/^\[\[test\]\]/,/^$/d' tests/Cargo.toml udf/Cargo.toml; \
     cargo build --profile dist --locked --workspace --exclude bench --exclude postgres-lookup --bins; \
     rm -rf */src experiment/*/src examples/*/src
 
