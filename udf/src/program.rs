@@ -6,7 +6,6 @@ mod flags;
 use std::process::ExitCode;
 
 use clap::Args;
-use clap::builder::ArgPredicate;
 use numaflow::reduce;
 use tokio::runtime;
 
@@ -198,13 +197,12 @@ impl Program {
         M: 'static,
         P: SetUp<M>,
     {
-        let mut command = command::<A>(self.synthetic)?;
-        if let Some(flag) = self.results_by {
-            command = command.mut_arg("records", |records| {
-                records.default_value_if(flag, ArgPredicate::IsPresent, "off")
-            });
-        }
-        let matches = command.get_matches();
+        let matches = command::<A>(self.synthetic)?.get_matches();
+        let gives_results = |flag| matches.value_source(flag).is_some();
+        let records = match self.results_by {
+            Some(flag) if gives_results(flag) => Records::Off,
+            _ => self.records,
+        };
         let Parsed {
             vertex,
             settings,
@@ -238,7 +236,7 @@ impl Program {
                 .build(),
         };
         runtime.map_err(RunError::Runtime)?.block_on(async {
-            let reducers = reducers(&settings, self.records, work, make, worker_command()?)?;
+            let reducers = reducers(&settings, records, work, make, worker_command()?)?;
             serve(&vertex, &settings.of_record(cores), reducers).await
         })
     }

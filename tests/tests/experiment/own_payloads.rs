@@ -42,6 +42,13 @@ async fn score(
 
 /// The command that starts `score` against a service.
 async fn service() -> (String, Scored) {
+    let (url, scored) = scoring().await;
+    let program = text(&binary("score")).to_owned();
+    (format!("exec {program} --token t0ken --url {url}"), scored)
+}
+
+/// A service's URL.
+async fn scoring() -> (String, Scored) {
     let scored = Scored::default();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -49,11 +56,7 @@ async fn service() -> (String, Scored) {
         .route("/score", post(score))
         .with_state(Arc::clone(&scored));
     tokio::spawn(async move { axum::serve(listener, routes).await });
-    let program = text(&binary("score")).to_owned();
-    (
-        format!("exec {program} --token t0ken --url http://{address}/score"),
-        scored,
-    )
+    (format!("http://{address}/score"), scored)
 }
 
 /// A plan with a file beside it, in a folder that is not the working directory.
@@ -177,4 +180,46 @@ fn sorted(texts: [&str; 3]) -> Vec<String> {
     let mut texts = texts.map(str::to_owned).to_vec();
     texts.sort();
     texts
+}
+
+/// Every file below a folder.
+fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let below = |path: std::path::PathBuf| match path.is_dir() {
+        true => files(&path),
+        false => vec![path],
+    };
+    entries.flat_map(below).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_shipped_udf_is_measured_against_an_own_service_and_its_secret_is_in_no_file() {
+    let (url, scored) = scoring().await;
+    let dir = RunDir::new();
+    let plan = written(&dir, &PAYMENTS.join("\n"));
+    let token = dir.path("token");
+    fs::write(&token, "t0ken\n").unwrap();
+    // The trial's ENDPOINT_URL is in its environment too, and the flag stands above it.
+    let udf = format!(
+        "exec {} --method POST --url {url} --header 'Authorization: Bearer ${{file:{}}}' --body payload --answer /score \
+         --result mean",
+        text(&binary("udf")),
+        token.display()
+    );
+    let ended = run(&dir, &plan, &udf, &["--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_measured(&dir, "o");
+    let scored = std::mem::take(&mut *scored.lock().unwrap());
+    assert_eq!(scored.keys().cloned().collect::<Vec<_>>(), sorted(PAYMENTS));
+    assert!(!format!("{ended:?}").contains("t0ken"), "{ended:?}");
+    let files = files(&dir.path("o"));
+    assert!(files.len() > 5, "{files:?}");
+    for file in files {
+        let written = fs::read(&file).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&written).contains("t0ken"),
+            "{}",
+            file.display()
+        );
+    }
 }
