@@ -122,7 +122,7 @@ async fn cluster_engine(
         base,
         image: args.image.clone(),
         job: args.job.clone(),
-        payloads: payloads.map(|own| own.payloads),
+        payloads,
     };
     let engine = ClusterEngine::new(cluster, config)?;
     Ok(Box::new(engine))

@@ -18,7 +18,8 @@ use crate::trial::{TrialObjects, TrialRun};
 use engine::windows::events_in;
 use engine::{Engine, EngineError, Observation, TrialProgress};
 use trials::endpoint_url::{EndpointUrl, check_user_endpoint};
-use trials::plan::Payloads;
+use trials::ledger::Timetable;
+use trials::plan::OwnPayloads;
 use trials::predict::duration;
 use trials::trial::{Trial, TrialSettings};
 use vertex::machine;
@@ -50,7 +51,7 @@ pub struct ClusterConfig {
     /// The Job that owns the run. Without one the run creates a Lease.
     pub job: Option<String>,
     /// Events of the user's own in place of the generator's.
-    pub payloads: Option<Payloads>,
+    pub payloads: Option<OwnPayloads>,
 }
 
 pub struct ClusterEngine {
@@ -72,7 +73,7 @@ impl ClusterEngine {
         let client = PodClient::new(cluster.clone(), cluster.inside).map_err(ClusterEngineError::from)?;
         let payloads = config.payloads.as_ref();
         let payloads = payloads
-            .map(|payloads| TrialPayloads::new(payloads, &config.base))
+            .map(|own| TrialPayloads::new(&own.payloads, &config.base))
             .transpose()
             .map_err(ClusterEngineError::from)?;
         Ok(Self {
@@ -151,6 +152,10 @@ impl ClusterEngine {
             settings: &trial.settings,
             patience: self.config.patience,
             cut_off: self.config.cut_off,
+            timetable: self.config.payloads.as_ref().map(|own| Timetable {
+                settings: &trial.settings,
+                payload_keys: own.keys.as_ref(),
+            }),
         };
         let observed = tokio::select! {
             observed = run.run(&manifests, progress) => observed,

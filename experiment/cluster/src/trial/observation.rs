@@ -8,13 +8,13 @@ use engine::Observation;
 use engine::windows::{
     ByWindow, calls, cost, end, instruments, measure, merge, open, window_ms, window_starts,
 };
-use trials::ledger::{self, Closed, Drops};
+use trials::ledger::{Closed, Drops, Timetable, balance, balance_by_time};
 use trials::outcome::WindowResult;
 use trials::trial::TrialSettings;
 use vertex::cost::Usage;
 
 /// Everything that was read during a trial.
-pub(super) struct Evidence {
+pub(super) struct Evidence<'a> {
     /// When event 0 was due, milliseconds since the epoch: the start of the first window.
     pub t0_ms: u64,
     /// Records that have arrived at the sink.
@@ -32,10 +32,12 @@ pub(super) struct Evidence {
     pub usage: Option<Usage>,
     /// Events that make counters incomplete, in words.
     pub voided: Vec<String>,
+    /// With the user's own payloads: what decides which event has which time.
+    pub timetable: Option<Timetable<'a>>,
 }
 
 /// Makes the observation.
-pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observation {
+pub(super) fn observe(settings: &TrialSettings, evidence: Evidence<'_>) -> Observation {
     let Evidence {
         t0_ms,
         arrivals,
@@ -46,6 +48,7 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
         metrics,
         usage,
         voided,
+        timetable,
     } = evidence;
     let window_ms = window_ms(settings);
     let opened = open(&arrivals);
@@ -63,15 +66,14 @@ pub(super) fn observe(settings: &TrialSettings, evidence: Evidence) -> Observati
                 .and_then(|(arrivals, records)| measure(arrivals, records, None, window_start_ms, window_ms)),
         })
         .collect();
-    let records: Vec<WindowRecord> = opened.into_values().flatten().collect();
+    let mut records: Vec<WindowRecord> = opened.into_values().flatten().collect();
     let merged = merge(&records, settings, t0_ms);
     let closed = closed(&records, &complete, &generator);
-    let mut ledger = ledger::balance(
-        &generator,
-        Drops::Counted(dropped),
-        &records,
-        Closed::Cells(&closed),
-    );
+    let (drops, closed) = (Drops::Counted(dropped), Closed::Cells(&closed));
+    let mut ledger = match timetable {
+        Some(timetable) => balance_by_time(&generator, drops, &mut records, closed, timetable),
+        None => balance(&generator, drops, &records, closed),
+    };
     ledger.errors.extend(voided);
     let calls = calls(endpoint.as_ref(), &records, settings);
     Observation {

@@ -21,6 +21,7 @@ use crate::error::ClusterEngineError;
 use crate::poll::Poll;
 use engine::windows::{window_ms, window_starts};
 use engine::{Observation, TrialProgress};
+use trials::ledger::Timetable;
 use trials::outcome::NUMAFLOW_PREFIX;
 use trials::trial::TrialSettings;
 
@@ -46,6 +47,8 @@ pub(crate) struct TrialRun<'a> {
     pub patience: Duration,
     /// Time from the last window's end to the cut-off, without [`CLOSING_DELAY`].
     pub cut_off: Duration,
+    /// With the user's own payloads: what decides which event has which time.
+    pub timetable: Option<Timetable<'a>>,
 }
 
 /// The state at the last check.
@@ -123,6 +126,7 @@ impl TrialRun<'_> {
             metrics,
             usage: meters.usage(),
             voided,
+            timetable: self.timetable,
         };
         Ok(observe(self.settings, evidence))
     }

@@ -2,8 +2,8 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use wire::{
-    Delay, Latencies, Outcome, Ranges, SentWindow, Settings, SinkLine, StartRule, StrategyKind, WindowRecord,
-    Workload,
+    Delay, Latencies, Outcome, PayloadKeys, Ranges, SentWindow, Settings, SinkLine, StartRule, StrategyKind,
+    WindowRecord, Workload,
 };
 
 use super::*;
@@ -75,7 +75,7 @@ fn record(key: &str, index: u64, missing: u64) -> WindowRecord {
 }
 
 /// Four windows of two keys were sent, and these records have arrived.
-fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidence {
+fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidence<'static> {
     let sent = |index: u64| SentWindow {
         window_start_ms: T0_MS + index * 1_000,
         numbers: ["a", "b"]
@@ -120,6 +120,7 @@ fn evidence(records: &[WindowRecord], complete: &[u64], dropped: u64) -> Evidenc
         metrics: BTreeMap::from([("numaflow_udf_read".to_owned(), 80)]),
         usage: None,
         voided: Vec::new(),
+        timetable: None,
     }
 }
 
@@ -134,6 +135,34 @@ fn all(windows: u64) -> Vec<WindowRecord> {
     (0..windows)
         .flat_map(|index| ["a", "b"].map(|key| record(key, index, 0)))
         .collect()
+}
+
+#[test]
+fn own_events_that_were_replayed_are_found_by_their_time() {
+    let settings = settings();
+    let mut keys = PayloadKeys::default();
+    (keys.names, keys.of_payloads) = (vec!["a".to_owned(), "b".to_owned()], vec![0, 1]);
+    let mut records = all(3);
+    // The first three of a key in the second window: two a second of 20, 100 ms apart.
+    let replayed = records
+        .iter_mut()
+        .find(|record| record.window_start_ms == T0_MS + 1_000);
+    let replayed = replayed.unwrap();
+    replayed.seen = BTreeMap::from([(1, Ranges::span(13, 19))]);
+    replayed.unnumbered = 3;
+    let time_ns = |number: u64| i64::try_from(T0_MS * 1_000_000 + number * 100_000_000).unwrap();
+    replayed.unnumbered_ns = (10..13).map(time_ns).collect();
+    for own in [true, false] {
+        let mut evidence = evidence(&records, &[0, 1, 2], 0);
+        evidence.timetable = own.then_some(Timetable {
+            settings: &settings,
+            payload_keys: Some(&keys),
+        });
+        let observation = observe(&settings, evidence);
+        let lost = if own { 0 } else { 3 };
+        assert_eq!(places(&observation), [80, 0, 60 - lost, 20, lost]);
+        assert_eq!(observation.ledger.unwrap().replayed, 3 - lost);
+    }
 }
 
 #[test]
