@@ -4,7 +4,7 @@
 //!
 //! A module for each command has its arguments and a function of the same name.
 //!
-//! - `run`, `predict`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
+//! - `run`, `predict`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
 //! - `engines`: builds the engine that `run` uses. `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
@@ -21,6 +21,7 @@ use compare::CompareArgs;
 use failure::Failure;
 use predict::PredictArgs;
 use run::RunArgs;
+use search::SearchArgs;
 use verify::VerifyArgs;
 
 mod clean;
@@ -38,6 +39,7 @@ mod predict;
 mod progress;
 mod run;
 mod scale;
+mod search;
 mod stop;
 mod url_parser;
 mod verify;
@@ -63,12 +65,13 @@ Examples:
   experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
   experiment predict plans/classic.yaml           print the predictions without running anything
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
+  experiment search plans/quick.yaml --objective 'close_tail p95 < 1s' --budget 20m   the highest rate of each cell
   experiment compare results/main out/quick       two kept runs, cell by cell
   experiment compare plans/quick.yaml --udf-command ./old --udf-command ./new --fail-on worse   two UDFs in turns
   experiment report out/quick                     draw the report again from its journal
 
 Exit status: 130 after SIGINT, 143 after SIGTERM, else 2 wrong use, else 1 a trial or the run failed, else 3 a threshold
-was not met or a comparison found what --fail-on names, else 0.";
+was not met, a comparison found what --fail-on names, or a search found no level that is sustained, else 0.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -76,6 +79,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Print the prediction for every trial of a plan without running it
     Predict(PredictArgs),
+    /// Search for the capacity of each cell (the highest RPU that is sustained) or its demand (the least max_workers)
+    Search(Box<SearchArgs>),
     /// Draw the report again from the journal in a folder
     Report {
         /// The folder that `run` wrote to
@@ -99,6 +104,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Search(args) => search::search(*args),
         Command::Report { folder } => output::draw_report(&folder),
         Command::Compare(args) => compare::compare(*args),
         Command::Collect(args) => collect::collect(args),

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
-use trials::plan::{FlagField, Plan, THRESHOLD, flag_fields};
+use trials::plan::{FlagField, Plan, PlanError, THRESHOLD, flag_fields};
+use trials::search::Quantity;
 
 use crate::failure::Failure;
 
@@ -46,6 +47,23 @@ impl PlanArgs {
     /// # Errors
     /// Returns an error if the file cannot be read, or if the plan cannot be run.
     pub fn read(&self) -> Result<PlanText, Failure> {
+        self.read_by(|file| Plan::with_flags(file, &self.flags))
+    }
+
+    /// Reads the plan of a search under its thresholds and these.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if the plan cannot be run.
+    pub fn for_search(&self, quantity: Quantity, objective: &[String]) -> Result<PlanText, Failure> {
+        let mut flags = self.flags.clone();
+        flags.extend(objective.iter().map(|text| (THRESHOLD, text.clone())));
+        self.read_by(|file| Plan::for_search(file, &flags, quantity))
+    }
+
+    fn read_by(
+        &self,
+        plan: impl FnOnce(Option<(&str, &str)>) -> Result<(Plan, String), PlanError>,
+    ) -> Result<PlanText, Failure> {
         let (name, text) = match &self.file {
             Some(file) if file.as_os_str() == STDIN => ("stdin".to_owned(), Some(read(stdin().lock()))),
             Some(file) => (file.display().to_string(), Some(File::open(file).and_then(read))),
@@ -56,7 +74,7 @@ impl PlanArgs {
             .with_context(|| format!("cannot read the plan `{name}`"));
         let text = text.map_err(Failure::wrong_use)?;
         let file = text.as_deref().map(|text| (text, name.as_str()));
-        let (plan, text) = Plan::with_flags(file, &self.flags).map_err(Failure::wrong_use)?;
+        let (plan, text) = plan(file).map_err(Failure::wrong_use)?;
         let made = !self.flags.is_empty() || name == "stdin";
         let folder = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
         Ok(PlanText {

@@ -165,6 +165,38 @@ impl Progress for RunProgress {
     }
 }
 
+/// The progress of one trial among many that are run one by one.
+pub struct Within<'a> {
+    pub all: &'a RunProgress,
+    pub position: usize,
+    pub of: usize,
+    pub left: Duration,
+    /// Stands before the trial's id.
+    pub prefix: &'static str,
+}
+
+impl TrialProgress for Within<'_> {
+    fn windows(&self, closed: u32, all: u32) {
+        self.all.windows(closed, all);
+    }
+
+    fn note(&self, line: &str) {
+        self.all.note(line);
+    }
+}
+
+impl Progress for Within<'_> {
+    fn trial_started(&self, _: usize, _: usize, trial: &Trial, _: Duration) {
+        let mut named = trial.clone();
+        named.id = format!("{} {}", self.prefix, trial.id).trim_start().to_owned();
+        self.all.trial_started(self.position, self.of, &named, self.left);
+    }
+
+    fn trial_ended(&self, outcome: &TrialOutcome, lines: &[JournalLine]) {
+        self.all.trial_ended(outcome, lines);
+    }
+}
+
 impl Drop for RunProgress {
     fn drop(&mut self) {
         if let Some(bar) = &self.bar {

@@ -7,6 +7,7 @@
 //!
 //! - crate root: [`write()`] for the files, [`table()`] for the terminal.
 //! - [`comparison`]: two runs, cell by cell.
+//! - [`search`]: what a search found, and its chart.
 //! - [`live`]: the figures of one trial, as it ends.
 //! - `page`: the HTML page, from the template `report.html.jinja`.
 //! - `question`, `sentences`: what the plan asks and what was measured, in words.
@@ -29,6 +30,7 @@ pub mod live;
 mod page;
 mod question;
 mod scale;
+pub mod search;
 mod sentences;
 pub mod summary;
 mod svg;

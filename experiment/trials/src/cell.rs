@@ -35,6 +35,13 @@ impl CellKey {
         Some(&self.0[position].1)
     }
 
+    /// The key of cells that may differ in one setting.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.retain(|(known, _)| known != name);
+        self
+    }
+
     /// Whether no setting that both have differs.
     pub fn matches(&self, other: &Self) -> bool {
         self.0

@@ -4,6 +4,7 @@
 mod changes;
 mod file;
 mod flags;
+mod for_search;
 mod grid;
 mod reference;
 #[cfg(test)]
@@ -172,19 +173,7 @@ impl Plan {
             file: file.map_or("", |(_, name)| name).to_owned(),
             refusal,
         };
-        let mut written = match file {
-            Some((text, _)) => yaml::read(text)
-                .and_then(|node| PlanFile::read(&node))
-                .map_err(refused)?,
-            None => PlanFile::empty(FLAG),
-        };
-        for (name, text) in flags {
-            flags::add(&mut written, name, text).map_err(refused)?;
-        }
-        if let (Some((_, name)), Some(payloads), false) = (file, &mut written.payloads, flags.is_empty()) {
-            // The plan that is kept is in another folder.
-            *payloads = beside(name, payloads);
-        }
+        let mut written = Self::written(file, flags).map_err(refused)?;
         let mut plan = Self::of(&written, cores).map_err(refused)?;
         if written.name.is_empty() {
             written.name = format!("run-{:06x}", plan.hash() & 0xff_ffff);
@@ -216,6 +205,22 @@ impl Plan {
         }
         let plan = Self::of(&written, cores).map_err(refused)?;
         Ok((plan, text::text(&written)))
+    }
+
+    /// What a file and flags write.
+    fn written(file: Option<(&str, &str)>, flags: &[(&'static str, String)]) -> Result<PlanFile, Refusal> {
+        let mut written = match file {
+            Some((text, _)) => PlanFile::read(&yaml::read(text)?)?,
+            None => PlanFile::empty(FLAG),
+        };
+        for (name, text) in flags {
+            flags::add(&mut written, name, text)?;
+        }
+        if let (Some((_, name)), Some(payloads), false) = (file, &mut written.payloads, flags.is_empty()) {
+            // The plan that is kept is in another folder.
+            *payloads = beside(name, payloads);
+        }
+        Ok(written)
     }
 
     fn read(text: &str, cores: NonZeroUsize) -> Result<Self, Refusal> {

@@ -47,7 +47,7 @@ pub enum Found {
     Undecided,
     /// The hardest level that can be tried is sustained: the largest RPU, or one worker.
     Everything,
-    /// The easiest level that can be tried is not sustained: an RPU of 1, or the most workers.
+    /// The easiest level that can be tried is not sustained: an RPU of one event per window, or the most workers.
     Nothing,
     /// It has ended before.
     Unfinished,
@@ -136,6 +136,20 @@ impl Search {
     /// Ends the search: no further level can change what was found, such as more workers where the machine is the limit.
     pub fn end(&mut self) {
         self.next = None;
+    }
+
+    /// How many trials are left, about.
+    pub fn expected_trials(&self) -> u32 {
+        let ratio = match (self.next, self.sustained, self.not_sustained) {
+            (None, ..) => return 0,
+            (_, Some(easy), Some(hard)) => ratio(easy, hard),
+            // As if the next two levels were the bracket.
+            _ => return 3,
+        };
+        (ratio.ln() / self.quantity.precision().ln())
+            .log2()
+            .ceil()
+            .max(1.0) as u32
     }
 
     pub fn bracket(&self) -> Bracket {

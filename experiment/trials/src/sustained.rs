@@ -124,7 +124,12 @@ pub fn judgement(
     }
     let judged = judge(objective, &[], &[outcome]);
     if let Some(missed) = judged.iter().find(|judged| judged.status == Status::Missed) {
-        return Ok(not(missed.text()));
+        let mut judged = not(missed.text());
+        // What the objective bounds may be long though nothing waits.
+        if let Some(Limit::DataPlane | Limit::Generator | Limit::Unknown) = judged.limit {
+            judged.limit = Some(Limit::Strategy);
+        }
+        return Ok(judged);
     }
     let undecided = |reason: String| Judgement {
         answer: Answer::Undecided,

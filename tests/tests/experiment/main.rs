@@ -16,6 +16,7 @@ mod refusals;
 mod reports;
 mod run_dir;
 mod runs;
+mod searches;
 mod terminal;
 mod thresholds;
 mod udfs;

@@ -12,13 +12,13 @@ use wire::EndpointStats;
 use super::run_dir::{Ended, RunDir, text, tiny};
 
 /// An endpoint that the test has started; killed when dropped.
-struct Own {
+pub struct Own {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Own {
-    fn start(args: &[&str]) -> Self {
+    pub fn start(args: &[&str]) -> Self {
         let mut child = Command::new(binary("endpoint"))
             .args(["--listen", "127.0.0.1:0"])
             .args(args)

@@ -5,13 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use engine::run_loop::{Progress, RunEnd, remaining, run as run_trials};
+use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use engine::{Engine, TrialProgress};
 use local::LocalConfig;
 use report::comparison::Comparison;
 use trials::comparison::Design;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
-use trials::outcome::TrialOutcome;
 use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
@@ -21,7 +20,7 @@ use crate::engines::{self, LOCAL_PATIENCE};
 use crate::failure::Failure;
 use crate::own_payloads;
 use crate::plan_args::PlanText;
-use crate::progress::{Notes, RunProgress, rough};
+use crate::progress::{Notes, RunProgress, Within, rough};
 use crate::run::command_line;
 use crate::stop::Stop;
 
@@ -176,7 +175,7 @@ async fn run_all(
             position: index + 1,
             of: left.len(),
             left: expected[index..].iter().sum(),
-            which: FOLDERS[*which],
+            prefix: FOLDERS[*which],
         };
         let mut arrived = None;
         let interrupted = async { arrived = Some(stop.requested().await) };
@@ -193,37 +192,6 @@ async fn run_all(
         });
     }
     Ok(())
-}
-
-/// One trial's progress within that of all rounds.
-struct Within<'a> {
-    all: &'a RunProgress,
-    position: usize,
-    of: usize,
-    left: Duration,
-    which: &'static str,
-}
-
-impl TrialProgress for Within<'_> {
-    fn windows(&self, closed: u32, all: u32) {
-        self.all.windows(closed, all);
-    }
-
-    fn note(&self, line: &str) {
-        self.all.note(line);
-    }
-}
-
-impl Progress for Within<'_> {
-    fn trial_started(&self, _: usize, _: usize, trial: &Trial, _: Duration) {
-        let mut named = trial.clone();
-        named.id = format!("{} {}", self.which, trial.id);
-        self.all.trial_started(self.position, self.of, &named, self.left);
-    }
-
-    fn trial_ended(&self, outcome: &TrialOutcome, lines: &[JournalLine]) {
-        self.all.trial_ended(outcome, lines);
-    }
 }
 
 #[cfg(test)]

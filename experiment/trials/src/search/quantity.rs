@@ -36,11 +36,15 @@ impl Quantity {
         }
     }
 
-    /// The levels that the setting can have.
-    pub fn range(self) -> RangeInclusive<u64> {
-        match self.setting().form {
-            Form::Count { least, most } => least.max(1)..=most,
-            _ => 1..=u64::MAX,
+    /// The levels that can be tried in a cell. An RPU gives every window an event, as one without has no result.
+    pub fn range(self, settings: &TrialSettings) -> RangeInclusive<u64> {
+        let (least, most) = match self.setting().form {
+            Form::Count { least, most } => (least.max(1), most),
+            _ => (1, u64::MAX),
+        };
+        match self {
+            Self::Capacity => least.max((1.0 / settings.window.as_secs_f64()).ceil() as u64)..=most,
+            Self::Demand => least..=most,
         }
     }
 
@@ -64,7 +68,7 @@ impl Quantity {
     /// all if every one is.
     pub fn predicted(self, settings: &TrialSettings, cores: NonZeroUsize) -> u64 {
         let holds = |level: u64| predict(&self.at(settings, level), cores).verdict != Verdict::Cannot;
-        let (least, most) = self.range().into_inner();
+        let (least, most) = self.range(settings).into_inner();
         // Levels from easy to hard.
         let level = |hardness: u64| match self {
             Self::Capacity => least + hardness,

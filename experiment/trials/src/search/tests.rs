@@ -10,10 +10,11 @@ use crate::trial::TrialSettings;
 
 /// Runs a search; returns its bracket. `answer` says what the trial of a step finds.
 fn searched(quantity: Quantity, first: u64, mut answer: impl FnMut(Step) -> Answer) -> Bracket {
-    let mut search = Search::new(quantity, first, quantity.range());
+    let range = quantity.range(&TrialSettings::defaults().unwrap());
+    let mut search = Search::new(quantity, first, range.clone());
     while let Some(step) = search.next() {
         assert!(search.trials < 200, "it goes on: {search:?}");
-        assert!(quantity.range().contains(&step.level), "{step:?}");
+        assert!(range.contains(&step.level), "{step:?}");
         search.take(answer(step));
     }
     search.bracket()
@@ -191,5 +192,11 @@ fn a_search_begins_at_the_prediction() {
     assert!((295..=307).contains(&capacity), "{capacity}");
     let demand = Quantity::Demand.predicted(&settings, two);
     assert!((29..=31).contains(&demand), "{demand}");
+    let short = TrialSettings {
+        window: std::time::Duration::from_millis(300),
+        ..settings
+    };
+    assert_eq!(Quantity::Capacity.range(&short), 4..=1_000_000);
+    assert_eq!(Quantity::Demand.range(&short), 1..=1_000_000);
     assert!(!Quantity::Demand.is_of(StrategyKind::Sequential));
 }

@@ -1,0 +1,161 @@
+//! The chart of a search: one row for each cell, its bracket as a whisker on a logarithmic axis, and the prediction beside it.
+
+use trials::search::Bracket;
+use trials::text::count;
+
+use super::{SearchReport, SearchedCell};
+use crate::svg::{Anchor, Marker, Svg};
+
+const STYLE: &str = include_str!("../charts/picture.css");
+const WIDTH: f64 = 880.0;
+const MARGIN: f64 = 20.0;
+/// Top of the first row, below heading and legend.
+const TOP: f64 = 88.0;
+const ROW: f64 = 34.0;
+/// Of the names of the cells.
+const NAMES: f64 = 330.0;
+/// Room for the axis beneath the rows.
+const AXIS: f64 = 44.0;
+/// Letters of a name that fit.
+const LETTERS: usize = 42;
+/// Numbers at the axis.
+const MOST_TICKS: usize = 9;
+/// Half of the height of a whisker's end.
+const TICK: f64 = 6.0;
+
+/// Where a level is, from left to right, by its logarithm.
+struct Scale {
+    low: f64,
+    high: f64,
+}
+
+impl Scale {
+    fn of(report: &SearchReport) -> Self {
+        let levels = report.cells.iter().flat_map(|cell| {
+            let Bracket {
+                sustained,
+                not_sustained,
+                ..
+            } = cell.bracket;
+            [Some(cell.predicted), sustained, not_sustained]
+        });
+        let levels: Vec<f64> = levels.flatten().map(|level| level.max(1) as f64).collect();
+        let low = levels.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = levels.iter().copied().fold(1.0, f64::max);
+        let low = if low.is_finite() { low } else { 1.0 };
+        Self {
+            low: (low / 1.2).max(0.8),
+            high: high * 1.2,
+        }
+    }
+
+    fn x(&self, level: f64) -> f64 {
+        let share = (level.max(1.0) / self.low).ln() / (self.high / self.low).ln();
+        NAMES + share * (WIDTH - MARGIN - NAMES)
+    }
+
+    /// Round numbers, as many as there is room for: steps of a tenth of a power of ten at the finest, powers at the coarsest.
+    fn ticks(&self) -> Vec<f64> {
+        let by = |step: usize| -> Vec<f64> {
+            (10..100)
+                .step_by(step)
+                .map(|tenths| tenths as f64 / 10.0)
+                .collect()
+        };
+        let within = |steps: Vec<f64>| -> Vec<f64> {
+            (0..7)
+                .flat_map(|power| steps.iter().map(move |step| step * 10f64.powi(power)))
+                .filter(|tick| *tick >= self.low && *tick <= self.high && (tick - tick.round()).abs() < 1e-9)
+                .collect()
+        };
+        let finest = [by(1), by(5), by(10), vec![1.0, 2.0, 5.0]]
+            .into_iter()
+            .map(within);
+        let fitting = finest.into_iter().find(|ticks| ticks.len() <= MOST_TICKS);
+        fitting.unwrap_or_else(|| within(vec![1.0]))
+    }
+}
+
+pub(super) fn chart(report: &SearchReport) -> String {
+    let scale = Scale::of(report);
+    let bottom = TOP + ROW * report.cells.len() as f64;
+    let size = (WIDTH, bottom + AXIS);
+    let mut svg = Svg::picture(
+        size,
+        &format!("{}: {}", report.name, report.quantity.name()),
+        "One row for each cell: its bracket as a whisker, and the prediction beside it.",
+        STYLE,
+    );
+    svg.rect("ground", (0.5, 0.5), (size.0 - 1.0, size.1 - 1.0));
+    svg.text("heading", (MARGIN, 34.0), Anchor::Start, &report.heading());
+    legend(&mut svg);
+    for tick in scale.ticks() {
+        let x = scale.x(tick);
+        svg.line("grid", (x, TOP - 8.0), (x, bottom));
+        svg.text(
+            "",
+            (x, bottom + 16.0),
+            Anchor::Middle,
+            &count(tick.round() as u64),
+        );
+    }
+    svg.line("axis", (NAMES, bottom), (WIDTH - MARGIN, bottom));
+    let name = report.quantity.setting().label;
+    svg.text("", (WIDTH - MARGIN, bottom + 34.0), Anchor::End, name);
+    for (index, cell) in report.cells.iter().enumerate() {
+        row(&mut svg, &scale, cell, TOP + ROW * (index as f64 + 0.5));
+    }
+    svg.finish()
+}
+
+fn legend(svg: &mut Svg) {
+    let y = 58.0;
+    svg.open("c1", "");
+    whisker(svg, (MARGIN, MARGIN + 36.0), y);
+    svg.close();
+    svg.text(
+        "label",
+        (MARGIN + 44.0, y + 4.5),
+        Anchor::Start,
+        "measured: between sustained and not sustained",
+    );
+    let x = MARGIN + 430.0;
+    svg.marker("mark c7 hollow", Marker::Diamond, (x, y), 5.0);
+    svg.text("label", (x + 14.0, y + 4.5), Anchor::Start, "predicted");
+}
+
+fn row(svg: &mut Svg, scale: &Scale, cell: &SearchedCell, y: f64) {
+    let letters: Vec<char> = cell.cell.chars().collect();
+    let name = match letters.len() > LETTERS {
+        true => letters[..LETTERS - 1].iter().chain(&['…']).collect(),
+        false => cell.cell.clone(),
+    };
+    svg.text("label", (MARGIN, y + 4.5), Anchor::Start, &name);
+    svg.open("c1", &format!("{}: {}", cell.cell, cell.bracket_text()));
+    let Bracket {
+        sustained,
+        not_sustained,
+        ..
+    } = cell.bracket;
+    let at = |level: u64| scale.x(level as f64);
+    match (sustained, not_sustained) {
+        (Some(one), Some(other)) => {
+            whisker(svg, (at(one.min(other)), at(one.max(other))), y);
+        }
+        // Open at the end that was not found.
+        (Some(one), None) | (None, Some(one)) => {
+            svg.line("whisker", (at(one), y - TICK), (at(one), y + TICK));
+        }
+        (None, None) => {}
+    }
+    svg.close();
+    svg.marker("mark c7 hollow", Marker::Diamond, (at(cell.predicted), y), 5.0);
+}
+
+/// A line with its ends.
+fn whisker(svg: &mut Svg, (low, high): (f64, f64), y: f64) {
+    svg.line("whisker", (low, y), (high, y));
+    for x in [low, high] {
+        svg.line("whisker", (x, y - TICK), (x, y + TICK));
+    }
+}
