@@ -7,17 +7,17 @@ use super::{SearchReport, SearchedCell};
 use crate::svg::{Anchor, Marker, Svg};
 
 const STYLE: &str = include_str!("../charts/picture.css");
-const WIDTH: f64 = 880.0;
+const WIDTH: f64 = 980.0;
 const MARGIN: f64 = 20.0;
 /// Top of the first row, below heading and legend.
 const TOP: f64 = 88.0;
 const ROW: f64 = 34.0;
 /// Of the names of the cells.
-const NAMES: f64 = 330.0;
+const NAMES: f64 = 440.0;
 /// Room for the axis beneath the rows.
 const AXIS: f64 = 44.0;
 /// Letters of a name that fit.
-const LETTERS: usize = 42;
+const LETTERS: usize = 55;
 /// Numbers at the axis.
 const MOST_TICKS: usize = 9;
 /// Half of the height of a whisker's end.
