@@ -59,7 +59,7 @@ fn a_report_without_room_is_the_old_one_or_none() {
     let drawn = dir.run(&["report", "whole"]);
     assert_eq!(drawn.status, Some(0), "{drawn:?}");
     let whole = files(&dir.path("whole"));
-    assert_eq!(whole.len(), 6, "{:?}", whole.keys());
+    assert_eq!(whole.len(), 7, "{:?}", whole.keys());
 
     // Room for all files but the page, which is the largest and the last; then for none.
     let others = whole
