@@ -343,6 +343,10 @@ fn checked_flags(program: &str, command: &[&str]) -> Vec<String> {
         "URL",
         "SUBSTRING",
         "ENDPOINT_URL",
+        "TEXT",
+        "TYPE",
+        "NAME: VALUE",
+        "NAME: TEMPLATE",
     ];
     let help = Command::new(binary(program))
         .args(command)

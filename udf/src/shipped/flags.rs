@@ -74,7 +74,7 @@ pub(crate) struct Flags {
         env = "REQUEST_EXPECT",
         value_name = "STATUSES",
         value_delimiter = ',',
-        value_parser = clap::value_parser!(u16).range(200..600)
+        value_parser = wire::settings::whole_number::<u16>(200, 599)
     )]
     expect: Vec<u16>,
     /// Where the body of an answer has the value that counts: a JSON pointer like /score [default: the whole body]. An
