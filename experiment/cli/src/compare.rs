@@ -51,9 +51,7 @@ pub struct CompareArgs {
     patience: Option<Duration>,
     #[command(flatten)]
     progress: ProgressArgs,
-    /// What decides: close_tail, result_lag, execution_time, latency, slot_wait, failed, unsent, late, lost, cpu_per_call or
-    /// memory; of windows and calls the median of each trial
-    #[arg(long, default_value = "close_tail", value_parser = metric)]
+    #[arg(long, default_value = Metric::CloseTail.name(), value_parser = metric, help = metrics())]
     metric: Metric,
     /// Cells that differ by less than this are the same; shares may differ by a tenth of it, in points
     #[arg(long, default_value = "10%", value_name = "SHARE", value_parser = margin)]
@@ -84,6 +82,15 @@ enum Format {
 fn metric(text: &str) -> Result<Metric, String> {
     let names: Vec<&str> = Metric::ALL.into_iter().map(Metric::name).collect();
     Metric::named(text).ok_or_else(|| wire::settings::meant(text, &names))
+}
+
+/// The help of `--metric`.
+fn metrics() -> String {
+    let names: Vec<&str> = Metric::ALL.into_iter().map(Metric::name).collect();
+    format!(
+        "What decides: {}; of windows and calls the median of each trial",
+        names.join(", ")
+    )
 }
 
 fn margin(text: &str) -> Result<f64, String> {

@@ -13,6 +13,7 @@ use local::LocalConfig;
 use report::search::{COLUMNS, SearchReport};
 use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, RunFacts};
+use trials::plan::OwnPayloads;
 use trials::search::{Found, Quantity};
 use trials::text::counted;
 use trials::trial::Trial;
@@ -95,9 +96,11 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
     let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(name));
     check_folder(&out)?;
     let mut cells = Cells::new(&written.plan, quantity, machine::cores());
-    let mut engine = local_engine(args, &written)?;
+    let payloads = own_payloads::check(&written)?;
+    let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
+    let mut engine = local_engine(args, &written, payloads)?;
     stop.or(engine.check(&cells.first_trials(), &Notes)).await?;
-    let facts = facts(args, &written, engine.as_ref(), cells.len()).await?;
+    let facts = facts(args, &written, engine.as_ref(), cells.len(), payload_fact).await;
     let mut journal = Journal::open(&out, facts, args.resume)?;
     let ended = run_all(args, &mut cells, engine.as_mut(), &mut journal, &out, stop).await;
     if let Err(error) = engine.finish(&Notes).await {
@@ -114,8 +117,11 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
     finish(&report)
 }
 
-fn local_engine(args: &SearchArgs, written: &PlanText) -> Result<Box<dyn Engine>, Failure> {
-    let payloads = own_payloads::check(written)?;
+fn local_engine(
+    args: &SearchArgs,
+    written: &PlanText,
+    payloads: Option<OwnPayloads>,
+) -> Result<Box<dyn Engine>, Failure> {
     engines::local(LocalConfig {
         cut_off: written.plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
@@ -123,7 +129,7 @@ fn local_engine(args: &SearchArgs, written: &PlanText) -> Result<Box<dyn Engine>
         udf_place: None,
         endpoint_url: args.endpoint_url.clone(),
         ca_file: args.ca_file.clone(),
-        payloads: payloads.map(|file| file.payloads),
+        payloads,
     })
 }
 
@@ -132,13 +138,13 @@ async fn facts(
     written: &PlanText,
     engine: &dyn Engine,
     cells: usize,
-) -> Result<RunFacts, Failure> {
-    let payloads = own_payloads::check(written)?;
+    payloads: Option<String>,
+) -> RunFacts {
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    let replaced = [endpoint, args.udf_command.clone(), payloads.map(|file| file.fact)];
+    let replaced = [endpoint, args.udf_command.clone(), payloads];
     let mut facts = machine::facts();
     facts.extend(journal::replaced(replaced));
-    Ok(RunFacts {
+    RunFacts {
         plan_name: written.plan.name.clone(),
         plan_text: written.text.clone(),
         trials: cells,
@@ -147,7 +153,7 @@ async fn facts(
         machine: facts.into_iter().chain(engine.facts().await).collect(),
         command: command_line(),
         references: Vec::new(),
-    })
+    }
 }
 
 /// Runs trials until every search has ended, or the budget is spent.

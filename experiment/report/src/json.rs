@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use trials::cell::{CellKey, cell_name};
 use trials::metric::{Metric, Sample, micros};
+use trials::statistics::rank;
 use trials::text::for_programs;
 use trials::threshold::{Judged, Status};
 use trials::verdict::Verdict;
@@ -169,9 +170,8 @@ fn figures(metric: Metric, row: &Row<'_>) -> Option<(&'static str, Figures)> {
             let all = micros.len() + censored;
             // A percentile that no window lies beyond is not stated.
             let at = |share: f64, least: usize| {
-                let rank = ((share * all as f64 - 1e-9).ceil() as usize).max(1) - 1;
                 (all >= least)
-                    .then(|| micros.get(rank))
+                    .then(|| micros.get(rank(share, all)))
                     .flatten()
                     .map(|micros| *micros as f64)
             };

@@ -184,6 +184,12 @@ pub fn median(figures: &[f64]) -> Option<f64> {
     ))
 }
 
+/// Index of the percentile `share` among `all` sorted values, by nearest rank.
+pub fn rank(share: f64, all: usize) -> usize {
+    // Without the rounding error of decimal shares, which would take the next value.
+    ((share * all as f64 - 1e-9).ceil() as usize).clamp(1, all.max(1)) - 1
+}
+
 /// Mean and sample variance; `None` for fewer than two.
 fn moments(figures: &[f64]) -> Option<(f64, f64)> {
     let number = figures.len() as f64;

@@ -8,6 +8,7 @@ use crate::cell::{CellKey, cell_name};
 use crate::journal::{JournalLine, latest};
 use crate::metric::{Metric, Sample, micros};
 use crate::outcome::TrialOutcome;
+use crate::statistics::rank;
 use crate::text::{count, counted};
 use crate::verdict::{Kind, Verdict};
 
@@ -277,12 +278,6 @@ fn figure(metric: Metric, statistic: Statistic, trials: &[&TrialOutcome]) -> Res
             figure.map(micros).ok_or_else(not_measured)
         }
     }
-}
-
-/// Index of the percentile in `all` sorted values.
-fn rank(share: f64, all: usize) -> usize {
-    // Without the rounding error of decimal shares, which would take the next value.
-    ((share * all as f64 - 1e-9).ceil() as usize).clamp(1, all) - 1
 }
 
 /// How many values a percentile needs: p95 at least 20, so that one may lie beyond it.
