@@ -16,10 +16,10 @@ use trials::metric::Metric;
 use trials::outcome::TrialOutcome;
 use wire::settings::Form;
 
+use crate::engines::shell_command;
 use crate::failure::Failure;
 use crate::output::{TableRow, paint_stdout, print, table, width};
 use crate::progress::ProgressArgs;
-use crate::run::shell_command;
 use crate::stop::on_runtime;
 use crate::url_parser::UrlParser;
 

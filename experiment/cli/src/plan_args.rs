@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use trials::plan::{FlagField, Plan, PlanError, THRESHOLD, flag_fields};
-use trials::search::Quantity;
+use trials::search::{Effort, Quantity};
 
 use crate::failure::Failure;
 
@@ -54,10 +54,15 @@ impl PlanArgs {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read, or if the plan cannot be run.
-    pub fn for_search(&self, quantity: Quantity, objective: &[String]) -> Result<PlanText, Failure> {
+    pub fn for_search(
+        &self,
+        quantity: Quantity,
+        effort: &Effort,
+        objective: &[String],
+    ) -> Result<PlanText, Failure> {
         let mut flags = self.flags.clone();
         flags.extend(objective.iter().map(|text| (THRESHOLD, text.clone())));
-        self.read_by(|file| Plan::for_search(file, &flags, quantity))
+        self.read_by(|file| Plan::for_search(file, &flags, quantity, effort))
     }
 
     fn read_by(

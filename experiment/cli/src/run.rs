@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::builder::NonEmptyStringValueParser;
 use engine::run_loop::{RunEnd, remaining, run as run_trials};
 use engine::{Engine, TrialProgress};
 use report::summary::Summary;
 use trials::cell::CellKey;
-use trials::endpoint_url::EndpointUrl;
 use trials::journal::{self, Journal, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
 use trials::plan::Plan;
@@ -18,30 +15,22 @@ use trials::text::counted;
 use trials::threshold::{self, Judged, Reference, Status};
 use trials::trial::Trial;
 use trials::verdict::Kind;
-use vertex::machine;
 
-use crate::cluster_args::ClusterArgs;
-use crate::engines::{self, EngineKind};
+use crate::engines::EngineArgs;
 use crate::failure::Failure;
-use crate::given::Given;
-use crate::job_run::JobRun;
 use crate::output::{check_folder, write_report};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{self, ProgressArgs, RunProgress, rough};
 use crate::stop::{Stop, StopSignal, on_runtime};
-use crate::url_parser::UrlParser;
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
     // First: what is read of the command line is taken from it.
     #[command(flatten)]
-    pub given: Given,
+    pub engine: EngineArgs,
     #[command(flatten)]
     pub plan: PlanArgs,
-    /// Where the trials run
-    #[arg(long, env = "ENGINE", value_enum, default_value_t = EngineKind::Local)]
-    pub engine: EngineKind,
     /// Folder for journal and report [default: out/NAME-OF-THE-PLAN]
     #[arg(long, env = "OUT", value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -52,48 +41,8 @@ pub struct RunArgs {
     /// Run only the trials whose id contains this
     #[arg(long, value_name = "SUBSTRING")]
     pub only: Option<String>,
-    /// Shell command that starts your own reduce UDF; its environment has SOCKET, SERVER_INFO, ENDPOINT_URL, IO_DELAY,
-    /// STRATEGY, MAX_WORKERS, …
-    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND", value_parser = shell_command)]
-    pub udf_command: Option<String>,
-    /// Where that UDF serves if it does not take the path in SOCKET: Numaflow's SDKs use /var/run/numaflow/reduce.sock unless
-    /// told otherwise. The file is removed before and after each trial
-    #[arg(long, value_name = "PATH", requires_all = ["udf_command", "udf_server_info"])]
-    pub udf_socket: Option<PathBuf>,
-    /// Its server-info file, with --udf-socket: /var/run/numaflow/reducer-server-info
-    #[arg(long, value_name = "PATH", requires = "udf_socket")]
-    pub udf_server_info: Option<PathBuf>,
-    /// Use your own endpoint: every call is `GET URL/ping?delay=…`
-    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
-    pub endpoint_url: Option<EndpointUrl>,
-    /// PEM file with authorities to trust beside those of the system, for an endpoint of your own behind TLS; the variable
-    /// SSL_CERT_FILE replaces those of the system
-    #[arg(long, env = "CA_FILE", value_name = "FILE")]
-    pub ca_file: Option<PathBuf>,
-    /// How long the processes or pods of a trial may take to become ready [default: 10s; in a cluster 3m]
-    #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
-    pub patience: Option<Duration>,
     #[command(flatten)]
     pub progress: ProgressArgs,
-    #[command(flatten)]
-    pub cluster: ClusterArgs,
-    /// Name of the Job that this runs in: it owns all objects, and the journal goes to standard output
-    #[arg(long, env = "JOB_NAME", value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
-    pub job: Option<String>,
-    /// Manifests of a trial in a cluster, rendered by the chart [default: built in]
-    #[arg(long, env = "BASE", value_name = "FILE")]
-    pub base: Option<PathBuf>,
-    /// Image of our containers in a cluster [default: the one in --base]; a UDF of your own in --base keeps its image
-    #[arg(long, value_name = "IMAGE", value_parser = NonEmptyStringValueParser::new())]
-    pub image: Option<String>,
-}
-
-/// The shell would run nothing, and end at once.
-pub fn shell_command(text: &str) -> Result<String, &'static str> {
-    match text.trim() {
-        "" => Err("must be a command, like 'exec python3 udf.py'"),
-        _ => Ok(text.to_owned()),
-    }
 }
 
 pub fn run(args: RunArgs) -> Result<(), Failure> {
@@ -101,12 +50,12 @@ pub fn run(args: RunArgs) -> Result<(), Failure> {
 }
 
 async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
-    engines::refuse_options_of_the_other(&args)?;
+    args.engine.refuse_options_of_the_other()?;
     let written = args.plan.read()?;
     let (plan, text) = (&written.plan, written.text.as_str());
     let trials = plan.trials();
     let wanted = wanted(&trials, args.only.as_deref())?;
-    let job = job_run(&args, &wanted, text).await?;
+    let job = args.engine.job(&wanted, text).await?;
     let out = args.out.clone().unwrap_or_else(|| match &job {
         Some(job) => job.folder(),
         None => Path::new("out").join(&plan.name),
@@ -115,9 +64,9 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     written.check(&out)?;
     let payloads = own_payloads::check(&written)?;
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
-    let facts = run_facts(&args, payload_fact);
+    let facts = args.engine.facts(payload_fact);
     let references = references(plan, &facts)?;
-    let mut engine = stop.or(engines::engine(&args, plan, payloads)).await?;
+    let mut engine = stop.or(args.engine.engine(plan.cut_off, payloads)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;
     let facts = RunFacts {
         plan_name: plan.name.clone(),
@@ -131,8 +80,7 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     };
     let mut result = run_into(&args, &written, facts, &wanted, engine.as_mut(), &out, &stop).await;
     if let Some(job) = job {
-        let published = job.publish(&out).await;
-        result = first_error(result, published);
+        result = first_error(result, job.publish(&out).await);
     }
     // Last, because a pod that is being terminated may not have the time. Its owner's deletion removes the rest.
     if let Err(error) = engine.finish(&progress::Notes).await {
@@ -142,7 +90,7 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
 }
 
 /// Returns the first error; a second one is printed.
-fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
+pub fn first_error(first: Result<(), Failure>, then: Result<(), Failure>) -> Result<(), Failure> {
     match (first, then) {
         (Err(first), Err(then)) => {
             progress::note(&format!("experiment: {}", vertex::one_line(then.error.as_ref())));
@@ -207,15 +155,6 @@ async fn run_into(
     })
 }
 
-/// The Job that owns the run. `JOB_NAME` may be inherited by other programs, so it counts only with `--engine cluster`.
-async fn job_run(args: &RunArgs, wanted: &[Trial], plan_text: &str) -> Result<Option<JobRun>, Failure> {
-    let (Some(name), EngineKind::Cluster) = (&args.job, args.engine) else {
-        return Ok(None);
-    };
-    let cluster = args.cluster.connect().await?;
-    JobRun::new(cluster, name.clone(), wanted, plan_text).map(Some)
-}
-
 /// The figures of the kept runs that thresholds are compared with.
 fn references(plan: &Plan, facts: &BTreeMap<String, String>) -> Result<Vec<Reference>, Failure> {
     threshold::references(&plan.thresholds, facts, |folder| {
@@ -243,14 +182,6 @@ fn wanted(trials: &[Trial], only: Option<&str>) -> Result<Vec<Trial>, Failure> {
         )));
     }
     Ok(wanted)
-}
-
-/// The machine's facts, and the user's own endpoint, UDF and payloads if given.
-fn run_facts(args: &RunArgs, payloads: Option<String>) -> BTreeMap<String, String> {
-    let mut facts = machine::facts();
-    let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    facts.extend(journal::replaced([endpoint, args.udf_command.clone(), payloads]));
-    facts
 }
 
 /// Fails if a wanted trial found nothing out, else if a threshold is not met.

@@ -9,30 +9,29 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use engine::run_loop::{RunEnd, run as run_trials};
 use engine::{Engine, TrialProgress};
-use local::LocalConfig;
 use report::search::{COLUMNS, SearchReport};
-use trials::endpoint_url::EndpointUrl;
-use trials::journal::{self, Journal, RunFacts};
-use trials::plan::OwnPayloads;
-use trials::search::{Found, Quantity};
+use trials::journal::{Journal, RunFacts};
+use trials::search::{Effort, Found, Quantity};
 use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
 
-use crate::engines::{self, LOCAL_PATIENCE};
+use crate::engines::{EngineArgs, EngineKind};
 use crate::failure::Failure;
 use crate::output::{TableRow, check_folder, paint_stdout, print, table, width};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{Notes, ProgressArgs, RunProgress, Within, rough};
-use crate::run::{command_line, shell_command};
+use crate::run::{command_line, first_error};
 use crate::stop::{Stop, on_runtime};
-use crate::url_parser::UrlParser;
 
 use cells::{Cells, said};
 
 #[derive(Debug, clap::Args)]
 pub struct SearchArgs {
+    // First: what is read of the command line is taken from it.
+    #[command(flatten)]
+    engine: EngineArgs,
     #[command(flatten)]
     plan: PlanArgs,
     /// What to search for
@@ -41,6 +40,12 @@ pub struct SearchArgs {
     /// What must hold beside *sustained*, like `close_tail p95 < 1s`; several times for several. The plan's thresholds count too
     #[arg(long, value_name = "THRESHOLD")]
     objective: Vec<String>,
+    /// The bracket is close enough if high ÷ low is this at most [default: 1.10, for demand 1.02, in a cluster 1.25]
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    precision: Option<f64>,
+    /// The measured windows of a trial, ten at least, last this long together [default: no bound, in a cluster 2m]
+    #[arg(long, value_name = "DURATION", value_parser = wire::parse_duration)]
+    measure: Option<Duration>,
     /// Begin no trial that would end later; the brackets so far are kept
     #[arg(long, value_name = "DURATION", value_parser = wire::parse_duration)]
     budget: Option<Duration>,
@@ -50,18 +55,6 @@ pub struct SearchArgs {
     /// Continue an earlier search: its trials count, those that found nothing out are run again
     #[arg(long)]
     resume: bool,
-    /// Shell command that starts your own reduce UDF
-    #[arg(long, env = "UDF_COMMAND", value_name = "COMMAND", value_parser = shell_command)]
-    udf_command: Option<String>,
-    /// Use your own endpoint: every call is `GET URL/ping?delay=…`
-    #[arg(long, env = "ENDPOINT_URL", value_name = "URL", hide_env_values = true, value_parser = UrlParser)]
-    endpoint_url: Option<EndpointUrl>,
-    /// PEM file with authorities to trust beside those of the system
-    #[arg(long, env = "CA_FILE", value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// How long the processes of a trial may take to become ready [default: 10s]
-    #[arg(long, env = "PATIENCE", value_name = "DURATION", value_parser = wire::parse_duration)]
-    patience: Option<Duration>,
     #[command(flatten)]
     progress: ProgressArgs,
 }
@@ -77,83 +70,103 @@ enum Find {
 /// Files beside the journal.
 const FILES: [&str; 3] = ["search.json", "search.md", "search.svg"];
 
+/// The ratio of the ends of a bracket.
+fn ratio(text: &str) -> Result<f64, &'static str> {
+    let ratio: Option<f64> = text.parse().ok().filter(|ratio| (1.01..=10.0).contains(ratio));
+    ratio.ok_or("must be a number from 1.01 to 10, like 1.1")
+}
+
+impl SearchArgs {
+    fn effort(&self, quantity: Quantity) -> Effort {
+        let of_the_engine = match self.engine.kind() {
+            EngineKind::Local => Effort::local(quantity),
+            EngineKind::Cluster => Effort::CLUSTER,
+        };
+        Effort {
+            precision: self.precision.unwrap_or(of_the_engine.precision),
+            measure: self.measure.unwrap_or(of_the_engine.measure),
+            ..of_the_engine
+        }
+    }
+}
+
 pub fn search(args: SearchArgs) -> Result<(), Failure> {
     on_runtime(|stop| async move { search_plan(&args, &stop).await })
 }
 
 async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
+    args.engine.refuse_options_of_the_other()?;
     let quantity = match args.find {
         Find::Capacity => Quantity::Capacity,
         Find::Demand => Quantity::Demand,
     };
-    let written = args.plan.for_search(quantity, &args.objective)?;
+    let effort = args.effort(quantity);
+    let written = args.plan.for_search(quantity, &effort, &args.objective)?;
     if let Some(threshold) = written.plan.thresholds.iter().find(|one| one.run().is_some()) {
         return Err(Failure::wrong_use(anyhow!(
             "`{threshold}`: a search has levels that no other run has: write a bound in place of the change"
         )));
     }
-    let name = format!("{}-search", written.plan.name);
-    let out = args.out.clone().unwrap_or_else(|| Path::new("out").join(name));
+    let mut cells = Cells::new(&written.plan, quantity, effort.precision, machine::cores());
+    let job = args.engine.job(&cells.most_trials(), &written.text).await?;
+    let out = args.out.clone().unwrap_or_else(|| match &job {
+        Some(job) => job.folder(),
+        None => Path::new("out").join(format!("{}-search", written.plan.name)),
+    });
     check_folder(&out)?;
-    let mut cells = Cells::new(&written.plan, quantity, machine::cores());
     let payloads = own_payloads::check(&written)?;
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
-    let mut engine = local_engine(args, &written, payloads)?;
+    let mut engine = stop
+        .or(args.engine.engine(written.plan.cut_off, payloads))
+        .await?;
     stop.or(engine.check(&cells.first_trials(), &Notes)).await?;
-    let facts = facts(args, &written, engine.as_ref(), cells.len(), payload_fact).await;
-    let mut journal = Journal::open(&out, facts, args.resume)?;
-    let ended = run_all(args, &mut cells, engine.as_mut(), &mut journal, &out, stop).await;
+    let facts = RunFacts {
+        plan_name: written.plan.name.clone(),
+        plan_text: written.text.clone(),
+        trials: cells.len(),
+        engine: engine.name().to_owned(),
+        started_us: wire::Clock::start().now_us(),
+        machine: args
+            .engine
+            .facts(payload_fact)
+            .into_iter()
+            .chain(engine.facts().await)
+            .collect(),
+        command: command_line(),
+        references: Vec::new(),
+    };
+    let mut result = run_into(args, &written, &mut cells, facts, engine.as_mut(), &out, stop).await;
+    if let Some(job) = job {
+        result = first_error(result, job.publish(&out).await);
+    }
+    // Last, because a pod that is being terminated may not have the time. Its owner's deletion removes the rest.
     if let Err(error) = engine.finish(&Notes).await {
         Notes.note(&format!("experiment: {}", vertex::one_line(&error)));
     }
+    result
+}
+
+/// Runs the searches and writes journal, report and results to `out`.
+async fn run_into(
+    args: &SearchArgs,
+    written: &PlanText,
+    cells: &mut Cells,
+    facts: RunFacts,
+    engine: &mut dyn Engine,
+    out: &Path,
+    stop: &Stop,
+) -> Result<(), Failure> {
+    let mut journal = Journal::open(out, facts, args.resume)?;
+    let ended = run_all(args, cells, engine, &mut journal, out, stop).await;
     if cells.trials() > 0 {
-        report::write(&out, journal.lines()).map_err(anyhow::Error::from)?;
+        report::write(out, journal.lines()).map_err(anyhow::Error::from)?;
     }
     let report = cells.report(&written.plan);
-    keep(&out, &report)?;
+    keep(out, &report)?;
     print(&text(&report))?;
     print(&format!("\nreport: {}\n", out.join("report.html").display()))?;
     ended?;
     finish(&report)
-}
-
-fn local_engine(
-    args: &SearchArgs,
-    written: &PlanText,
-    payloads: Option<OwnPayloads>,
-) -> Result<Box<dyn Engine>, Failure> {
-    engines::local(LocalConfig {
-        cut_off: written.plan.cut_off,
-        patience: args.patience.unwrap_or(LOCAL_PATIENCE),
-        udf_command: args.udf_command.clone(),
-        udf_place: None,
-        endpoint_url: args.endpoint_url.clone(),
-        ca_file: args.ca_file.clone(),
-        payloads,
-    })
-}
-
-async fn facts(
-    args: &SearchArgs,
-    written: &PlanText,
-    engine: &dyn Engine,
-    cells: usize,
-    payloads: Option<String>,
-) -> RunFacts {
-    let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    let replaced = [endpoint, args.udf_command.clone(), payloads];
-    let mut facts = machine::facts();
-    facts.extend(journal::replaced(replaced));
-    RunFacts {
-        plan_name: written.plan.name.clone(),
-        plan_text: written.text.clone(),
-        trials: cells,
-        engine: engine.name().to_owned(),
-        started_us: wire::Clock::start().now_us(),
-        machine: facts.into_iter().chain(engine.facts().await).collect(),
-        command: command_line(),
-        references: Vec::new(),
-    }
 }
 
 /// Runs trials until every search has ended, or the budget is spent.

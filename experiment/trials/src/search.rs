@@ -4,6 +4,7 @@
 //! From the first level it goes on by factors, each the square of the one before, until it has a level that is sustained
 //! and one that is not. Then it bisects the ratio.
 
+mod effort;
 mod quantity;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
+pub use effort::Effort;
 pub use quantity::Quantity;
 
 /// How often a trial that was undecided is repeated.
@@ -71,6 +73,7 @@ pub struct Search {
     quantity: Quantity,
     first: u64,
     range: RangeInclusive<u64>,
+    precision: f64,
     sustained: Option<u64>,
     not_sustained: Option<u64>,
     /// The easiest and the hardest of the levels that all repeats left undecided.
@@ -81,13 +84,15 @@ pub struct Search {
 }
 
 impl Search {
-    /// Begins at `first`, or the level of the range that is closest to it.
-    pub fn new(quantity: Quantity, first: u64, range: RangeInclusive<u64>) -> Self {
+    /// Begins at `first`, or the level of the range that is closest to it, and ends when the ratio of the bracket's ends is
+    /// `precision` at most.
+    pub fn new(quantity: Quantity, first: u64, range: RangeInclusive<u64>, precision: f64) -> Self {
         let first = first.clamp(*range.start(), *range.end());
         Self {
             quantity,
             first,
             range,
+            precision,
             sustained: None,
             not_sustained: None,
             undecided: None,
@@ -146,10 +151,7 @@ impl Search {
             // As if the next two levels were the bracket.
             _ => return 3,
         };
-        (ratio.ln() / self.quantity.precision().ln())
-            .log2()
-            .ceil()
-            .max(1.0) as u32
+        (ratio.ln() / self.precision.ln()).log2().ceil().max(1.0) as u32
     }
 
     pub fn bracket(&self) -> Bracket {
@@ -206,8 +208,7 @@ impl Search {
                 let (Some(zone_easy), Some(zone_hard)) = (zone_easy, zone_hard) else {
                     return middle(easy, hard);
                 };
-                let is_wide =
-                    |(one, other): &(u64, u64)| ratio(*one, *other) > self.quantity.precision().sqrt();
+                let is_wide = |(one, other): &(u64, u64)| ratio(*one, *other) > self.precision.sqrt();
                 [(easy, zone_easy), (zone_hard, hard)]
                     .into_iter()
                     .filter(is_wide)
@@ -232,7 +233,7 @@ impl Search {
     }
 
     fn is_close(&self, one: u64, other: u64) -> bool {
-        one.abs_diff(other) <= 1 || ratio(one, other) <= self.quantity.precision()
+        one.abs_diff(other) <= 1 || ratio(one, other) <= self.precision
     }
 }
 

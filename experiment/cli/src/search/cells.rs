@@ -11,6 +11,9 @@ use trials::sustained::{Judgement, judgement};
 use trials::threshold::Threshold;
 use trials::trial::Trial;
 
+/// Trials of a search that hardly any takes.
+const MOST_TRIALS: usize = 20;
+
 /// All cells of a plan.
 pub(super) struct Cells {
     quantity: Quantity,
@@ -32,11 +35,11 @@ struct Cell {
 }
 
 impl Cells {
-    pub(super) fn new(plan: &Plan, quantity: Quantity, cores: NonZeroUsize) -> Self {
+    pub(super) fn new(plan: &Plan, quantity: Quantity, precision: f64, cores: NonZeroUsize) -> Self {
         let cells = plan.trials().into_iter().map(|trial| {
             let predicted = quantity.predicted(&trial.settings, cores);
             Cell {
-                search: Search::new(quantity, predicted, quantity.range(&trial.settings)),
+                search: Search::new(quantity, predicted, quantity.range(&trial.settings), precision),
                 predicted,
                 trial,
                 not: None,
@@ -71,6 +74,15 @@ impl Cells {
             cell.at(self.quantity, step)
         };
         self.cells.iter().map(first).collect()
+    }
+
+    /// As many trials as the searches take at most, about.
+    pub(super) fn most_trials(&self) -> Vec<Trial> {
+        let first = self.first_trials();
+        first
+            .iter()
+            .flat_map(|trial| std::iter::repeat_n(trial, MOST_TRIALS).cloned())
+            .collect()
     }
 
     /// How many trials are left, about.

@@ -9,20 +9,17 @@ use wire::settings::{RPU, Setting, WARMUP, WINDOW, WINDOWS};
 use super::file::{Given, PlanFile};
 use super::flags::FLAG;
 use super::{Plan, PlanError, Refusal, text};
-use crate::search::Quantity;
+use crate::search::{Effort, Quantity};
 use crate::sustained;
-
-/// Windows of a trial whose plan has none.
-const WINDOW_OF_SEARCH: Duration = Duration::from_secs(2);
 
 /// How long a trial waits for results, in windows: a rate that is sustained is one window behind at most.
 const CUT_OFF_WINDOWS: u32 = 5;
 const LEAST_CUT_OFF: Duration = Duration::from_secs(5);
 
 impl Plan {
-    /// The cells in which a search is made, each as one trial of the number of windows that the thresholds need; with the
-    /// plan's text. What the file and the flags say of the setting that is searched, of repeats and of the number of windows
-    /// has no effect; without a length they last two seconds.
+    /// The cells in which a search is made, each as one trial of the number of windows that the thresholds and the effort
+    /// need; with the plan's text. What the file and the flags say of the setting that is searched, of repeats and of the
+    /// number of windows has no effect.
     ///
     /// # Errors
     /// Returns an error with line and field, or with the flag, if the plan cannot be run.
@@ -30,6 +27,7 @@ impl Plan {
         file: Option<(&str, &str)>,
         flags: &[(&'static str, String)],
         quantity: Quantity,
+        effort: &Effort,
     ) -> Result<(Self, String), PlanError> {
         let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let refused = |refusal| PlanError {
@@ -37,7 +35,7 @@ impl Plan {
             refusal,
         };
         let mut written = Self::written(file, flags).map_err(refused)?;
-        change(&mut written, quantity);
+        change(&mut written, quantity, effort);
         let plan = Self::of(&written, cores).map_err(refused)?;
         let trials = plan.trials();
         if let Some(trial) = trials
@@ -50,11 +48,12 @@ impl Plan {
             );
             return Err(refused(Refusal::at(FLAG, "strategy", problem)));
         }
-        let longest = trials
-            .iter()
-            .map(|trial| trial.settings.window)
-            .max()
-            .unwrap_or_default();
+        let lengths = || trials.iter().map(|trial| trial.settings.window);
+        let (shortest, longest) = (lengths().min(), lengths().max().unwrap_or_default());
+        let windows = plan
+            .windows
+            .max(shortest.map_or(0, |shortest| effort.windows(shortest)));
+        set_windows(&mut written, windows);
         written.cut_off = plan.cut_off.min((longest * CUT_OFF_WINDOWS).max(LEAST_CUT_OFF));
         let plan = Self::of(&written, cores).map_err(refused)?;
         Ok(named(plan, written))
@@ -70,7 +69,7 @@ fn named(mut plan: Plan, mut written: PlanFile) -> (Plan, String) {
     (plan, text)
 }
 
-fn change(written: &mut PlanFile, quantity: Quantity) {
+fn change(written: &mut PlanFile, quantity: Quantity, effort: &Effort) {
     let searched = quantity.setting();
     let is_other = |given: &Given| given.setting.name != searched.name;
     written.fixed.retain(is_other);
@@ -79,15 +78,8 @@ fn change(written: &mut PlanFile, quantity: Quantity) {
         level.given.retain(is_other);
     }
     let has_window = written.line_of(WINDOW.name).is_some();
-    let given = |setting: &'static Setting, text: String| Given {
-        setting,
-        text,
-        line: FLAG,
-    };
     if !has_window {
-        written
-            .fixed
-            .push(given(&WINDOW, format_duration(WINDOW_OF_SEARCH)));
+        written.fixed.push(given(&WINDOW, format_duration(effort.window)));
     }
     if quantity == Quantity::Capacity {
         // Every cell needs one; each trial has its own.
@@ -100,11 +92,22 @@ fn change(written: &mut PlanFile, quantity: Quantity) {
         .collect();
     let windows = sustained::windows_needed(&objective);
     written.repeats = 1;
-    written
-        .top
-        .retain(|given| ![WARMUP.name, WINDOWS.name].contains(&given.setting.name));
+    written.top.retain(|given| given.setting.name != WARMUP.name);
     written.top.push(given(&WARMUP, sustained::WARMUP.to_string()));
+    set_windows(written, windows);
+}
+
+fn set_windows(written: &mut PlanFile, windows: u32) {
+    written.top.retain(|given| given.setting.name != WINDOWS.name);
     written.top.push(given(&WINDOWS, windows.to_string()));
+}
+
+const fn given(setting: &'static Setting, text: String) -> Given {
+    Given {
+        setting,
+        text,
+        line: FLAG,
+    }
 }
 
 #[cfg(test)]
@@ -115,11 +118,20 @@ mod tests {
                         axes: {rpu: [10, 20], strategy: [async, {strategy: thread-pool, max_workers: 8}]}\n";
 
     fn searched(text: &str, flags: &[(&'static str, &str)], quantity: Quantity) -> Result<Plan, String> {
+        with_effort(text, flags, quantity, &Effort::local(quantity))
+    }
+
+    fn with_effort(
+        text: &str,
+        flags: &[(&'static str, &str)],
+        quantity: Quantity,
+        effort: &Effort,
+    ) -> Result<Plan, String> {
         let flags: Vec<_> = flags
             .iter()
             .map(|(name, text)| (*name, (*text).to_owned()))
             .collect();
-        let (plan, text) = Plan::for_search(Some((text, "plan.yaml")), &flags, quantity)
+        let (plan, text) = Plan::for_search(Some((text, "plan.yaml")), &flags, quantity, effort)
             .map_err(|error| error.to_string())?;
         let again = Plan::parse(&text, "again").map_err(|error| format!("{text}: {error}"))?;
         assert_eq!(again.hash(), plan.hash(), "{text}");
@@ -155,6 +167,16 @@ mod tests {
     fn the_objective_sets_the_number_of_windows() {
         let plan = searched(PLAN, &[("threshold", "close_tail p95 < 1s")], Quantity::Capacity).unwrap();
         assert_eq!((plan.windows, plan.thresholds.len()), (20, 1));
+    }
+
+    #[test]
+    fn a_trial_in_a_cluster_measures_for_two_minutes() {
+        let cluster = |flags: &[_]| with_effort(PLAN, flags, Quantity::Capacity, &Effort::CLUSTER).unwrap();
+        let plan = cluster(&[]);
+        assert_eq!(plan.trials()[0].settings.window, Duration::from_secs(12));
+        assert_eq!((plan.windows, plan.cut_off), (10, Duration::from_secs(60)));
+        assert_eq!(cluster(&[("window", "7s")]).windows, 18);
+        assert_eq!(cluster(&[("window", "1m")]).windows, 10);
     }
 
     #[test]

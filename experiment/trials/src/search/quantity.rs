@@ -85,15 +85,6 @@ impl Quantity {
         level(held)
     }
 
-    /// The ratio of the ends of a bracket that is close enough. Workers are whole and few, so up to 50 of them the ends
-    /// are neighbours.
-    pub const fn precision(self) -> f64 {
-        match self {
-            Self::Capacity => 1.10,
-            Self::Demand => 1.02,
-        }
-    }
-
     /// The level that is this factor harder.
     pub(super) fn harder(self, level: u64, factor: f64) -> u64 {
         let level = level as f64;

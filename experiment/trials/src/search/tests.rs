@@ -11,7 +11,7 @@ use crate::trial::TrialSettings;
 /// Runs a search; returns its bracket. `answer` says what the trial of a step finds.
 fn searched(quantity: Quantity, first: u64, mut answer: impl FnMut(Step) -> Answer) -> Bracket {
     let range = quantity.range(&TrialSettings::defaults().unwrap());
-    let mut search = Search::new(quantity, first, range.clone());
+    let mut search = Search::new(quantity, first, range.clone(), Effort::local(quantity).precision);
     while let Some(step) = search.next() {
         assert!(search.trials < 200, "it goes on: {search:?}");
         assert!(range.contains(&step.level), "{step:?}");
@@ -49,7 +49,7 @@ fn limit_and_first() -> impl Strategy<Value = (f64, u64)> {
 /// Whether the ends of a bracket are as close as a search promises.
 fn is_close(quantity: Quantity, bracket: &Bracket) -> bool {
     let (easy, hard) = (bracket.sustained.unwrap(), bracket.not_sustained.unwrap());
-    easy.abs_diff(hard) <= 1 || ratio(easy, hard) <= quantity.precision()
+    easy.abs_diff(hard) <= 1 || ratio(easy, hard) <= Effort::local(quantity).precision
 }
 
 proptest! {
@@ -165,7 +165,7 @@ fn the_ends_of_the_range_are_tried_and_reported() {
 
 #[test]
 fn a_search_that_is_ended_early_has_the_bracket_so_far() {
-    let mut search = Search::new(Quantity::Capacity, 100, 1..=1_000);
+    let mut search = Search::new(Quantity::Capacity, 100, 1..=1_000, 1.1);
     search.take(Answer::Sustained);
     assert_eq!(search.bracket().found, Found::Unfinished);
     assert_eq!(search.next().unwrap().level, 120);
