@@ -6,7 +6,7 @@ use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::Serialize;
 use trials::metric::{Unit, micros};
-use trials::predict::{Prediction, Verdict, predict as predict_trial};
+use trials::predict::{Prediction, STALLED_FROM, Verdict, predict as predict_trial};
 use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
@@ -163,9 +163,14 @@ impl DelayFigures {
     }
 }
 
+/// Whether the reason warns that the pod stands still for too long.
+fn stalls(prediction: &Prediction) -> bool {
+    prediction.stall_share.is_some_and(|share| share > STALLED_FROM)
+}
+
 /// The table of predictions.
 fn predictions(trials: &[PredictedTrial], verbose: bool) -> String {
-    let rows: Vec<TableRow<5>> = trials
+    let rows: Vec<TableRow<6>> = trials
         .iter()
         .map(|PredictedTrial { trial, prediction }| TableRow {
             cells: [
@@ -173,16 +178,19 @@ fn predictions(trials: &[PredictedTrial], verbose: bool) -> String {
                 report::predicted_verdict(prediction.verdict).to_owned(),
                 trials::text::ratio(prediction.load_factor),
                 trials::text::ratio(prediction.needed_in_flight),
+                prediction.close_tail_in_words(),
                 prediction
-                    .close_tail()
-                    .map_or_else(|| "grows".to_owned(), trials::text::duration),
+                    .close_tail_percentiles
+                    .map_or_else(String::new, |tails| {
+                        trials::text::duration(Duration::from_micros(tails.p99_us))
+                    }),
             ],
             below: match prediction.verdict {
-                Verdict::KeepsUp if !verbose => String::new(),
+                Verdict::KeepsUp if !verbose && !stalls(prediction) => String::new(),
                 _ => prediction.why.clone(),
             },
         })
         .collect();
-    let names = ["trial", "verdict", "load", "in flight", "close tail"];
+    let names = ["trial", "verdict", "load", "in flight", "close tail", "p99"];
     table(names, &names[2..], &rows, width())
 }

@@ -80,10 +80,7 @@ fn close_tail(row: &Row<'_>, outcome: &TrialOutcome) -> String {
             text::duration(spread.max)
         ),
     };
-    let predicted = outcome
-        .prediction
-        .close_tail()
-        .map_or_else(|| "grows".to_owned(), text::duration);
+    let predicted = outcome.prediction.close_tail_in_words();
     format!("  close tail  {measured}; predicted {predicted}")
 }
 

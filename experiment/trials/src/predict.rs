@@ -1,4 +1,4 @@
-//! Predicts a trial before it runs, by Little's law and queueing arithmetic. Pure: the number of cores is an argument.
+//! Predicts a trial before it runs, by Little's law and a simulation. Pure: the number of cores is an argument.
 //!
 //! **Capacity.** By Little's law (J. D. C. Little, "A Proof for the Queuing Formula L = λW", Operations Research 9,
 //! 1961) `rpu` calls a second that take `S` each keep `rpu × S` calls in flight. A strategy with a lower limit falls
@@ -7,19 +7,22 @@
 //! capacity or, for the workload `cpu`, the cores.
 //!
 //! **Stalls.** Numaflow closes windows one after another and sends the reducer nothing while one closes (its reducer
-//! awaits the closing window's task: `reduce/reducer/aligned/reducer.rs` in Numaflow 1.8). So the close tail must be
-//! shorter than the window even if the capacity suffices. At close the tail is all the work of the window:
-//! `⌈N ÷ C⌉ × S`.
+//! awaits the closing window's task: `reduce/reducer/aligned/reducer.rs` in Numaflow 1.8). So slots that are free in a close
+//! are lost, and capacity is needed for that too.
+//!
+//! **Windows.** `simulation` runs some windows event by event, from which `expected` has the close tail over the windows,
+//! the growth of the lag and the verdict; windows that are too large for it are computed by `tail`.
 //!
 //! **Deadlines.** With a close deadline no close lasts longer, and a backlog ends with its window: what has not ended is
 //! missed, a share that `missed` computes.
-//!
-//! **Read batches.** At arrival most calls have ended before the close. `tail` computes what is left.
 
+mod assumptions;
 pub mod deployment;
 mod duration;
+mod expected;
 mod missed;
 mod reason;
+mod simulation;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -31,20 +34,14 @@ use serde::{Deserialize, Serialize};
 use wire::settings::SEQUENTIAL_MOST;
 use wire::{Delay, StartRule, StrategyKind, Workload};
 
+pub use self::assumptions::Assumptions;
 pub use self::duration::duration;
+use self::expected::Expected;
+pub use self::expected::TOLERATED_GROWTH;
 use self::reason::Reason;
+pub use self::reason::STALLED_FROM;
+use crate::text;
 use crate::trial::TrialSettings;
-
-/// Duration of an HTTP call beyond its delay: both ways and the endpoint's own work. Assumed: the order of magnitude of a
-/// local socket, to be compared with the measured latencies.
-pub const CALL_OVERHEAD: Duration = Duration::from_micros(300);
-
-/// Processor time of an HTTP call in UDF and endpoint on the same cores. Assumed. It bounds the rate of calls without
-/// delay.
-pub const CALL_PROCESSOR_TIME: Duration = Duration::from_micros(60);
-
-/// Messages of a read batch (Numaflow's `limits.readBatchSize`).
-pub const READ_BATCH: u32 = 500;
 
 /// Utilization from which small disturbances are not worked off within the next windows.
 pub const CRITICAL_FROM: f64 = 0.9;
@@ -62,6 +59,16 @@ pub struct Prediction {
     pub needed_in_flight: f64,
     /// Expected close tail of a window, µs; `None` if the strategy cannot keep up, so that the tail grows without bound.
     pub close_tail_us: Option<u64>,
+    /// How much later each window's result comes than that of the window before, µs, the stall of each close included; 0 if
+    /// the strategy keeps up, `None` if not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub growth_per_window_us: Option<u64>,
+    /// The close tail over the windows; `None` if it grows without bound, or if not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub close_tail_percentiles: Option<TailPercentiles>,
+    /// Share of the time in which the pod stands still because a window closes; `None` if not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stall_share: Option<f64>,
     /// Share of events that will be missed at the close deadline; `None` without one, or if it cannot be computed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub missed_share: Option<f64>,
@@ -74,6 +81,34 @@ impl Prediction {
     pub fn close_tail(&self) -> Option<Duration> {
         self.close_tail_us.map(Duration::from_micros)
     }
+
+    /// The expected close tail, or by how much the result lag grows with every window.
+    pub fn close_tail_in_words(&self) -> String {
+        match (self.close_tail(), self.growth_per_window_us) {
+            (Some(tail), _) => text::duration(tail),
+            (None, Some(growth_us)) => {
+                format!("+{} a window", text::duration(Duration::from_micros(growth_us)))
+            }
+            (None, None) => "grows".to_owned(),
+        }
+    }
+
+    /// Whether the result lag grows by more than is tolerated, in windows of this length.
+    pub fn grows(&self, window: Duration) -> bool {
+        match self.growth_per_window_us {
+            Some(growth_us) => growth_us as f64 > TOLERATED_GROWTH * window.as_micros() as f64,
+            None => self.verdict == Verdict::Cannot,
+        }
+    }
+}
+
+/// The close tail that a share of the windows does not exceed, µs. They may coincide where calls take equal times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TailPercentiles {
+    pub p50_us: u64,
+    pub p90_us: u64,
+    pub p95_us: u64,
+    pub p99_us: u64,
 }
 
 /// Whether a strategy will keep up with its rate.
@@ -101,7 +136,10 @@ struct Service {
     /// Timeout of an attempt.
     limit_s: f64,
     overhead_s: f64,
+    /// Mean attempts of a call.
     attempts: f64,
+    /// Share of attempts that are followed by another one, as long as there are any.
+    retried: f64,
 }
 
 /// The servers of the queueing model: workers that share the events of a window.
@@ -125,88 +163,116 @@ struct Bounded {
     missed_share: Option<f64>,
 }
 
+/// A trial as a queueing system.
+#[derive(Debug)]
+struct Model<'a> {
+    settings: &'a TrialSettings,
+    assumptions: &'a Assumptions,
+    service: Service,
+    servers: Servers,
+    /// Processor time of a call, as a share of all cores, in seconds.
+    processor_s: f64,
+}
+
 /// Predicts a trial on a machine with `cores` cores.
 pub fn predict(settings: &TrialSettings, cores: NonZeroUsize) -> Prediction {
-    let cores = cores.get() as f64;
-    let rpu = settings.rpu.get() as f64;
+    predict_with(settings, cores, &Assumptions::default())
+}
+
+/// Predicts a trial on a machine with `cores` cores and these costs.
+pub fn predict_with(settings: &TrialSettings, cores: NonZeroUsize, assumptions: &Assumptions) -> Prediction {
+    let model = Model::new(settings, cores.get() as f64, assumptions);
     let window_s = settings.window.as_secs_f64();
-    let service = Service::of(settings);
-    let servers = Servers::of(settings, cores);
-    let processor_s = match settings.workload {
-        Workload::Http => CALL_PROCESSOR_TIME.as_secs_f64() / cores,
-        Workload::Cpu => 0.0,
-    };
-    let utilization = (service.mean_s / servers.interval_s).max(rpu * processor_s);
-    let tail_s = match settings.start_rule {
-        StartRule::AtClose => tail::at_close(settings, &service, &servers)
-            .max(settings.events_per_window() as f64 * processor_s),
-        StartRule::AtArrival => tail::at_arrival(settings, &service, &servers),
-    };
+    let utilization = model.utilization();
+    let expected = Expected::of(&model);
+    let tail_s = expected.tails.p50_s;
     let load_factor = match settings.start_rule {
         StartRule::AtClose => utilization.max(tail_s / window_s),
         StartRule::AtArrival => utilization,
     };
     let deadline = settings
         .close_deadline()
-        .map(|deadline| Bounded::new(settings, &service, &servers, deadline, tail_s, utilization));
-    let (highest, tail_s) = match &deadline {
-        // Whatever is left of a window at its deadline is no load of the next one.
-        Some(bounded) => (bounded.tail_s / window_s, bounded.tail_s),
-        None => (utilization.max(tail_s / window_s), tail_s),
-    };
-    let verdict = match highest {
-        load if load >= CANNOT_FROM => Verdict::Cannot,
-        load if load >= CRITICAL_FROM => Verdict::Critical,
-        _ => Verdict::KeepsUp,
-    };
+        .map(|deadline| Bounded::new(&model, deadline, tail_s, utilization));
+    let verdict = expected.verdict;
+    let cannot = verdict == Verdict::Cannot;
+    let micros = |seconds: f64| (seconds * 1e6).round() as u64;
     Prediction {
         load_factor,
-        needed_in_flight: rpu * service.mean_s,
-        close_tail_us: (verdict != Verdict::Cannot).then_some((tail_s * 1e6).round() as u64),
+        needed_in_flight: settings.rpu.get() as f64 * model.service.mean_s,
+        close_tail_us: (!cannot).then_some(micros(tail_s)),
+        growth_per_window_us: Some(micros(expected.growth_s)),
+        close_tail_percentiles: (!cannot).then(|| expected.tails.in_micros()),
+        stall_share: Some(expected.stall_share),
         missed_share: deadline.as_ref().and_then(|bounded| bounded.missed_share),
         verdict,
         why: Reason {
-            settings,
-            service: &service,
-            servers: &servers,
+            model: &model,
             utilization,
-            tail_s,
+            expected: &expected,
             deadline: deadline.as_ref(),
-            verdict,
         }
         .sentence(),
     }
 }
 
+impl<'a> Model<'a> {
+    fn new(settings: &'a TrialSettings, cores: f64, assumptions: &'a Assumptions) -> Self {
+        Self {
+            settings,
+            assumptions,
+            service: Service::of(settings, assumptions),
+            servers: Servers::of(settings, cores),
+            processor_s: match settings.workload {
+                Workload::Http => assumptions.call_processor_time.as_secs_f64() / cores,
+                Workload::Cpu => 0.0,
+            },
+        }
+    }
+
+    fn utilization(&self) -> f64 {
+        let by_processor = self.settings.rpu.get() as f64 * self.processor_s;
+        (self.service.mean_s / self.servers.interval_s).max(by_processor)
+    }
+
+    /// Time from one read batch of the source to the next, in seconds.
+    fn period_s(&self) -> f64 {
+        let full_s = f64::from(self.assumptions.read_batch.get()) / self.settings.rpu.get() as f64;
+        self.settings.read_timeout.as_secs_f64().min(full_s) + self.assumptions.batch_time.as_secs_f64()
+    }
+
+    /// Time that the keys of a window add to its close, in seconds.
+    fn keys_s(&self) -> f64 {
+        let keys = self
+            .settings
+            .reduce_keys()
+            .get()
+            .min(self.settings.events_per_window());
+        keys as f64 * self.assumptions.key_time.as_secs_f64()
+    }
+}
+
 impl Bounded {
-    fn new(
-        settings: &TrialSettings,
-        service: &Service,
-        servers: &Servers,
-        deadline: Duration,
-        tail_s: f64,
-        utilization: f64,
-    ) -> Self {
+    fn new(model: &Model<'_>, deadline: Duration, tail_s: f64, utilization: f64) -> Self {
         let deadline_s = deadline.as_secs_f64();
         // At arrival, what an overloaded strategy has left at the close.
-        let backlog_s = (utilization - 1.0) * settings.window.as_secs_f64();
+        let backlog_s = (utilization - 1.0) * model.settings.window.as_secs_f64();
         let unbounded_s = tail_s.max(backlog_s);
         Self {
             deadline,
             unbounded_s,
             tail_s: unbounded_s.min(deadline_s),
-            missed_share: missed::share(settings, service, servers, deadline_s),
+            missed_share: missed::share(model, deadline_s),
         }
     }
 }
 
 impl Service {
-    fn of(settings: &TrialSettings) -> Self {
+    fn of(settings: &TrialSettings, assumptions: &Assumptions) -> Self {
         // A computation has no timeout and does not use the endpoint.
         let (limit_s, overhead, retried, hanging) = match settings.workload {
             Workload::Http => (
                 settings.timeout.as_secs_f64(),
-                CALL_OVERHEAD,
+                assumptions.call_overhead,
                 settings.retried_share(),
                 settings.fail_hang.unwrap_or_default(),
             ),
@@ -234,6 +300,7 @@ impl Service {
             limit_s,
             overhead_s,
             attempts,
+            retried,
         }
     }
 
@@ -258,15 +325,18 @@ impl Service {
         by_timeout * (self.hanging + (1.0 - self.hanging) * (1.0 - short))
     }
 
-    /// Estimate of the longest of `calls` calls: the delay that one of them exceeds on average.
-    fn longest_of(&self, calls: f64) -> f64 {
+    /// The longest of `calls` calls that a `share` of such sets of calls does not exceed.
+    fn longest_of(&self, calls: f64, share: f64) -> f64 {
         if self.hanging * calls >= 1.0 {
             return (self.limit_s + self.overhead_s) * self.attempts;
         }
         let Some(delay) = self.varying.as_ref().filter(|_| calls > 1.0) else {
             return self.mean_s;
         };
-        let longest_s = delay.quantile(1.0 - 1.0 / calls).as_secs_f64().min(self.limit_s);
+        let longest_s = delay
+            .quantile(share.powf(1.0 / calls))
+            .as_secs_f64()
+            .min(self.limit_s);
         ((longest_s + self.overhead_s) * self.attempts).max(self.mean_s)
     }
 }

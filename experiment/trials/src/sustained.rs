@@ -28,7 +28,7 @@ pub const WARMUP: u32 = 1;
 pub const WINDOWS: u32 = 10;
 
 /// Growth of the result lag per window, as a fraction of the window's length.
-pub const TOLERATED: f64 = 0.02;
+pub const TOLERATED: f64 = crate::predict::TOLERATED_GROWTH;
 
 /// What a trial says of its level.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -48,8 +48,8 @@ fn entries(row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
         measured.text.push_str(&format!(" ({})", windows(row).text));
     }
     let tail = match prediction.close_tail() {
-        Some(tail) => Entry::plain(text::duration(tail)),
-        None => Entry::new("grows", Tone::Muted),
+        Some(_) => Entry::plain(prediction.close_tail_in_words()),
+        None => Entry::new(prediction.close_tail_in_words(), Tone::Muted),
     };
     vec![
         Entry::plain(text::ratio(prediction.load_factor)),

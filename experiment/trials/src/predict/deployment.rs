@@ -11,7 +11,7 @@ use std::time::Duration;
 use wire::settings::Limit;
 use wire::{StartRule, Workload};
 
-use super::{CRITICAL_FROM, READ_BATCH, Servers, Service, busiest_key_fraction, tail};
+use super::{Assumptions, CRITICAL_FROM, Model, Service, busiest_key_fraction, tail};
 use crate::trial::TrialSettings;
 
 /// Messages in the buffer of one partition above which its writers wait: Numaflow's
@@ -24,6 +24,9 @@ pub const MAX_PROCESSOR_UTILIZATION: f64 = 0.7;
 
 /// A Numaflow pipeline with more pods than this has other limits.
 pub const MAX_PARTITIONS: u64 = 100_000;
+
+/// The share of closes that are not longer than those counted with.
+const TYPICAL: f64 = 0.5;
 
 /// The most keys that [`keys_needed`] tries.
 const MAX_KEYS: u64 = 20_000_000;
@@ -69,7 +72,7 @@ impl Default for Limits {
             source_time: Duration::from_micros(5),
             data_plane_time: Duration::from_micros(80),
             cores: number(2),
-            read_batch: number(READ_BATCH as u64),
+            read_batch: Assumptions::default().read_batch.into(),
             batch_time: Duration::from_millis(10),
             key_time: Duration::from_micros(100),
             jetstream_rate: number(50_000),
@@ -186,7 +189,7 @@ pub fn deployment(settings: &TrialSettings, limits: &Limits, rate: NonZeroU64) -
         busiest_rate: total * busiest_partition_fraction(settings, enough),
         source_pods: (total / source_rate(limits)).ceil() as u64,
         jetstream_servers: servers.max(limits.jetstream_replicas.get()),
-        in_flight: total * Service::of(settings).mean_s,
+        in_flight: total * Service::of(settings, &Assumptions::default()).mean_s,
     })
 }
 
@@ -262,13 +265,14 @@ fn exceeded(settings: &TrialSettings, limits: &Limits, rate: u64) -> Option<Boun
         ..settings.clone()
     };
     let (rate, window_s) = (rate as f64, settings.window.as_secs_f64());
-    let service = Service::of(&settings);
-    let servers = Servers::of(&settings, limits.cores.get() as f64);
-    let slots = service.mean_s / servers.interval_s / CRITICAL_FROM;
+    let assumptions = Assumptions::default();
+    let model = Model::new(&settings, limits.cores.get() as f64, &assumptions);
+    let service = &model.service;
+    let slots = service.mean_s / model.servers.interval_s / CRITICAL_FROM;
     // Beyond the capacity the tail grows without bound, so it is not computed.
     let tail_s = match settings.start_rule {
-        StartRule::AtClose => tail::at_close(&settings, &service, &servers),
-        StartRule::AtArrival if slots < 1.0 => tail::at_arrival(&settings, &service, &servers),
+        StartRule::AtClose => tail::at_close(&model, TYPICAL),
+        StartRule::AtArrival if slots < 1.0 => tail::at_arrival(&model, TYPICAL),
         StartRule::AtArrival => 0.0,
     };
     let stall_s = tail_s + settings.reduce_keys().get() as f64 * limits.key_time.as_secs_f64();

@@ -7,8 +7,7 @@
 use wire::{StartRule, StrategyKind};
 
 use super::tail::{self, Batches};
-use super::{CRITICAL_FROM, Servers, Service};
-use crate::trial::TrialSettings;
+use super::{CRITICAL_FROM, Model};
 
 /// Positions of the window's end within a read batch that are averaged.
 const PHASES: u32 = 16;
@@ -17,12 +16,13 @@ const PHASES: u32 = 16;
 const SAMPLES: u32 = 128;
 
 /// `None` if it cannot be computed.
-pub(super) fn share(
-    settings: &TrialSettings,
-    service: &Service,
-    servers: &Servers,
-    deadline_s: f64,
-) -> Option<f64> {
+pub(super) fn share(model: &Model<'_>, deadline_s: f64) -> Option<f64> {
+    let Model {
+        settings,
+        service,
+        servers,
+        ..
+    } = model;
     let has_unequal_keys = settings.strategy == StrategyKind::Sequential && settings.key_skew != 0.0;
     if has_unequal_keys {
         return None;
@@ -42,10 +42,10 @@ pub(super) fn share(
                 return None;
             }
             let of_phase = |phase| {
-                let batches = Batches::at(settings, (f64::from(phase) + 0.5) / f64::from(PHASES));
+                let batches = Batches::at(model, (f64::from(phase) + 0.5) / f64::from(PHASES));
                 match is_fixed {
-                    true => late(settings, service, servers, &batches, deadline_s),
-                    false => by_chance(settings, service, &batches, deadline_s),
+                    true => late(model, &batches, deadline_s),
+                    false => by_chance(model, &batches, deadline_s),
                 }
             };
             (0..PHASES).map(of_phase).sum::<f64>() / f64::from(PHASES)
@@ -55,13 +55,13 @@ pub(super) fn share(
 }
 
 /// The share of equal calls that end too late.
-fn late(
-    settings: &TrialSettings,
-    service: &Service,
-    servers: &Servers,
-    batches: &Batches,
-    deadline_s: f64,
-) -> f64 {
+fn late(model: &Model<'_>, batches: &Batches, deadline_s: f64) -> f64 {
+    let Model {
+        settings,
+        service,
+        servers,
+        ..
+    } = model;
     let events = settings.events_per_window().max(1);
     let last_s = batches.close_s() + deadline_s;
     // Whether the event is late that is the `before`-th from the window's end.
@@ -85,12 +85,12 @@ fn late(
 }
 
 /// The share of calls of varying length that end too late, if each begins at its event's arrival.
-fn by_chance(settings: &TrialSettings, service: &Service, batches: &Batches, deadline_s: f64) -> f64 {
-    let window_s = settings.window.as_secs_f64();
+fn by_chance(model: &Model<'_>, batches: &Batches, deadline_s: f64) -> f64 {
+    let window_s = model.settings.window.as_secs_f64();
     let chance = |sample| {
         let before_s = window_s * (f64::from(sample) + 0.5) / f64::from(SAMPLES);
         let from_arrival_s = batches.close_s() - batches.arrival_s(before_s);
-        service.lasts_longer_than(from_arrival_s + deadline_s)
+        model.service.lasts_longer_than(from_arrival_s + deadline_s)
     };
     (0..SAMPLES).map(chance).sum::<f64>() / f64::from(SAMPLES)
 }

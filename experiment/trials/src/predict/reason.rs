@@ -4,55 +4,53 @@ use std::time::Duration;
 
 use wire::StartRule;
 
-use super::{Bounded, CANNOT_FROM, Servers, Service, Verdict, tail};
+use super::expected::Expected;
+use super::{Bounded, CANNOT_FROM, Model, Verdict};
 use crate::text;
-use crate::trial::TrialSettings;
+
+/// Share of the time that closes take from which the reason warns of it.
+pub const STALLED_FROM: f64 = 0.5;
 
 pub(super) struct Reason<'a> {
-    pub settings: &'a TrialSettings,
-    pub service: &'a Service,
-    pub servers: &'a Servers,
+    pub model: &'a Model<'a>,
     pub utilization: f64,
-    pub tail_s: f64,
+    pub expected: &'a Expected,
     pub deadline: Option<&'a Bounded>,
-    pub verdict: Verdict,
 }
 
 impl Reason<'_> {
     pub(super) fn sentence(&self) -> String {
         let Self {
-            settings,
-            service,
-            servers,
+            model,
             utilization,
-            tail_s,
+            expected,
             deadline,
-            verdict,
         } = self;
+        let (settings, service, verdict) = (model.settings, &model.service, expected.verdict);
         let needed = settings.rpu.get() as f64 * service.mean_s;
         let demand = format!(
             "{} calls a second, each of {}, need {} in flight on average; the limit is {} and the load {} of the capacity",
             text::count(settings.rpu.get()),
             seconds(service.mean_s),
             text::ratio(needed),
-            text::ratio(servers.in_flight),
+            text::ratio(model.servers.in_flight),
             text::share(*utilization),
         );
         // Which calls are missed is said below.
         let tail_s = match (verdict, deadline) {
             (Verdict::KeepsUp, Some(bounded)) => bounded.unbounded_s,
-            _ => *tail_s,
+            _ => expected.tails.p50_s,
         };
         let (tail, window) = (seconds(tail_s), text::setting(settings.window));
+        let growth = seconds(expected.growth_s);
         let end = match (verdict, settings.start_rule) {
-            (Verdict::Cannot, _) if *utilization >= CANNOT_FROM && deadline.is_none() => {
-                let behind = seconds((utilization - 1.0) * settings.window.as_secs_f64());
-                format!("it falls behind by {behind} with every window of {window}")
-            }
             (Verdict::Cannot, _) => {
-                format!(
-                    "each close takes {tail}, longer than its window of {window}, and delays the next one"
-                )
+                let stall = if *utilization < CANNOT_FROM {
+                    ", as nothing is read while one closes"
+                } else {
+                    ""
+                };
+                format!("it falls behind by {growth} with every window of {window}{stall}")
             }
             (Verdict::Critical, _) => {
                 format!("there is no spare capacity for disturbances, and a close takes at least {tail}")
@@ -62,14 +60,14 @@ impl Reason<'_> {
                 text::count(settings.events_per_window())
             ),
             (Verdict::KeepsUp, StartRule::AtArrival) => {
-                let calls_end = if tail == "0" {
+                let calls_end = if expected.tails.p50_s <= model.keys_s() + 1e-9 {
                     "so all calls end before it".to_owned()
                 } else {
                     format!("and calls end {tail} after it")
                 };
                 format!(
                     "the last events arrive one read batch ({}) before the close, {calls_end}",
-                    seconds(tail::period_s(settings))
+                    seconds(model.period_s())
                 )
             }
         };
@@ -80,7 +78,15 @@ impl Reason<'_> {
                 String::new()
             };
         let missed = deadline.map_or_else(String::new, Bounded::in_words);
-        format!("{demand}: {end}{timeouts}{missed}.")
+        let stalls = if verdict != Verdict::Cannot && expected.stall_share > STALLED_FROM {
+            format!(
+                "; the pod stands still for {} of the time, because it reads nothing while a window closes",
+                text::share(expected.stall_share)
+            )
+        } else {
+            String::new()
+        };
+        format!("{demand}: {end}{timeouts}{missed}{stalls}.")
     }
 }
 

@@ -17,8 +17,7 @@
 
 use wire::StrategyKind;
 
-use super::{CANNOT_FROM, READ_BATCH, Servers, Service};
-use crate::trial::TrialSettings;
+use super::{CANNOT_FROM, Model, Servers, Service};
 
 /// Positions of the window's end within a read batch that are averaged.
 const PHASES: u32 = 32;
@@ -27,8 +26,14 @@ const PHASES: u32 = 32;
 /// 0.001 % of its capacity for a hundred thousand calls; the tail is then underestimated.
 const MAX_STEPS: f64 = 100_000.0;
 
-/// The tail in seconds if calls start at close.
-pub(super) fn at_close(settings: &TrialSettings, service: &Service, servers: &Servers) -> f64 {
+/// The tail in seconds that a `share` of the windows does not exceed, if calls start at close.
+pub(super) fn at_close(model: &Model<'_>, share: f64) -> f64 {
+    let Model {
+        settings,
+        service,
+        servers,
+        ..
+    } = model;
     if service.is_fixed() {
         return servers.max_events * service.mean_s;
     }
@@ -37,30 +42,31 @@ pub(super) fn at_close(settings: &TrialSettings, service: &Service, servers: &Se
         StrategyKind::Sequential => 1.0,
         _ => servers.in_flight.min(settings.events_per_window() as f64),
     };
-    (each - 1.0) * service.mean_s + service.longest_of(last_calls)
+    (each - 1.0) * service.mean_s + service.longest_of(last_calls, share)
 }
 
-/// The tail in seconds if calls start at arrival: the mean over positions of the window's end in its batch.
-pub(super) fn at_arrival(settings: &TrialSettings, service: &Service, servers: &Servers) -> f64 {
-    let period_s = period_s(settings);
+/// The same if calls start at arrival: the mean over positions of the window's end in its batch.
+pub(super) fn at_arrival(model: &Model<'_>, share: f64) -> f64 {
+    let period_s = model.period_s();
     let sum: f64 = (0..PHASES)
         .map(|phase| {
             let phase_s = period_s * (f64::from(phase) + 0.5) / f64::from(PHASES);
-            at_arrival_with_phase(settings, service, servers, phase_s)
+            at_arrival_with_phase(model, share, phase_s)
         })
         .sum();
     sum / f64::from(PHASES)
 }
 
 /// The tail if the batch in which the window ends is complete `phase_s` after that end.
-pub(super) fn at_arrival_with_phase(
-    settings: &TrialSettings,
-    service: &Service,
-    servers: &Servers,
-    phase_s: f64,
-) -> f64 {
-    let batches = Batches::new(settings, phase_s);
-    let longest_s = service.longest_of(settings.rpu.get() as f64 * service.mean_s);
+pub(super) fn at_arrival_with_phase(model: &Model<'_>, share: f64, phase_s: f64) -> f64 {
+    let Model {
+        settings,
+        service,
+        servers,
+        ..
+    } = model;
+    let batches = Batches::new(model, phase_s);
+    let longest_s = service.longest_of(settings.rpu.get() as f64 * service.mean_s, share);
     let max_steps = if service.mean_s < CANNOT_FROM * servers.interval_s {
         settings.window.as_secs_f64() / servers.interval_s - 1e-9
     } else {
@@ -80,17 +86,17 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    fn new(settings: &TrialSettings, phase_s: f64) -> Self {
+    fn new(model: &Model<'_>, phase_s: f64) -> Self {
         Self {
             phase_s,
-            period_s: period_s(settings),
-            gap_s: 1.0 / settings.rpu.get() as f64,
+            period_s: model.period_s(),
+            gap_s: 1.0 / model.settings.rpu.get() as f64,
         }
     }
 
     /// Those where the window ends at this share of its batch, counted from the batch's end.
-    pub(super) fn at(settings: &TrialSettings, share: f64) -> Self {
-        Self::new(settings, period_s(settings) * share)
+    pub(super) fn at(model: &Model<'_>, share: f64) -> Self {
+        Self::new(model, model.period_s() * share)
     }
 
     /// Arrival of the event that was due `before_s` before the window's end.
@@ -140,10 +146,4 @@ pub(super) fn end_s(
         steps += 1;
     }
     end_s
-}
-
-/// Duration of one read of the source, in seconds.
-pub(super) fn period_s(settings: &TrialSettings) -> f64 {
-    let full_s = f64::from(READ_BATCH) / settings.rpu.get() as f64;
-    settings.read_timeout.as_secs_f64().min(full_s)
 }

@@ -74,10 +74,10 @@ fn the_classic_grid() {
     expect(&cell(Sequential, 1, 10, "1s", AtArrival), Cannot, 10.0, None);
     expect(&cell(Sequential, 1, 100, "1s", AtArrival), Cannot, 100.0, None);
     expect(&cell(Async, 1_000, 10, "1s", AtClose), KeepsUp, 0.1, Some(1.0));
-    expect(&cell(Async, 1_000, 100, "1s", AtClose), KeepsUp, 0.1, Some(1.0));
+    expect(&cell(Async, 1_000, 100, "1s", AtClose), KeepsUp, 0.1, Some(1.03));
     for pool in [ThreadPool, ProcessPool] {
         expect(&cell(pool, 100, 10, "1s", AtArrival), KeepsUp, 0.1, Some(0.8));
-        expect(&cell(pool, 100, 100, "1s", AtArrival), Critical, 1.0, Some(0.8));
+        expect(&cell(pool, 100, 100, "1s", AtArrival), Critical, 1.0, Some(0.979));
         expect(&cell(pool, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
     }
     // A client's default limit of 100 connections costs ten seconds a window.
@@ -109,7 +109,7 @@ fn start_rules() {
         &cell(Async, 1_000, 100, "100ms", AtClose),
         KeepsUp,
         0.01,
-        Some(0.1),
+        Some(0.13),
     );
     // A slow source: the next event comes later than the next read.
     expect(&cell(Async, 1_000, 1, "1.5s", AtArrival), KeepsUp, 0.0, Some(0.5));
@@ -233,7 +233,7 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
     let hanging = of(&hanging);
     assert!((hanging.needed_in_flight - 11.93).abs() < 0.01, "{hanging:?}");
     assert!(
-        (hanging.close_tail().unwrap().as_secs_f64() - 2.0).abs() < 0.01,
+        (hanging.close_tail().unwrap().as_secs_f64() - 2.03).abs() < 0.01,
         "{hanging:?}"
     );
 }
@@ -242,7 +242,9 @@ fn processor_capacity_and_failures_bound_what_workers_can_do() {
 fn a_varying_delay_is_predicted_by_its_longest_calls() {
     let exponential = of(&cell(Async, 10_000, 100, "exponential(100ms)", AtClose));
     let tail_s = exponential.close_tail().unwrap().as_secs_f64();
-    assert!((tail_s - 0.1 * 1_000f64.ln()).abs() < 0.01, "{tail_s}");
+    // The median of the longest of 1,000, and up to 30 ms in which the processor sends them.
+    let longest_s = 0.1 * (1_000.0 / 2f64.ln()).ln();
+    assert!((longest_s..longest_s + 0.03).contains(&tail_s), "{tail_s}");
     assert!((exponential.needed_in_flight - 10.03).abs() < 0.001);
     let pool = of(&cell(ThreadPool, 20, 100, "uniform(50ms,150ms)", AtClose));
     let tail_s = pool.close_tail().unwrap().as_secs_f64();
@@ -260,28 +262,33 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtArrival)),
         "100 calls a second, each of 1.00 s, need 100 in flight on average; the limit is 1,000 and the load 10 % of the capacity: \
-         the last events arrive one read batch (200 ms) before the close, and calls end 800 ms after it."
+         the last events arrive one read batch (201 ms) before the close, and calls end 800 ms after it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 10, "0", AtArrival)),
         "10 calls a second, each of 300 µs, need 0.003 in flight on average; the limit is 1,000 and the load 0.03 % of the capacity: \
-         the last events arrive one read batch (200 ms) before the close, so all calls end before it."
+         the last events arrive one read batch (201 ms) before the close, so all calls end before it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtClose)),
         "100 calls a second, each of 1.00 s, need 100 in flight on average; the limit is 1,000 and the load 10 % of the capacity: \
-         the 1,000 calls of a window begin at its close and take 1.00 s."
+         the 1,000 calls of a window begin at its close and take 1.03 s."
     );
     assert!(
         why(&cell(ThreadPool, 100, 100, "1s", AtArrival))
             .contains("100 % of the capacity: there is no spare capacity")
     );
-    assert!(why(&cell(Async, 1_000, 10, "11s", AtClose)).contains("longer than its window of 10 s"));
+    assert!(
+        why(&cell(Async, 1_000, 10, "11s", AtClose)).contains(
+            "falls behind by 1.00 s with every window of 10 s, as nothing is read while one closes"
+        )
+    );
 }
 
 /// The same pool by brute force: batches come, free workers take events in order, and the last end is found.
-fn simulated(settings: &TrialSettings, service_s: f64, workers: u64, phase_s: f64) -> f64 {
-    let (rpu, period_s) = (settings.rpu.get() as f64, tail::period_s(settings));
+fn simulated(model: &Model<'_>, workers: u64, phase_s: f64) -> f64 {
+    let (settings, service_s) = (model.settings, model.service.mean_s);
+    let (rpu, period_s) = (settings.rpu.get() as f64, model.period_s());
     let mut free: BinaryHeap<Reverse<u64>> = (0..workers).map(|_| Reverse(0)).collect();
     let nanos = |seconds: f64| ((seconds + 100.0) * 1e9).round() as u64; // times before the window's end are negative
     let batch_end = |due_s: f64| phase_s + ((due_s - phase_s) / period_s - 1e-9).ceil() * period_s;
@@ -305,6 +312,16 @@ fn simulated(settings: &TrialSettings, service_s: f64, workers: u64, phase_s: f6
     last_end.saturating_sub(nanos(close_s)) as f64 / 1e9
 }
 
+/// Whether a tail is at least another one, but for the position of a few windows in their read batches.
+fn is_as_long(tail: &Prediction, other: &Prediction) -> bool {
+    let micros = |prediction: &Prediction| {
+        prediction
+            .close_tail_us
+            .map_or(f64::INFINITY, |tail_us| tail_us as f64)
+    };
+    micros(tail) * 1.02 + 5_000.0 >= micros(other)
+}
+
 fn any_start_rule() -> impl Strategy<Value = StartRule> {
     prop_oneof![Just(AtArrival), Just(AtClose)]
 }
@@ -314,15 +331,18 @@ fn strategies() -> impl Strategy<Value = StrategyKind> {
 }
 
 proptest! {
+    // Each case simulates hundreds of windows.
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
     #[test]
     fn bursts_are_served_as_in_a_simulation(rpu in 1u64..400, workers in 1u64..60, delay_ms in 1u64..900, phase in 0.01f64..0.99) {
         let settings = cell(ThreadPool, workers, rpu, &format!("{delay_ms}ms"), AtArrival);
-        let service = Service::of(&settings);
-        let servers = Servers::of(&settings, 2.0);
-        prop_assume!(service.mean_s / servers.interval_s < 1.0);
-        let phase_s = phase * tail::period_s(&settings);
-        let predicted = tail::at_arrival_with_phase(&settings, &service, &servers, phase_s);
-        let simulated = simulated(&settings, service.mean_s, workers, phase_s);
+        let assumptions = Assumptions::default();
+        let model = Model::new(&settings, 2.0, &assumptions);
+        prop_assume!(model.service.mean_s / model.servers.interval_s < 1.0);
+        let phase_s = phase * model.period_s();
+        let predicted = tail::at_arrival_with_phase(&model, 0.5, phase_s);
+        let simulated = simulated(&model, workers, phase_s);
         prop_assert!((predicted - simulated).abs() < 1e-6, "{predicted} against {simulated}");
     }
 
@@ -337,15 +357,14 @@ proptest! {
             of(&settings)
         };
         let (base, faster, slower) = (at(rpu, delay_us), at(rpu + more_rpu, delay_us), at(rpu, delay_us + more_us));
-        let tail = |prediction: &Prediction| prediction.close_tail_us.unwrap_or(u64::MAX);
         prop_assert!(faster.load_factor >= base.load_factor - 1e-9);
         prop_assert!(faster.needed_in_flight >= base.needed_in_flight);
         prop_assert!(slower.load_factor >= base.load_factor);
-        prop_assert!(tail(&slower) >= tail(&base), "{base:?} {slower:?}");
+        prop_assert!(is_as_long(&slower, &base), "{base:?} {slower:?}");
         let rank = |verdict: Verdict| match verdict { KeepsUp => 0, Critical => 1, Cannot => 2 };
         prop_assert!(rank(slower.verdict) >= rank(base.verdict));
         if rule == AtClose {
-            prop_assert!(tail(&faster) >= tail(&base), "{base:?} {faster:?}");
+            prop_assert!(is_as_long(&faster, &base), "{base:?} {faster:?}");
         }
     }
 
@@ -356,13 +375,13 @@ proptest! {
         let with = |workers: u64| of(&cell(Async, workers, rpu, &format!("{delay_us}us"), rule));
         let (few, many) = (with(workers), with(workers + more));
         prop_assert!(many.load_factor <= few.load_factor);
-        prop_assert!(many.close_tail_us.unwrap_or(u64::MAX) <= few.close_tail_us.unwrap_or(u64::MAX), "{few:?} {many:?}");
+        prop_assert!(is_as_long(&few, &many), "{few:?} {many:?}");
     }
 
     #[test]
     fn the_load_is_what_must_be_in_flight_by_littles_law(rpu in 1u64..1_000, delay_us in 1_000u64..3_000_000, workers in 1u64..20) {
         let prediction = of(&cell(ThreadPool, workers, rpu, &format!("{delay_us}us"), AtArrival));
-        let in_flight = rpu as f64 * (delay_us as f64 / 1e6 + CALL_OVERHEAD.as_secs_f64());
+        let in_flight = rpu as f64 * (delay_us as f64 / 1e6 + Assumptions::default().call_overhead.as_secs_f64());
         prop_assert!((prediction.needed_in_flight - in_flight).abs() <= in_flight * 1e-9);
         prop_assert!((prediction.load_factor - in_flight / workers as f64).abs() <= in_flight * 1e-9);
         prop_assert_eq!(prediction.close_tail_us.is_none(), prediction.verdict == Cannot);
@@ -407,14 +426,14 @@ fn a_close_deadline_bounds_the_tail_and_its_share_is_missed() {
     // At close: 1,000 calls of 1 s by 100 workers need ten rounds, of which three end.
     expect_missed(cell(Async, 100, 100, "1s", AtClose), 3_500, 3.5, Some(0.7));
     expect_missed(cell(Async, 1_000, 100, "1s", AtClose), 500, 0.5, Some(1.0));
-    expect_missed(cell(Async, 1_000, 100, "1s", AtClose), 2_000, 1.0, Some(0.0));
+    expect_missed(cell(Async, 1_000, 100, "1s", AtClose), 2_000, 1.03, Some(0.0));
     let mut keys = cell(Sequential, 1, 4, "1s", AtClose);
     keys.keys = nonzero(5);
     expect_missed(keys.clone(), 3_500, 3.5, Some(5.0 / 8.0));
     keys.key_skew = 1.0;
     expect_missed(keys, 3_500, 3.5, None);
-    // At arrival: of 1,000 events, those of the last 400 ms or so have not ended 600 ms after the close.
-    expect_missed(cell(Async, 1_000, 100, "1s", AtArrival), 600, 0.6, Some(0.03));
+    // At arrival: of 1,000 events, those of the last 400 ms or so have not ended 590 ms after the close.
+    expect_missed(cell(Async, 1_000, 100, "1s", AtArrival), 590, 0.59, Some(0.03));
     expect_missed(cell(Async, 1_000, 100, "1s", AtArrival), 900, 0.8, Some(0.0));
     // One worker makes 10 and a few of the 100 calls of a window, and none of them is left to the next.
     expect_missed(cell(Sequential, 1, 10, "1s", AtArrival), 500, 0.5, Some(0.9));

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use wire::StrategyKind;
 use wire::settings::{Form, MAX_WORKERS, RPU, Setting};
 
-use crate::predict::{Verdict, predict};
+use crate::predict::predict;
 use crate::trial::TrialSettings;
 
 /// What is searched for.
@@ -67,7 +67,7 @@ impl Quantity {
     /// The limit that is predicted for a cell: the hardest level that is not predicted to fall behind, or the easiest of
     /// all if every one is.
     pub fn predicted(self, settings: &TrialSettings, cores: NonZeroUsize) -> u64 {
-        let holds = |level: u64| predict(&self.at(settings, level), cores).verdict != Verdict::Cannot;
+        let holds = |level: u64| !predict(&self.at(settings, level), cores).grows(settings.window);
         let (least, most) = self.range(settings).into_inner();
         // Levels from easy to hard.
         let level = |hardness: u64| match self {
