@@ -384,6 +384,11 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
         ("/ping?delay=-1s", 400, "`-1s`"),
         ("/ping?delay=25h", 400, "out of range"),
         ("/ping?delay=", 400, "is not a duration"),
+        (
+            "/ping?delay=trace(/etc/hostname)",
+            400,
+            "only a plan and the flag --io-delay of `experiment` can name a file",
+        ),
         ("/ping?delay=uniform(2s,1s)", 400, "must not fall"),
         ("/ping?dealy=1s", 400, "unknown parameter `dealy`"),
         ("/ping?delay=1s&delay=2s", 400, "more than once"),
@@ -402,7 +407,7 @@ async fn what_cannot_be_read_is_refused_with_its_reason() {
         client
             .metric("endpoint_calls_refused_total{reason=\"query\"}")
             .await,
-        8
+        9
     );
 }
 

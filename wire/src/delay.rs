@@ -45,6 +45,11 @@ pub enum DelayError {
         "`{0}`: both percents must lie between 0 and 100 and rise, and both delays must be longer than 0 and rise"
     )]
     Lognormal(String),
+    /// A file, which only the experiment opens, and only where its user writes it.
+    #[error(
+        "`{0}`: only a plan and the flag --io-delay of `experiment` can name a file: write percentiles(50=DELAY,99=DELAY) here"
+    )]
+    Trace(String),
     /// The points do not rise.
     #[error("`{0}`: percents must rise within (0, 100] and delays must not fall")]
     NotRising(String),
@@ -170,6 +175,7 @@ impl FromStr for Delay {
                     Err(DelayError::NotRising(text.to_owned()))
                 }
             }
+            ("trace", _) => Err(DelayError::Trace(text.to_owned())),
             _ => Err(malformed()),
         }
     }
@@ -306,6 +312,20 @@ mod tests {
             delay.quantile(0.0) < Duration::from_micros(1_000)
                 && delay.quantile(1.0) < Duration::from_secs(60)
         );
+    }
+
+    #[test]
+    fn no_text_names_a_file() {
+        for text in ["trace(/etc/hostname)", "trace()", "trace(a,b)"] {
+            let error = text.parse::<Delay>().unwrap_err();
+            assert_eq!(error, DelayError::Trace(text.to_owned()));
+            assert!(
+                error
+                    .to_string()
+                    .contains("write percentiles(50=DELAY,99=DELAY) here"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! A module for each command has its arguments and a function of the same name.
 //!
 //! - `run`, `predict`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
-//! - `engines`: arguments that choose an engine, which it builds. `given`: which options the command line has. `job_run`: a run inside a Job.
+//! - `engines`: arguments that choose an engine, which it builds. `run_facts`: what a journal says at the start.
+//! - `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
 //! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status. `stop`: SIGINT and SIGTERM.
@@ -38,6 +39,7 @@ mod plan_args;
 mod predict;
 mod progress;
 mod run;
+mod run_facts;
 mod scale;
 mod search;
 mod stop;

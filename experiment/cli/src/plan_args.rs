@@ -80,7 +80,7 @@ impl PlanArgs {
         let text = text.map_err(Failure::wrong_use)?;
         let file = text.as_deref().map(|text| (text, name.as_str()));
         let (plan, text) = plan(file).map_err(Failure::wrong_use)?;
-        let made = !self.flags.is_empty() || name == "stdin";
+        let made = !self.flags.is_empty() || name == "stdin" || plan.trace_files.is_some();
         let folder = Path::new(&name).parent().unwrap_or(Path::new("")).to_owned();
         Ok(PlanText {
             plan,

@@ -22,6 +22,7 @@ use crate::output::{check_folder, write_report};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{self, ProgressArgs, RunProgress, rough};
+use crate::run_facts::run_facts;
 use crate::stop::{Stop, StopSignal, on_runtime};
 
 #[derive(Debug, clap::Args)]
@@ -68,16 +69,7 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     let references = references(plan, &facts)?;
     let mut engine = stop.or(args.engine.engine(plan.cut_off, payloads)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;
-    let facts = RunFacts {
-        plan_name: plan.name.clone(),
-        plan_text: written.text.clone(),
-        trials: trials.len(),
-        engine: engine.name().to_owned(),
-        started_us: wire::Clock::start().now_us(),
-        machine: facts.into_iter().chain(engine.facts().await).collect(),
-        command: command_line(),
-        references,
-    };
+    let facts = run_facts(&written, trials.len(), facts, engine.as_ref(), references).await;
     let mut result = run_into(&args, &written, facts, &wanted, engine.as_mut(), &out, &stop).await;
     if let Some(job) = job {
         result = first_error(result, job.publish(&out).await);
@@ -230,21 +222,4 @@ fn verdict(wanted: &[Trial], lines: &[JournalLine]) -> Result<(), Failure> {
             Err(Failure { error, exit: 3 })
         }
     }
-}
-
-/// The command line, quoted for a shell if needed.
-pub fn command_line() -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,".contains(c);
-    let quoted = |arg: String| {
-        if !arg.is_empty() && arg.chars().all(plain) {
-            arg
-        } else {
-            format!("'{}'", arg.replace('\'', r"'\''"))
-        }
-    };
-    let program = "experiment".to_owned();
-    let args = std::env::args_os()
-        .skip(1)
-        .map(|arg| quoted(arg.to_string_lossy().into_owned()));
-    std::iter::once(program).chain(args).collect::<Vec<_>>().join(" ")
 }

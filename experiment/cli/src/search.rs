@@ -22,7 +22,8 @@ use crate::output::{TableRow, check_folder, paint_stdout, print, table, width};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{Notes, ProgressArgs, RunProgress, Within, rough};
-use crate::run::{command_line, first_error};
+use crate::run::first_error;
+use crate::run_facts::run_facts;
 use crate::stop::{Stop, on_runtime};
 
 use cells::{Cells, said};
@@ -120,21 +121,8 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
         .or(args.engine.engine(written.plan.cut_off, payloads))
         .await?;
     stop.or(engine.check(&cells.first_trials(), &Notes)).await?;
-    let facts = RunFacts {
-        plan_name: written.plan.name.clone(),
-        plan_text: written.text.clone(),
-        trials: cells.len(),
-        engine: engine.name().to_owned(),
-        started_us: wire::Clock::start().now_us(),
-        machine: args
-            .engine
-            .facts(payload_fact)
-            .into_iter()
-            .chain(engine.facts().await)
-            .collect(),
-        command: command_line(),
-        references: Vec::new(),
-    };
+    let facts = args.engine.facts(payload_fact);
+    let facts = run_facts(&written, cells.len(), facts, engine.as_ref(), Vec::new()).await;
     let mut result = run_into(args, &written, &mut cells, facts, engine.as_mut(), &out, stop).await;
     if let Some(job) = job {
         result = first_error(result, job.publish(&out).await);

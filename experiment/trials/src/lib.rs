@@ -6,6 +6,7 @@
 //! - [`plan`]: a YAML plan becomes trials; impossible plans are refused with line and field.
 //! - [`trial`]: one run of the pipeline with one set of settings.
 //! - [`predict`]: what a trial is expected to do, by queueing arithmetic.
+//! - [`trace`]: measured latencies as a delay.
 //! - [`endpoint_url`]: the address of the user's own endpoint, and which trials can run against it.
 //! - [`outcome`]: the measurements of a trial, as the journal stores them.
 //! - [`ledger`]: accounts for every event of a trial by its number.
@@ -35,5 +36,6 @@ pub mod statistics;
 pub mod sustained;
 pub mod text;
 pub mod threshold;
+pub mod trace;
 pub mod trial;
 pub mod verdict;

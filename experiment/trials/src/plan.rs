@@ -10,6 +10,7 @@ mod reference;
 #[cfg(test)]
 mod tests;
 mod text;
+mod traces;
 mod yaml;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use wire::settings::MAX_FAILED;
 
 use self::file::PlanFile;
 use self::flags::FLAG;
+use self::traces::Traces;
 use crate::cell::CellKey;
 use crate::threshold::Threshold;
 use crate::trial::{Trial, TrialSettings};
@@ -52,6 +54,8 @@ pub struct Plan {
     pub seed: u64,
     /// Events of the user's own.
     pub payloads: Option<Payloads>,
+    /// Names, lengths and hashes of the files of latencies that its delays were read from.
+    pub trace_files: Option<String>,
     /// What must hold.
     pub thresholds: Vec<Threshold>,
     trials: Vec<Trial>,
@@ -180,7 +184,7 @@ impl Plan {
             plan.name.clone_from(&written.name);
         }
         let text = match file {
-            Some((text, _)) if flags.is_empty() => text.to_owned(),
+            Some((text, _)) if flags.is_empty() && written.trace_files.is_none() => text.to_owned(),
             _ => text::text(&written),
         };
         Ok((plan, text))
@@ -196,9 +200,7 @@ impl Plan {
             file: file_name.to_owned(),
             refusal,
         };
-        let mut written = yaml::read(text)
-            .and_then(|node| PlanFile::read(&node))
-            .map_err(refused)?;
+        let mut written = Self::written(Some((text, file_name)), &[]).map_err(refused)?;
         written.repeats = rounds;
         if let Some(payloads) = &mut written.payloads {
             *payloads = beside(file_name, payloads);
@@ -209,15 +211,22 @@ impl Plan {
 
     /// What a file and flags write.
     fn written(file: Option<(&str, &str)>, flags: &[(&'static str, String)]) -> Result<PlanFile, Refusal> {
+        let mut traces = Traces::beside(file.map_or("", |(_, name)| name));
         let mut written = match file {
-            Some((text, _)) => PlanFile::read(&yaml::read(text)?)?,
+            Some((text, _)) => {
+                let mut document = yaml::read(text)?;
+                traces.replace(&mut document)?;
+                PlanFile::read(&document)?
+            }
             None => PlanFile::empty(FLAG),
         };
+        traces.begin_in_the_working_directory();
         for (name, text) in flags {
-            flags::add(&mut written, name, text)?;
+            flags::add(&mut written, name, &traces.of_flag(name, text)?)?;
         }
-        if let (Some((_, name)), Some(payloads), false) = (file, &mut written.payloads, flags.is_empty()) {
-            // The plan that is kept is in another folder.
+        written.trace_files = traces.fact();
+        let is_kept_elsewhere = !flags.is_empty() || written.trace_files.is_some();
+        if let (Some((_, name)), Some(payloads), true) = (file, &mut written.payloads, is_kept_elsewhere) {
             *payloads = beside(name, payloads);
         }
         Ok(written)
@@ -250,6 +259,7 @@ impl Plan {
         }
         Ok(Self {
             payloads,
+            trace_files: written.trace_files.clone(),
             thresholds: written
                 .thresholds
                 .iter()

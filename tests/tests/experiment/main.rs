@@ -19,5 +19,6 @@ mod runs;
 mod searches;
 mod terminal;
 mod thresholds;
+mod traces;
 mod udfs;
 mod verdicts;

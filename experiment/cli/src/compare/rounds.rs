@@ -10,7 +10,7 @@ use engine::{Engine, TrialProgress};
 use local::LocalConfig;
 use report::comparison::Comparison;
 use trials::comparison::Design;
-use trials::journal::{self, Journal, JournalLine, RunFacts};
+use trials::journal::{self, Journal, JournalLine};
 use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::own_payloads;
 use crate::plan_args::PlanText;
 use crate::progress::{Notes, RunProgress, Within, rough};
-use crate::run::command_line;
+use crate::run_facts::run_facts;
 use crate::stop::Stop;
 
 const DEFAULT_ROUNDS: u32 = 5;
@@ -114,16 +114,7 @@ async fn candidate(
     let replaced = [endpoint, Some(command.to_owned()), payload_fact];
     let mut facts = machine::facts();
     facts.extend(journal::replaced(replaced));
-    let facts = RunFacts {
-        plan_name: written.plan.name.clone(),
-        plan_text: written.text.clone(),
-        trials: trials.len(),
-        engine: engine.name().to_owned(),
-        started_us: wire::Clock::start().now_us(),
-        machine: facts.into_iter().chain(engine.facts().await).collect(),
-        command: command_line(),
-        references: Vec::new(),
-    };
+    let facts = run_facts(written, trials.len(), facts, engine.as_ref(), Vec::new()).await;
     let journal = Journal::open(&folder, facts, args.resume)?;
     written.keep(&folder)?;
     Ok(Candidate {

@@ -81,6 +81,8 @@ pub(super) struct PlanFile {
     /// The path as it is written.
     pub payloads: Option<String>,
     pub key_pointer: Option<String>,
+    /// What [`super::Plan::trace_files`] says.
+    pub trace_files: Option<String>,
     /// What must hold, each with its line.
     pub thresholds: Vec<(Threshold, usize)>,
     /// Settings of the whole plan.
@@ -144,6 +146,7 @@ impl PlanFile {
             order_line: line,
             payloads: None,
             key_pointer: None,
+            trace_files: None,
             thresholds: Vec::new(),
             top: Vec::new(),
             fixed: Vec::new(),

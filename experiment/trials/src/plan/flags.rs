@@ -9,6 +9,8 @@ use super::file::{Axis, FIELDS, Given, Level, PlanFile};
 /// In place of a line of a file.
 pub(super) const FLAG: usize = 0;
 
+const TRACE: &str = "trace(FILE) takes it from measured latencies, one a line";
+
 /// The flag that adds one of a plan's thresholds.
 pub const THRESHOLD: &str = "threshold";
 
@@ -48,6 +50,7 @@ pub fn flag_fields() -> Vec<FlagField> {
     fields.extend(TABLE.iter().map(|setting| FlagField {
         name: setting.name,
         help: match setting.default {
+            _ if setting.form == Form::Delay => format!("{}; {TRACE}", setting.help()),
             "" => setting.help(),
             _ if setting.is_required() => setting.help(),
             default => format!("{} [default: {default}]", setting.help()),

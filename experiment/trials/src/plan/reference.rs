@@ -87,6 +87,12 @@ A flow mapping or list needs quotes around a value with a comma, as above. Durat
 `200µs`, `10ms`, `1.5s`, `1m30s`. Shares are `0.05` or `5%`. Anchors, aliases and merge keys (`<<`) are read; names that
 begin with `x-` are left out, so that they can hold what aliases repeat. `-` in place of the file is standard input.
 
+`io_delay: trace(latencies.txt)` takes measured latencies from a file beside the plan (with the flag, from the working
+directory): one a line, as durations or as numbers of milliseconds. The file is read once, with the plan, and
+`percentiles(…)` takes its place: the shortest and the longest latency, percentiles between them as far as the lines show
+them, and points where the mean needs more, which is then within 2 % of theirs. Journal and kept plan have the percentiles,
+and name, length and hash of the file. Only `experiment` reads such a file, not the endpoint or any other program.
+
 The flag of a setting is its name with dashes (`--max-workers`), its environment variable the name in capitals
 (`MAX_WORKERS`), its chart value the name in camel case (`udf.maxWorkers`). Values and bounds are the same everywhere.
 
