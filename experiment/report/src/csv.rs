@@ -86,6 +86,9 @@ struct SummaryRow {
     predicted_load_factor: Option<f64>,
     predicted_in_flight: Option<f64>,
     predicted_close_tail_us: Option<u64>,
+    predicted_close_tail_p99_us: Option<u64>,
+    predicted_growth_per_window_us: Option<u64>,
+    predicted_stall_share: Option<f64>,
     predicted_missed_share: Option<f64>,
     predicted_verdict: Option<String>,
     verdict_agrees: Option<bool>,
@@ -259,6 +262,13 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
         predicted_load_factor: prediction.map(|prediction| text::for_programs(prediction.load_factor)),
         predicted_in_flight: prediction.map(|prediction| text::for_programs(prediction.needed_in_flight)),
         predicted_close_tail_us: prediction.and_then(|prediction| prediction.close_tail_us),
+        predicted_close_tail_p99_us: prediction
+            .and_then(|prediction| prediction.close_tail_percentiles)
+            .map(|tails| tails.p99_us),
+        predicted_growth_per_window_us: prediction.and_then(|prediction| prediction.growth_per_window_us),
+        predicted_stall_share: prediction
+            .and_then(|prediction| prediction.stall_share)
+            .map(text::for_programs),
         predicted_missed_share: prediction
             .and_then(|prediction| prediction.missed_share)
             .map(text::for_programs),

@@ -57,7 +57,7 @@ pub struct Prediction {
     pub load_factor: f64,
     /// Calls in flight needed to keep up (Little's law: RPU × delay).
     pub needed_in_flight: f64,
-    /// Expected close tail of a window, µs; `None` if the strategy cannot keep up, so that the tail grows without bound.
+    /// Expected close tail, the median over windows, µs; `None` if the result lag grows, and with it the tail.
     pub close_tail_us: Option<u64>,
     /// How much later each window's result comes than that of the window before, µs, the stall of each close included; 0 if
     /// the strategy keeps up, `None` if not recorded.
@@ -193,18 +193,17 @@ pub fn predict_with(settings: &TrialSettings, cores: NonZeroUsize, assumptions: 
     let deadline = settings
         .close_deadline()
         .map(|deadline| Bounded::new(&model, deadline, tail_s, utilization));
-    let verdict = expected.verdict;
-    let cannot = verdict == Verdict::Cannot;
+    let grows = expected.growth_s > TOLERATED_GROWTH * window_s;
     let micros = |seconds: f64| (seconds * 1e6).round() as u64;
     Prediction {
         load_factor,
         needed_in_flight: settings.rpu.get() as f64 * model.service.mean_s,
-        close_tail_us: (!cannot).then_some(micros(tail_s)),
+        close_tail_us: (!grows).then_some(micros(tail_s)),
         growth_per_window_us: Some(micros(expected.growth_s)),
-        close_tail_percentiles: (!cannot).then(|| expected.tails.in_micros()),
+        close_tail_percentiles: (!grows).then(|| expected.tails.in_micros()),
         stall_share: Some(expected.stall_share),
         missed_share: deadline.as_ref().and_then(|bounded| bounded.missed_share),
-        verdict,
+        verdict: expected.verdict,
         why: Reason {
             model: &model,
             utilization,

@@ -26,7 +26,7 @@ impl Default for Assumptions {
             call_overhead: Duration::from_micros(300),
             call_processor_time: Duration::from_micros(60),
             read_batch: NonZeroU32::MIN.saturating_add(499),
-            batch_time: Duration::from_millis(1),
+            batch_time: Duration::from_micros(1_300),
             key_time: Duration::from_micros(20),
         }
     }

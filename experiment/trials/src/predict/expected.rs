@@ -57,10 +57,9 @@ impl Expected {
         Self {
             verdict,
             tails,
-            growth_s: if verdict == Verdict::KeepsUp {
-                0.0
-            } else {
-                simulated.growth_s
+            growth_s: match verdict {
+                Verdict::KeepsUp => 0.0,
+                _ => simulated.growth_s,
             },
             stall_share: simulated.stall_share,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wire::StartRule;
 
-use super::expected::Expected;
+use super::expected::{Expected, TOLERATED_GROWTH};
 use super::{Bounded, CANNOT_FROM, Model, Verdict};
 use crate::text;
 
@@ -51,6 +51,14 @@ impl Reason<'_> {
                     ""
                 };
                 format!("it falls behind by {growth} with every window of {window}{stall}")
+            }
+            (Verdict::Critical, _)
+                if expected.growth_s > TOLERATED_GROWTH * settings.window.as_secs_f64() =>
+            {
+                format!(
+                    "there is no spare capacity, and it falls behind by {growth} with every window of {window} unless calls are \
+                 quicker than assumed"
+                )
             }
             (Verdict::Critical, _) => {
                 format!("there is no spare capacity for disturbances, and a close takes at least {tail}")

@@ -11,13 +11,14 @@ use std::time::Duration;
 use wire::{Delay, Keys, StartRule, StrategyKind, Workload};
 
 use super::{Model, Service};
+use crate::trial::TrialSettings;
 
 /// Events that are simulated, at most.
-const EVENTS: u64 = 30_000;
+const EVENTS: u64 = 40_000;
 /// Events of a window from which it is too large.
-const MOST_OF_A_WINDOW: u64 = EVENTS / 3;
+const MOST_OF_A_WINDOW: u64 = EVENTS / 4;
 /// Windows that are simulated: more say little of the percentiles.
-const WINDOWS: u64 = 128;
+const WINDOWS: u64 = 256;
 /// Share of the windows that are left out at the start, as the pod is empty then.
 const WARM_UP: f64 = 0.125;
 
@@ -125,7 +126,7 @@ impl Cut {
         let is_cut = window_s < whole_s;
         Some(Self {
             window_s,
-            windows: (EVENTS / events).clamp(3, WINDOWS),
+            windows: (EVENTS / events).clamp(4, WINDOWS),
             left_out_s: match settings.start_rule {
                 StartRule::AtClose if is_cut => load * (whole_s - window_s),
                 _ => 0.0,
@@ -182,7 +183,7 @@ struct Closing {
 struct Run<'a> {
     model: &'a Model<'a>,
     calls: CallTimes<'a>,
-    keys: Option<Keys>,
+    keys: KeyOf,
     gap_ns: f64,
     window_ns: f64,
     windows: u64,
@@ -209,10 +210,8 @@ struct Run<'a> {
     batches: VecDeque<(u64, u64)>,
     open: VecDeque<Open>,
     closing: Option<Closing>,
-    ready: VecDeque<Job>,
+    turns: Turns,
     free: u64,
-    /// Under one call per key: the calls that wait for the one of their window and key.
-    busy_keys: HashMap<(u64, u32), VecDeque<Job>>,
     /// When the processor is free for the next call.
     processor_free: u64,
     closed: Vec<Closed>,
@@ -230,14 +229,7 @@ impl<'a> Run<'a> {
         Self {
             model,
             calls: CallTimes::new(&model.service, settings),
-            keys: is_sequential.then(|| {
-                Keys::new(
-                    settings.reduce_keys(),
-                    settings.key_skew,
-                    settings.seed,
-                    settings.is_keyed(),
-                )
-            }),
+            keys: KeyOf::new(settings),
             gap_ns,
             window_ns,
             windows: cut.windows,
@@ -262,9 +254,8 @@ impl<'a> Run<'a> {
             batches: VecDeque::new(),
             open: VecDeque::new(),
             closing: None,
-            ready: VecDeque::new(),
+            turns: Turns::new(is_sequential),
             free: servers,
-            busy_keys: HashMap::new(),
             processor_free: 0,
             closed: Vec::new(),
         }
@@ -356,16 +347,9 @@ impl<'a> Run<'a> {
         if self.open.front().is_some_and(|open| open.window < watermark) {
             return self.begin_close();
         }
-        let key = match &mut self.keys {
-            Some(keys) => keys.assign(self.delivered).0,
-            None => 0,
-        };
         let job = Job {
             window,
-            key: match self.model.settings.is_keyed() {
-                true => key,
-                false => 0,
-            },
+            key: self.keys.of(self.delivered),
             attempts: 0,
         };
         if self.delivered == last {
@@ -384,8 +368,12 @@ impl<'a> Run<'a> {
         match self.model.settings.start_rule {
             StartRule::AtClose => open.waiting.push(job),
             StartRule::AtArrival => {
-                self.offer(job);
-                self.start();
+                if self.free > 0 && self.turns.is_free() {
+                    self.begin(job);
+                } else {
+                    self.turns.offer(job);
+                    self.start();
+                }
             }
         }
     }
@@ -398,7 +386,7 @@ impl<'a> Run<'a> {
         let Some(open) = self.open.front_mut() else { return };
         let window = open.window;
         for job in std::mem::take(&mut open.waiting) {
-            self.offer(job);
+            self.turns.offer(job);
         }
         if let Some(deadline) = self.deadline {
             self.at(self.now.saturating_add(deadline), Timed::Deadline(window));
@@ -433,17 +421,12 @@ impl<'a> Run<'a> {
                 } else if let Some(open) = self.open_mut(job.window) {
                     open.outstanding -= 1;
                 }
-                if self.keys.is_some() {
-                    self.next_of_key(job);
-                }
+                self.turns.ended(job);
                 self.start();
                 self.look_whether_over();
             }
             Timed::Again(job) => {
-                match self.keys {
-                    Some(_) => self.offer(job),
-                    None => self.ready.push_front(job),
-                }
+                self.turns.offer(job);
                 self.start();
             }
             Timed::Deadline(window) => {
@@ -470,37 +453,117 @@ impl<'a> Run<'a> {
         self.open.iter_mut().find(is_wanted)
     }
 
-    /// Lets a call begin once a server is free, and under one call per key once the call before it has ended.
-    fn offer(&mut self, job: Job) {
-        if self.keys.is_some() {
-            if let Some(waiting) = self.busy_keys.get_mut(&(job.window, job.key)) {
-                return waiting.push_back(job);
-            }
-            self.busy_keys.insert((job.window, job.key), VecDeque::new());
-        }
-        self.ready.push_back(job);
-    }
-
-    fn next_of_key(&mut self, ended: Job) {
-        let key = (ended.window, ended.key);
-        match self.busy_keys.get_mut(&key).and_then(VecDeque::pop_front) {
-            Some(next) => self.ready.push_back(next),
-            None => drop(self.busy_keys.remove(&key)),
-        }
-    }
-
     fn start(&mut self) {
         while self.free > 0
-            && let Some(job) = self.ready.pop_front()
+            && let Some(job) = self.turns.next()
         {
             if self.open_mut(job.window).is_none() {
-                continue; // Missed at its deadline.
+                self.turns.ended(job); // Missed at its deadline.
+                continue;
             }
-            self.free -= 1;
-            let begins = self.now.max(self.processor_free);
-            self.processor_free = begins.saturating_add(self.processor);
-            let (takes, again) = self.calls.attempt(job.attempts);
-            self.at(begins.saturating_add(takes), Timed::Ended { job, again });
+            self.begin(job);
+        }
+    }
+
+    /// Begins an attempt on a free server.
+    fn begin(&mut self, job: Job) {
+        self.free -= 1;
+        let begins = self.now.max(self.processor_free);
+        self.processor_free = begins.saturating_add(self.processor);
+        let (takes, again) = self.calls.attempt(job.attempts);
+        self.at(begins.saturating_add(takes), Timed::Ended { job, again });
+    }
+}
+
+/// The key of each event.
+enum KeyOf {
+    InTurn(u64),
+    Drawn(Keys),
+}
+
+impl KeyOf {
+    fn new(settings: &TrialSettings) -> Self {
+        let keys = settings.reduce_keys();
+        match settings.key_skew > 0.0 && keys.get() > 1 {
+            true => Self::Drawn(Keys::new(keys, settings.key_skew, settings.seed, true)),
+            false => Self::InTurn(keys.get()),
+        }
+    }
+
+    /// Must be called for every event in turn.
+    fn of(&mut self, event: u64) -> u32 {
+        match self {
+            Self::InTurn(keys) => (event % *keys) as u32,
+            Self::Drawn(keys) => keys.assign(event).0,
+        }
+    }
+}
+
+/// The calls that wait for a server. The keys of all windows take turns, as in the UDF's backlog.
+struct Turns {
+    one_per_key: bool,
+    turns: VecDeque<(u64, u32)>,
+    /// By window and key, as long as calls wait or, under one call per key, one is in flight.
+    waiting: HashMap<(u64, u32), OfKey>,
+}
+
+#[derive(Default)]
+struct OfKey {
+    calls: VecDeque<Job>,
+    is_busy: bool,
+}
+
+impl Turns {
+    fn new(one_per_key: bool) -> Self {
+        Self {
+            one_per_key,
+            turns: VecDeque::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    /// Whether a call need not wait for others.
+    fn is_free(&self) -> bool {
+        !self.one_per_key && self.turns.is_empty()
+    }
+
+    fn offer(&mut self, job: Job) {
+        let id = (job.window, job.key);
+        let of_key = self.waiting.entry(id).or_default();
+        if of_key.calls.is_empty() && !of_key.is_busy {
+            self.turns.push_back(id);
+        }
+        match job.attempts {
+            0 => of_key.calls.push_back(job),
+            _ => of_key.calls.push_front(job),
+        }
+    }
+
+    fn next(&mut self) -> Option<Job> {
+        let id = self.turns.pop_front()?;
+        let of_key = self.waiting.get_mut(&id)?;
+        let job = of_key.calls.pop_front();
+        of_key.is_busy = self.one_per_key;
+        if !of_key.is_busy {
+            match of_key.calls.is_empty() {
+                true => drop(self.waiting.remove(&id)),
+                false => self.turns.push_back(id),
+            }
+        }
+        job
+    }
+
+    fn ended(&mut self, job: Job) {
+        let id = (job.window, job.key);
+        if !self.one_per_key {
+            return;
+        }
+        match self.waiting.get_mut(&id) {
+            Some(of_key) if !of_key.calls.is_empty() => {
+                of_key.is_busy = false;
+                self.turns.push_back(id);
+            }
+            _ => drop(self.waiting.remove(&id)),
         }
     }
 }
@@ -516,7 +579,7 @@ struct CallTimes<'a> {
 }
 
 impl<'a> CallTimes<'a> {
-    fn new(service: &'a Service, settings: &crate::trial::TrialSettings) -> Self {
+    fn new(service: &'a Service, settings: &TrialSettings) -> Self {
         let strata = match &service.delay {
             Delay::Fixed(delay) => vec![nanos_of(*delay)],
             delay => (0..STRATA)

@@ -77,7 +77,12 @@ fn the_classic_grid() {
     expect(&cell(Async, 1_000, 100, "1s", AtClose), KeepsUp, 0.1, Some(1.03));
     for pool in [ThreadPool, ProcessPool] {
         expect(&cell(pool, 100, 10, "1s", AtArrival), KeepsUp, 0.1, Some(0.8));
-        expect(&cell(pool, 100, 100, "1s", AtArrival), Critical, 1.0, Some(0.979));
+        let at_its_limit = cell(pool, 100, 100, "1s", AtArrival);
+        expect(&at_its_limit, Critical, 1.0, None);
+        // Measured: 0.75 to 1 s with calls of 5 ms more. Calls of the next window take turns with those of the closing one,
+        // whose last calls so wait for a round more.
+        let growth_us = of(&at_its_limit).growth_per_window_us.unwrap();
+        assert!((600_000..1_000_000).contains(&growth_us), "{growth_us}");
         expect(&cell(pool, 100, 100, "1s", AtClose), Critical, 1.0, Some(10.0));
     }
     // A client's default limit of 100 connections costs ten seconds a window.
@@ -262,7 +267,7 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     assert_eq!(
         why(&cell(Async, 1_000, 100, "1s", AtArrival)),
         "100 calls a second, each of 1.00 s, need 100 in flight on average; the limit is 1,000 and the load 10 % of the capacity: \
-         the last events arrive one read batch (201 ms) before the close, and calls end 800 ms after it."
+         the last events arrive one read batch (201 ms) before the close, and calls end 799 ms after it."
     );
     assert_eq!(
         why(&cell(Async, 1_000, 10, "0", AtArrival)),
@@ -276,7 +281,7 @@ fn the_reason_is_one_sentence_with_the_numbers() {
     );
     assert!(
         why(&cell(ThreadPool, 100, 100, "1s", AtArrival))
-            .contains("100 % of the capacity: there is no spare capacity")
+            .contains("100 % of the capacity: there is no spare capacity, and it falls behind by ")
     );
     assert!(
         why(&cell(Async, 1_000, 10, "11s", AtClose)).contains(
@@ -384,14 +389,15 @@ proptest! {
         let in_flight = rpu as f64 * (delay_us as f64 / 1e6 + Assumptions::default().call_overhead.as_secs_f64());
         prop_assert!((prediction.needed_in_flight - in_flight).abs() <= in_flight * 1e-9);
         prop_assert!((prediction.load_factor - in_flight / workers as f64).abs() <= in_flight * 1e-9);
-        prop_assert_eq!(prediction.close_tail_us.is_none(), prediction.verdict == Cannot);
+        prop_assert_eq!(prediction.close_tail_us.is_none(), prediction.grows(Duration::from_secs(10)));
+        prop_assert!(prediction.close_tail_us.is_some() || prediction.verdict != KeepsUp);
     }
 
     #[test]
     fn every_possible_trial_has_a_finite_prediction(
         strategy in strategies(), rule in any_start_rule(), rpu in 1u64..=1_000_000, workers in 1u64..=100_000,
         keys in 1u64..=1_000, skew in 0.0f64..10.0, cpu: bool, capacity in proptest::option::of(1u64..1_000),
-        delay in "(0|1ns|24h|exponential\\(0\\)|exponential\\(1h\\)|uniform\\(0,24h\\)|percentiles\\(50=1ms,99=10s\\))",
+        delay in "(0|1ns|24h|exponential\\(0\\)|exponential\\(1h\\)|uniform\\(0,24h\\)|lognormal\\(50=80ms,99=400ms\\)|percentiles\\(50=1ms,99=10s\\))",
         fail in 0.0f64..=1.0, retries in 0u32..=100,
     ) {
         let mut settings = cell(strategy, workers, rpu, &delay, rule);
@@ -402,6 +408,11 @@ proptest! {
         (settings.fail_status, settings.retries) = (fail, retries);
         let prediction = of(&settings);
         prop_assert!(prediction.load_factor.is_finite() && prediction.load_factor >= 0.0, "{prediction:?}");
+        prop_assert!(prediction.stall_share.is_some_and(|share| (0.0..=1.0).contains(&share)), "{prediction:?}");
+        if let Some(TailPercentiles { p50_us, p90_us, p95_us, p99_us }) = prediction.close_tail_percentiles {
+            prop_assert_eq!(prediction.close_tail_us, Some(p50_us));
+            prop_assert!([p50_us, p90_us, p95_us, p99_us].is_sorted(), "{prediction:?}");
+        }
         prop_assert!(!prediction.why.contains("NaN") && !prediction.why.contains("inf"), "{prediction:?}");
         let json = serde_json::to_string(&prediction).unwrap();
         prop_assert_eq!(serde_json::from_str::<Prediction>(&json).unwrap().verdict, prediction.verdict);

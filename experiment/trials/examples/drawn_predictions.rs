@@ -1,0 +1,256 @@
+//! Draws trials by a seed, as a plan each, and judges the predictions that were made before they ran.
+//! `cargo run -p trials --example drawn_predictions -- plans FOLDER TRIALS SEED`, then, with a run of each plan beside it,
+//! `… -- judge FOLDER`. `again` in place of `judge` predicts with the present model, to develop it.
+
+use std::error::Error;
+use std::fs;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+
+use trials::journal;
+use trials::outcome::TrialOutcome;
+use trials::plan::Plan;
+use trials::predict::{self, Prediction};
+use trials::verdict::{Kind, Verdict};
+use wire::StrategyKind;
+
+/// Time in which a trial is measured, in seconds.
+const MEASURED_S: u64 = 200;
+const RATES: std::ops::RangeInclusive<f64> = 8.0..=150.0;
+/// Tails are near each other within the larger of both.
+const NEAR_US: f64 = 20_000.0;
+const NEAR: f64 = 0.1;
+
+const USAGE: &str = "expected `plans FOLDER TRIALS SEED`, `judge FOLDER` or `again FOLDER`";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["plans", folder, trials, seed] => {
+            let (trials, seed): (u64, u64) = (trials.parse()?, seed.parse()?);
+            for number in 1..=trials {
+                let plan = drawn(
+                    number,
+                    &mut Draw {
+                        seed: wire::splitmix64(seed, number),
+                        index: 0,
+                    },
+                )?;
+                fs::write(Path::new(folder).join(format!("{number:03}.yaml")), plan)?;
+            }
+        }
+        ["judge", folder] => judge(folder.as_ref(), false)?,
+        ["again", folder] => judge(folder.as_ref(), true)?,
+        _ => return Err(USAGE.into()),
+    }
+    Ok(())
+}
+
+struct Draw {
+    seed: u64,
+    index: u64,
+}
+
+impl Draw {
+    fn uniform(&mut self, low: f64, high: f64) -> f64 {
+        self.index += 1;
+        let unit = (wire::splitmix64(self.seed, self.index) >> 11) as f64 / (1u64 << 53) as f64;
+        low + (high - low) * unit
+    }
+
+    fn log_uniform(&mut self, low: f64, high: f64) -> f64 {
+        self.uniform(low.ln(), high.ln()).exp()
+    }
+
+    fn whole(&mut self, low: u64, high: u64) -> u64 {
+        self.uniform(low as f64, high as f64 + 1.0) as u64
+    }
+
+    fn chance(&mut self, share: f64) -> bool {
+        self.uniform(0.0, 1.0) < share
+    }
+}
+
+/// The plan of a trial, drawn until its load is met by a rate that many trials at once can have.
+fn drawn(number: u64, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
+    for _ in 0..10_000 {
+        let window_s = draw.log_uniform(1.0, 5.5) as u64;
+        let load = draw.uniform(0.3, 1.3);
+        let strategy = StrategyKind::ALL[draw.whole(0, 3) as usize];
+        let start_rule = ["at-arrival", "at-close"][draw.whole(0, 1) as usize];
+        let median_ms = draw.log_uniform(5.0, 500.0).round();
+        let io_delay = match draw.uniform(0.0, 1.0) {
+            kind if kind < 0.4 => format!("{median_ms}ms"),
+            kind if kind < 0.85 => {
+                let tail_ms = (median_ms * draw.uniform(2.0, 5.0)).round();
+                format!("lognormal(50={median_ms}ms,99={tail_ms}ms)")
+            }
+            _ => format!("uniform({}ms,{}ms)", median_ms / 2.0, median_ms * 1.5),
+        };
+        let max_workers = match strategy {
+            StrategyKind::ProcessPool => draw.whole(2, 12),
+            _ => draw.whole(2, 64),
+        };
+        let keys = draw.whole(1, 20);
+        let skew = if draw.chance(0.5) {
+            (draw.uniform(0.3, 1.5) * 100.0).round() / 100.0
+        } else {
+            0.0
+        };
+        let capacity = draw.chance(0.25).then(|| draw.whole(2, max_workers));
+        let (fail_status, retries) = match draw.chance(0.25) {
+            true => ((draw.uniform(0.01, 0.1) * 1000.0).round() / 1000.0, 3),
+            false => (0.0, 0),
+        };
+        let seed = draw.whole(1, 1_000_000);
+        let plan = |rate: f64| {
+            let capacity = capacity.map_or_else(String::new, |capacity| format!(", capacity: {capacity}"));
+            let max_workers = match strategy {
+                StrategyKind::Sequential => String::new(),
+                _ => format!(", max_workers: {max_workers}"),
+            };
+            format!(
+                "name: drawn-{number:03}\nwindow: {window_s}s\nwarmup: 2\nwindows: {}\ncut_off: 5s\n\
+                 fixed: {{rpu: {}, io_delay: \"{io_delay}\", strategy: {strategy}{max_workers}, \
+                 start_rule: {start_rule}, keys: {keys}, key_skew: {skew}{capacity}, fail_status: {fail_status}, \
+                 retries: {retries}}}\nseed: {seed}\n",
+                MEASURED_S / window_s,
+                rate.round(),
+            )
+        };
+        // Calls in flight at the load, by the calls of one event a second.
+        let one = Plan::parse(&plan(1.0), "plan")?.trials().remove(0).settings;
+        let cores = NonZeroUsize::MIN.saturating_add(1);
+        let long = wire::settings::TrialSettings {
+            rpu: NonZeroU64::MIN.saturating_add(999),
+            start_rule: wire::StartRule::AtArrival,
+            window: std::time::Duration::from_secs(1),
+            ..one
+        };
+        let rate = 1_000.0 * load / predict::predict(&long, cores).load_factor;
+        if RATES.contains(&rate) {
+            return Ok(plan(rate));
+        }
+    }
+    Err("no trial has such a load".into())
+}
+
+/// What is judged of a trial.
+struct Judged {
+    name: String,
+    prediction: Prediction,
+    verdict: Verdict,
+    tails: Option<(f64, f64)>,
+}
+
+fn judge(folder: &Path, again: bool) -> Result<(), Box<dyn Error>> {
+    let mut runs: Vec<PathBuf> = fs::read_dir(folder)?
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_, std::io::Error>>()?;
+    runs.retain(|path| path.join(journal::FILE_NAME).exists());
+    runs.sort();
+    let mut all = Vec::new();
+    for run in &runs {
+        let lines = journal::read(run)?;
+        for outcome in journal::latest(&lines).into_values() {
+            all.push(judged(run, outcome, again));
+        }
+    }
+    for one in &all {
+        println!("{}", one.line());
+    }
+    let judges: Vec<&Judged> = all.iter().filter(|one| one.verdict.judges_prediction()).collect();
+    let critical = |one: &&&Judged| one.prediction.verdict == predict::Verdict::Critical;
+    let decided: Vec<&&Judged> = judges.iter().filter(|one| !critical(one)).collect();
+    let right = decided.iter().filter(|one| one.is_right()).count();
+    println!(
+        "{} trials: {} judge a prediction, {} of their predictions are critical; the verdict is right in {right} of the other {} ({})",
+        all.len(),
+        judges.len(),
+        judges.iter().filter(critical).count(),
+        decided.len(),
+        percent(right, decided.len()),
+    );
+    let tails: Vec<(f64, f64)> = all.iter().filter_map(|one| one.tails).collect();
+    let near = tails
+        .iter()
+        .filter(|(predicted, measured)| is_near(*predicted, *measured))
+        .count();
+    println!(
+        "the close tail is within the larger of 10 % and 20 ms in {near} of {} that kept up ({})",
+        tails.len(),
+        percent(near, tails.len()),
+    );
+    Ok(())
+}
+
+fn judged(run: &Path, outcome: &TrialOutcome, again: bool) -> Judged {
+    let prediction = match again {
+        true => predict::predict(&outcome.trial.settings, NonZeroUsize::MIN.saturating_add(1)),
+        false => outcome.prediction.clone(),
+    };
+    let verdict = Verdict::of(outcome);
+    let windows = outcome.windows.iter().filter(|window| !window.warmup);
+    let mut measured: Vec<u64> = windows
+        .filter_map(|window| window.measured.as_ref().map(|measured| measured.close_tail_us))
+        .collect();
+    measured.sort_unstable();
+    let median = (!measured.is_empty()).then(|| {
+        let (low, high) = (measured[(measured.len() - 1) / 2], measured[measured.len() / 2]);
+        (low + high) as f64 / 2.0
+    });
+    let kept_up = verdict.kind == Kind::KeptUp && verdict.has_predicted_calls();
+    Judged {
+        name: run.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        tails: prediction
+            .close_tail_us
+            .map(|tail_us| tail_us as f64)
+            .zip(median)
+            .filter(|_| kept_up),
+        prediction,
+        verdict,
+    }
+}
+
+impl Judged {
+    fn is_right(&self) -> bool {
+        let kept_up = self.verdict.kind == Kind::KeptUp;
+        kept_up == (self.prediction.verdict == predict::Verdict::KeepsUp)
+    }
+
+    fn line(&self) -> String {
+        let predicted = self.prediction.verdict;
+        let mark = match (self.verdict.judges_prediction(), predicted) {
+            (false, _) => "not judged",
+            (_, predict::Verdict::Critical) => "critical",
+            _ if self.is_right() => "right",
+            _ => "WRONG",
+        };
+        let tails = self.tails.map_or_else(String::new, |(predicted, measured)| {
+            let near = if is_near(predicted, measured) {
+                "near"
+            } else {
+                "FAR"
+            };
+            format!(
+                ", tail {:.0} ms for {:.0} ms ({near})",
+                predicted / 1e3,
+                measured / 1e3
+            )
+        });
+        format!(
+            "{}: load {:.2}, {predicted:?}, {}: {mark}{tails}",
+            self.name,
+            self.prediction.load_factor,
+            self.verdict.brief()
+        )
+    }
+}
+
+fn is_near(predicted: f64, measured: f64) -> bool {
+    (predicted - measured).abs() <= NEAR_US.max(NEAR * predicted)
+}
+
+fn percent(part: usize, all: usize) -> String {
+    format!("{:.0} %", 100.0 * part as f64 / all.max(1) as f64)
+}
