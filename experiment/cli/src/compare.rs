@@ -3,7 +3,7 @@
 mod rounds;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -224,16 +224,4 @@ fn text(comparison: &Comparison) -> String {
         width(),
     );
     format!("{}\n\n{table}", comparison.heading())
-}
-
-/// Keeps the comparison beside its journals.
-fn keep(folder: &Path, comparison: &Comparison) -> Result<(), Failure> {
-    for (name, text) in [
-        ("comparison.md", comparison.markdown()),
-        ("comparison.json", format!("{}\n", comparison.json())),
-    ] {
-        let path = folder.join(name);
-        std::fs::write(&path, text).map_err(|error| anyhow!("cannot write `{}`: {error}", path.display()))?;
-    }
-    Ok(())
 }

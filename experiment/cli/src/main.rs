@@ -5,7 +5,7 @@
 //! A module for each command has its arguments and a function of the same name.
 //!
 //! - `run`, `predict`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
-//! - `engines`: arguments that choose an engine, which it builds. `run_facts`: what a journal says at the start.
+//! - `engines`: arguments that choose an engine, which it builds. `run_facts`: what a journal says at the start. `one_trial`: a trial of a command that runs them one by one.
 //! - `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
@@ -33,6 +33,7 @@ mod engines;
 mod failure;
 mod given;
 mod job_run;
+mod one_trial;
 mod output;
 mod own_payloads;
 mod plan_args;

@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::plan_args::PlanText;
 
 /// A file that every trial can send.
+#[derive(Debug, Clone)]
 pub struct CheckedPayloads {
     /// With the path from the working directory.
     pub payloads: OwnPayloads,

@@ -18,12 +18,13 @@ use trials::verdict::Kind;
 
 use crate::engines::EngineArgs;
 use crate::failure::Failure;
+use crate::one_trial::unfinished;
 use crate::output::{check_folder, write_report};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
 use crate::progress::{self, ProgressArgs, RunProgress, rough};
 use crate::run_facts::run_facts;
-use crate::stop::{Stop, StopSignal, on_runtime};
+use crate::stop::{Stop, on_runtime};
 
 #[derive(Debug, clap::Args)]
 pub struct RunArgs {
@@ -131,20 +132,11 @@ async fn run_into(
     {
         write_report(out, journal.lines())?;
     }
-    let (why, missing) = match end {
-        RunEnd::Finished => return verdict(wanted, journal.lines()),
-        RunEnd::Interrupted { missing } => ("interrupted".to_owned(), missing),
-        RunEnd::Stopped { missing, why } => (vertex::one_line(&why), missing),
-    };
-    let missing = match missing {
-        1 => "1 trial is missing".to_owned(),
-        missing => format!("{missing} trials are missing"),
-    };
-    let error = anyhow!("{why}: {missing}, finished ones are kept; continue with --resume");
-    Err(Failure {
-        error,
-        exit: arrived.map_or(1, StopSignal::exit),
-    })
+    match end {
+        RunEnd::Finished => verdict(wanted, journal.lines()),
+        RunEnd::Interrupted { missing } => Err(unfinished(None, Some(missing), arrived)),
+        RunEnd::Stopped { missing, why } => Err(unfinished(Some(&why), Some(missing), arrived)),
+    }
 }
 
 /// The figures of the kept runs that thresholds are compared with.

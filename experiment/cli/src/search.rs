@@ -7,17 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
-use engine::run_loop::{RunEnd, run as run_trials};
 use engine::{Engine, TrialProgress};
 use report::search::{COLUMNS, SearchReport};
 use trials::journal::{Journal, RunFacts};
 use trials::search::{Effort, Found, Quantity};
 use trials::text::counted;
-use trials::trial::Trial;
 use vertex::machine;
 
 use crate::engines::{EngineArgs, EngineKind};
 use crate::failure::Failure;
+use crate::one_trial::run_one;
 use crate::output::{TableRow, check_folder, paint_stdout, print, table, width};
 use crate::own_payloads;
 use crate::plan_args::{PlanArgs, PlanText};
@@ -150,7 +149,8 @@ async fn run_into(
         report::write(out, journal.lines()).map_err(anyhow::Error::from)?;
     }
     let report = cells.report(&written.plan);
-    keep(out, &report)?;
+    let texts = [report.json(), report.markdown(), report.chart()];
+    report::write_texts(out, FILES.into_iter().zip(texts)).map_err(anyhow::Error::from)?;
     print(&text(&report))?;
     print(&format!("\nreport: {}\n", out.join("report.html").display()))?;
     ended?;
@@ -197,39 +197,10 @@ async fn run_all(
             left: expected * left,
             prefix: "",
         };
-        run_one(&trial, engine, journal, &within, stop).await?;
+        run_one(&trial, engine, journal, &within, None, stop).await?;
         if let Some(judgement) = cells.take(index, &trial, journal.lines()) {
             progress.say(&format!("  {}", said(&judgement)));
         }
-    }
-    Ok(())
-}
-
-async fn run_one(
-    trial: &Trial,
-    engine: &mut dyn Engine,
-    journal: &mut Journal,
-    progress: &Within<'_>,
-    stop: &Stop,
-) -> Result<(), Failure> {
-    let mut arrived = None;
-    let interrupted = async { arrived = Some(stop.requested().await) };
-    let why = match run_trials(&[trial], engine, journal, progress, interrupted).await? {
-        RunEnd::Finished => return Ok(()),
-        RunEnd::Interrupted { .. } => "interrupted".to_owned(),
-        RunEnd::Stopped { why, .. } => vertex::one_line(&why),
-    };
-    Err(Failure {
-        error: anyhow!("{why}: finished trials are kept; continue with --resume"),
-        exit: arrived.map_or(1, |signal| signal.exit()),
-    })
-}
-
-fn keep(out: &Path, report: &SearchReport) -> Result<(), Failure> {
-    let texts = [report.json(), report.markdown(), report.chart()];
-    for (name, text) in FILES.into_iter().zip(texts) {
-        let path = out.join(name);
-        std::fs::write(&path, text).map_err(|error| anyhow!("cannot write `{}`: {error}", path.display()))?;
     }
     Ok(())
 }

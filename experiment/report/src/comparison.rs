@@ -78,8 +78,8 @@ impl Comparison {
         };
         let (change, interval) = match cell.change {
             Some(Change { by, low, high }) => {
-                let ends = format!("{} to {}", self.signed(low), self.signed(high));
-                (self.signed(by), ends)
+                let ends = format!("{} to {}", self.change(low), self.change(high));
+                (self.change(by), ends)
             }
             None => ("–".to_owned(), "–".to_owned()),
         };
@@ -103,18 +103,12 @@ impl Comparison {
         (cells, cell.finding)
     }
 
-    /// A change with its sign: in per cent, of shares in points.
-    fn signed(&self, change: f64) -> String {
-        let sign = match change {
-            change if change < 0.0 => "−",
-            change if change > 0.0 => "+",
-            _ => "",
-        };
-        let unit = match self.metric.unit() {
-            Unit::Share => "points",
-            Unit::Duration | Unit::Bytes => "%",
-        };
-        format!("{sign}{:.1} {unit}", (change * 100.0).abs())
+    /// In per cent; of shares in points.
+    fn change(&self, change: f64) -> String {
+        match self.metric.unit() {
+            Unit::Share => trials::text::points(change),
+            Unit::Duration | Unit::Bytes => trials::text::change(change),
+        }
     }
 
     /// How many cells have this finding.

@@ -64,7 +64,7 @@ pub enum ReportError {
 fn advice(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            "; free some space, then draw the report again from the journal with `experiment report`"
+            "; free some space, then draw the report again from the journal with `experiment report`, or continue with --resume"
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a folder you may write to"
@@ -104,6 +104,19 @@ pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> 
     let path = dir.join("report.html");
     write_atomically(&path, |out| out.write_all(page.as_bytes()))?;
     Ok(path)
+}
+
+/// Writes files of other results into `dir`, each atomically.
+///
+/// # Errors
+/// Returns an error if a file cannot be written.
+pub fn write_texts(
+    dir: &Path,
+    files: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<(), ReportError> {
+    files
+        .into_iter()
+        .try_for_each(|(name, text)| write_atomically(&dir.join(name), |out| out.write_all(text.as_bytes())))
 }
 
 /// The table for the terminal, followed by failed trials and ledgers that do not balance.
@@ -235,5 +248,30 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn other_files_are_written_whole_and_name_what_cannot_be() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.md"), "old").unwrap();
+        write_texts(
+            folder.path(),
+            [("a.md", "new".to_owned()), ("b.json", "{}".to_owned())],
+        )
+        .unwrap();
+        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(
+            (read("a.md"), read("b.json")),
+            ("new".to_owned(), "{}".to_owned())
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        let nowhere = folder.path().join("nowhere");
+        let error = write_texts(&nowhere, [("a.md", String::new())])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("nowhere/a.md: ") && error.ends_with("does the folder exist?"),
+            "{error}"
+        );
     }
 }

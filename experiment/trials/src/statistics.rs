@@ -89,13 +89,7 @@ impl Estimate {
 
     /// The two-sided probability of a mean this far from 0 where the true one is 0.
     pub fn p_value(&self) -> f64 {
-        let error = self.standard_error();
-        match StudentsT::new(0.0, 1.0, self.degrees()) {
-            _ if self.mean == 0.0 => 1.0,
-            _ if error == 0.0 => 0.0,
-            Ok(t) => 2.0 * t.cdf(-(self.mean / error).abs()),
-            Err(_) => 1.0,
-        }
+        p_value(self.mean, self.standard_error(), self.degrees())
     }
 
     /// With how many figures in each part an interval of the same spread and mean would lie beyond 0 or within ± `margin`;
@@ -135,16 +129,20 @@ pub fn drift(figures: &[f64]) -> Option<Drift> {
         .map(|(position, figure)| (figure - mean - slope * (position - middle)).powi(2))
         .sum();
     let error = (left / (number - 2.0) / spread).sqrt();
-    let p_value = match StudentsT::new(0.0, 1.0, number - 2.0) {
-        _ if slope == 0.0 => 1.0,
-        _ if error == 0.0 => 0.0,
-        Ok(t) => 2.0 * t.cdf(-(slope / error).abs()),
-        Err(_) => 1.0,
-    };
     Some(Drift {
         change: slope * (number - 1.0),
-        p_value,
+        p_value: p_value(slope, error, number - 2.0),
     })
+}
+
+/// The two-sided probability of an estimate this far from 0 where the truth is 0, by Student's t.
+fn p_value(estimate: f64, error: f64, degrees: f64) -> f64 {
+    match StudentsT::new(0.0, 1.0, degrees) {
+        _ if estimate == 0.0 => 1.0,
+        _ if error == 0.0 => 0.0,
+        Ok(t) => 2.0 * t.cdf(-(estimate / error).abs()),
+        Err(_) => 1.0,
+    }
 }
 
 /// See [`drift`].

@@ -114,12 +114,22 @@ pub fn share(share: f64) -> String {
 
 /// A change with its sign, e.g. `+3.1 %`, `−12 %`.
 pub fn change(change: f64) -> String {
-    let sign = match change {
-        change if change < 0.0 => "−",
-        change if change > 0.0 => "+",
+    signed(change, "%")
+}
+
+/// A change of a share with its sign, e.g. `+0.5 points`.
+pub fn points(change: f64) -> String {
+    signed(change, "points")
+}
+
+fn signed(change: f64, unit: &str) -> String {
+    let thousandths = (change * 1e5).round();
+    let sign = match thousandths {
+        less if less < 0.0 => "−",
+        more if more > 0.0 => "+",
         _ => "",
     };
-    format!("{sign}{}", share(change.abs()))
+    format!("{sign}{} {unit}", ratio(thousandths.abs() / 1e3))
 }
 
 /// What is left of a whole of which a part is used, in whole percent, rounded down: never more than there is.
@@ -180,6 +190,25 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_nanos(nanos)), expected, "{nanos}");
         }
+    }
+
+    #[test]
+    fn changes_have_a_sign() {
+        let changes = [0.031, -0.12, 1.5, 0.0, 4e-6, -4e-6, -0.001_234, 0.000_01];
+        assert_eq!(
+            changes.map(change),
+            [
+                "+3.1 %",
+                "−12 %",
+                "+150 %",
+                "0 %",
+                "0 %",
+                "0 %",
+                "−0.123 %",
+                "+0.001 %"
+            ]
+        );
+        assert_eq!([0.005, -0.02].map(points), ["+0.5 points", "−2 points"]);
     }
 
     #[test]

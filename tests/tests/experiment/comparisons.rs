@@ -152,7 +152,7 @@ fn an_interrupted_comparison_is_continued() {
     assert!(
         left.last()
             .unwrap()
-            .ends_with("4 trials missing, finished ones are kept; continue with --resume"),
+            .ends_with("4 trials are missing, finished ones are kept; continue with --resume"),
         "{left:?}"
     );
     let done = || dir.outcomes("o/first").len() + dir.outcomes("o/second").len();

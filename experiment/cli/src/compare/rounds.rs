@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::anyhow;
-use engine::run_loop::{RunEnd, remaining, run as run_trials};
+use engine::run_loop::remaining;
 use engine::{Engine, TrialProgress};
 use local::LocalConfig;
 use report::comparison::Comparison;
@@ -15,10 +15,11 @@ use trials::text::counted;
 use trials::trial::Trial;
 use vertex::machine;
 
-use super::{CompareArgs, comparison, keep};
+use super::{CompareArgs, comparison};
 use crate::engines::{self, LOCAL_PATIENCE};
 use crate::failure::Failure;
-use crate::own_payloads;
+use crate::one_trial::run_one;
+use crate::own_payloads::{self, CheckedPayloads};
 use crate::plan_args::PlanText;
 use crate::progress::{Notes, RunProgress, Within, rough};
 use crate::run_facts::run_facts;
@@ -57,9 +58,10 @@ pub(super) async fn run(args: &CompareArgs, stop: &Stop) -> Result<Comparison, F
         .out
         .clone()
         .unwrap_or_else(|| Path::new("out").join(format!("{}-compared", written.plan.name)));
+    let payloads = own_payloads::check(&written)?;
     let mut candidates = Vec::new();
     for (name, command) in FOLDERS.into_iter().zip([old, new]) {
-        candidates.push(candidate(args, &written, &trials, out.join(name), command, stop).await?);
+        candidates.push(candidate(args, &written, payloads.clone(), out.join(name), command, stop).await?);
     }
     let order = order(&trials, written.plan.seed);
     let missing = candidates
@@ -86,19 +88,24 @@ pub(super) async fn run(args: &CompareArgs, stop: &Stop) -> Result<Comparison, F
     }
     let lines: [Vec<JournalLine>; 2] = lines.try_into().map_err(|_| anyhow!("there are two runs"))?;
     let comparison = comparison(args, &lines, [old.clone(), new.clone()], Design::Rounds);
-    keep(&out, &comparison)?;
+    let json = format!("{}\n", comparison.json());
+    let texts = [
+        ("comparison.md", comparison.markdown()),
+        ("comparison.json", json),
+    ];
+    report::write_texts(&out, texts).map_err(anyhow::Error::from)?;
     Ok(comparison)
 }
 
 async fn candidate(
     args: &CompareArgs,
     written: &PlanText,
-    trials: &[Trial],
+    payloads: Option<CheckedPayloads>,
     folder: PathBuf,
     command: &str,
     stop: &Stop,
 ) -> Result<Candidate, Failure> {
-    let payloads = own_payloads::check(written)?;
+    let trials = written.plan.trials();
     let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
     let engine = engines::local(LocalConfig {
         cut_off: written.plan.cut_off,
@@ -109,7 +116,7 @@ async fn candidate(
         ca_file: args.ca_file.clone(),
         payloads,
     })?;
-    stop.or(engine.check(trials, &Notes)).await?;
+    stop.or(engine.check(&trials, &Notes)).await?;
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
     let replaced = [endpoint, Some(command.to_owned()), payload_fact];
     let mut facts = machine::facts();
@@ -168,19 +175,8 @@ async fn run_all(
             left: expected[index..].iter().sum(),
             prefix: FOLDERS[*which],
         };
-        let mut arrived = None;
-        let interrupted = async { arrived = Some(stop.requested().await) };
-        let end = run_trials(&[trial], engine.as_mut(), journal, &within, interrupted).await?;
-        let why = match end {
-            RunEnd::Finished => continue,
-            RunEnd::Interrupted { .. } => "interrupted".to_owned(),
-            RunEnd::Stopped { why, .. } => vertex::one_line(&why),
-        };
-        let missing = counted((left.len() - index) as u64, "trial");
-        return Err(Failure {
-            error: anyhow!("{why}: {missing} missing, finished ones are kept; continue with --resume"),
-            exit: arrived.map_or(1, |signal| signal.exit()),
-        });
+        let missing = Some(left.len() - index);
+        run_one(trial, engine.as_mut(), journal, &within, missing, stop).await?;
     }
     Ok(())
 }
