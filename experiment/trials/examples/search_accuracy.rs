@@ -1,11 +1,11 @@
 //! Compares the limits that searches found with those of long sweeps of the same cells, and counts against goals.
-//! `cargo run -p trials --example search_accuracy -- FOLDER`, with the sweeps in `FOLDER/truths/CELL`, and the searches of
+//! `cargo run -p trials --example search_accuracy -- FOLDER`, with the sweeps in `FOLDER/truths/CELL/SEED`, and the searches of
 //! `FOLDER/runs.txt` in `FOLDER/runs/CELL/NUMBER`.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use trials::journal;
 use trials::search::Answer;
@@ -15,6 +15,9 @@ use trials::sustained::judgement;
 /// keep both.
 const GOALS: [(&str, f64, u64, usize); 2] = [("fixed-", 5.0, 14, 19), ("lognormal-", 10.0, 20, 18)];
 
+/// What the sweeps say of each level, one answer for each sweep.
+type Levels = BTreeMap<u64, Vec<Answer>>;
+
 /// The levels around the limit.
 struct Truth {
     low: f64,
@@ -22,24 +25,28 @@ struct Truth {
 }
 
 impl Truth {
-    /// The border between levels with the fewest levels on its wrong side; the middle of several such by ratio. `None` if it
+    /// The border between levels with the fewest answers on its wrong side; the middle of several such by ratio. `None` if it
     /// lies at an end of the levels.
-    fn of(levels: &[(u64, Answer)]) -> Option<Self> {
+    fn of(levels: &Levels) -> Option<Self> {
         let wrong = |border: usize| {
-            let is_wrong = |(index, (_, answer)): (usize, &(u64, Answer))| match answer {
-                Answer::Sustained => index >= border,
-                Answer::NotSustained => index < border,
-                Answer::Undecided => false,
+            let wrong_at = |(index, answers): (usize, &Vec<Answer>)| {
+                let is_wrong = |answer: &&Answer| match answer {
+                    Answer::Sustained => index >= border,
+                    Answer::NotSustained => index < border,
+                    Answer::Undecided => false,
+                };
+                answers.iter().filter(is_wrong).count()
             };
-            levels.iter().enumerate().filter(|one| is_wrong(*one)).count()
+            levels.values().enumerate().map(wrong_at).sum::<usize>()
         };
         let fewest = (0..=levels.len()).map(wrong).min()?;
         let best = |border: &usize| wrong(*border) == fewest;
         let first = (0..=levels.len()).find(best)?;
         let last = (0..=levels.len()).rfind(best)?;
+        let level = |index: usize| levels.keys().nth(index).map(|level| *level as f64);
         Some(Self {
-            low: levels.get(first.checked_sub(1)?)?.0 as f64,
-            high: levels.get(last)?.0 as f64,
+            low: level(first.checked_sub(1)?)?,
+            high: level(last)?,
         })
     }
 
@@ -95,34 +102,49 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Judges the levels of each sweep, and prints them.
+/// Judges the levels of the sweeps of each cell, and prints them.
 fn truths(folder: &Path) -> Result<BTreeMap<String, Truth>, Box<dyn Error>> {
-    let mut folders: Vec<_> = std::fs::read_dir(folder)?.collect::<Result<_, _>>()?;
-    folders.sort_by_key(std::fs::DirEntry::file_name);
     let mut truths = BTreeMap::new();
-    for folder in folders {
-        let lines = journal::read(&folder.path())?;
-        let mut levels = Vec::new();
-        for outcome in journal::latest(&lines).into_values() {
-            // On how many cores it ran has no effect on the answer.
-            let judged = judgement(outcome, &[], NonZeroUsize::MIN)?;
-            levels.push((outcome.trial.settings.rpu.get(), judged.answer));
+    for cell in folders(folder)? {
+        let name = cell
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let mut levels = Levels::new();
+        for sweep in folders(&cell)? {
+            let lines = journal::read(&sweep)?;
+            for outcome in journal::latest(&lines).into_values() {
+                // On how many cores it ran has no effect on the answer.
+                let judged = judgement(outcome, &[], NonZeroUsize::MIN)?;
+                let level = outcome.trial.settings.rpu.get();
+                levels.entry(level).or_default().push(judged.answer);
+            }
         }
-        levels.sort_by_key(|(level, _)| *level);
-        let name = folder.file_name().to_string_lossy().into_owned();
-        let truth =
-            Truth::of(&levels).ok_or_else(|| format!("{name}: the limit is not within {levels:?}"))?;
-        let marks = levels.iter().map(|(level, answer)| {
-            let mark = match answer {
+        let marks = levels.iter().map(|(level, answers)| {
+            let marks = answers.iter().map(|answer| match answer {
                 Answer::Sustained => '✓',
                 Answer::NotSustained => '✗',
                 Answer::Undecided => '?',
-            };
-            format!(" {level}{mark}")
+            });
+            format!(" {level}{}", marks.collect::<String>())
         });
-        println!("{name:<14} {:6.1} of{}", truth.limit(), marks.collect::<String>());
+        let marks: String = marks.collect();
+        let truth = Truth::of(&levels).ok_or_else(|| format!("{name}: the limit is not within{marks}"))?;
+        println!("{name:<14} {:6.1} of{marks}", truth.limit());
         truths.insert(name, truth);
     }
     println!();
     Ok(truths)
+}
+
+fn folders(parent: &Path) -> Result<Vec<PathBuf>, Box<dyn Error>> {
+    let entries = std::fs::read_dir(parent)?.collect::<Result<Vec<_>, _>>()?;
+    let mut folders: Vec<PathBuf> = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    folders.sort();
+    Ok(folders)
 }
