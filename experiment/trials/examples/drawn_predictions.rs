@@ -1,11 +1,11 @@
-//! Draws trials by a seed, as a plan each, and judges the predictions that were made before they ran.
-//! `cargo run -p trials --example drawn_predictions -- plans FOLDER TRIALS SEED`, then, with a run of each plan beside it,
-//! `… -- judge FOLDER`. `again` in place of `judge` predicts with the present model, to develop it.
+//! Draws trials by a seed, as a plan each, with predictions for a machine with two cores, and judges these by runs.
+//! `cargo run -p trials --example drawn_predictions -- plans FOLDER TRIALS SEED` writes `predicted.jsonl` and `plans/`;
+//! `… -- judge FOLDER` reads them and `runs/`. `again` in place of `judge` predicts with the present model, to develop it.
 
 use std::error::Error;
 use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use trials::journal;
 use trials::outcome::TrialOutcome;
@@ -21,6 +21,8 @@ const RATES: std::ops::RangeInclusive<f64> = 8.0..=150.0;
 const NEAR_US: f64 = 20_000.0;
 const NEAR: f64 = 0.1;
 
+const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
+const PREDICTED: &str = "predicted.jsonl";
 const USAGE: &str = "expected `plans FOLDER TRIALS SEED`, `judge FOLDER` or `again FOLDER`";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,21 +30,30 @@ fn main() -> Result<(), Box<dyn Error>> {
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["plans", folder, trials, seed] => {
             let (trials, seed): (u64, u64) = (trials.parse()?, seed.parse()?);
-            for number in 1..=trials {
-                let plan = drawn(
-                    number,
-                    &mut Draw {
-                        seed: wire::splitmix64(seed, number),
-                        index: 0,
-                    },
-                )?;
-                fs::write(Path::new(folder).join(format!("{number:03}.yaml")), plan)?;
-            }
+            plans(folder.as_ref(), trials, seed)?;
         }
         ["judge", folder] => judge(folder.as_ref(), false)?,
         ["again", folder] => judge(folder.as_ref(), true)?,
         _ => return Err(USAGE.into()),
     }
+    Ok(())
+}
+
+fn plans(folder: &Path, trials: u64, seed: u64) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(folder.join("plans"))?;
+    let mut predicted = String::new();
+    for number in 1..=trials {
+        let name = format!("{number:03}");
+        let mut draw = Draw {
+            seed: wire::splitmix64(seed, number),
+            index: 0,
+        };
+        let plan = drawn(&name, &mut draw)?;
+        let prediction = predict::predict(&Plan::parse(&plan, "plan")?.trials().remove(0).settings, CORES);
+        predicted += &(serde_json::to_string(&(&name, prediction))? + "\n");
+        fs::write(folder.join("plans").join(name + ".yaml"), plan)?;
+    }
+    fs::write(folder.join(PREDICTED), predicted)?;
     Ok(())
 }
 
@@ -72,7 +83,7 @@ impl Draw {
 }
 
 /// The plan of a trial, drawn until its load is met by a rate that many trials at once can have.
-fn drawn(number: u64, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
+fn drawn(name: &str, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
     for _ in 0..10_000 {
         let window_s = draw.log_uniform(1.0, 5.5) as u64;
         let load = draw.uniform(0.3, 1.3);
@@ -110,7 +121,7 @@ fn drawn(number: u64, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
                 _ => format!(", max_workers: {max_workers}"),
             };
             format!(
-                "name: drawn-{number:03}\nwindow: {window_s}s\nwarmup: 2\nwindows: {}\ncut_off: 5s\n\
+                "name: drawn-{name}\nwindow: {window_s}s\nwarmup: 2\nwindows: {}\ncut_off: 5s\n\
                  fixed: {{rpu: {}, io_delay: \"{io_delay}\", strategy: {strategy}{max_workers}, \
                  start_rule: {start_rule}, keys: {keys}, key_skew: {skew}{capacity}, fail_status: {fail_status}, \
                  retries: {retries}}}\nseed: {seed}\n",
@@ -120,14 +131,13 @@ fn drawn(number: u64, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
         };
         // Calls in flight at the load, by the calls of one event a second.
         let one = Plan::parse(&plan(1.0), "plan")?.trials().remove(0).settings;
-        let cores = NonZeroUsize::MIN.saturating_add(1);
         let long = wire::settings::TrialSettings {
             rpu: NonZeroU64::MIN.saturating_add(999),
             start_rule: wire::StartRule::AtArrival,
             window: std::time::Duration::from_secs(1),
             ..one
         };
-        let rate = 1_000.0 * load / predict::predict(&long, cores).load_factor;
+        let rate = 1_000.0 * load / predict::predict(&long, CORES).load_factor;
         if RATES.contains(&rate) {
             return Ok(plan(rate));
         }
@@ -144,16 +154,21 @@ struct Judged {
 }
 
 fn judge(folder: &Path, again: bool) -> Result<(), Box<dyn Error>> {
-    let mut runs: Vec<PathBuf> = fs::read_dir(folder)?
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<_, std::io::Error>>()?;
-    runs.retain(|path| path.join(journal::FILE_NAME).exists());
-    runs.sort();
     let mut all = Vec::new();
-    for run in &runs {
-        let lines = journal::read(run)?;
+    for line in fs::read_to_string(folder.join(PREDICTED))?.lines() {
+        let (name, prediction): (String, Prediction) = serde_json::from_str(line)?;
+        let run = folder.join("runs").join(&name);
+        if !run.exists() {
+            println!("{name}: not run");
+            continue;
+        }
+        let lines = journal::read(&run)?;
         for outcome in journal::latest(&lines).into_values() {
-            all.push(judged(run, outcome, again));
+            let prediction = match again {
+                true => predict::predict(&outcome.trial.settings, CORES),
+                false => prediction.clone(),
+            };
+            all.push(judged(&name, prediction, outcome));
         }
     }
     for one in &all {
@@ -184,11 +199,7 @@ fn judge(folder: &Path, again: bool) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn judged(run: &Path, outcome: &TrialOutcome, again: bool) -> Judged {
-    let prediction = match again {
-        true => predict::predict(&outcome.trial.settings, NonZeroUsize::MIN.saturating_add(1)),
-        false => outcome.prediction.clone(),
-    };
+fn judged(name: &str, prediction: Prediction, outcome: &TrialOutcome) -> Judged {
     let verdict = Verdict::of(outcome);
     let windows = outcome.windows.iter().filter(|window| !window.warmup);
     let mut measured: Vec<u64> = windows
@@ -201,7 +212,7 @@ fn judged(run: &Path, outcome: &TrialOutcome, again: bool) -> Judged {
     });
     let kept_up = verdict.kind == Kind::KeptUp && verdict.has_predicted_calls();
     Judged {
-        name: run.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        name: name.to_owned(),
         tails: prediction
             .close_tail_us
             .map(|tail_us| tail_us as f64)

@@ -317,6 +317,77 @@ fn simulated(model: &Model<'_>, workers: u64, phase_s: f64) -> f64 {
     last_end.saturating_sub(nanos(close_s)) as f64 / 1e9
 }
 
+#[test]
+fn the_first_windows_of_a_pool_at_its_limit_are_those_of_a_measured_run() {
+    let mut pool = cell(ThreadPool, 50, 100, "500ms", AtArrival);
+    pool.window = Duration::from_secs(5);
+    let assumptions = Assumptions::default();
+    let model = Model::new(&pool, 2.0, &assumptions);
+    let tails_s = simulation::first_tails_s(&model, 3);
+    for (predicted_s, measured_s) in tails_s.iter().zip([0.398, 0.879, 1.368]) {
+        assert!((predicted_s - measured_s).abs() < 0.03, "{tails_s:?}");
+    }
+    assert_eq!(tails_s.len(), 3);
+}
+
+#[test]
+fn long_windows_are_predicted_as_their_simulated_ends_say() {
+    // 60,000 calls of a window by 1,000 workers take 60 rounds, of which the last few are simulated.
+    let rounds = of(&cell(Async, 1_000, 6_000, "100ms", AtClose));
+    let tail_s = rounds.close_tail().unwrap().as_secs_f64();
+    assert!((6.01..6.2).contains(&tail_s), "{rounds:?}");
+    // The tail depends on the last seconds only.
+    let at = |window: u64| {
+        let mut settings = cell(Async, 1_000, 100, "lognormal(50=80ms,99=400ms)", AtArrival);
+        settings.window = Duration::from_secs(window);
+        of(&settings)
+    };
+    let (short, long) = (at(10), at(3_600));
+    let tail_s = |prediction: &Prediction| prediction.close_tail().unwrap().as_secs_f64();
+    assert!(
+        (tail_s(&short) - tail_s(&long)).abs() < 0.03,
+        "{short:?} {long:?}"
+    );
+    assert!(long.stall_share.unwrap() < 0.001, "{long:?}");
+}
+
+#[test]
+fn a_close_that_takes_half_of_the_window_or_more_is_warned_of() {
+    let with = |delay: &str| of(&cell(Async, 1_000, 10, delay, AtClose));
+    let (half, more) = (with("4.9s"), with("6s"));
+    assert!(!half.why.contains("stands still"), "{}", half.why);
+    assert_eq!(more.verdict, KeepsUp);
+    assert!(
+        more.why.ends_with(
+            "; the pod stands still for 60 % of the time, because it reads nothing while a window closes."
+        ),
+        "{}",
+        more.why
+    );
+}
+
+#[test]
+fn the_tail_of_varying_calls_is_a_distribution_over_the_windows() {
+    let tails = |delay: &str| {
+        of(&cell(Async, 1_000, 100, delay, AtClose))
+            .close_tail_percentiles
+            .unwrap()
+    };
+    let fixed = tails("100ms");
+    assert_eq!(fixed.p50_us, fixed.p99_us, "all windows are alike");
+    // Of forty windows with 1,000 calls: quantile q of the maximum is the quantile q^(1/1000) of one.
+    let varying = tails("lognormal(50=80ms,99=400ms)");
+    let delay: Delay = "lognormal(50=80ms,99=400ms)".parse().unwrap();
+    for (share, tail_us) in [(0.5f64, varying.p50_us), (0.9, varying.p90_us)] {
+        let longest_us = delay.quantile(share.powf(0.001)).as_micros() as f64;
+        let ratio = tail_us as f64 / longest_us;
+        assert!(
+            (0.85..1.15).contains(&ratio),
+            "{share}: {tail_us} instead of {longest_us}"
+        );
+    }
+}
+
 /// Whether a tail is at least another one, but for the position of a few windows in their read batches.
 fn is_as_long(tail: &Prediction, other: &Prediction) -> bool {
     let micros = |prediction: &Prediction| {
