@@ -1,8 +1,8 @@
 //! The windows of a trial event by event, as the data plane and the UDF treat them: reads in batches, closes that block
 //! the intake, one queue of calls with a limited number of servers. Random numbers come from a fixed seed.
 //!
-//! The work is bounded by [`EVENTS`]. A window with more events than that allows is simulated by its end: where calls
-//! start at arrival and leave room, by its last seconds; where they start at close, by its last calls.
+//! The work is bounded by [`EVENTS`]. A longer window than its close depends on is simulated by its end: where calls start
+//! at arrival by its last seconds, where they start at close by its last rounds of calls.
 
 mod call_times;
 mod run;
@@ -10,7 +10,7 @@ mod turns;
 
 use std::time::Duration;
 
-use wire::StartRule;
+use wire::{StartRule, StrategyKind};
 
 use self::run::{Closed, Run};
 use super::Model;
@@ -23,9 +23,6 @@ const MOST_OF_A_WINDOW: u64 = EVENTS / 4;
 const WINDOWS: u64 = 256;
 /// Share of the windows that are left out at the start, as the pod is empty then.
 const WARM_UP: f64 = 0.125;
-
-/// Load from which the backlog of a close may last through the next window, so that windows are simulated as a whole.
-const BUSY_FROM: f64 = 0.7;
 
 /// What a simulation showed.
 #[derive(Debug)]
@@ -58,7 +55,14 @@ pub(super) fn windows(model: &Model<'_>, speed: f64) -> Option<Simulated> {
     let growth_s = match cut.left_out_s > 0.0 {
         // Every close takes as long, however late it begins.
         true => (mean_s - window_s).max(0.0),
-        false => growth_s(counted) * window_s / cut.window_s,
+        // What is left out has the same load, and no close.
+        false => match growth_s(counted) {
+            growth_s if growth_s > 0.0 => {
+                let left_out_s = window_s - cut.window_s;
+                (growth_s + (model.utilization() * speed - 1.0) * left_out_s).max(0.0)
+            }
+            _ => 0.0,
+        },
     };
     Some(Simulated {
         growth_s,
@@ -116,11 +120,22 @@ impl Cut {
                 let simulated = (4.0 * round).max(MOST_OF_A_WINDOW as f64 / 4.0);
                 (calls - ((calls - simulated) / round).floor().max(0.0) * round) / rate
             }
-            StartRule::AtArrival if load < BUSY_FROM => {
+            StartRule::AtArrival => {
+                let room = (1.0 - load).max(f64::MIN_POSITIVE);
                 let longest_s = service.longest_of(rate * service.mean_s.max(1.0), 0.99);
-                whole_s.min(20.0 * model.period_s() + 10.0 * service.mean_s + 2.0 * longest_s)
+                // How long a queue takes to settle, and the backlog of a close to be worked off.
+                let shared = match settings.strategy {
+                    StrategyKind::Sequential => 1.0,
+                    _ => model.servers.in_flight,
+                };
+                let settles_s = service.mean_s / shared / (1.0 - load.min(1.0).sqrt()).powi(2);
+                let recovers_s = longest_s * load / room;
+                let end_s = 10.0 * model.period_s() + 10.0 * service.mean_s + longest_s;
+                let most_s = MOST_OF_A_WINDOW as f64 / rate;
+                whole_s
+                    .min(end_s + 5.0 * settles_s + 2.0 * recovers_s)
+                    .min(most_s.max(end_s))
             }
-            StartRule::AtArrival => whole_s,
         };
         let events = (rate * window_s).ceil().max(1.0) as u64;
         let needs = rate * service.mean_s;

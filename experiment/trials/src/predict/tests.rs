@@ -408,7 +408,7 @@ fn strategies() -> impl Strategy<Value = StrategyKind> {
 
 proptest! {
     // Each case simulates hundreds of windows.
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
     fn bursts_are_served_as_in_a_simulation(rpu in 1u64..400, workers in 1u64..60, delay_ms in 1u64..900, phase in 0.01f64..0.99) {
