@@ -114,12 +114,27 @@ template:
     containers:
       - name: experiment
         {{- include "async-reduce.container" (dict "root" .root "program" "experiment" "part" "experiment" "env" $env "mounts" $mounts) | nindent 8 }}
+        {{- $search := $values.search | default dict }}
         args:
-          - run
+          - {{ ternary "search" "run" ($search.enabled | default false) }}
           - /etc/async-reduce/plan.yaml
           - --engine=cluster
           - --base=/etc/async-reduce/base.yaml
           - --out=/out
+          {{- if $search.enabled }}
+          {{- with $search.find }}
+          - --find={{ . }}
+          {{- end }}
+          {{- range $search.objective }}
+          - {{ printf "--objective=%s" . | quote }}
+          {{- end }}
+          {{- with $search.budget }}
+          - --budget={{ . }}
+          {{- end }}
+          {{- range $search.args }}
+          - {{ . | quote }}
+          {{- end }}
+          {{- end }}
     volumes:
       - name: settings
         configMap:

@@ -27,6 +27,10 @@ const EVENTS: u64 = 200;
 /// Set-up, two windows and clean-up of one trial.
 const JOB_WITHIN: Duration = Duration::from_secs(240);
 
+/// Of a search's trial, which measures for two minutes after one window.
+const SEARCH_EVENTS: u64 = 2_500;
+const SEARCH_WITHIN: Duration = Duration::from_secs(900);
+
 /// Permissions that the experiment must not have, beside those that its Role names.
 const DENIED: [(&str, &str); 12] = [
     ("get", "secrets"),
@@ -61,6 +65,29 @@ pub fn as_a_job(lab: &Lab) -> Step {
     let summary = lab.kubectl(&["get", "configmap", &format!("{job}-summary"), "-o", "name"])?;
     if summary.is_empty() {
         return Err("there is no summary".to_owned());
+    }
+    release.uninstall()
+}
+
+/// A Job that searches: one worker sustains the plan's rate, which one trial shows. Its results are collected and in the
+/// summary.
+pub fn searches_as_a_job(lab: &Lab) -> Step {
+    let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let search = json!({"experiment": {"search": {"enabled": true, "find": "demand", "budget": "15m"}}});
+    let (release, job) = install(lab, folder.path(), search, PLAN)?;
+    let out = folder.path().join("out");
+    collected_within(lab, &job, &out, SEARCH_WITHIN)?;
+    balanced(&out, SEARCH_EVENTS)?;
+    let text = std::fs::read_to_string(out.join("search.json")).map_err(|error| error.to_string())?;
+    let found: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let cell = &found["cells"][0];
+    if (&cell["found"], &cell["sustained"]) != (&json!("everything"), &json!(1)) {
+        return Err(format!("one worker is not all that it takes: {text}"));
+    }
+    let summary = lab.kubectl(&["get", "configmap", &format!("{job}-summary"), "-o", "json"])?;
+    let summary: Value = serde_json::from_str(&summary).map_err(|error| error.to_string())?;
+    if summary["data"]["search.json"].as_str() != Some(text.as_str()) {
+        return Err(format!("the summary has another search.json: {summary}"));
     }
     release.uninstall()
 }
@@ -119,7 +146,11 @@ pub fn trial_of_job(lab: &Lab, values: Value, plan: &str, events: u64) -> Step<T
 
 /// Waits until the Job has succeeded, and collects its journal.
 fn collected(lab: &Lab, job: &str, out: &Path) -> Step {
-    wait("the experiment's Job has completed", JOB_WITHIN, || {
+    collected_within(lab, job, out, JOB_WITHIN)
+}
+
+fn collected_within(lab: &Lab, job: &str, out: &Path, within: Duration) -> Step {
+    wait("the experiment's Job has completed", within, || {
         let text = lab.kubectl(&["get", "job", job, "-o", "json"])?;
         let job: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
         Ok((job["status"]["succeeded"] == 1).then_some(()))
@@ -136,7 +167,8 @@ fn collected(lab: &Lab, job: &str, out: &Path) -> Step {
 fn install<'a>(lab: &'a Lab, folder: &Path, mut value: Value, plan: &str) -> Step<(Release<'a>, String)> {
     // --set would interpret commas and braces.
     let values = folder.join("values.yaml");
-    value["experiment"] = json!({"enabled": true, "plan": plan});
+    value["experiment"]["enabled"] = json!(true);
+    value["experiment"]["plan"] = json!(plan);
     std::fs::write(&values, value.to_string()).map_err(|error| error.to_string())?;
     let release = Release::install_with(lab, &lab.namespace, "exp", &values)?;
     let jobs = lab.list_in(&lab.namespace, "jobs")?;

@@ -30,7 +30,7 @@ use crate::lab::{Lab, Step};
 type Named = (&'static str, fn(&Lab) -> Step);
 
 /// The tests in order.
-const STEPS: [Named; 28] = [
+const STEPS: [Named; 29] = [
     (
         "every rendered object passes a server-side dry run",
         admission::dry_run,
@@ -88,6 +88,7 @@ const STEPS: [Named; 28] = [
         "the experiment as a Job: fails on a missed threshold",
         experiment::threshold_missed,
     ),
+    ("the experiment as a Job: searches", experiment::searches_as_a_job),
     ("the experiment from outside", experiment::from_outside),
     (
         "an unkeyed reduce with 5 keys: one record per window, the ledger balances",

@@ -12,6 +12,9 @@ use trials::trial::Trial;
 use crate::failure::Failure;
 use crate::progress;
 
+/// The files of a summary, those of a search among them.
+const SUMMARY: [&str; 4] = ["search.md", "search.json", "summary.md", "summary.csv"];
+
 /// A run that belongs to a Job.
 pub struct JobRun {
     cluster: Cluster,
@@ -55,11 +58,12 @@ impl JobRun {
     }
 
     async fn publish_summary(&self, folder: &Path) -> Result<(), ClusterError> {
-        let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
-        let (Some(markdown), Some(csv)) = (read("summary.md"), read("summary.csv")) else {
+        let read = |name: &str| Some((name.to_owned(), std::fs::read_to_string(folder.join(name)).ok()?));
+        let files: Vec<(String, String)> = SUMMARY.into_iter().filter_map(read).collect();
+        if files.is_empty() {
             return Ok(());
-        };
+        }
         let owner = Owner::job(&self.cluster, &self.name).await?;
-        job::write_summary(&self.cluster, &owner, &self.name, markdown, csv).await
+        job::write_summary(&self.cluster, &owner, &self.name, files).await
     }
 }

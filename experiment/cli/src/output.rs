@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::anyhow;
 use console::{Style, StyledObject, Term};
 use report::Tone;
+use report::search::{COLUMNS, SearchReport};
 use trials::journal::{self, JournalLine};
 
 use crate::failure::Failure;
@@ -32,7 +33,8 @@ pub fn check_folder(folder: &Path) -> Result<(), Failure> {
     if folder.join(journal::FILE_NAME).exists() {
         return Ok(());
     }
-    let other = report::FILES.into_iter().find(|name| folder.join(name).exists());
+    let files = report::FILES.into_iter().chain(report::SEARCH_FILES);
+    let other = files.into_iter().find(|name| folder.join(name).exists());
     other.map_or(Ok(()), |name| {
         Err(Failure::wrong_use(anyhow!(
             "--out: `{}` holds a `{name}` that no run here wrote (there is no {} beside it): choose another folder",
@@ -47,11 +49,27 @@ pub fn draw_report(folder: &Path) -> Result<(), Failure> {
     write_report(folder, &journal::read(folder)?)
 }
 
-/// Prints the table of a journal, writes its report into the folder and prints its path.
+/// Prints the table of a journal, or what its search found, writes its report into the folder and prints its path.
 pub fn write_report(folder: &Path, lines: &[JournalLine]) -> Result<(), Failure> {
-    print(&report::painted_table(lines, &paint_stdout))?;
+    print(&match SearchReport::of(lines) {
+        Some(search) => search_text(&search),
+        None => report::painted_table(lines, &paint_stdout),
+    })?;
     let path = report::write(folder, lines).map_err(anyhow::Error::from)?;
     print(&format!("\nreport: {}\n", path.display()))
+}
+
+fn search_text(report: &SearchReport) -> String {
+    let rows: Vec<TableRow<6>> = report
+        .rows()
+        .into_iter()
+        .map(|(mut cells, below, tone)| {
+            cells[5] = paint_stdout(tone, &cells[5]);
+            TableRow { cells, below }
+        })
+        .collect();
+    let table = table(COLUMNS, &["bracket", "predicted", "trials"], &rows, width());
+    format!("{}\n\n{table}", report.heading())
 }
 
 /// Colours a text for stderr by its tone, if stderr is a terminal and `NO_COLOR` is not set.

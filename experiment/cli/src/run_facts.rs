@@ -29,6 +29,7 @@ pub async fn run_facts(
         machine: facts,
         command: command_line(),
         references,
+        search: None,
     }
 }
 

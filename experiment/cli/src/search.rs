@@ -1,31 +1,28 @@
 //! `experiment search`: the capacity or the demand of each cell of a plan, by trials whose levels depend on those before.
 
-mod cells;
-
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use engine::{Engine, TrialProgress};
-use report::search::{COLUMNS, SearchReport};
 use trials::journal::{Journal, RunFacts};
-use trials::search::{Effort, Found, Quantity};
+use trials::search::{Answer, Effort, Found, Quantity};
+use trials::searches::{SearchedCell, Searches};
+use trials::sustained::Judgement;
 use trials::text::counted;
 use vertex::machine;
 
 use crate::engines::{EngineArgs, EngineKind};
 use crate::failure::Failure;
 use crate::one_trial::run_one;
-use crate::output::{TableRow, check_folder, paint_stdout, print, table, width};
+use crate::output::{check_folder, write_report};
 use crate::own_payloads;
-use crate::plan_args::{PlanArgs, PlanText};
+use crate::plan_args::PlanArgs;
 use crate::progress::{Notes, ProgressArgs, RunProgress, Within, rough};
 use crate::run::first_error;
 use crate::run_facts::run_facts;
 use crate::stop::{Stop, on_runtime};
-
-use cells::{Cells, said};
 
 #[derive(Debug, clap::Args)]
 pub struct SearchArgs {
@@ -67,9 +64,6 @@ enum Find {
     Demand,
 }
 
-/// Files beside the journal.
-const FILES: [&str; 3] = ["search.json", "search.md", "search.svg"];
-
 /// The ratio of the ends of a bracket.
 fn ratio(text: &str) -> Result<f64, &'static str> {
     let ratio: Option<f64> = text.parse().ok().filter(|ratio| (1.01..=10.0).contains(ratio));
@@ -107,7 +101,8 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
             "`{threshold}`: a search has levels that no other run has: write a bound in place of the change"
         )));
     }
-    let mut cells = Cells::new(&written.plan, quantity, effort.precision, machine::cores());
+    let search = Searches::facts(&written.plan, quantity, &effort, machine::cores());
+    let mut cells = Searches::new(&written.plan, &search);
     let job = args.engine.job(&cells.most_trials(), &written.text).await?;
     let out = args.out.clone().unwrap_or_else(|| match &job {
         Some(job) => job.folder(),
@@ -121,8 +116,11 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
         .await?;
     stop.or(engine.check(&cells.first_trials(), &Notes)).await?;
     let facts = args.engine.facts(payload_fact);
-    let facts = run_facts(&written, cells.len(), facts, engine.as_ref(), Vec::new()).await;
-    let mut result = run_into(args, &written, &mut cells, facts, engine.as_mut(), &out, stop).await;
+    let facts = RunFacts {
+        search: Some(search),
+        ..run_facts(&written, cells.len(), facts, engine.as_ref(), Vec::new()).await
+    };
+    let mut result = run_into(args, &mut cells, facts, engine.as_mut(), &out, stop).await;
     if let Some(job) = job {
         result = first_error(result, job.publish(&out).await);
     }
@@ -136,8 +134,7 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
 /// Runs the searches and writes journal, report and results to `out`.
 async fn run_into(
     args: &SearchArgs,
-    written: &PlanText,
-    cells: &mut Cells,
+    cells: &mut Searches,
     facts: RunFacts,
     engine: &mut dyn Engine,
     out: &Path,
@@ -145,22 +142,17 @@ async fn run_into(
 ) -> Result<(), Failure> {
     let mut journal = Journal::open(out, facts, args.resume)?;
     let ended = run_all(args, cells, engine, &mut journal, out, stop).await;
-    if cells.trials() > 0 {
-        report::write(out, journal.lines()).map_err(anyhow::Error::from)?;
+    if cells.trials() > 0 || ended.is_ok() {
+        write_report(out, journal.lines())?;
     }
-    let report = cells.report(&written.plan);
-    let texts = [report.json(), report.markdown(), report.chart()];
-    report::write_texts(out, FILES.into_iter().zip(texts)).map_err(anyhow::Error::from)?;
-    print(&text(&report))?;
-    print(&format!("\nreport: {}\n", out.join("report.html").display()))?;
     ended?;
-    finish(&report)
+    finish(&cells.cells())
 }
 
 /// Runs trials until every search has ended, or the budget is spent.
 async fn run_all(
     args: &SearchArgs,
-    cells: &mut Cells,
+    cells: &mut Searches,
     engine: &mut dyn Engine,
     journal: &mut Journal,
     out: &Path,
@@ -168,7 +160,7 @@ async fn run_all(
 ) -> Result<(), Failure> {
     let start = Instant::now();
     let progress = RunProgress::on_stderr(args.progress, Some(out.to_owned()));
-    cells.replay(journal.lines());
+    cells.replay(journal.lines(), false);
     progress.say(&format!(
         "{}, {} so far; journal and results: {}",
         counted(cells.len() as u64, "cell"),
@@ -176,7 +168,7 @@ async fn run_all(
         out.display()
     ));
     let mut position = 0;
-    while let Some((index, trial)) = cells.next() {
+    while let Some((index, trial)) = cells.next_trial() {
         let expected = engine.expected(&trial);
         if args
             .budget
@@ -205,27 +197,11 @@ async fn run_all(
     Ok(())
 }
 
-fn text(report: &SearchReport) -> String {
-    let rows: Vec<TableRow<6>> = report
-        .rows()
-        .into_iter()
-        .map(|(mut cells, below, tone)| {
-            cells[5] = paint_stdout(tone, &cells[5]);
-            TableRow { cells, below }
-        })
-        .collect();
-    let table = table(COLUMNS, &["bracket", "predicted", "trials"], &rows, width());
-    format!("{}\n\n{table}", report.heading())
-}
-
 /// Fails if a trial found nothing out, else if the objective holds at no level.
-fn finish(report: &SearchReport) -> Result<(), Failure> {
-    let all = report.cells.len();
-    let failed = report.cells.iter().filter(|cell| cell.failed.is_some()).count();
-    let none = report
-        .cells
-        .iter()
-        .filter(|cell| cell.bracket.found == Found::Nothing);
+fn finish(cells: &[SearchedCell]) -> Result<(), Failure> {
+    let all = cells.len();
+    let failed = cells.iter().filter(|cell| cell.failed.is_some()).count();
+    let none = cells.iter().filter(|cell| cell.bracket.found == Found::Nothing);
     match (failed, none.count()) {
         (0, 0) => Ok(()),
         (0, none) => Err(Failure {
@@ -234,4 +210,21 @@ fn finish(report: &SearchReport) -> Result<(), Failure> {
         }),
         (failed, _) => Err(anyhow!("{failed} of {all} searches failed: see the table").into()),
     }
+}
+
+/// A judgement in a line.
+fn said(judgement: &Judgement) -> String {
+    let says = match judgement.answer {
+        Answer::Sustained => "✓ sustained",
+        Answer::NotSustained => "✗ not sustained",
+        Answer::Undecided => "? undecided",
+    };
+    let mut line = says.to_owned();
+    if !judgement.reason.is_empty() {
+        line.push_str(&format!(": {}", judgement.reason));
+    }
+    if let Some(limit) = judgement.limit {
+        line.push_str(&format!("; limited by {}", limit.words()));
+    }
+    line
 }

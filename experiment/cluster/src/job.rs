@@ -1,6 +1,7 @@
 //! An experiment in a Job: only its log and the objects that it applies outlive the pod. So the journal is written to
 //! standard output between two marker lines, and the summary into a ConfigMap that the Job owns.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -92,7 +93,7 @@ pub fn summary_name(job: &str) -> String {
     format!("{job}-summary")
 }
 
-/// Applies the ConfigMap with the summary: Markdown under `summary.md`, CSV under `summary.csv`.
+/// Applies the ConfigMap with the summary: files with their texts, the most important first.
 ///
 /// # Errors
 /// Returns an error if the API server refuses it.
@@ -100,8 +101,7 @@ pub async fn write_summary(
     cluster: &Cluster,
     owner: &Owner,
     job: &str,
-    markdown: String,
-    csv: String,
+    files: Vec<(String, String)>,
 ) -> Result<(), ClusterError> {
     let name = summary_name(job);
     let summary = ConfigMap {
@@ -111,28 +111,30 @@ pub async fn write_summary(
             owner_references: Some(vec![owner.reference.clone()]),
             ..ObjectMeta::default()
         },
-        data: Some(fitting(markdown, csv).into()),
+        data: Some(fitting(files)),
         ..ConfigMap::default()
     };
     apply(&cluster.api::<ConfigMap>(), "ConfigMap", &name, &summary).await
 }
 
-/// The two texts, cut at the end of a line if a ConfigMap cannot hold both.
-fn fitting(markdown: String, csv: String) -> [(String, String); 2] {
-    let cut = |text: String, room: usize| {
-        if text.len() <= room {
-            return text;
+/// The texts, cut at the end of a line if a ConfigMap cannot hold them all: each has an equal share of the room that those
+/// before it leave.
+fn fitting(files: Vec<(String, String)>) -> BTreeMap<String, String> {
+    let mut room = MAX_SUMMARY_BYTES;
+    let mut after = files.len();
+    let mut fitting = BTreeMap::new();
+    for (name, mut text) in files {
+        let share = room / after.max(1);
+        if text.len() > share {
+            let line = text.as_bytes()[..share].iter().rposition(|byte| *byte == b'\n');
+            text.truncate(line.map_or(0, |at| at + 1));
+            text.push_str("(cut: the journal has the rest)\n");
         }
-        let line = text.as_bytes()[..room].iter().rposition(|byte| *byte == b'\n');
-        let line = line.map_or(0, |at| at + 1);
-        format!("{}(cut: the journal has the rest)\n", &text[..line])
-    };
-    let csv = cut(csv, MAX_SUMMARY_BYTES / 2);
-    let markdown = cut(markdown, MAX_SUMMARY_BYTES - csv.len());
-    [
-        ("summary.md".to_owned(), markdown),
-        ("summary.csv".to_owned(), csv),
-    ]
+        room = room.saturating_sub(text.len());
+        after -= 1;
+        fitting.insert(name, text);
+    }
+    fitting
 }
 
 #[cfg(test)]
@@ -194,12 +196,23 @@ mod tests {
 
     #[test]
     fn a_summary_fits_into_a_config_map() {
+        let file = |name: &str, text: String| (name.to_owned(), text);
         let line = "ü,1,2,3\n";
         let long = line.repeat((2 << 20) / line.len());
-        let [(_, markdown), (_, csv)] = fitting(long.clone(), long);
-        assert!(markdown.len() + csv.len() < 1 << 20);
-        assert!(csv.ends_with("ü,1,2,3\n(cut: the journal has the rest)\n"));
-        let [(_, markdown), _] = fitting("# a\n".to_owned(), "b\n".to_owned());
-        assert_eq!(markdown, "# a\n");
+        let both = fitting(vec![
+            file("summary.md", long.clone()),
+            file("summary.csv", long.clone()),
+        ]);
+        assert!(both.values().map(String::len).sum::<usize>() < 1 << 20);
+        assert!(both["summary.csv"].ends_with("ü,1,2,3\n(cut: the journal has the rest)\n"));
+        let short = fitting(vec![
+            file("summary.md", "# a\n".to_owned()),
+            file("summary.csv", long),
+        ]);
+        assert_eq!(short["summary.md"], "# a\n");
+        assert!(
+            short["summary.csv"].len() > 800 << 10,
+            "it has the rest of the room"
+        );
     }
 }

@@ -46,6 +46,7 @@ use trials::journal::JournalLine;
 use trials::threshold::Judged;
 use trials::verdict::Verdict;
 
+use crate::search::SearchReport;
 use crate::summary::Summary;
 
 pub use crate::sentences::predicted_verdict;
@@ -84,14 +85,21 @@ pub const FILES: [&str; 6] = [
     "report.html",
 ];
 
-/// Writes `report.html`, `close-tail.svg`, `windows.csv`, `summary.csv`, `summary.md` and `summary.json` into `dir`, each atomically, and
-/// returns the page's path. The latest outcome of each trial counts.
+/// The files of a search beside them.
+pub const SEARCH_FILES: [&str; 3] = ["search.json", "search.md", "search.svg"];
+
+/// Writes [`FILES`], and for a search [`SEARCH_FILES`], into `dir`, each atomically, and returns the page's path. The latest outcome of each trial counts.
 ///
 /// # Errors
 /// Returns an error if a file cannot be written or the page's template fails.
 pub fn write(dir: &Path, lines: &[JournalLine]) -> Result<PathBuf, ReportError> {
     let summary = Summary::new(lines);
-    let page = page::draw(&summary)?;
+    let search = SearchReport::of(lines);
+    let page = page::draw(&summary, search.as_ref())?;
+    if let Some(search) = &search {
+        let texts = [search.json(), search.markdown(), search.chart()];
+        write_texts(dir, SEARCH_FILES.into_iter().zip(texts))?;
+    }
     write_atomically(&dir.join("windows.csv"), |out| csv::windows(&summary, out))?;
     write_atomically(&dir.join("summary.csv"), |out| csv::summary(&summary, out))?;
     write_atomically(&dir.join("summary.md"), |out| {

@@ -10,8 +10,9 @@ use trials::threshold::Status;
 use trials::verdict::Kind;
 
 use crate::charts::{self, Figure, Style};
+use crate::search::{COLUMNS, SearchReport};
 use crate::summary::{Row, Summary};
-use crate::table::Table;
+use crate::table::{Table, Tone};
 use crate::{question, sentences, tables, text};
 
 #[derive(Serialize)]
@@ -23,6 +24,7 @@ struct Page<'a> {
     facts: Vec<Fact>,
     notes: Vec<Note>,
     question: Vec<String>,
+    search: Option<SearchSection>,
     sentences: Vec<String>,
     stream_overhead: Option<String>,
     machine: BTreeMap<&'a str, &'a str>,
@@ -32,6 +34,22 @@ struct Page<'a> {
     close_tails: Figure,
     execution_times: Figure,
     tables: Tables,
+}
+
+/// What a search found.
+#[derive(Serialize)]
+struct SearchSection {
+    heading: String,
+    chart: String,
+    columns: [&'static str; 6],
+    rows: Vec<SearchRow>,
+}
+
+#[derive(Serialize)]
+struct SearchRow {
+    cells: [String; 6],
+    below: String,
+    tone: Tone,
 }
 
 /// A number at the head of the page.
@@ -72,7 +90,7 @@ struct Tables {
 ///
 /// # Errors
 /// Returns an error if the template fails, which its tests rule out.
-pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
+pub(super) fn draw(summary: &Summary<'_>, search: Option<&SearchReport>) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|name| match name {
         "report.css" => AutoEscape::None,
@@ -88,12 +106,12 @@ pub(super) fn draw(summary: &Summary<'_>) -> Result<String, minijinja::Error> {
     environment.add_template("report.html", include_str!("report.html.jinja"))?;
     let page = environment
         .get_template("report.html")?
-        .render(Serde(Page::new(summary)))?;
+        .render(Serde(Page::new(summary, search)))?;
     Ok(text::sanitize(&page))
 }
 
 impl<'a> Page<'a> {
-    fn new(summary: &Summary<'a>) -> Self {
+    fn new(summary: &Summary<'a>, search: Option<&SearchReport>) -> Self {
         let facts = summary.facts;
         let swatches: Vec<String> = summary.series.iter().map(|one| Style::of(one).swatch()).collect();
         let machine = facts.map(|facts| {
@@ -113,6 +131,7 @@ impl<'a> Page<'a> {
                 .iter()
                 .map(|paragraph| text::unbreakable(paragraph))
                 .collect(),
+            search: search.map(SearchSection::new),
             sentences: sentences::outcome(summary)
                 .iter()
                 .map(|sentence| text::unbreakable(sentence))
@@ -141,6 +160,20 @@ impl<'a> Page<'a> {
                 repeats: tables::repeats(summary).for_page(&swatches),
                 thresholds: tables::thresholds(summary).for_page(&swatches),
             },
+        }
+    }
+}
+
+impl SearchSection {
+    fn new(search: &SearchReport) -> Self {
+        let rows = search.rows().into_iter();
+        Self {
+            heading: search.heading(),
+            chart: search.chart_of_page(),
+            columns: COLUMNS,
+            rows: rows
+                .map(|(cells, below, tone)| SearchRow { cells, below, tone })
+                .collect(),
         }
     }
 }
@@ -227,7 +260,10 @@ fn notes(summary: &Summary<'_>) -> Vec<Note> {
         });
     }
     let ended = summary.trials.len();
-    if let Some(facts) = summary.facts.filter(|facts| facts.trials > ended) {
+    if let Some(facts) = summary
+        .facts
+        .filter(|facts| facts.search.is_none() && facts.trials > ended)
+    {
         let all = text::counted(facts.trials as u64, "trial");
         notes.push(Note {
             text: format!("{ended} of the plan's {all} have ended; this report shows those."),

@@ -5,8 +5,9 @@ mod chart;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use trials::cell::CellKey;
+use trials::journal::{JournalLine, RunFacts};
 use trials::search::{Bracket, Found, Quantity};
+use trials::searches::{SearchedCell, Searches};
 use trials::sustained::Limit;
 use trials::text::{count, counted, for_programs};
 
@@ -27,23 +28,6 @@ pub struct SearchReport {
     pub cells: Vec<SearchedCell>,
 }
 
-#[derive(Debug, Clone)]
-pub struct SearchedCell {
-    /// The cell's name: its levels.
-    pub cell: String,
-    /// Its settings without the one that is searched.
-    pub key: CellKey,
-    /// The limit that was predicted, where the search began.
-    pub predicted: u64,
-    pub bracket: Bracket,
-    /// What set the limit; `None` if no level was found that is not sustained.
-    pub limit: Option<Limit>,
-    /// Why the level at the bracket's end is not sustained.
-    pub reason: String,
-    /// Why its last trial found nothing out, which ended its search.
-    pub failed: Option<String>,
-}
-
 /// The names of the columns of [`SearchReport::rows`]; the second is the quantity.
 pub const COLUMNS: [&str; 6] = ["cell", "bracket", "predicted", "trials", "limited by", ""];
 
@@ -51,6 +35,21 @@ pub const COLUMNS: [&str; 6] = ["cell", "bracket", "predicted", "trials", "limit
 pub type SearchRow = ([String; 6], String, Tone);
 
 impl SearchReport {
+    /// What the searches of a journal found; `None` if it is not that of a search.
+    pub fn of(lines: &[JournalLine]) -> Option<Self> {
+        let searches = Searches::of(lines)?;
+        let name = |line: &JournalLine| match line {
+            JournalLine::Run(RunFacts { plan_name, .. }) => Some(plan_name.clone()),
+            JournalLine::Trial(_) => None,
+        };
+        Some(Self {
+            name: lines.iter().find_map(name).unwrap_or_default(),
+            quantity: searches.quantity(),
+            objective: searches.objective().iter().map(ToString::to_string).collect(),
+            cells: searches.cells(),
+        })
+    }
+
     /// What is searched for, in a sentence.
     pub fn heading(&self) -> String {
         let what = match self.quantity {
@@ -68,22 +67,18 @@ impl SearchReport {
     }
 
     fn row(&self, cell: &SearchedCell) -> SearchRow {
-        let (says, tone) = cell.says();
-        let below = match (&cell.failed, cell.bracket.not_sustained) {
-            (Some(failed), _) => failed.clone(),
-            (None, Some(level)) if !cell.reason.is_empty() => {
-                format!(
-                    "at {} {}: {}",
-                    self.quantity.setting().name,
-                    count(level),
-                    cell.reason
-                )
+        let (says, tone) = says(cell);
+        let below = match &cell.failed {
+            Some(failed) => failed.clone(),
+            None if cell.reason.is_empty() => String::new(),
+            None => {
+                let (setting, level) = (self.quantity.setting().name, count(cell.reason_at));
+                format!("at {setting} {level}: {}", cell.reason)
             }
-            _ => String::new(),
         };
         let cells = [
             text::sanitize(&cell.cell),
-            cell.bracket_text(),
+            bracket_text(&cell.bracket),
             count(cell.predicted),
             cell.bracket.trials.to_string(),
             cell.limit.map_or("–", Limit::words).to_owned(),
@@ -121,6 +116,7 @@ impl SearchReport {
             limit: cell.limit,
             is_of_the_machine: cell.limit.map(Limit::is_of_the_machine),
             reason: &cell.reason,
+            reason_at: (!cell.reason.is_empty()).then_some(cell.reason_at),
             failed: cell.failed.as_deref(),
         });
         let file = SearchJson {
@@ -137,44 +133,46 @@ impl SearchReport {
 
     /// The brackets as whiskers beside the predictions, as an SVG file.
     pub fn chart(&self) -> String {
-        chart::chart(self)
+        chart::picture(self)
+    }
+
+    /// The same as a part of the page.
+    pub(crate) fn chart_of_page(&self) -> String {
+        chart::of_page(self)
     }
 }
 
-impl SearchedCell {
-    /// The ends of the bracket, the lower one first.
-    fn bracket_text(&self) -> String {
-        let Bracket {
-            sustained,
-            not_sustained,
-            ..
-        } = self.bracket;
-        match (sustained, not_sustained) {
-            (Some(one), Some(other)) => format!("{} to {}", count(one.min(other)), count(one.max(other))),
-            _ => "–".to_owned(),
-        }
+/// The ends of the bracket, the lower one first.
+fn bracket_text(bracket: &Bracket) -> String {
+    match (bracket.sustained, bracket.not_sustained) {
+        (Some(one), Some(other)) => format!("{} to {}", count(one.min(other)), count(one.max(other))),
+        _ => "–".to_owned(),
     }
+}
 
-    /// What was found, in words.
-    fn says(&self) -> (String, Tone) {
-        let tried = |level: Option<u64>| level.map_or_else(|| "–".to_owned(), count);
-        let Bracket {
-            sustained,
-            not_sustained,
-            ..
-        } = self.bracket;
-        if self.failed.is_some() {
-            return ("✗ failed".to_owned(), Tone::Bad);
+/// What was found in a cell, in words.
+fn says(cell: &SearchedCell) -> (String, Tone) {
+    if cell.failed.is_some() {
+        return ("✗ failed".to_owned(), Tone::Bad);
+    }
+    let tried = |level: Option<u64>| level.map_or_else(|| "–".to_owned(), count);
+    let Bracket {
+        sustained,
+        not_sustained,
+        found,
+        trials,
+    } = cell.bracket;
+    match found {
+        Found::Limit => ("✓ found".to_owned(), Tone::Good),
+        Found::Undecided if sustained.is_some() && not_sustained.is_some() => {
+            ("? undecided between".to_owned(), Tone::Edge)
         }
-        match self.bracket.found {
-            Found::Limit => ("✓ found".to_owned(), Tone::Good),
-            Found::Undecided => ("? undecided between".to_owned(), Tone::Edge),
-            Found::Everything => (format!("✓ sustained up to {}", tried(sustained)), Tone::Good),
-            Found::Nothing => (format!("✗ not sustained at {}", tried(not_sustained)), Tone::Bad),
-            Found::Unfinished => {
-                let trials = counted(u64::from(self.bracket.trials), "trial");
-                (format!("? unfinished after {trials}"), Tone::Edge)
-            }
+        Found::Undecided => ("? undecided".to_owned(), Tone::Edge),
+        Found::Everything => (format!("✓ sustained up to {}", tried(sustained)), Tone::Good),
+        Found::Nothing => (format!("✗ not sustained at {}", tried(not_sustained)), Tone::Bad),
+        Found::Unfinished => {
+            let trials = counted(u64::from(trials), "trial");
+            (format!("? unfinished after {trials}"), Tone::Edge)
         }
     }
 }
@@ -209,12 +207,15 @@ struct CellJson<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reason_at: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<&'a str>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trials::cell::CellKey;
 
     fn cell(name: &str, sustained: Option<u64>, not_sustained: Option<u64>, found: Found) -> SearchedCell {
         let plan = "name: a\nfixed: {rpu: 10, io_delay: 1ms, strategy: async}\n";
@@ -234,6 +235,7 @@ mod tests {
             },
             limit: not_sustained.map(|_| Limit::Strategy),
             reason: "12 events unsent".to_owned(),
+            reason_at: not_sustained.unwrap_or_default(),
             failed: None,
         }
     }

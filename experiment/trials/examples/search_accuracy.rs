@@ -116,7 +116,7 @@ fn truths(folder: &Path) -> Result<BTreeMap<String, Truth>, Box<dyn Error>> {
             let lines = journal::read(&sweep)?;
             for outcome in journal::latest(&lines).into_values() {
                 // On how many cores it ran has no effect on the answer.
-                let judged = judgement(outcome, &[], NonZeroUsize::MIN)?;
+                let judged = judgement(&[outcome], &[], NonZeroUsize::MIN)?;
                 let level = outcome.trial.settings.rpu.get();
                 levels.entry(level).or_default().push(judged.answer);
             }

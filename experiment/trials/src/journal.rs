@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::outcome::{TrialEnd, TrialOutcome};
 use crate::plan::Plan;
+use crate::search::SearchFacts;
 use crate::threshold::Reference;
 
 pub use error::JournalError;
@@ -46,6 +47,9 @@ pub struct RunFacts {
     /// The figures of kept runs that its thresholds are compared with.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub references: Vec<Reference>,
+    /// `None` unless its trials are those of a search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<SearchFacts>,
 }
 
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].

@@ -12,7 +12,8 @@
 //! - [`ledger`]: accounts for every event of a trial by its number.
 //! - [`verdict`]: whether a strategy kept up, and whether the trial can say so.
 //! - [`threshold`]: what must hold, and whether it did; [`metric`]: what it speaks of; [`cell`]: what repeats have in common.
-//! - [`search`]: the next level of a search for a capacity or a demand; [`sustained`]: what a trial at a level says.
+//! - [`search`]: the next level of a search for a capacity or a demand; [`sustained`]: what the trials of a level say;
+//!   [`searches`]: those of all cells, and what they found by a journal.
 //! - [`comparison`]: two runs, cell by cell; [`statistics`]: intervals and tests, pure.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
 //! - [`text`]: figures for people, the one home of number formats.
@@ -32,6 +33,7 @@ pub mod outcome;
 pub mod plan;
 pub mod predict;
 pub mod search;
+pub mod searches;
 pub mod statistics;
 pub mod sustained;
 pub mod text;

@@ -1,8 +1,8 @@
-//! Whether a trial shows that its rate is sustained, and what set the limit if it is not.
+//! Whether the trials of a level show that its rate is sustained, and what set the limit if it is not.
 //!
 //! *Sustained*: every measured window gives its result, nothing is unsent, the result lag does not grow, and the objective
-//! holds. The lag grows by the slope over the windows after the warm-up: sustained if its 95 % upper bound lies below
-//! [`TOLERATED`] of a window per window, not sustained if the lower bound lies above.
+//! holds. The lag grows by the slope over the windows after the warm-up, of all repeats together: sustained if its 95 %
+//! upper bound lies below [`TOLERATED`] of a window per window, not sustained if the lower bound lies above.
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use wire::Workload;
 
 use crate::metric::micros;
-use crate::outcome::{PackedLatencies, TrialOutcome, WindowMeasure};
+use crate::outcome::{PackedLatencies, TrialOutcome};
 use crate::search::Answer;
 use crate::text::{count, counted, share};
 use crate::threshold::{Status, Threshold, judge};
@@ -30,14 +30,25 @@ pub const WINDOWS: u32 = 10;
 /// Growth of the result lag per window, as a fraction of the window's length.
 pub const TOLERATED: f64 = crate::predict::TOLERATED_GROWTH;
 
-/// What a trial says of its level.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What the trials of a level say of it.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Judgement {
     pub answer: Answer,
     /// Why it is not sustained or not decided; empty if it is sustained.
     pub reason: String,
     /// What set the limit; `None` unless it is not sustained.
     pub limit: Option<Limit>,
+    /// The rate by the highest one that would be sustained; `None` unless it is not, and the lag tells.
+    pub overload: Option<f64>,
+}
+
+/// Why the last trial of a level says nothing of it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NoAnswer {
+    pub reason: String,
+    /// Whether it failed, as where ports, memory or descriptors do not suffice; else its figures contradict each other.
+    pub failed: bool,
 }
 
 /// What keeps a level from being sustained.
@@ -54,6 +65,8 @@ pub enum Limit {
     DataPlane,
     /// Events were due and not read, although the UDF had room for them.
     Generator,
+    /// A trial failed at this level, as for want of ports, memory or descriptors.
+    Machine,
     /// The trial did not record what tells.
     Unknown,
 }
@@ -62,7 +75,7 @@ impl Limit {
     /// Whether the machine sets it, so that it says nothing of the strategy.
     pub const fn is_of_the_machine(self) -> bool {
         match self {
-            Self::Endpoint | Self::Cores | Self::DataPlane | Self::Generator => true,
+            Self::Endpoint | Self::Cores | Self::DataPlane | Self::Generator | Self::Machine => true,
             Self::Strategy | Self::Unknown => false,
         }
     }
@@ -74,6 +87,7 @@ impl Limit {
             Self::Cores => "the cores",
             Self::DataPlane => "the data plane",
             Self::Generator => "the generator",
+            Self::Machine => "the machine",
             Self::Unknown => "not known",
         }
     }
@@ -85,74 +99,60 @@ pub fn windows_needed(objective: &[Threshold]) -> u32 {
     needed.fold(WINDOWS, u32::max)
 }
 
-/// Judges a trial by an objective, on a machine with `cores` cores.
+/// Judges the trials of a level, its repeats, by an objective, on a machine with `cores` cores.
 ///
 /// # Errors
-/// Returns the reason if the trial found nothing out.
+/// Returns the reason if the last trial found nothing out.
 pub fn judgement(
-    outcome: &TrialOutcome,
+    trials: &[&TrialOutcome],
     objective: &[Threshold],
     cores: NonZeroUsize,
-) -> Result<Judgement, String> {
-    let verdict = Verdict::of(outcome);
-    let not = |reason: String| Judgement {
-        answer: Answer::NotSustained,
-        reason,
-        limit: Some(limit(outcome, cores)),
+) -> Result<Judgement, NoAnswer> {
+    let Some(last) = trials.last() else {
+        let reason = "no trial has run".to_owned();
+        return Err(NoAnswer {
+            reason,
+            failed: false,
+        });
     };
-    match verdict.kind {
-        Kind::Failed | Kind::NotMeasured => return Err(verdict.text()),
-        Kind::CallsFailed => return Ok(not(verdict.text())),
-        Kind::KeptUp | Kind::Undecided | Kind::FellBehind | Kind::NoResult => {}
+    let verdict = Verdict::of(last);
+    if let Kind::Failed | Kind::NotMeasured = verdict.kind {
+        return Err(NoAnswer {
+            reason: verdict.text(),
+            failed: verdict.kind == Kind::Failed,
+        });
     }
-    let windows: Vec<_> = outcome.windows.iter().filter(|window| !window.warmup).collect();
-    let measured: Vec<&WindowMeasure> = windows
-        .iter()
-        .filter_map(|window| window.measured.as_ref())
-        .collect();
-    if measured.len() < windows.len() {
-        let (missing, all) = (
-            windows.len() - measured.len(),
-            counted(windows.len() as u64, "window"),
-        );
-        return Ok(not(format!("no result of {} of {all}", count(missing as u64))));
+    if let Some(reason) = missed(last, &verdict) {
+        return Ok(not_sustained(last, reason, cores));
     }
-    let settings = &outcome.trial.settings;
-    let unsent = outcome.ledger.as_ref().map_or(0, |ledger| ledger.unsent);
-    if unsent > last_read(settings) {
-        return Ok(not(format!("{} unsent", counted(unsent, "event"))));
-    }
-    let judged = judge(objective, &[], &[outcome]);
+    let judged = judge(objective, &[], trials);
     if let Some(missed) = judged.iter().find(|judged| judged.status == Status::Missed) {
-        let mut judged = not(missed.text());
+        let mut judgement = not_sustained(last, missed.text(), cores);
         // What the objective bounds may be long though nothing waits.
-        if let Some(Limit::DataPlane | Limit::Generator | Limit::Unknown) = judged.limit {
-            judged.limit = Some(Limit::Strategy);
+        if let Some(Limit::DataPlane | Limit::Generator | Limit::Unknown) = judgement.limit {
+            judgement.limit = Some(Limit::Strategy);
         }
-        return Ok(judged);
+        return Ok(judgement);
     }
     let undecided = |reason: String| Judgement {
         answer: Answer::Undecided,
         reason,
         limit: None,
+        overload: None,
     };
-    let window_us = micros(settings.window);
-    let lags: Vec<f64> = measured
-        .iter()
-        .map(|window| window.result_lag_us as f64)
-        .collect();
-    let Some(growth) = Growth::of(&lags, 0.0).filter(|_| lags.len() >= MIN_WINDOWS_FOR_INTERVAL) else {
-        return Ok(undecided(format!(
-            "{} are too few",
-            counted(lags.len() as u64, "window")
-        )));
+    let lags: Vec<Vec<f64>> = trials.iter().map(|trial| lags(trial)).collect();
+    let series: Vec<&[f64]> = lags.iter().map(Vec::as_slice).collect();
+    let windows = lags.iter().map(Vec::len).max().unwrap_or(0);
+    let growth = Growth::of_series(&series, 0.0).filter(|_| windows >= MIN_WINDOWS_FOR_INTERVAL);
+    let Some(growth) = growth else {
+        let windows = counted(windows as u64, "window");
+        return Ok(undecided(format!("{windows} are too few")));
     };
+    let window_us = micros(last.trial.settings.window);
     let (low, high) = (growth.at_least / window_us, growth.at_most / window_us);
     if low > TOLERATED {
-        return Ok(not(format!(
-            "the lag grows by at least {} of a window per window",
-            share(low)
-        )));
+        let reason = format!("the lag grows by at least {} of a window per window", share(low));
+        return Ok(not_sustained(last, reason, cores));
     }
     if high >= TOLERATED {
         return Ok(undecided(format!(
@@ -167,7 +167,59 @@ pub fn judgement(
         answer: Answer::Sustained,
         reason: String::new(),
         limit: None,
+        overload: None,
     })
+}
+
+/// Why a trial is not sustained whatever its lag and the objective: failed calls, windows without a result, unsent events.
+fn missed(outcome: &TrialOutcome, verdict: &Verdict) -> Option<String> {
+    if verdict.kind == Kind::CallsFailed {
+        return Some(verdict.text());
+    }
+    let windows: Vec<_> = outcome.windows.iter().filter(|window| !window.warmup).collect();
+    let missing = windows.iter().filter(|window| window.measured.is_none()).count() as u64;
+    if missing > 0 {
+        let all = counted(windows.len() as u64, "window");
+        return Some(format!("no result of {} of {all}", count(missing)));
+    }
+    let unsent = outcome.ledger.as_ref().map_or(0, |ledger| ledger.unsent);
+    (unsent > last_read(&outcome.trial.settings)).then(|| format!("{} unsent", counted(unsent, "event")))
+}
+
+fn not_sustained(outcome: &TrialOutcome, reason: String, cores: NonZeroUsize) -> Judgement {
+    Judgement {
+        answer: Answer::NotSustained,
+        reason,
+        limit: Some(limit(outcome, cores)),
+        overload: overload(outcome),
+    }
+}
+
+/// The result lags of the measured windows, µs.
+fn lags(outcome: &TrialOutcome) -> Vec<f64> {
+    let measured = outcome.windows.iter().filter(|window| !window.warmup);
+    measured
+        .filter_map(|window| Some(window.measured.as_ref()?.result_lag_us as f64))
+        .collect()
+}
+
+/// The rate of an overloaded trial by the highest that would be sustained. The lag grows by what working off a window takes
+/// longer than it lasts. `None` if it does not grow by more than is tolerated.
+fn overload(outcome: &TrialOutcome) -> Option<f64> {
+    let window_us = micros(outcome.trial.settings.window);
+    // Results come in order, so those that are missing are the last.
+    let lags: Vec<f64> = outcome
+        .windows
+        .iter()
+        .map_while(|window| Some(window.measured.as_ref()?.result_lag_us as f64))
+        .collect();
+    let growth = match lags.as_slice() {
+        // Not one window was worked off in all the time.
+        [] => outcome.ended_us.saturating_sub(outcome.started_us) as f64 / window_us - 1.0,
+        [lag] => lag / window_us,
+        lags => Growth::of(lags, 0.0)?.typical / window_us,
+    };
+    (growth > TOLERATED).then_some((1.0 + growth) / (1.0 + TOLERATED))
 }
 
 /// Events that may be unsent at the end of a trial whose rate is sustained: reading stops with a read, so those of one

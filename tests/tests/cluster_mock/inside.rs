@@ -6,7 +6,7 @@ use tests::kube::{Cluster, Trouble};
 use trials::outcome::TrialEnd;
 
 use super::fixture::{Fixture, assert_whole, wait_for_line};
-use super::run_dir::signal;
+use super::run_dir::{signal, text};
 
 const JOB: &str = "demo-experiment";
 const BEGIN: &str = "-----BEGIN ASYNC-REDUCE JOURNAL-----";
@@ -82,6 +82,58 @@ async fn a_job_prints_its_journal_and_it_is_collected() {
     assert_eq!(collected.status, Some(0), "{collected:?}");
     assert_eq!(fixture.dir.outcomes("c"), fixture.outcomes());
     assert!(fixture.dir.path("c/report.html").exists());
+}
+
+/// A budget that one trial takes up, as set-up and clean-up are expected to take a minute in a cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_searches_and_what_it_found_is_collected() {
+    let fixture = Fixture::new(Trouble::default()).await;
+    put_job(&fixture.cluster, json!({"active": 1}));
+    let plan = fixture.plan("async");
+    let trial = ["--measure", "5s", "--budget", "80s"];
+    let search = ["search", text(&plan), "--find", "demand", "--engine", "cluster"];
+    let ended = fixture.experiment(&[&search[..], &trial, &["--out", "o", "--job", JOB]].concat());
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let [outcome] = &fixture.outcomes()[..] else {
+        panic!("not one trial: {ended:?}")
+    };
+    assert_eq!(outcome.windows.len(), 11);
+    assert_eq!(outcome.trial.settings.max_workers.get(), 1);
+    let found = std::fs::read_to_string(fixture.dir.path("o/search.json")).unwrap();
+    let cell = serde_json::from_str::<Value>(&found).unwrap()["cells"][0].clone();
+    assert_eq!(
+        (&cell["predicted"], &cell["trials"]),
+        (&json!(1), &json!(1)),
+        "{cell}"
+    );
+
+    let summary = fixture.cluster.get("", "configmaps", &format!("{JOB}-summary"));
+    let summary = summary.unwrap();
+    assert_eq!(summary["data"]["search.json"], found.as_str());
+    assert!(
+        summary["data"]["search.md"]
+            .as_str()
+            .unwrap()
+            .contains("the least max_workers")
+    );
+    put_pod(&fixture.cluster, &format!("{}{}", ended.stderr, ended.stdout));
+    put_job(
+        &fixture.cluster,
+        json!({"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}),
+    );
+    let collected = fixture.experiment(&["collect", "--job", JOB, "--out", "c"]);
+    assert_eq!(collected.status, Some(0), "{collected:?}");
+    assert!(
+        collected.stdout.starts_with("demand: the least max_workers"),
+        "{collected:?}"
+    );
+    assert_eq!(
+        std::fs::read_to_string(fixture.dir.path("c/search.json")).unwrap(),
+        found
+    );
+    let page = std::fs::read_to_string(fixture.dir.path("c/report.html")).unwrap();
+    assert!(page.contains("What the search found"));
+    fixture.assert_nothing_left();
 }
 
 #[tokio::test(flavor = "multi_thread")]

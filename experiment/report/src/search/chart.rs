@@ -3,14 +3,16 @@
 use trials::search::Bracket;
 use trials::text::count;
 
-use super::{SearchReport, SearchedCell};
+use super::{SearchReport, SearchedCell, bracket_text};
 use crate::svg::{Anchor, Marker, Svg};
 
 const STYLE: &str = include_str!("../charts/picture.css");
 const WIDTH: f64 = 980.0;
 const MARGIN: f64 = 20.0;
-/// Top of the first row, below heading and legend.
-const TOP: f64 = 88.0;
+/// Height of the heading, which the page has above its chart.
+const HEADING: f64 = 46.0;
+/// Height of the legend.
+const LEGEND: f64 = 42.0;
 const ROW: f64 = 34.0;
 /// Of the names of the cells.
 const NAMES: f64 = 440.0;
@@ -76,22 +78,46 @@ impl Scale {
     }
 }
 
-pub(super) fn chart(report: &SearchReport) -> String {
-    let scale = Scale::of(report);
-    let bottom = TOP + ROW * report.cells.len() as f64;
-    let size = (WIDTH, bottom + AXIS);
-    let mut svg = Svg::picture(
-        size,
-        &format!("{}: {}", report.name, report.quantity.name()),
-        "One row for each cell: its bracket as a whisker, and the prediction beside it.",
-        STYLE,
-    );
+/// For a file.
+pub(super) fn picture(report: &SearchReport) -> String {
+    let size = (WIDTH, HEADING + height(report));
+    let mut svg = Svg::picture(size, &title(report), DESCRIPTION, STYLE);
     svg.rect("ground", (0.5, 0.5), (size.0 - 1.0, size.1 - 1.0));
     svg.text("heading", (MARGIN, 34.0), Anchor::Start, &report.heading());
-    legend(&mut svg);
+    draw(&mut svg, report, HEADING);
+    svg.finish()
+}
+
+/// For the page, which has the styles.
+pub(super) fn of_page(report: &SearchReport) -> String {
+    let mut svg = Svg::new(
+        "search-chart",
+        (WIDTH, height(report)),
+        &title(report),
+        DESCRIPTION,
+    );
+    draw(&mut svg, report, 0.0);
+    svg.finish()
+}
+
+const DESCRIPTION: &str = "One row for each cell: its bracket as a whisker, and the prediction beside it.";
+
+fn title(report: &SearchReport) -> String {
+    format!("{}: {}", report.name, report.quantity.name())
+}
+
+fn height(report: &SearchReport) -> f64 {
+    LEGEND + ROW * report.cells.len() as f64 + AXIS
+}
+
+fn draw(svg: &mut Svg, report: &SearchReport, top: f64) {
+    let scale = Scale::of(report);
+    legend(svg, top + 12.0);
+    let top = top + LEGEND;
+    let bottom = top + ROW * report.cells.len() as f64;
     for tick in scale.ticks() {
         let x = scale.x(tick);
-        svg.line("grid", (x, TOP - 8.0), (x, bottom));
+        svg.line("grid", (x, top - 8.0), (x, bottom));
         svg.text(
             "",
             (x, bottom + 16.0),
@@ -103,13 +129,11 @@ pub(super) fn chart(report: &SearchReport) -> String {
     let name = report.quantity.setting().label;
     svg.text("", (WIDTH - MARGIN, bottom + 34.0), Anchor::End, name);
     for (index, cell) in report.cells.iter().enumerate() {
-        row(&mut svg, &scale, cell, TOP + ROW * (index as f64 + 0.5));
+        row(svg, &scale, cell, top + ROW * (index as f64 + 0.5));
     }
-    svg.finish()
 }
 
-fn legend(svg: &mut Svg) {
-    let y = 58.0;
+fn legend(svg: &mut Svg, y: f64) {
     svg.open("c1", "");
     whisker(svg, (MARGIN, MARGIN + 36.0), y);
     svg.close();
@@ -131,7 +155,7 @@ fn row(svg: &mut Svg, scale: &Scale, cell: &SearchedCell, y: f64) {
         false => cell.cell.clone(),
     };
     svg.text("label", (MARGIN, y + 4.5), Anchor::Start, &name);
-    svg.open("c1", &format!("{}: {}", cell.cell, cell.bracket_text()));
+    svg.open("c1", &format!("{}: {}", cell.cell, bracket_text(&cell.bracket)));
     let Bracket {
         sustained,
         not_sustained,

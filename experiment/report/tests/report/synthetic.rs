@@ -248,6 +248,7 @@ pub fn journal(plan_name: &str, trials: Vec<TrialOutcome>) -> Vec<JournalLine> {
         .into(),
         command: "experiment run plans/classic.yaml --engine local".to_owned(),
         references: Vec::new(),
+        search: None,
     };
     let trials = trials
         .into_iter()

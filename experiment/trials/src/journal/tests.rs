@@ -15,6 +15,7 @@ fn facts(plan_text: &str) -> RunFacts {
         machine: BTreeMap::new(),
         command: "experiment run".to_owned(),
         references: Vec::new(),
+        search: None,
     }
 }
 

@@ -1,6 +1,9 @@
-//! How long the trials of a search last, and how close its brackets become.
+//! How long the trials of a search last, how close its brackets become, and what a journal keeps of it.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::Quantity;
 
@@ -13,6 +16,18 @@ pub struct Effort {
     pub measure: Duration,
     /// The ratio of the ends of a bracket that is close enough. Ends that are neighbours are, whatever their ratio.
     pub precision: f64,
+}
+
+/// That a run is a search, and of what.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SearchFacts {
+    pub quantity: Quantity,
+    /// The ratio of the ends of a bracket that is close enough.
+    pub precision: f64,
+    /// Of the machine, by which predictions and limits were computed.
+    pub cores: NonZeroUsize,
+    /// The predicted limit of each cell, in the order of the plan.
+    pub predicted: Vec<u64>,
 }
 
 impl Effort {

@@ -53,6 +53,14 @@ impl Quantity {
         self == Self::Capacity || strategy != StrategyKind::Sequential
     }
 
+    /// The level of a trial.
+    pub const fn level_of(self, settings: &TrialSettings) -> u64 {
+        match self {
+            Self::Capacity => settings.rpu.get(),
+            Self::Demand => settings.max_workers.get(),
+        }
+    }
+
     /// The settings of a trial at a level.
     pub fn at(self, settings: &TrialSettings, level: u64) -> TrialSettings {
         let level = NonZeroU64::new(level).unwrap_or(NonZeroU64::MIN);
@@ -99,6 +107,30 @@ impl Quantity {
         match self {
             Self::Capacity => Self::Demand.harder(level, factor),
             Self::Demand => Self::Capacity.harder(level, factor),
+        }
+    }
+
+    /// The hardest level up to this factor, at least one further.
+    pub(super) fn harder_within(self, level: u64, factor: f64) -> u64 {
+        match self {
+            Self::Capacity => ((level as f64 * factor) as u64).max(level + 1),
+            Self::Demand => ((level as f64 / factor).ceil() as u64).min(level.saturating_sub(1)),
+        }
+    }
+
+    /// A level, not rounded, that is this factor easier.
+    pub(super) fn easier_by(self, level: f64, factor: f64) -> f64 {
+        match self {
+            Self::Capacity => level / factor,
+            Self::Demand => level * factor,
+        }
+    }
+
+    /// The closest level that is as easy at least.
+    pub(super) fn rounded_easier(self, level: f64) -> u64 {
+        match self {
+            Self::Capacity => level.floor() as u64,
+            Self::Demand => level.ceil() as u64,
         }
     }
 

@@ -10,12 +10,22 @@ use crate::trial::TrialSettings;
 
 /// Runs a search; returns its bracket. `answer` says what the trial of a step finds.
 fn searched(quantity: Quantity, first: u64, mut answer: impl FnMut(Step) -> Answer) -> Bracket {
+    searched_with(quantity, first, |step| (answer(step), None))
+}
+
+/// The same, where trials may tell by how much they are overloaded.
+fn searched_with(
+    quantity: Quantity,
+    first: u64,
+    mut trial: impl FnMut(Step) -> (Answer, Option<f64>),
+) -> Bracket {
     let range = quantity.range(&TrialSettings::defaults().unwrap());
     let mut search = Search::new(quantity, first, range.clone(), Effort::local(quantity).precision);
     while let Some(step) = search.next() {
-        assert!(search.trials < 200, "it goes on: {search:?}");
+        assert!(search.bracket().trials < 200, "it goes on: {search:?}");
         assert!(range.contains(&step.level), "{step:?}");
-        search.take(answer(step));
+        let (answer, overload) = trial(step);
+        search.take(step.level, answer, overload);
     }
     search.bracket()
 }
@@ -124,7 +134,12 @@ proptest! {
             let widest = (2.0 * width).exp() * 1.11;
             prop_assert!(high / low <= widest || high - low <= 3.0 + limit * ((2.0 * width).exp() - 1.0), "{bracket:?}");
         } else {
-            prop_assert!(limit * (-width).exp() <= 2.0, "{limit}, {width}: {bracket:?}");
+            // Or too many levels outwards are.
+            let levels = bracket.trials as usize / (1 + REPEATS as usize);
+            prop_assert!(
+                limit * (-width).exp() <= 2.0 || (bracket.found == Found::Undecided && levels >= MOST_UNDECIDED),
+                "{limit}, {width}: {bracket:?}"
+            );
         }
     }
 }
@@ -166,10 +181,10 @@ fn the_ends_of_the_range_are_tried_and_reported() {
 #[test]
 fn a_search_that_is_ended_early_has_the_bracket_so_far() {
     let mut search = Search::new(Quantity::Capacity, 100, 1..=1_000, 1.1);
-    search.take(Answer::Sustained);
+    search.take(100, Answer::Sustained, None);
     assert_eq!(search.bracket().found, Found::Unfinished);
     assert_eq!(search.next().unwrap().level, 120);
-    search.take(Answer::NotSustained);
+    search.take(120, Answer::NotSustained, None);
     let bracket = search.bracket();
     assert_eq!(
         (bracket.sustained, bracket.not_sustained, bracket.trials),
@@ -199,4 +214,85 @@ fn a_search_begins_at_the_prediction() {
     assert_eq!(Quantity::Capacity.range(&short), 4..=1_000_000);
     assert_eq!(Quantity::Demand.range(&short), 1..=1_000_000);
     assert!(!Quantity::Demand.is_of(StrategyKind::Sequential));
+}
+
+#[test]
+fn levels_that_stay_undecided_outwards_end_the_search() {
+    let mut levels = Vec::new();
+    let undecided = searched(Quantity::Capacity, 500, |step| {
+        levels.push(step.level);
+        Answer::Undecided
+    });
+    levels.dedup();
+    assert_eq!(levels, [500, 417, 290]);
+    assert_eq!((undecided.found, undecided.trials), (Found::Undecided, 12));
+    // Sustained as far as is decided: so many harder ones are tried, and no more.
+    let mut tried = Vec::new();
+    let above = searched(Quantity::Capacity, 100, |step| {
+        tried.push(step.level);
+        match step.level {
+            100 => Answer::Sustained,
+            _ => Answer::Undecided,
+        }
+    });
+    assert_eq!((above.found, above.sustained), (Found::Undecided, Some(100)));
+    assert_eq!(above.trials, 13, "{tried:?}");
+}
+
+/// What a trial at a level says where a strategy has this capacity and `noise` is the relative error of the measured
+/// rate, drawn anew for each trial.
+fn overloaded(
+    quantity: Quantity,
+    capacity: f64,
+    noise: f64,
+    draw: u64,
+) -> impl Fn(Step) -> (Answer, Option<f64>) {
+    move |step| {
+        let level = step.level as f64;
+        let load = match quantity {
+            Quantity::Capacity => level / capacity,
+            Quantity::Demand => capacity / level,
+        };
+        let error = wire::splitmix64(draw, step.level) as f64 / u64::MAX as f64 * 2.0 - 1.0;
+        let measured = load * (1.0 + noise * error);
+        match measured {
+            load if load > 1.0 => (Answer::NotSustained, Some(load)),
+            _ => (Answer::Sustained, None),
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    /// From a first level of 0.1 to 10 times the limit, typically fewer than eight.
+    #[test]
+    fn an_overloaded_trial_shows_where_the_limit_is(
+        quantity in quantity(), (limit, first) in limit_and_first(), noise in 0.0..0.02f64, draw in any::<u64>(),
+    ) {
+        let bracket = searched_with(quantity, first, overloaded(quantity, limit, noise, draw));
+        prop_assert!(bracket.trials <= 10, "{bracket:?}");
+        let levels = [bracket.sustained, bracket.not_sustained].map(Option::unwrap_or_default);
+        for level in levels {
+            let off = (level as f64 - limit).abs();
+            prop_assert!(off <= (limit * 0.13).max(1.6), "{level} of {limit}: {bracket:?}");
+        }
+    }
+}
+
+#[test]
+fn a_search_takes_few_trials_wherever_it_begins() {
+    let mut all = Vec::new();
+    for quantity in [Quantity::Capacity, Quantity::Demand] {
+        for first in [0.1, 0.2, 0.5, 0.8, 0.95, 1.0, 1.05, 1.3, 2.0, 5.0, 10.0] {
+            for limit in [9.7, 83.0, 410.0, 5_200.0, 31_000.0] {
+                let first = (limit * first) as u64;
+                let trial = overloaded(quantity, limit, 0.01, 7);
+                all.push(searched_with(quantity, first.max(1), trial).trials);
+            }
+        }
+    }
+    all.sort_unstable();
+    let at = |share: f64| all[(share * (all.len() - 1) as f64) as usize];
+    assert_eq!((at(0.5), at(0.9), at(1.0)), (3, 7, 10));
 }

@@ -16,7 +16,7 @@ fn lags(of: impl Fn(u64) -> u64) -> TrialOutcome {
 
 fn answer(outcome: &TrialOutcome, objective: &[&str]) -> (Answer, String) {
     let objective: Vec<Threshold> = objective.iter().map(|text| text.parse().unwrap()).collect();
-    let judged = judgement(outcome, &objective, TWO).unwrap();
+    let judged = judgement(&[outcome], &objective, TWO).unwrap();
     (judged.answer, judged.reason)
 }
 
@@ -101,8 +101,66 @@ fn the_objective_must_hold_too() {
 fn a_trial_that_found_nothing_out_is_no_answer() {
     let mut outcome = lags(|_| 100);
     outcome.ledger.as_mut().unwrap().lost = 1;
-    let reason = judgement(&outcome, &[], TWO).unwrap_err();
-    assert_eq!(reason, "not measured: the ledger does not balance");
+    let none = judgement(&[&outcome], &[], TWO).unwrap_err();
+    assert_eq!(
+        (none.reason.as_str(), none.failed),
+        ("not measured: the ledger does not balance", false)
+    );
+    let mut outcome = lags(|_| 100);
+    outcome.end = crate::outcome::TrialEnd::Failed {
+        reason: "no ports".to_owned(),
+    };
+    assert!(judgement(&[&outcome], &[], TWO).unwrap_err().failed);
+}
+
+/// Noise of a third of a window leaves ten windows undecided; four repeats decide.
+#[test]
+fn repeats_decide_together() {
+    let noise = |seed: u64| {
+        move |index: u64| {
+            let draw = wire::splitmix64(seed, index) % 300;
+            (draw, 300 + draw)
+        }
+    };
+    let trials: Vec<TrialOutcome> = (0..4)
+        .map(|seed| lags(move |index| noise(seed)(index).1))
+        .collect();
+    let of = |count: usize| {
+        let trials: Vec<&TrialOutcome> = trials.iter().take(count).collect();
+        judgement(&trials, &[], TWO).unwrap().answer
+    };
+    assert_eq!([of(1), of(4)], [Answer::Undecided, Answer::Sustained]);
+    // Of what is overloaded they say so, whatever the levels that they began at.
+    let behind: Vec<TrialOutcome> = (0..4)
+        .map(|seed| lags(move |index| 500 * seed + 32 * index + noise(seed)(index).0))
+        .collect();
+    let all: Vec<&TrialOutcome> = behind.iter().collect();
+    assert_eq!(judgement(&all, &[], TWO).unwrap().answer, Answer::NotSustained);
+}
+
+#[test]
+fn an_overloaded_trial_tells_by_how_much() {
+    // Of what a growth of 2 % is the limit of.
+    let overload = |outcome: &TrialOutcome| {
+        let overload = judgement(&[outcome], &[], TWO).unwrap().overload;
+        overload.map(|overload| (overload * 1.02 * 1e6).round() / 1e6)
+    };
+    // At 1.5 times its capacity a window takes half a window longer than it lasts.
+    let half = lags(|index| 500 * (index + 1));
+    assert_eq!(overload(&half), Some(1.5));
+    assert_eq!(overload(&lags(|_| 100)), None);
+    // At ten times it, one window gives its result, and the rest is cut off.
+    let cut = |results: usize| {
+        let mut outcome = lags(|index| 9_000 * (index + 1));
+        for window in &mut outcome.windows[results..] {
+            window.measured = None;
+        }
+        (outcome.started_us, outcome.ended_us) = (0, 16 * SECOND);
+        outcome
+    };
+    assert_eq!(overload(&cut(2)), Some(10.0));
+    assert_eq!(overload(&cut(1)), Some(10.0));
+    assert_eq!(overload(&cut(0)), Some(16.0), "at least");
 }
 
 #[test]
@@ -120,7 +178,7 @@ fn the_limit_is_called_by_what_set_it() {
         outcome.ended_us = 12 * SECOND;
         outcome
     };
-    let limit = |outcome: &TrialOutcome| judgement(outcome, &[], TWO).unwrap().limit.unwrap();
+    let limit = |outcome: &TrialOutcome| judgement(&[outcome], &[], TWO).unwrap().limit.unwrap();
     assert_eq!(limit(&behind()), Limit::Unknown);
     let mut one = behind();
     one.slot_wait = latencies(ms(50));

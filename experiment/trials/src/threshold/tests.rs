@@ -217,6 +217,7 @@ fn figures_of_the_machine_are_compared_on_one_machine_only() {
             machine: machine("2"),
             command: String::new(),
             references: Vec::new(),
+            search: None,
         }),
         JournalLine::Trial(Box::new(outcome)),
     ];

@@ -26,18 +26,28 @@ pub(crate) struct Growth {
 impl Growth {
     /// Of consecutive windows; differences up to `variation` are no growth. `None` for fewer than two.
     pub(crate) fn of(values: &[f64], variation: f64) -> Option<Self> {
-        let size = values.len().div_ceil(MAX_GROUPS).max(1);
-        let groups: Vec<f64> = values.chunks_exact(size).map(median).collect();
-        let mut slopes = Vec::with_capacity(groups.len() * groups.len() / 2);
-        for (i, earlier) in groups.iter().enumerate() {
-            for (j, later) in groups.iter().enumerate().skip(i + 1) {
-                let change = later - earlier;
-                let beyond = change - change.clamp(-variation, variation);
-                slopes.push(beyond / ((j - i) * size) as f64);
+        Self::of_series(&[values], variation)
+    }
+
+    /// Of several series of consecutive windows that grow alike, such as the repeats of a trial: the pairs within each
+    /// count, those between two do not. `None` if no series has two windows.
+    pub(crate) fn of_series(series: &[&[f64]], variation: f64) -> Option<Self> {
+        let mut slopes = Vec::new();
+        let mut lengths = Vec::new();
+        for values in series {
+            let size = values.len().div_ceil(MAX_GROUPS).max(1);
+            let groups: Vec<f64> = values.chunks_exact(size).map(median).collect();
+            for (i, earlier) in groups.iter().enumerate() {
+                for (j, later) in groups.iter().enumerate().skip(i + 1) {
+                    let change = later - earlier;
+                    let beyond = change - change.clamp(-variation, variation);
+                    slopes.push(beyond / ((j - i) * size) as f64);
+                }
             }
+            lengths.push(groups.len());
         }
         slopes.sort_by(f64::total_cmp);
-        let above = slopes_above(groups.len()).unwrap_or(0);
+        let above = slopes_above(&lengths).unwrap_or(0);
         let at_most = *slopes.get(slopes.len().checked_sub(above + 1)?)?;
         let at_least = *slopes.get(above)?;
         Some(Self {
@@ -48,14 +58,16 @@ impl Growth {
     }
 }
 
-/// How many of the slopes between `windows` windows lie above the interval; `None` if there is no interval. Kendall's
-/// statistic by its normal approximation with a continuity correction, whose numbers are
-/// those of the exact distribution.
-fn slopes_above(windows: usize) -> Option<usize> {
-    let n = windows as f64;
-    let pairs = n * (n - 1.0) / 2.0;
-    let deviation = (n * (n - 1.0) * (2.0 * n + 5.0) / 18.0).sqrt();
-    let above = (pairs - 1.0 - Z_95 * deviation) / 2.0;
+/// How many of the slopes within series of so many windows lie above the interval; `None` if there is no interval.
+/// Kendall's statistic by its normal approximation with a continuity correction, whose numbers are those of the exact
+/// distribution; of independent series both the pairs and the variances add up.
+fn slopes_above(windows: &[usize]) -> Option<usize> {
+    let (mut pairs, mut variance) = (0.0, 0.0);
+    for n in windows.iter().map(|windows| *windows as f64) {
+        pairs += n * (n - 1.0) / 2.0;
+        variance += n * (n - 1.0) * (2.0 * n + 5.0) / 18.0;
+    }
+    let above = (pairs - 1.0 - Z_95 * variance.sqrt()) / 2.0;
     (above >= 0.0).then_some(above as usize)
 }
 
@@ -92,9 +104,9 @@ mod tests {
 
     #[test]
     fn the_interval_holds_95_percent_by_kendalls_exact_distribution() {
-        assert_eq!([0, 1, 2, 3].map(slopes_above), [None; 4]);
+        assert_eq!([0, 1, 2, 3].map(|n| slopes_above(&[n])), [None; 4]);
         for n in MIN_WINDOWS_FOR_INTERVAL..=MAX_GROUPS {
-            let above = slopes_above(n).unwrap();
+            let above = slopes_above(&[n]).unwrap();
             assert!(chance(n, above) < 0.0502, "{n} windows: {}", chance(n, above));
             // One more would leave out too much, so no window is wasted.
             assert!(
@@ -126,6 +138,20 @@ mod tests {
         values[15] = 9.0;
         let growth = Growth::of(&values, 0.0).unwrap();
         assert_eq!((growth.typical, growth.at_most), (0.0, 0.0));
+    }
+
+    #[test]
+    fn repeats_narrow_the_interval_and_their_levels_do_not_matter() {
+        let noisy = |base: f64| -> Vec<f64> { (0..10).map(|i| base + f64::from(i * 7 % 10)).collect() };
+        let one = noisy(0.0);
+        let single = Growth::of(&one, 0.0).unwrap();
+        let four: Vec<Vec<f64>> = [0.0, 1_000.0, 500.0, 250.0].map(noisy).to_vec();
+        let series: Vec<&[f64]> = four.iter().map(Vec::as_slice).collect();
+        let pooled = Growth::of_series(&series, 0.0).unwrap();
+        assert_eq!(pooled.typical, single.typical);
+        let width = |growth: Growth| growth.at_most - growth.at_least;
+        assert!(width(pooled) < 0.6 * width(single), "{pooled:?} {single:?}");
+        assert_eq!(Growth::of_series(&[&[1.0], &[5.0]], 0.0), None);
     }
 
     #[test]
