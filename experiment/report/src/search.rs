@@ -303,6 +303,11 @@ mod tests {
             chart.contains("strategy=&lt;b&gt;|x") && !chart.contains("<b>"),
             "{chart}"
         );
+        // The levels in words, and the bracket in numbers.
+        assert!(
+            chart.contains(">async</text>") && chart.contains(">1,400 to 1,500</text>"),
+            "{chart}"
+        );
         // Three lines of a whisker and of that of the legend, one end each of two cells.
         assert_eq!(chart.matches("class=\"whisker").count(), 3 + 3 + 2);
         assert_eq!(chart.matches("class=\"mark c7 hollow\"").count(), 5);

@@ -19,6 +19,7 @@ use trials::verdict::Verdict;
 
 pub use advice::{Advice, Usage};
 pub use axis::Axis;
+pub(crate) use grouping::plain_value;
 pub use grouping::{Cell, Series};
 pub use percentiles::Percentiles;
 pub use repeats::{MOST_REPEATS, Repeats};

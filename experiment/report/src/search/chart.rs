@@ -2,8 +2,10 @@
 
 use trials::search::Bracket;
 use trials::text::count;
+use wire::settings::{STRATEGY, Setting};
 
 use super::{SearchReport, SearchedCell, bracket_text};
+use crate::summary::plain_value;
 use crate::svg::{Anchor, Marker, Svg};
 
 const STYLE: &str = include_str!("../charts/picture.css");
@@ -16,10 +18,14 @@ const LEGEND: f64 = 42.0;
 const ROW: f64 = 34.0;
 /// Of the names of the cells.
 const NAMES: f64 = 440.0;
+/// Of the numbers of the brackets.
+const NUMBERS: f64 = 130.0;
+/// Right end of the axis.
+const END: f64 = WIDTH - MARGIN - NUMBERS;
 /// Room for the axis beneath the rows.
 const AXIS: f64 = 44.0;
 /// Letters of a name that fit.
-const LETTERS: usize = 55;
+const LETTERS: usize = 50;
 /// Numbers at the axis.
 const MOST_TICKS: usize = 9;
 /// Half of the height of a whisker's end.
@@ -53,7 +59,7 @@ impl Scale {
 
     fn x(&self, level: f64) -> f64 {
         let share = (level.max(1.0) / self.low).ln() / (self.high / self.low).ln();
-        NAMES + share * (WIDTH - MARGIN - NAMES)
+        NAMES + share * (END - NAMES)
     }
 
     /// Round numbers, as many as there is room for: steps of a tenth of a power of ten at the finest, powers at the coarsest.
@@ -125,9 +131,9 @@ fn draw(svg: &mut Svg, report: &SearchReport, top: f64) {
             &count(tick.round() as u64),
         );
     }
-    svg.line("axis", (NAMES, bottom), (WIDTH - MARGIN, bottom));
+    svg.line("axis", (NAMES, bottom), (END, bottom));
     let name = report.quantity.setting().label;
-    svg.text("", (WIDTH - MARGIN, bottom + 34.0), Anchor::End, name);
+    svg.text("", (END, bottom + 34.0), Anchor::End, name);
     for (index, cell) in report.cells.iter().enumerate() {
         row(svg, &scale, cell, top + ROW * (index as f64 + 0.5));
     }
@@ -149,13 +155,16 @@ fn legend(svg: &mut Svg, y: f64) {
 }
 
 fn row(svg: &mut Svg, scale: &Scale, cell: &SearchedCell, y: f64) {
-    let letters: Vec<char> = cell.cell.chars().collect();
-    let name = match letters.len() > LETTERS {
+    let name = name(cell);
+    let letters: Vec<char> = name.chars().collect();
+    let short = match letters.len() > LETTERS {
         true => letters[..LETTERS - 1].iter().chain(&['…']).collect(),
-        false => cell.cell.clone(),
+        false => name,
     };
-    svg.text("label", (MARGIN, y + 4.5), Anchor::Start, &name);
-    svg.open("c1", &format!("{}: {}", cell.cell, bracket_text(&cell.bracket)));
+    let bracket = bracket_text(&cell.bracket);
+    svg.text("label", (MARGIN, y + 4.5), Anchor::Start, &short);
+    svg.text("label", (WIDTH - MARGIN, y + 4.5), Anchor::End, &bracket);
+    svg.open("c1", &format!("{}: {bracket}", cell.cell));
     let Bracket {
         sustained,
         not_sustained,
@@ -174,6 +183,23 @@ fn row(svg: &mut Svg, scale: &Scale, cell: &SearchedCell, y: f64) {
     }
     svg.close();
     svg.marker("mark c7 hollow", Marker::Diamond, (at(cell.predicted), y), 5.0);
+}
+
+/// The levels of a cell as the report's other parts have them, such as `delay 20 ms, async`.
+fn name(cell: &SearchedCell) -> String {
+    let level = |part: &str| {
+        let setting = part.split_once('=').and_then(|(name, _)| Setting::named(name))?;
+        let value = cell.key.value(setting.name)?;
+        Some(match setting.name == STRATEGY.name {
+            true => value.to_owned(),
+            false => format!("{} {}", setting.label, plain_value(setting, value)),
+        })
+    };
+    let parts = cell.cell.split(',');
+    let levels: Vec<String> = parts
+        .map(|part| level(part).unwrap_or_else(|| part.to_owned()))
+        .collect();
+    levels.join(", ")
 }
 
 /// A line with its ends.

@@ -229,7 +229,7 @@ fn shown(settings: &TrialSettings, shown: Shown) -> impl Iterator<Item = Other> 
 }
 
 /// Formats a value of a setting that is named beside it.
-pub(super) fn plain_value(setting: &Setting, text: &str) -> String {
+pub(crate) fn plain_value(setting: &Setting, text: &str) -> String {
     match setting.form {
         Form::Count { .. } | Form::Limit { .. } => text.parse().map_or_else(|_| text.to_owned(), text::count),
         Form::Share => text.parse().map_or_else(|_| text.to_owned(), text::share),
