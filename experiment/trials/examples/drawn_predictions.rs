@@ -7,12 +7,12 @@ use std::fs;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
-use trials::journal;
+use trials::journal::{self, JournalLine};
 use trials::outcome::TrialOutcome;
 use trials::plan::Plan;
 use trials::predict::{self, Prediction};
 use trials::verdict::{Kind, Verdict};
-use wire::StrategyKind;
+use wire::{Delay, StrategyKind};
 
 /// Time in which a trial is measured, in seconds.
 const MEASURED_S: u64 = 200;
@@ -21,16 +21,24 @@ const RATES: std::ops::RangeInclusive<f64> = 8.0..=150.0;
 const NEAR_US: f64 = 20_000.0;
 const NEAR: f64 = 0.1;
 
+/// The delay of the service that `of_service` calls, and the one that its plans say.
+const SERVICE: &str = "lognormal(50=100ms,99=450ms)";
+const BELIEVED: &str = "lognormal(50=80ms,99=400ms)";
 const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 const PREDICTED: &str = "predicted.jsonl";
-const USAGE: &str = "expected `plans FOLDER TRIALS SEED`, `judge FOLDER` or `again FOLDER`";
+const USAGE: &str =
+    "expected `plans FOLDER TRIALS SEED`, `service FOLDER TRIALS SEED`, `judge FOLDER` or `again FOLDER`";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["plans", folder, trials, seed] => {
             let (trials, seed): (u64, u64) = (trials.parse()?, seed.parse()?);
-            plans(folder.as_ref(), trials, seed)?;
+            plans(folder.as_ref(), trials, seed, drawn)?;
+        }
+        ["service", folder, trials, seed] => {
+            let (trials, seed): (u64, u64) = (trials.parse()?, seed.parse()?);
+            plans(folder.as_ref(), trials, seed, of_service)?;
         }
         ["judge", folder] => judge(folder.as_ref(), false)?,
         ["again", folder] => judge(folder.as_ref(), true)?,
@@ -39,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn plans(folder: &Path, trials: u64, seed: u64) -> Result<(), Box<dyn Error>> {
+type DrawPlan = fn(&str, &mut Draw) -> Result<String, Box<dyn Error>>;
+
+fn plans(folder: &Path, trials: u64, seed: u64, drawn: DrawPlan) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder.join("plans"))?;
     let mut predicted = String::new();
     for number in 1..=trials {
@@ -145,6 +155,23 @@ fn drawn(name: &str, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
     Err("no trial has such a load".into())
 }
 
+/// The plan of a trial that keeps up, with a service whose delay the plan gets wrong.
+fn of_service(name: &str, draw: &mut Draw) -> Result<String, Box<dyn Error>> {
+    let window_s = draw.whole(1, 3);
+    let strategy = ["async", "thread-pool"][draw.whole(0, 1) as usize];
+    let start_rule = ["at-arrival", "at-close"][draw.whole(0, 1) as usize];
+    let max_workers = draw.whole(4, 24);
+    let (keys, seed) = (draw.whole(1, 20), draw.whole(1, 1_000_000));
+    let mean_s = SERVICE.parse::<Delay>()?.mean().as_secs_f64();
+    let rate = draw.uniform(0.3, 0.85) * max_workers as f64 / mean_s;
+    Ok(format!(
+        "name: service-{name}\nwindow: {window_s}s\nwarmup: 2\nwindows: {}\ncut_off: 5s\ncalls: none\n\
+         fixed: {{rpu: {rate:.0}, io_delay: \"{BELIEVED}\", strategy: {strategy}, max_workers: {max_workers}, \
+         start_rule: {start_rule}, keys: {keys}}}\nseed: {seed}\n",
+        MEASURED_S / window_s,
+    ))
+}
+
 /// What is judged of a trial.
 struct Judged {
     name: String,
@@ -154,23 +181,16 @@ struct Judged {
 }
 
 fn judge(folder: &Path, again: bool) -> Result<(), Box<dyn Error>> {
-    let mut all = Vec::new();
-    for line in fs::read_to_string(folder.join(PREDICTED))?.lines() {
-        let (name, prediction): (String, Prediction) = serde_json::from_str(line)?;
-        let run = folder.join("runs").join(&name);
-        if !run.exists() {
-            println!("{name}: not run");
-            continue;
-        }
-        let lines = journal::read(&run)?;
-        for outcome in journal::latest(&lines).into_values() {
+    let all: Vec<Judged> = runs(folder)?
+        .into_iter()
+        .map(|(name, prediction, _, outcome)| {
             let prediction = match again {
                 true => predict::predict(&outcome.trial.settings, CORES),
-                false => prediction.clone(),
+                false => prediction,
             };
-            all.push(judged(&name, prediction, outcome));
-        }
-    }
+            judged(&name, prediction, &outcome)
+        })
+        .collect();
     for one in &all {
         println!("{}", one.line());
     }
@@ -197,6 +217,30 @@ fn judge(folder: &Path, again: bool) -> Result<(), Box<dyn Error>> {
         percent(near, tails.len()),
     );
     Ok(())
+}
+
+/// Name, prediction and run of each trial that was run.
+type Runs = Vec<(String, Prediction, Vec<JournalLine>, TrialOutcome)>;
+
+fn runs(folder: &Path) -> Result<Runs, Box<dyn Error>> {
+    let mut runs = Vec::new();
+    for line in fs::read_to_string(folder.join(PREDICTED))?.lines() {
+        let (name, prediction): (String, Prediction) = serde_json::from_str(line)?;
+        let run = folder.join("runs").join(&name);
+        if !run.exists() {
+            println!("{name}: not run");
+            continue;
+        }
+        let lines = journal::read(&run)?;
+        let outcome = journal::latest(&lines).into_values().next().cloned();
+        runs.push((
+            name,
+            prediction,
+            lines,
+            outcome.ok_or("a journal without a trial")?,
+        ));
+    }
+    Ok(runs)
 }
 
 fn judged(name: &str, prediction: Prediction, outcome: &TrialOutcome) -> Judged {
