@@ -4,7 +4,6 @@
 mod event;
 mod own_payloads;
 mod payload;
-mod payload_template;
 mod schedule;
 mod source;
 mod state;

@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 
 use wire::settings::{Form, whole_number};
-use wire::{Keys, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError};
+use wire::{
+    Keys, MAX_PAYLOADS_BYTES, PayloadFields, PayloadFile, PayloadFileError, PayloadTemplate,
+    PayloadTemplateError,
+};
 
 use crate::event::Drawn;
-use crate::payload_template::{PayloadTemplate, PayloadTemplateError};
 
 /// Flags for payloads of the user's own.
 #[derive(Debug, clap::Args)]
@@ -74,7 +76,12 @@ impl OwnPayloads {
     pub fn payload(&self, drawn: &Drawn, key: &str) -> Vec<u8> {
         match self {
             Self::Lines(file) => file.of(drawn.index).to_vec(),
-            Self::Template(template) => template.payload(drawn, key),
+            Self::Template(template) => template.payload(&PayloadFields {
+                key,
+                index: drawn.index,
+                number: drawn.number,
+                time_ns: drawn.time_ns,
+            }),
         }
     }
 }

@@ -136,7 +136,7 @@ fn the_settings_of_the_programs_are_those_of_the_chart() {
                 Form::Statuses => assert_eq!(rule["$ref"], definition("statuses"), "{path}"),
                 Form::Switch => assert_eq!(rule["type"], "boolean", "{path}"),
                 Form::Name { names, .. } => assert_eq!(rule["enum"], serde_json::json!(names), "{path}"),
-                Form::Path | Form::Pointer => assert_eq!(rule["type"], "string", "{path}"),
+                Form::Path | Form::Text | Form::Pointer => assert_eq!(rule["type"], "string", "{path}"),
             }
             seen += 1;
         }

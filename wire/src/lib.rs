@@ -10,7 +10,7 @@
 //! - `histogram`: latencies as a mergeable histogram.
 //! - `keys`: the key and number of each event.
 //! - `names`: closed sets of names: strategies, start rules, workloads, outcomes.
-//! - `payload_file`: a file of payloads of the user's own.
+//! - `payload_file`, `payload_template`: payloads of the user's own, from a file or from a template.
 //! - `ports`: default ports.
 //! - `random`: random numbers that depend on a seed alone.
 //! - `ranges`: sets of event numbers.
@@ -29,6 +29,7 @@ mod histogram;
 mod keys;
 mod names;
 mod payload_file;
+mod payload_template;
 mod ports;
 mod random;
 mod ranges;
@@ -52,6 +53,7 @@ pub use names::{Calls, HttpClient, HttpMethod, Outcome, StartRule, StrategyKind,
 pub use payload_file::{
     MAX_PAYLOAD_LINE_BYTES, MAX_PAYLOADS_BYTES, PayloadFile, PayloadFileError, PayloadKeys,
 };
+pub use payload_template::{PayloadFields, PayloadTemplate, PayloadTemplateError};
 pub use ports::{ENDPOINT_PORT, METRICS_PORT};
 pub use random::splitmix64;
 pub use ranges::{Ranges, RangesError};

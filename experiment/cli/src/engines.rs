@@ -129,10 +129,15 @@ impl EngineArgs {
     }
 
     /// The machine's facts, and the user's own endpoint, UDF and payloads if given.
-    pub fn facts(&self, payloads: Option<String>) -> BTreeMap<String, String> {
+    pub fn facts(&self, [file, template]: [Option<String>; 2]) -> BTreeMap<String, String> {
         let mut facts = machine::facts();
         let endpoint = self.endpoint_url.as_ref().map(ToString::to_string);
-        facts.extend(journal::replaced([endpoint, self.udf_command.clone(), payloads]));
+        facts.extend(journal::replaced([
+            endpoint,
+            self.udf_command.clone(),
+            file,
+            template,
+        ]));
         facts
     }
 

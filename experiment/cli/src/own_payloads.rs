@@ -1,4 +1,6 @@
-//! The plan's file of payloads: found beside the plan, and checked before anything starts.
+//! The plan's payloads: a file is found beside the plan, and checked before anything starts.
+
+use std::path::Path;
 
 use anyhow::anyhow;
 use trials::plan::{OwnPayloads, Payloads, Plan, fnv1a};
@@ -8,42 +10,61 @@ use wire::{MAX_PAYLOADS_BYTES, PayloadFile, PayloadKeys};
 use crate::failure::Failure;
 use crate::plan_args::PlanText;
 
-/// A file that every trial can send.
-#[derive(Debug, Clone)]
+/// Events that every trial can send.
+#[derive(Debug, Clone, Default)]
 pub struct CheckedPayloads {
-    /// With the path from the working directory.
-    pub payloads: OwnPayloads,
-    /// What the journal keeps of it.
-    pub fact: String,
+    /// A file has its path from the working directory.
+    pub payloads: Option<OwnPayloads>,
+    /// What the journal keeps of a file, and of a template.
+    pub facts: [Option<String>; 2],
 }
 
 /// Reads the plan's file of payloads, if it names one.
 ///
 /// # Errors
 /// Returns an error if the file gives no payloads, or if the plan has another number of keys.
-pub fn check(written: &PlanText) -> Result<Option<CheckedPayloads>, Failure> {
-    let Some(payloads) = &written.plan.payloads else {
-        return Ok(None);
-    };
+pub fn check(written: &PlanText) -> Result<CheckedPayloads, Failure> {
+    match &written.plan.payloads {
+        None => Ok(CheckedPayloads::default()),
+        Some(Payloads::File { path, key_pointer }) => file(written, path, key_pointer.as_deref()),
+        Some(Payloads::Template(text)) => {
+            let hash = fnv1a(text.as_bytes());
+            let bytes = counted(text.len() as u64, "byte");
+            Ok(CheckedPayloads {
+                payloads: Some(OwnPayloads {
+                    payloads: Payloads::Template(text.clone()),
+                    keys: None,
+                }),
+                facts: [None, Some(format!("{bytes}, FNV-1a {hash:016x}"))],
+            })
+        }
+    }
+}
+
+fn file(written: &PlanText, path: &Path, key_pointer: Option<&str>) -> Result<CheckedPayloads, Failure> {
     let refused = |problem: String| Failure::wrong_use(anyhow!("payloads: {problem}"));
-    let path = written.beside(&payloads.path)?;
-    let key_pointer = payloads.key_pointer.clone();
-    let (file, keys) = PayloadFile::open(&path, MAX_PAYLOADS_BYTES, key_pointer.as_deref())
+    let path = written.beside(path)?;
+    let (file, keys) = PayloadFile::open(&path, MAX_PAYLOADS_BYTES, key_pointer)
         .map_err(|error| refused(format!("`{}`: {error}", path.display())))?;
-    if let Some(pointer) = &key_pointer {
+    if let Some(pointer) = key_pointer {
         check_keys(&written.plan, &keys, pointer)?;
     }
     let hash = fnv1a(file.iter().flat_map(|payload| payload.iter().chain(b"\n")));
-    let with_keys = key_pointer.is_some().then_some(keys);
-    let at = key_pointer.as_ref().map(|pointer| format!(", keys at {pointer}"));
+    let at = key_pointer.map(|pointer| format!(", keys at {pointer}"));
     let lines = counted(file.len() as u64, "line");
-    Ok(Some(CheckedPayloads {
-        payloads: OwnPayloads {
-            payloads: Payloads { path, key_pointer },
-            keys: with_keys,
-        },
-        fact: format!("{lines}, FNV-1a {hash:016x}{}", at.unwrap_or_default()),
-    }))
+    Ok(CheckedPayloads {
+        payloads: Some(OwnPayloads {
+            payloads: Payloads::File {
+                path,
+                key_pointer: key_pointer.map(str::to_owned),
+            },
+            keys: key_pointer.map(|_| keys),
+        }),
+        facts: [
+            Some(format!("{lines}, FNV-1a {hash:016x}{}", at.unwrap_or_default())),
+            None,
+        ],
+    })
 }
 
 /// Prediction and report take the number of keys from the plan.

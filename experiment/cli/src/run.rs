@@ -64,9 +64,8 @@ async fn run_plan(args: RunArgs, stop: Stop) -> Result<(), Failure> {
     });
     check_folder(&out)?;
     written.check(&out)?;
-    let payloads = own_payloads::check(&written)?;
-    let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
-    let facts = args.engine.facts(payload_fact);
+    let own_payloads::CheckedPayloads { payloads, facts } = own_payloads::check(&written)?;
+    let facts = args.engine.facts(facts);
     let references = references(plan, &facts)?;
     let mut engine = stop.or(args.engine.engine(plan.cut_off, payloads)).await?;
     stop.or(engine.check(&wanted, &progress::Notes)).await?;

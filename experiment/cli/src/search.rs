@@ -109,13 +109,12 @@ async fn search_plan(args: &SearchArgs, stop: &Stop) -> Result<(), Failure> {
         None => Path::new("out").join(format!("{}-search", written.plan.name)),
     });
     check_folder(&out)?;
-    let payloads = own_payloads::check(&written)?;
-    let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
+    let own_payloads::CheckedPayloads { payloads, facts } = own_payloads::check(&written)?;
     let mut engine = stop
         .or(args.engine.engine(written.plan.cut_off, payloads))
         .await?;
     stop.or(engine.check(&cells.first_trials(), &Notes)).await?;
-    let facts = args.engine.facts(payload_fact);
+    let facts = args.engine.facts(facts);
     let facts = RunFacts {
         search: Some(search),
         ..run_facts(&written, cells.len(), facts, engine.as_ref(), Vec::new()).await

@@ -98,12 +98,15 @@ pub(crate) struct ForTrial<'a> {
 }
 
 /// How the generator gets events of the user's own.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ForGenerator<'a> {
-    /// From the run's ConfigMap, and not from a volume of the base.
-    pub config_map: bool,
-    /// Where each has its key.
-    pub key_pointer: Option<&'a str>,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForGenerator<'a> {
+    File {
+        /// From the run's ConfigMap, and not from a volume of the base.
+        config_map: bool,
+        /// Where each has its key.
+        key_pointer: Option<&'a str>,
+    },
+    Template(&'a str),
 }
 
 /// The manifests of a trial, ready to be applied.

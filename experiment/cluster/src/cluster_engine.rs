@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::base::{Base, ForGenerator, ForTrial};
+use crate::base::{Base, ForTrial};
 use crate::cleanup;
 use crate::client::Cluster;
 use crate::client::pod_client::PodClient;
@@ -136,10 +136,7 @@ impl ClusterEngine {
             count: count(&trial.settings),
             endpoint_url: endpoint_url.as_deref(),
             image: self.config.image.as_deref(),
-            payloads: self.payloads.as_ref().map(|payloads| ForGenerator {
-                config_map: payloads.has_config_map(),
-                key_pointer: payloads.key_pointer.as_deref(),
-            }),
+            payloads: self.payloads.as_ref().map(TrialPayloads::for_generator),
         });
         let own_endpoint = manifests.endpoint.is_some();
         let isbsvc = self.config.base.isbsvc();

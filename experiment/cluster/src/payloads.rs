@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 use trials::plan::Payloads;
 
-use crate::base::{Base, PAYLOADS_FILE, config_map_name};
+use crate::base::{Base, ForGenerator, PAYLOADS_FILE, config_map_name};
 use crate::client::requests::apply;
 use crate::client::{Cluster, ClusterError};
 use crate::labels::RUN_LABEL;
@@ -34,23 +34,29 @@ pub enum PayloadsError {
 
 /// How the generator of each trial gets them.
 #[derive(Debug, Clone)]
-pub(crate) struct TrialPayloads {
-    /// The content of the run's ConfigMap; `None` if the base mounts the file.
-    lines: Option<String>,
-    pub key_pointer: Option<String>,
+pub(crate) enum TrialPayloads {
+    /// A file.
+    Lines {
+        /// The content of the run's ConfigMap; `None` if the base mounts the file.
+        lines: Option<String>,
+        key_pointer: Option<String>,
+    },
+    Template(String),
 }
 
 impl TrialPayloads {
     /// # Errors
     /// Returns an error if the file cannot be read, or is too large and not on a volume of the base.
     pub fn new(payloads: &Payloads, base: &Base) -> Result<Self, PayloadsError> {
-        let path = payloads.path.clone();
-        let key_pointer = payloads.key_pointer.clone();
+        let (path, key_pointer) = match payloads {
+            Payloads::File { path, key_pointer } => (path.clone(), key_pointer.clone()),
+            Payloads::Template(text) => return Ok(Self::Template(text.clone())),
+        };
         // The base's path is one in the generator's pod, where the folder may be another.
         let file = path.file_name().unwrap_or_default();
         if base.payloads_file() == file.to_str() {
             let lines = None;
-            return Ok(Self { lines, key_pointer });
+            return Ok(Self::Lines { lines, key_pointer });
         }
         let read = |source| PayloadsError::Read {
             path: path.clone(),
@@ -63,7 +69,7 @@ impl TrialPayloads {
         }
         let bytes = std::fs::read(&path).map_err(read)?;
         let lines = String::from_utf8(bytes).map_err(|_| PayloadsError::NoText { path })?;
-        Ok(Self {
+        Ok(Self::Lines {
             lines: Some(lines),
             key_pointer,
         })
@@ -71,7 +77,17 @@ impl TrialPayloads {
 
     /// Whether the run has a ConfigMap of them.
     pub fn has_config_map(&self) -> bool {
-        self.lines.is_some()
+        matches!(self, Self::Lines { lines: Some(_), .. })
+    }
+
+    pub fn for_generator(&self) -> ForGenerator<'_> {
+        match self {
+            Self::Lines { lines, key_pointer } => ForGenerator::File {
+                config_map: lines.is_some(),
+                key_pointer: key_pointer.as_deref(),
+            },
+            Self::Template(text) => ForGenerator::Template(text),
+        }
     }
 
     /// Creates the ConfigMap, if there is one. Kubernetes deletes it together with its owner.
@@ -81,7 +97,12 @@ impl TrialPayloads {
         run: &str,
         owner: &OwnerReference,
     ) -> Result<(), ClusterError> {
-        let Some(lines) = &self.lines else { return Ok(()) };
+        let Self::Lines {
+            lines: Some(lines), ..
+        } = self
+        else {
+            return Ok(());
+        };
         let name = config_map_name(run);
         let object = config_map(&name, run, owner, lines);
         apply(&cluster.api::<ConfigMap>(), "ConfigMap", &name, &object).await
@@ -109,7 +130,7 @@ mod tests {
 
     fn of(path: PathBuf, base: &Base) -> Result<TrialPayloads, PayloadsError> {
         let key_pointer = Some("/user".to_owned());
-        TrialPayloads::new(&Payloads { path, key_pointer }, base)
+        TrialPayloads::new(&Payloads::File { path, key_pointer }, base)
     }
 
     #[test]
@@ -133,7 +154,14 @@ mod tests {
         let text = EMBEDDED.replacen("- name: RPU", variable, 1);
         let on_volume = of(path, &Base::parse(&text).unwrap()).unwrap();
         assert!(!on_volume.has_config_map());
-        assert_eq!(on_volume.key_pointer.as_deref(), Some("/user"));
+        let key_pointer = Some("/user");
+        assert_eq!(
+            on_volume.for_generator(),
+            ForGenerator::File {
+                config_map: false,
+                key_pointer
+            }
+        );
     }
 
     #[test]

@@ -47,10 +47,16 @@ pub(crate) fn generator(
         .args(["--count", &count.to_string()])
         .args(["--align", &format_duration(settings.window)]);
     add_settings(&mut command, settings, Program::Generator);
-    if let Some(Payloads { path, key_pointer }) = payloads {
-        command.arg("--payloads").arg(path);
-        let pointer = key_pointer.iter();
-        command.args(pointer.map(|pointer| format!("--key-pointer={pointer}")));
+    match payloads {
+        Some(Payloads::File { path, key_pointer }) => {
+            command.arg("--payloads").arg(path);
+            let pointer = key_pointer.iter();
+            command.args(pointer.map(|pointer| format!("--key-pointer={pointer}")));
+        }
+        Some(Payloads::Template(text)) => {
+            command.arg(format!("--payload-template={text}"));
+        }
+        None => {}
     }
     command.envs(place.variables());
     command

@@ -53,7 +53,7 @@ pub struct RunFacts {
 }
 
 /// Parts that a user may replace. A replaced part is named in [`RunFacts::machine`].
-pub const REPLACEABLE: [&str; 3] = ["endpoint", UDF, "payload file"];
+pub const REPLACEABLE: [&str; 4] = ["endpoint", UDF, "payload file", "payload template"];
 
 /// The facts of the parts that are replaced, in the order of [`REPLACEABLE`].
 pub fn replaced(parts: [Option<String>; REPLACEABLE.len()]) -> impl Iterator<Item = (String, String)> {

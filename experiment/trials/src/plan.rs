@@ -18,8 +18,8 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use wire::PayloadKeys;
 use wire::settings::MAX_FAILED;
+use wire::{PayloadKeys, PayloadTemplate};
 
 use self::file::PlanFile;
 use self::flags::FLAG;
@@ -63,11 +63,16 @@ pub struct Plan {
 
 /// Events of the user's own, in place of those of the generator.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Payloads {
-    /// Their file; a path beside the plan's file unless it is absolute.
-    pub path: PathBuf,
-    /// Where each has its key.
-    pub key_pointer: Option<String>,
+pub enum Payloads {
+    /// The lines of a file.
+    File {
+        /// A path beside the plan's file unless it is absolute.
+        path: PathBuf,
+        /// Where each has its key.
+        key_pointer: Option<String>,
+    },
+    /// A text with fields of each event.
+    Template(String),
 }
 
 /// Such events as they were read before the first trial.
@@ -244,19 +249,7 @@ impl Plan {
         let Some(first) = first.map(|trial| trial.settings.clone()) else {
             return Err(Refusal::at(written.axes_line, "axes", "the plan has no trials"));
         };
-        let payloads = written.payloads.as_ref().map(|path| Payloads {
-            path: PathBuf::from(path),
-            key_pointer: written.key_pointer.clone(),
-        });
-        if let (None, Some(_)) = (&payloads, &written.key_pointer) {
-            let line = written.line_of("key_pointer").unwrap_or(1);
-            let problem = "the generator's own events have no such place: name a file by `payloads`";
-            return Err(Refusal::at(line, "key_pointer", problem));
-        }
-        if let (Some(_), Some(line)) = (&payloads, written.line_of("payload_size")) {
-            let problem = "has no effect with `payloads`: leave it out";
-            return Err(Refusal::at(line, "payload_size", problem));
-        }
+        let payloads = payloads(written)?;
         Ok(Self {
             payloads,
             trace_files: written.trace_files.clone(),
@@ -314,6 +307,44 @@ impl Plan {
         trials.sort_unstable();
         fnv1a(format!("{}\n{:?}\n{}", self.name, self.cut_off, trials.join("\n")).as_bytes())
     }
+}
+
+/// Events of the user's own, if the plan has any.
+fn payloads(written: &PlanFile) -> Result<Option<Payloads>, Refusal> {
+    let refused = |field: &str, problem: &str| {
+        let line = written.line_of(field).unwrap_or(1);
+        Err(Refusal::at(line, field, problem))
+    };
+    let payloads = match (&written.payloads, &written.payload_template) {
+        (Some(_), Some(_)) => {
+            return refused("payload_template", "excludes `payloads`: leave one of them out");
+        }
+        (Some(path), None) => Payloads::File {
+            path: PathBuf::from(path),
+            key_pointer: written.key_pointer.clone(),
+        },
+        (None, Some(text)) => match PayloadTemplate::new(text, 0) {
+            Ok(_) => Payloads::Template(text.clone()),
+            Err(error) => return refused("payload_template", &error.to_string()),
+        },
+        (None, None) if written.key_pointer.is_some() => {
+            let problem = "the generator's own events have no such place: name a file by `payloads`";
+            return refused("key_pointer", problem);
+        }
+        (None, None) => return Ok(None),
+    };
+    if written.payload_template.is_some() && written.key_pointer.is_some() {
+        let problem = "the keys of a template's events are the generator's: leave it out";
+        return refused("key_pointer", problem);
+    }
+    if written.line_of("payload_size").is_some() {
+        let problem = match payloads {
+            Payloads::File { .. } => "has no effect with `payloads`: leave it out",
+            Payloads::Template(_) => "has no effect with `payload_template`: leave it out",
+        };
+        return refused("payload_size", problem);
+    }
+    Ok(Some(payloads))
 }
 
 /// Checks that each threshold chooses a cell. One of `failed` is also what the verdict on its cells allows.

@@ -74,3 +74,33 @@ async fn more_events_than_a_config_map_has_room_for_are_refused_before_anything_
     }
     assert_eq!(fixture.cluster.names(), [""; 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_is_a_variable_of_the_generator() {
+    const TEMPLATE: &str = r#"{"user": ${key}, "amount": ${uniform:1:100}}"#;
+    let fixture = Fixture::new(Trouble::default()).await;
+    let plan = fixture
+        .dir
+        .plan(&format!("{}payload_template: '{TEMPLATE}'\n", tiny("async")));
+    let args = ["run", plan.to_str().unwrap(), "--engine", "cluster", "--out", "o"];
+    let ended = fixture.experiment(&args);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    assert_whole(&fixture.outcomes()[0]);
+    let created = fixture.cluster.created();
+    assert!(created.iter().all(|object| object["kind"] != "ConfigMap"));
+    let pipeline = created
+        .iter()
+        .find(|object| object["kind"] == "Pipeline")
+        .unwrap();
+    let variable = serde_json::json!({"name": "PAYLOAD_TEMPLATE", "value": TEMPLATE});
+    let vertices = pipeline["spec"]["vertices"].as_array().unwrap();
+    let generator = vertices
+        .iter()
+        .find(|vertex| vertex["name"] == "generator")
+        .unwrap();
+    let variables = generator["source"]["udsource"]["container"]["env"]
+        .as_array()
+        .unwrap();
+    assert!(variables.contains(&variable), "{variables:?}");
+    fixture.assert_nothing_left();
+}

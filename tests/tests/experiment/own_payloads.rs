@@ -139,6 +139,94 @@ async fn a_plan_that_is_kept_names_the_same_file() {
     dir.assert_nothing_left();
 }
 
+/// A plan whose events are made from a template.
+fn templated(dir: &RunDir, template: &str) -> String {
+    let own = format!("payload_template: '{template}'\ncalls: none\n");
+    let plan = dir.plan(&format!("{TINY}axes: {{strategy: [async]}}\n{own}"));
+    text(&plan).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_are_made_from_a_template() {
+    let (udf, scored) = service().await;
+    let dir = RunDir::new();
+    let template = r#"{"user": ${key}, "amount": ${number}}"#;
+    let plan = templated(&dir, template);
+    let ended = run(&dir, &plan, &udf, &["--out", "o"]);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    let outcome = dir.outcomes("o").remove(0);
+    let ledger = outcome.ledger.unwrap();
+    assert!(
+        ledger.balances() && ledger.ok == 40 && ledger.lost == 0 && ledger.failed == 0,
+        "{ledger:?}"
+    );
+    // Two windows of ten events for each of two keys; those after them may have begun.
+    let scored = std::mem::take(&mut *scored.lock().unwrap());
+    for (key, number) in [("key-0", 0), ("key-0", 19), ("key-1", 0), ("key-1", 19)] {
+        let payload = format!(r#"{{"user":"{key}","amount":{number}.0}}"#);
+        assert_eq!(scored.get(&payload), Some(&1), "{payload}: {scored:?}");
+    }
+    let lines = journal::read(&dir.path("o")).unwrap();
+    let JournalLine::Run(facts) = &lines[0] else {
+        panic!("{lines:?}")
+    };
+    let fact = &facts.machine["payload template"];
+    let expected = format!("your own, {} bytes, FNV-1a ", template.len());
+    assert!(fact.starts_with(&expected), "{fact}");
+    assert_eq!(facts.machine.get("payload file"), None);
+
+    // The same template may go on, another one may not; a flag's is kept with the plan.
+    let again = run(&dir, &plan, &udf, &["--out", "o", "--resume"]);
+    assert_eq!(again.status, Some(0), "{again:?}");
+    templated(&dir, r#"{"user": ${key}, "amount": 1}"#);
+    run(&dir, &plan, &udf, &["--out", "o", "--resume"])
+        .assert_refused(&["--out", "another payload template"]);
+    dir.assert_nothing_left();
+}
+
+#[test]
+fn what_is_no_template_is_refused_before_anything_starts() {
+    let dir = RunDir::new();
+    for (template, more, words) in [
+        (
+            "{\"a\": ${user}}",
+            &[][..],
+            &[
+                "plan.yaml:10: payload_template: ",
+                "`${user}` is no field: known are `${key}`",
+            ][..],
+        ),
+        ("{\"a\": ${key}", &[], &["payload_template", "no JSON"]),
+        (" ", &[], &["payload_template: must be a text"]),
+        (
+            "${key}",
+            &["--payloads", "x"],
+            &["payload_template: excludes `payloads`: leave one of them out"],
+        ),
+        (
+            "${key}",
+            &["--key-pointer", "/user"],
+            &["--key-pointer: the keys of a template's events are the generator's"],
+        ),
+        (
+            "${key}",
+            &["--payload-size", "9"],
+            &["--payload-size: has no effect with `payload_template`"],
+        ),
+        (
+            "${key}",
+            &["--payload-template", "y"],
+            &["--payload-template", "the plan gives it on line 10"],
+        ),
+    ] {
+        let plan = templated(&dir, template);
+        dir.run(&[&["run", plan.as_str(), "--out", "o"], more].concat())
+            .assert_refused(words);
+        assert!(!dir.path("o").exists(), "no journal");
+    }
+    dir.assert_nothing_left();
+}
+
 #[test]
 fn payloads_that_a_plan_cannot_send_are_refused_before_anything_starts() {
     let dir = RunDir::new();

@@ -48,6 +48,8 @@ pub enum Form {
     },
     /// The path of a file.
     Path,
+    /// Any text, without the blanks at its end.
+    Text,
     /// A place in JSON (RFC 6901).
     Pointer,
 }
@@ -109,6 +111,9 @@ pub enum FormError {
     /// No path.
     #[error("must be the path of a file")]
     Path,
+    /// No text.
+    #[error("must be a text")]
+    Text,
     /// No JSON pointer.
     #[error("must be a JSON pointer, which begins with a slash, like /user, not `{0}`")]
     Pointer(String),
@@ -159,6 +164,8 @@ impl Form {
             }),
             Self::Path if text.is_empty() || text.contains(['\0', '\n']) => Err(FormError::Path),
             Self::Path => Ok(text.to_owned()),
+            Self::Text if text.trim().is_empty() || text.contains('\0') => Err(FormError::Text),
+            Self::Text => Ok(text.trim_end().to_owned()),
             Self::Pointer if text.starts_with('/') => Ok(text.to_owned()),
             Self::Pointer => Err(FormError::Pointer(text.to_owned())),
         }
@@ -188,6 +195,7 @@ impl Form {
             Self::Switch => "`true` or `false`".to_owned(),
             Self::Name { names, .. } => format!("`{}`", names.join("`, `")),
             Self::Path => "the path of a file".to_owned(),
+            Self::Text => "a text".to_owned(),
             Self::Pointer => "a JSON pointer like `/user`".to_owned(),
         }
     }

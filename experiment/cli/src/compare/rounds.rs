@@ -100,13 +100,12 @@ pub(super) async fn run(args: &CompareArgs, stop: &Stop) -> Result<Comparison, F
 async fn candidate(
     args: &CompareArgs,
     written: &PlanText,
-    payloads: Option<CheckedPayloads>,
+    CheckedPayloads { payloads, facts }: CheckedPayloads,
     folder: PathBuf,
     command: &str,
     stop: &Stop,
 ) -> Result<Candidate, Failure> {
     let trials = written.plan.trials();
-    let (payloads, payload_fact) = payloads.map(|file| (file.payloads, file.fact)).unzip();
     let engine = engines::local(LocalConfig {
         cut_off: written.plan.cut_off,
         patience: args.patience.unwrap_or(LOCAL_PATIENCE),
@@ -118,7 +117,8 @@ async fn candidate(
     })?;
     stop.or(engine.check(&trials, &Notes)).await?;
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    let replaced = [endpoint, Some(command.to_owned()), payload_fact];
+    let [file, template] = facts;
+    let replaced = [endpoint, Some(command.to_owned()), file, template];
     let mut facts = machine::facts();
     facts.extend(journal::replaced(replaced));
     let facts = run_facts(written, trials.len(), facts, engine.as_ref(), Vec::new()).await;

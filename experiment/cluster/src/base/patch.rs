@@ -5,7 +5,8 @@ use wire::settings::Program;
 use wire::{ENDPOINT_PORT, METRICS_PORT, format_duration};
 
 use super::{
-    Base, CONTAINERS, ForTrial, Manifests, PAYLOADS_FILE, PAYLOADS_MOUNT, config_map_name, endpoint_name, set,
+    Base, CONTAINERS, ForGenerator, ForTrial, Manifests, PAYLOADS_FILE, PAYLOADS_MOUNT, config_map_name,
+    endpoint_name, set,
 };
 use crate::labels::{INSTANCE_LABEL, RUN_LABEL, TRIAL_ANNOTATION};
 
@@ -94,7 +95,8 @@ impl Base {
                 }
                 set_environment(container, environment(name, of, url));
             }
-            if name == "generator" && of.payloads.is_some_and(|payloads| payloads.config_map) {
+            let from_config_map = matches!(of.payloads, Some(ForGenerator::File { config_map: true, .. }));
+            if name == "generator" && from_config_map {
                 mount_payloads(vertex, pointer, of.run);
             }
         }
@@ -115,11 +117,22 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
                 ("SATURATE", None),
             ]);
             // Without payloads in the plan, those of the base stay.
-            if let Some(payloads) = of.payloads {
-                environment.push(("PAYLOAD_TEMPLATE", None));
-                environment.push(("KEY_POINTER", payloads.key_pointer.map(str::to_owned)));
-                let path = format!("{PAYLOADS_MOUNT}/{PAYLOADS_FILE}");
-                environment.extend(payloads.config_map.then_some(("PAYLOADS", Some(path))));
+            match of.payloads {
+                Some(ForGenerator::File {
+                    config_map,
+                    key_pointer,
+                }) => {
+                    environment.push(("PAYLOAD_TEMPLATE", None));
+                    environment.push(("KEY_POINTER", key_pointer.map(str::to_owned)));
+                    let path = format!("{PAYLOADS_MOUNT}/{PAYLOADS_FILE}");
+                    environment.extend(config_map.then_some(("PAYLOADS", Some(path))));
+                }
+                Some(ForGenerator::Template(text)) => environment.extend([
+                    ("PAYLOAD_TEMPLATE", Some(verbatim(text))),
+                    ("PAYLOADS", None),
+                    ("KEY_POINTER", None),
+                ]),
+                None => {}
             }
         }
         "udf" => {
@@ -134,6 +147,23 @@ fn environment(vertex: &str, of: &ForTrial<'_>, url: Option<&str>) -> Environmen
         _ => {}
     }
     environment
+}
+
+/// The text of a variable from which Kubernetes makes `text`: it replaces `$(NAME)` and `$$`.
+fn verbatim(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        written.push_str(&rest[..at]);
+        let (escaped, taken) = match rest.as_bytes().get(at + 1) {
+            Some(b'$') => ("$$$$", 2),
+            Some(b'(') => ("$$", 1),
+            _ => ("$", 1),
+        };
+        written.push_str(escaped);
+        rest = &rest[at + taken..];
+    }
+    written + rest
 }
 
 /// Mounts the run's ConfigMap in place of a volume of the same name.

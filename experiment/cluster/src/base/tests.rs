@@ -423,7 +423,7 @@ fn own_events_come_from_the_runs_config_map_or_the_bases_volume() {
         (with_claim(), json!([{"name": "other", "emptyDir": {}}, of_run])),
     ] {
         let objects = objects(&base, |of| {
-            of.payloads = Some(ForGenerator {
+            of.payloads = Some(ForGenerator::File {
                 config_map: true,
                 key_pointer: pointer(),
             });
@@ -445,7 +445,7 @@ fn own_events_come_from_the_runs_config_map_or_the_bases_volume() {
         Some("events.jsonl")
     );
     let kept = objects(&with_claim(), |of| {
-        of.payloads = Some(ForGenerator {
+        of.payloads = Some(ForGenerator::File {
             config_map: false,
             key_pointer: None,
         });
@@ -468,4 +468,21 @@ fn own_events_come_from_the_runs_config_map_or_the_bases_volume() {
         Some("/old"),
         "the base's stay"
     );
+}
+
+#[test]
+fn a_template_takes_the_place_of_the_bases_events() {
+    for (text, written) in [
+        (r#"{"user": ${key}}"#, r#"{"user": ${key}}"#),
+        // Kubernetes makes the text of it again.
+        ("a $(RPU) $${key} $$$(x) $", "a $$(RPU) $$$${key} $$$$$$(x) $"),
+    ] {
+        for base in [EMBEDDED.to_owned(), with_claim()] {
+            let objects = objects(&base, |of| of.payloads = Some(ForGenerator::Template(text)));
+            let generator = container(&objects, "generator");
+            assert_eq!(value(generator, "PAYLOAD_TEMPLATE").as_deref(), Some(written));
+            assert_eq!(value(generator, "PAYLOADS"), None);
+            assert_eq!(value(generator, "KEY_POINTER"), None);
+        }
+    }
 }

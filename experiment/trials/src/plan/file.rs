@@ -47,6 +47,13 @@ pub(super) const PAYLOADS: Field = Field {
     default: "",
 };
 
+pub(super) const PAYLOAD_TEMPLATE: Field = Field {
+    name: "payload_template",
+    meaning: "In place of `payloads`, a text that gives the payload of each event, with `${key}`, `${index}`, `${number}`, `${time_ms}` and `${uniform:LOW:HIGH}`",
+    form: Form::Text,
+    default: "",
+};
+
 pub(super) const KEY_POINTER: Field = Field {
     name: "key_pointer",
     meaning: "Where each line of `payloads` has its key; `keys` is then their number",
@@ -58,7 +65,7 @@ pub(super) const KEY_POINTER: Field = Field {
 pub(super) const THRESHOLDS: &str = "thresholds";
 
 /// Those that hold one value, for reference and errors.
-pub(super) const FIELDS: [Field; 5] = [REPEATS, CUT_OFF, ORDER, PAYLOADS, KEY_POINTER];
+pub(super) const FIELDS: [Field; 6] = [REPEATS, CUT_OFF, ORDER, PAYLOADS, PAYLOAD_TEMPLATE, KEY_POINTER];
 
 /// A top-level field that is not a setting of a trial.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +87,7 @@ pub(super) struct PlanFile {
     pub order_line: usize,
     /// The path as it is written.
     pub payloads: Option<String>,
+    pub payload_template: Option<String>,
     pub key_pointer: Option<String>,
     /// What [`super::Plan::trace_files`] says.
     pub trace_files: Option<String>,
@@ -145,6 +153,7 @@ impl PlanFile {
             order: Order::AsWritten,
             order_line: line,
             payloads: None,
+            payload_template: None,
             key_pointer: None,
             trace_files: None,
             thresholds: Vec::new(),
@@ -242,6 +251,7 @@ impl PlanFile {
                 };
             }
             "payloads" => self.payloads = Some(canonical(&PAYLOADS)?),
+            "payload_template" => self.payload_template = Some(canonical(&PAYLOAD_TEMPLATE)?),
             "key_pointer" => self.key_pointer = Some(canonical(&KEY_POINTER)?),
             _ => self.name = plan_name(line, text)?,
         }

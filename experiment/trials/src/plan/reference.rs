@@ -255,7 +255,7 @@ fn values(form: &Form) -> Value {
             {"type": "integer", "minimum": 400, "maximum": 599}, {"type": "string", "pattern": STATUSES}]}),
         Form::Switch => json!({"type": "boolean"}),
         Form::Name { names, .. } => json!({"enum": names}),
-        Form::Path => json!({"type": "string", "minLength": 1}),
+        Form::Path | Form::Text => json!({"type": "string", "minLength": 1}),
         Form::Pointer => json!({"type": "string", "pattern": "^/"}),
     }
 }

@@ -99,7 +99,7 @@ fn every_setting_can_be_fixed_or_an_axis() {
             Form::Statuses => "[none, 503, '429 503']".to_owned(),
             Form::Switch => "[false, true]".to_owned(),
             Form::Name { names, .. } => format!("[{}]", names.join(", ")),
-            Form::Path => "[a, b]".to_owned(),
+            Form::Path | Form::Text => "[a, b]".to_owned(),
             Form::Pointer => "[/a, /b]".to_owned(),
         };
         let rest: String = [("rpu", "1"), ("io_delay", "0"), ("strategy", "async")]

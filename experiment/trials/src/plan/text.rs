@@ -18,7 +18,11 @@ pub(super) fn text(plan: &PlanFile) -> String {
     if plan.order == Order::Shuffled {
         written.push_str("order: shuffled\n");
     }
-    for (field, text) in [("payloads", &plan.payloads), ("key_pointer", &plan.key_pointer)] {
+    for (field, text) in [
+        ("payloads", &plan.payloads),
+        ("payload_template", &plan.payload_template),
+        ("key_pointer", &plan.key_pointer),
+    ] {
         if let Some(text) = text {
             written.push_str(&format!("{field}: {}\n", value(text)));
         }
@@ -67,6 +71,9 @@ fn value(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
+    } else if text.contains(char::is_control) {
+        // A text of JSON is one of YAML, in which quotes of one stroke fold lines.
+        serde_json::to_string(text).unwrap_or_default()
     } else {
         format!("'{}'", text.replace('\'', "''"))
     }

@@ -118,7 +118,7 @@ fn unknown_and_duplicate_fields_are_refused_with_line_and_field() {
         (
             "warmup: 1",
             "banana: 1",
-            "plans/x.yaml:5: unknown field `banana`: expected one of name, fixed, axes, thresholds, repeats, cut_off, order, payloads, key_pointer, window, ",
+            "plans/x.yaml:5: unknown field `banana`: expected one of name, fixed, axes, thresholds, repeats, cut_off, order, payloads, payload_template, key_pointer, window, ",
         ),
         (
             "  keys: 2",

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use wire::settings::TABLE;
 
 use super::{SMALL, parse};
-use crate::plan::{Plan, PlanError, flag_fields};
+use crate::plan::{Payloads, Plan, PlanError, flag_fields};
 
 /// The ids and settings of a plan's trials.
 fn trials(text: &str) -> Vec<crate::trial::Trial> {
@@ -308,8 +308,29 @@ fn every_setting_of_the_table_is_a_flag() {
     }
     assert_eq!(
         fields.len(),
-        TABLE.len() + 6,
-        "and name, repeats, cut_off, order, payloads, key_pointer"
+        TABLE.len() + 7,
+        "and name, repeats, cut_off, order, payloads, payload_template, key_pointer"
+    );
+}
+
+#[test]
+fn a_template_of_several_lines_is_kept_as_it_is() {
+    let lines = "{\n  \"it's\": ${key},\n\t\"at\": ${time_ms}\n}\n";
+    let flags = [
+        ("rpu", "10"),
+        ("io_delay", "1ms"),
+        ("strategy", "async"),
+        ("payload_template", lines),
+    ];
+    let (plan, text) = Plan::with_flags(None, &owned(&flags)).unwrap();
+    assert_eq!(
+        plan.payloads,
+        Some(Payloads::Template(lines.trim_end().to_owned()))
+    );
+    assert_eq!(
+        Plan::parse(&text, "plan.yaml").unwrap().payloads,
+        plan.payloads,
+        "{text}"
     );
 }
 
@@ -331,6 +352,7 @@ proptest! {
             Ok((plan, text)) => {
                 let again = Plan::parse(&text, "plan.yaml").map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
                 prop_assert_eq!(again.trials(), plan.trials());
+                prop_assert_eq!(again.payloads, plan.payloads);
                 prop_assert_eq!((again.name, again.repeats, again.cut_off, again.order), (plan.name, plan.repeats, plan.cut_off, plan.order));
             }
             Err(error) => prop_assert!(!error.to_string().contains('\n'), "{}", error),

@@ -4,14 +4,25 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use wire::MAX_PAYLOAD_LINE_BYTES;
-use wire::template::{Field, Problem, Template, TemplateError, Value};
+use crate::MAX_PAYLOAD_LINE_BYTES;
+use crate::template::{Field, Problem, Template, TemplateError, Value};
 
-use crate::event::Drawn;
+/// What the payload of an event may have.
+#[derive(Debug, Clone, Copy)]
+pub struct PayloadFields<'a> {
+    /// The name of its key.
+    pub key: &'a str,
+    /// Its number among all events.
+    pub index: u64,
+    /// Its number within its key.
+    pub number: u64,
+    /// Its event time, nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+}
 
 /// A field of a payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum EventField {
+enum EventField {
     /// `${key}`: the name of its key.
     Key,
     /// `${index}`: its number among all events.
@@ -36,10 +47,13 @@ pub struct PayloadTemplate {
 /// Why a text is no template of payloads.
 #[derive(Debug, thiserror::Error)]
 pub enum PayloadTemplateError {
+    /// It cannot be read.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// No message may have so many bytes.
     #[error("has more than {MAX_PAYLOAD_LINE_BYTES} bytes, the most that a message may have")]
     TooLong,
+    /// It has nothing but blanks.
     #[error("is empty")]
     Empty,
 }
@@ -69,21 +83,21 @@ impl PayloadTemplate {
     }
 
     /// The payload of an event.
-    pub fn payload(&self, drawn: &Drawn, key: &str) -> Vec<u8> {
-        let mut text = String::with_capacity(self.length + key.len());
+    pub fn payload(&self, event: &PayloadFields<'_>) -> Vec<u8> {
+        let mut text = String::with_capacity(self.length + event.key.len());
         let mut draws = 0;
         // A text and a number can stand at any place of JSON and of a text, so this cannot fail.
         let _ = self.template.render(&mut text, |field| {
             Ok::<_, Problem>(match *field {
-                EventField::Key => Value::Text(Cow::Borrowed(key)),
-                EventField::Index => Value::Number(drawn.index),
-                EventField::Number => Value::Number(drawn.number),
-                EventField::TimeMs => Value::Number(drawn.time_ns / 1_000_000),
+                EventField::Key => Value::Text(Cow::Borrowed(event.key)),
+                EventField::Index => Value::Number(event.index),
+                EventField::Number => Value::Number(event.number),
+                EventField::TimeMs => Value::Number(event.time_ns / 1_000_000),
                 EventField::Uniform { low, high } => {
                     draws += 1;
                     // Another sequence for each field.
-                    let seed = wire::splitmix64(self.seed, draws);
-                    Value::Number(within(low, high, wire::splitmix64(seed, drawn.index)))
+                    let seed = crate::splitmix64(self.seed, draws);
+                    Value::Number(within(low, high, crate::splitmix64(seed, event.index)))
                 }
             })
         });
@@ -133,16 +147,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const DRAWN: Drawn = Drawn {
+    const EVENT: PayloadFields<'static> = PayloadFields {
+        key: "key \"1\"",
         index: 7,
-        key: 1,
         number: 3,
         time_ns: 1_700_000_000_123_456_789,
     };
 
-    fn payload(text: &str, drawn: &Drawn) -> String {
+    fn payload(text: &str, event: &PayloadFields<'_>) -> String {
         let template = PayloadTemplate::new(text, 5).unwrap();
-        String::from_utf8(template.payload(drawn, "key \"1\"")).unwrap()
+        String::from_utf8(template.payload(event)).unwrap()
     }
 
     #[test]
@@ -150,26 +164,26 @@ mod tests {
         assert_eq!(
             payload(
                 r#"{"user": ${key}, "id": "${index}/${number}", "at": ${time_ms}, "literal": "$${key}"}"#,
-                &DRAWN
+                &EVENT
             ),
             r#"{"user": "key \"1\"", "id": "7/3", "at": 1700000000123, "literal": "${key}"}"#
         );
-        assert_eq!(payload("${key},${number}\n", &DRAWN), "key \"1\",3");
+        assert_eq!(payload("${key},${number}\n", &EVENT), "key \"1\",3");
     }
 
     #[test]
     fn random_numbers_follow_from_seed_index_and_field() {
         let text = "[${uniform:0:18446744073709551615},${uniform:0:18446744073709551615}]";
-        let of = |index| payload(text, &Drawn { index, ..DRAWN });
+        let of = |index| payload(text, &PayloadFields { index, ..EVENT });
         let numbers: Vec<u64> = serde_json::from_str(&of(7)).unwrap();
         assert_ne!(numbers[0], numbers[1]);
         assert_eq!(of(7), of(7));
         assert_ne!(of(7), of(8));
         let other = PayloadTemplate::new(text, 6).unwrap();
-        assert_ne!(other.payload(&DRAWN, ""), of(7).into_bytes());
+        assert_ne!(other.payload(&EVENT), of(7).into_bytes());
         let mut counts = [0; 4];
         for index in 0..4_000 {
-            let number: usize = payload("${uniform:2:5}", &Drawn { index, ..DRAWN })
+            let number: usize = payload("${uniform:2:5}", &PayloadFields { index, ..EVENT })
                 .parse()
                 .unwrap();
             counts[number - 2] += 1;
