@@ -9,6 +9,8 @@ use crate::windows::DropReason;
 pub struct Counts {
     /// Messages read from the source.
     pub read: u64,
+    /// Reads that gave at least one message.
+    pub read_batches: u64,
     /// Messages acknowledged to the source: only those that reached the buffer.
     pub acked: u64,
     /// Messages dropped as [`DropReason::LateMessage`].
@@ -35,6 +37,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub read: AtomicU64,
+    pub read_batches: AtomicU64,
     pub acked: AtomicU64,
     pub dropped_late: AtomicU64,
     pub dropped_old: AtomicU64,
@@ -66,6 +69,7 @@ impl Counters {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Counts {
             read: of(&self.read),
+            read_batches: of(&self.read_batches),
             acked: of(&self.acked),
             dropped_late: of(&self.dropped_late),
             dropped_old: of(&self.dropped_old),

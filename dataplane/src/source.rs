@@ -75,6 +75,7 @@ impl Source {
             if batch.messages.is_empty() {
                 continue;
             }
+            add(&self.counters.read_batches, 1);
             self.stamp(&mut batch.messages);
             if !self.write(&mut batch.messages, &stop).await {
                 break;

@@ -201,6 +201,7 @@ async fn a_batch_is_buffered_then_acknowledged_and_only_then_the_next_is_read() 
     rig.settle().await;
     let counts = rig.counters.counts();
     assert_eq!((counts.read, counts.acked, counts.max_buffer_depth), (6, 6, 3));
+    assert_eq!(counts.read_batches, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -211,6 +212,7 @@ async fn an_empty_batch_is_not_acknowledged() {
     }
     rig.give(&[5_000]).await;
     rig.confirm(&[5_000]).await;
+    assert_eq!(rig.counters.counts().read_batches, 1);
 }
 
 #[tokio::test(start_paused = true)]

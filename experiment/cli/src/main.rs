@@ -7,6 +7,7 @@
 //! - `run`, `predict`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
 //! - `engines`: arguments that choose an engine, which it builds. `run_facts`: what a journal says at the start. `one_trial`: a trial of a command that runs them one by one.
 //! - `given`: which options the command line has. `job_run`: a run inside a Job.
+//! - `learn`, `probe`: what predictions take from an earlier run or from calls to the user's own service.
 //! - `plan_args`: the plan's file and its fields as flags.
 //! - `cluster_args`, `url_parser`: arguments that several commands share, and the parser of `--endpoint-url`.
 //! - `progress`, `output`: stderr and stdout. `failure`: an error with its exit status. `stop`: SIGINT and SIGTERM.
@@ -33,11 +34,13 @@ mod engines;
 mod failure;
 mod given;
 mod job_run;
+mod learn;
 mod one_trial;
 mod output;
 mod own_payloads;
 mod plan_args;
 mod predict;
+mod probe;
 mod progress;
 mod run;
 mod run_facts;
@@ -68,6 +71,7 @@ Examples:
   experiment run plans/quick.yaml --engine cluster --namespace me        in Kubernetes, by Numaflow
   experiment predict plans/classic.yaml           print the predictions without running anything
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
+  experiment predict plans/classic.yaml --from out/quick      by what an earlier run measured
   experiment search plans/quick.yaml --objective 'close_tail p95 < 1s' --budget 20m   the highest rate of each cell
   experiment compare results/main out/quick       two kept runs, cell by cell
   experiment compare plans/quick.yaml --udf-command ./old --udf-command ./new --fail-on worse   two UDFs in turns
@@ -81,7 +85,7 @@ enum Command {
     /// Run the trials of a plan and write journal and report
     Run(Box<RunArgs>),
     /// Print the prediction for every trial of a plan without running it
-    Predict(PredictArgs),
+    Predict(Box<PredictArgs>),
     /// Search for the capacity of each cell (the highest RPU that is sustained) or its demand (the least max_workers)
     Search(Box<SearchArgs>),
     /// Draw the report again from the journal in a folder

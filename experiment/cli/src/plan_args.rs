@@ -9,6 +9,8 @@ use anyhow::{Context, anyhow};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use trials::plan::{FlagField, Plan, PlanError, THRESHOLD, flag_fields};
 use trials::search::{Effort, Quantity};
+use wire::Delay;
+use wire::settings::IO_DELAY;
 
 use crate::failure::Failure;
 
@@ -24,7 +26,7 @@ const KEPT: &str = "plan.yaml";
 /// The first line of such a file. A file without it is somebody's own and stays as it is.
 const KEPT_HEADER: &str = "# Made by `experiment run`; run it again with `experiment run` and this file.\n";
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct PlanArgs {
     file: Option<PathBuf>,
     /// Names of fields and their texts, in the order of the command line.
@@ -48,6 +50,16 @@ impl PlanArgs {
     /// Returns an error if the file cannot be read, or if the plan cannot be run.
     pub fn read(&self) -> Result<PlanText, Failure> {
         self.read_by(|file| Plan::with_flags(file, &self.flags))
+    }
+
+    /// The same plan with this delay, if it is flags alone and they give none.
+    #[must_use]
+    pub fn or_delay(mut self, delay: Option<&Delay>) -> Self {
+        let is_given = self.file.is_some() || self.flags.iter().any(|(name, _)| *name == IO_DELAY.name);
+        if let Some(delay) = delay.filter(|_| !is_given) {
+            self.flags.push((IO_DELAY.name, delay.to_string()));
+        }
+        self
     }
 
     /// Reads the plan of a search under its thresholds and these.

@@ -1,10 +1,12 @@
 //! `experiment predict`: the prediction for every trial of a plan, and how long the plan will take.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use anyhow::anyhow;
 use clap::ValueEnum;
 use serde::Serialize;
+use trials::learn::Learned;
 use trials::metric::{Unit, micros};
 use trials::predict::{Prediction, STALLED_FROM, Verdict, predict as predict_trial};
 use trials::text::counted;
@@ -13,6 +15,7 @@ use vertex::machine;
 use wire::Delay;
 
 use crate::failure::Failure;
+use crate::learn::{self, LearnArgs};
 use crate::output::{TableRow, print, table, width, wrapped};
 use crate::plan_args::PlanArgs;
 use crate::progress::{self, rough};
@@ -30,6 +33,8 @@ pub struct PredictArgs {
     verbose: bool,
     #[command(flatten)]
     scale: ScaleArgs,
+    #[command(flatten)]
+    learn: LearnArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,6 +55,9 @@ struct Predicted<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     delays: Vec<DelayFigures>,
     trials: Vec<PredictedTrial>,
+    /// Where what the settings do not say was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    learned: Option<&'a str>,
     /// Seconds that the plan takes with each engine.
     takes_s: Takes,
     /// Present with `--scale`.
@@ -81,7 +89,9 @@ struct Takes {
 }
 
 pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
-    let plan = args.plan.read()?.plan;
+    let learned = args.learn.learn()?;
+    let delay = learned.as_ref().and_then(Learned::delay);
+    let plan = args.plan.clone().or_delay(delay).read()?.plan;
     let cores = machine::cores();
     let trials = plan.trials();
     if let Some(note) = local::memory_note(&trials, machine::memory()) {
@@ -89,10 +99,7 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
     }
     let trials: Vec<PredictedTrial> = trials
         .into_iter()
-        .map(|trial| PredictedTrial {
-            prediction: predict_trial(&trial.settings, cores),
-            trial,
-        })
+        .map(|trial| predicted(trial, learned.as_ref(), cores))
         .collect();
     let sum = |expected: &dyn Fn(&Trial) -> Duration| -> Duration {
         trials.iter().map(|predicted| expected(&predicted.trial)).sum()
@@ -108,6 +115,7 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
                 cores: cores.get(),
                 delays,
                 trials,
+                learned: learned.as_ref().map(Learned::source),
                 takes_s: Takes {
                     local: local.as_secs_f64(),
                     cluster: cluster.as_secs_f64(),
@@ -126,6 +134,9 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
                 rough(cluster)
             );
             text.push_str(&format!("\n{}", wrapped(&takes, "", width())));
+            if let Some(learned) = &learned {
+                text.push_str(&wrapped(&learn::sentence(learned), "", width()));
+            }
             for one in &delays {
                 text.push_str(&wrapped(&one.text(), "", width()));
             }
@@ -134,6 +145,21 @@ pub fn predict(args: &PredictArgs) -> Result<(), Failure> {
             }
             print(&text)
         }
+    }
+}
+
+/// By what was learned, if anything was; then its delay may be another than the plan's.
+fn predicted(mut trial: Trial, learned: Option<&Learned>, cores: NonZeroUsize) -> PredictedTrial {
+    let Some(learned) = learned else {
+        return PredictedTrial {
+            prediction: predict_trial(&trial.settings, cores),
+            trial,
+        };
+    };
+    trial.settings = learned.settings(&trial.settings);
+    PredictedTrial {
+        prediction: learned.predict(&trial.settings, cores),
+        trial,
     }
 }
 

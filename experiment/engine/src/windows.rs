@@ -352,6 +352,9 @@ pub fn instruments(
         endpoint_unanswered: endpoint
             .as_ref()
             .map(|endpoint| endpoint.abandoned.saturating_add(endpoint.refused)),
+        endpoint_given: endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.delay.given.clone().into()),
         endpoint_excess: endpoint.map(|endpoint| endpoint.delay.excess.into()),
         engine,
     }

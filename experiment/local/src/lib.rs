@@ -10,6 +10,7 @@
 //! - `observation`: computes the observation from what a trial left behind.
 //! - `recorder`: collects closed windows, drops and records while a trial runs.
 //! - `memory`: the bound of the runner's buffers, and which trials need more memory than may wait.
+//! - [`Service`] (`service`): the user's own service as a probe calls it.
 //! - `user_endpoint`: checks that the user's own endpoint answers.
 //! - `trial_folder`: the folder for the sockets of a trial, and the removal of those that killed runs left behind.
 //! - `fixed_place`: where a UDF serves that does not let its paths be chosen.
@@ -30,6 +31,7 @@ mod memory;
 mod observation;
 mod pipeline;
 mod recorder;
+mod service;
 mod trial_folder;
 mod user_endpoint;
 
@@ -40,3 +42,4 @@ pub use self::error::LocalError;
 pub use self::fixed_place::FixedPlaceError;
 pub use self::local_engine::{LocalEngine, expected};
 pub use self::memory::memory_note;
+pub use self::service::{Service, ServiceError, ServiceRequest};

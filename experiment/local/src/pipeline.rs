@@ -12,6 +12,7 @@ use launcher::{Child, LaunchError, Place, Stderr};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use trials::outcome::READ_BATCHES;
 use trials::trial::TrialSettings;
 
 use crate::commands;
@@ -311,6 +312,7 @@ fn windows_in(time: Duration, window: Duration) -> u64 {
 fn by_name(counts: &dataplane::Counts) -> BTreeMap<String, u64> {
     [
         ("read", counts.read),
+        (READ_BATCHES, counts.read_batches),
         ("acked", counts.acked),
         ("dropped_late", counts.dropped_late),
         ("dropped_old", counts.dropped_old),

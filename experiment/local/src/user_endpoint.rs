@@ -45,7 +45,7 @@ pub(crate) async fn probe(
 }
 
 /// The certificates of a PEM file.
-fn authorities(file: &Path) -> Result<Vec<Certificate>, LocalError> {
+pub(crate) fn authorities(file: &Path) -> Result<Vec<Certificate>, LocalError> {
     let error = |reason: String| LocalError::CaFile {
         path: file.to_owned(),
         reason,
@@ -58,7 +58,7 @@ fn authorities(file: &Path) -> Result<Vec<Certificate>, LocalError> {
     }
 }
 
-fn reason(error: &reqwest::Error, patience: Duration) -> String {
+pub(crate) fn reason(error: &reqwest::Error, patience: Duration) -> String {
     // The client's own message repeats the URL; the system's error is at the end of the chain.
     let mut cause: &dyn Error = error;
     while let Some(source) = cause.source() {

@@ -93,6 +93,9 @@ struct SummaryRow {
     predicted_verdict: Option<String>,
     verdict_agrees: Option<bool>,
     close_tail_as_predicted: Option<bool>,
+    explained_load_factor: Option<f64>,
+    explained_close_tail_us: Option<u64>,
+    explained_verdict: Option<String>,
     cpu_us: Option<u64>,
     cpu_calls: Option<u64>,
     cpu_us_per_1000_calls: Option<u128>,
@@ -211,7 +214,7 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
     let median = |spread: Option<Spread>| micros(spread.map(|spread| spread.median));
     let min = |spread: Option<Spread>| micros(spread.map(|spread| spread.min));
     let max = |spread: Option<Spread>| micros(spread.map(|spread| spread.max));
-    let prediction = row.prediction();
+    let (prediction, explained) = (row.prediction(), summary.explained(row));
     let (latency, slot_wait, ledger, cost) = (row.latency, row.slot_wait, row.ledger, row.cost.as_ref());
     SummaryRow {
         trials: row.trials.len(),
@@ -280,6 +283,10 @@ fn summary_row(summary: &Summary<'_>, row: &Row<'_>) -> SummaryRow {
             Some(Agreement::Undecided) | None => None,
         },
         close_tail_as_predicted: row.tail_as_predicted(),
+        explained_load_factor: explained.map(|prediction| text::for_programs(prediction.load_factor)),
+        explained_close_tail_us: explained.and_then(|prediction| prediction.close_tail_us),
+        explained_verdict: explained
+            .map(|prediction| sentences::predicted_verdict(prediction.verdict).replace(' ', "-")),
         cpu_us: cost.map(|cost| cost.cpu_us),
         cpu_calls: cost.map(|cost| cost.calls),
         cpu_us_per_1000_calls: cost

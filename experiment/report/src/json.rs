@@ -7,12 +7,14 @@ use std::io::{self, Write};
 use serde::Serialize;
 use trials::cell::{CellKey, cell_name};
 use trials::metric::{Metric, Sample, micros};
+use trials::predict::Prediction;
 use trials::statistics::rank;
 use trials::text::for_programs;
 use trials::threshold::{Judged, Status};
 use trials::verdict::Verdict;
 use wire::Latencies;
 
+use crate::sentences::predicted_verdict;
 use crate::summary::{Row, Summary};
 
 /// Grows by one when a field changes its meaning or goes; fields are added without.
@@ -50,7 +52,22 @@ struct Cell<'a> {
     censored_windows: u64,
     calls: BTreeMap<&'static str, u64>,
     metrics: BTreeMap<&'static str, Figures>,
+    /// As computed before the run.
+    predicted: Predicted,
+    /// Computed again by what the trials measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explained: Option<Predicted>,
     thresholds: Vec<Threshold<'a>>,
+}
+
+/// A prediction of a cell.
+#[derive(Serialize)]
+struct Predicted {
+    load_factor: f64,
+    /// Absent if it grows without bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    close_tail_us: Option<u64>,
+    verdict: String,
 }
 
 /// A metric of a cell.
@@ -134,12 +151,22 @@ fn cell<'a>(summary: &'a Summary<'_>, row: &'a Row<'_>) -> Option<Cell<'a>> {
             .into_iter()
             .filter_map(|metric| figures(metric, row))
             .collect(),
+        predicted: predicted(&first.prediction),
+        explained: summary.explained(row).map(predicted),
         thresholds: summary.thresholds.iter().filter(own).map(threshold).collect(),
         settings: key
             .settings()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect(),
     })
+}
+
+fn predicted(prediction: &Prediction) -> Predicted {
+    Predicted {
+        load_factor: for_programs(prediction.load_factor),
+        close_tail_us: prediction.close_tail_us,
+        verdict: predicted_verdict(prediction.verdict).replace(' ', "-"),
+    }
 }
 
 fn threshold(judged: &Judged) -> Threshold<'_> {

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use trials::journal::{self, JournalLine, RunFacts};
 use trials::outcome::TrialOutcome;
 use trials::plan::Plan;
+use trials::predict::Prediction;
 use trials::threshold::{self, Judged};
 use trials::verdict::Verdict;
 
@@ -26,6 +27,9 @@ pub use repeats::{MOST_REPEATS, Repeats};
 pub(crate) use row::failed;
 pub use row::{Agreement, LedgerSum, Row, Spread};
 pub use stream_overhead::StreamOverhead;
+
+/// With more rows none is explained.
+const MOST_EXPLAINED: usize = 200;
 
 #[derive(Debug)]
 pub struct Summary<'a> {
@@ -127,6 +131,20 @@ impl<'a> Summary<'a> {
             true => "plan's label",
             false => "strategy",
         }
+    }
+
+    /// Whether [`Summary::explained`] is computed: a simulation of each row takes milliseconds.
+    pub fn explains(&self) -> bool {
+        self.rows.len() <= MOST_EXPLAINED
+    }
+
+    /// See [`Row::explained`]; by the cores that the journal records.
+    pub fn explained<'r>(&self, row: &'r Row<'_>) -> Option<&'r Prediction> {
+        if !self.explains() {
+            return None;
+        }
+        let cores = self.facts?.machine.get("cores")?.parse().ok()?;
+        row.explained(cores)
     }
 
     /// How many rows have enough repeats to show their spread.

@@ -7,6 +7,8 @@
 //! - [`trial`]: one run of the pipeline with one set of settings.
 //! - [`predict`]: what a trial is expected to do, by queueing arithmetic.
 //! - [`trace`]: measured latencies as a delay.
+//! - [`learn`]: what an earlier run, or calls to a service, say in place of what a prediction assumes.
+//! - [`probe`]: calls to the user's own service, and when to stop them.
 //! - [`endpoint_url`]: the address of the user's own endpoint, and which trials can run against it.
 //! - [`outcome`]: the measurements of a trial, as the journal stores them.
 //! - [`ledger`]: accounts for every event of a trial by its number.
@@ -27,11 +29,13 @@ pub mod cell;
 pub mod comparison;
 pub mod endpoint_url;
 pub mod journal;
+pub mod learn;
 pub mod ledger;
 pub mod metric;
 pub mod outcome;
 pub mod plan;
 pub mod predict;
+pub mod probe;
 pub mod search;
 pub mod searches;
 pub mod statistics;

@@ -173,6 +173,9 @@ impl Ledger {
 /// Prefix of Numaflow's own counts in [`Instruments::engine`].
 pub const NUMAFLOW_PREFIX: &str = "numaflow_";
 
+/// The embedded data plane's count of reads with at least one event in [`Instruments::engine`].
+pub const READ_BATCHES: &str = "read_batches";
+
 /// The precision of generator, endpoint and data plane: differences below it mean nothing. The endpoint's figures are
 /// `None` if calls went to the user's own endpoint.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -184,6 +187,10 @@ pub struct Instruments {
     /// Time that the endpoint took beyond the requested delay, without waiting for capacity.
     #[serde(default)]
     pub endpoint_excess: Option<PackedLatencies>,
+    /// From a call's arrival at the endpoint to the start of its answer, with its wait for capacity; `None` also if not
+    /// recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint_given: Option<PackedLatencies>,
     #[serde(default)]
     pub endpoint_served: Option<u64>,
     #[serde(default)]

@@ -1,7 +1,10 @@
 //! One row of the summary: the merged trials of one cell and series. Windows of failed trials are left out.
 
+use std::cell::OnceCell;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use trials::learn::explain;
 use trials::outcome::{Cost, Instruments, TrialEnd, TrialOutcome, WindowMeasure, WindowResult};
 use trials::predict::{self, Prediction};
 use trials::trial::TrialSettings;
@@ -63,6 +66,7 @@ pub struct Row<'a> {
     pub verdicts: Vec<Verdict>,
     /// The worst of them.
     pub verdict: Verdict,
+    explained: OnceCell<Option<Prediction>>,
 }
 
 /// Median and range of durations.
@@ -150,6 +154,7 @@ impl<'a> Row<'a> {
             verdict: Verdict::worst(&verdicts),
             verdicts,
             trials,
+            explained: OnceCell::new(),
         }
     }
 
@@ -175,6 +180,21 @@ impl<'a> Row<'a> {
     /// The same for all repeats.
     pub fn prediction(&self) -> Option<&'a Prediction> {
         self.trials.first().map(|outcome| &outcome.prediction)
+    }
+
+    /// Predicted again by what its trials measured, to explain the result: it judges nothing. `None` if the journal does not
+    /// record what it needs. Computed once, as it decodes histograms.
+    pub(super) fn explained(&self, cores: NonZeroUsize) -> Option<&Prediction> {
+        let explained = self.explained.get_or_init(|| {
+            let not_failed: Vec<&TrialOutcome> = self
+                .trials
+                .iter()
+                .copied()
+                .filter(|outcome| !failed(outcome))
+                .collect();
+            explain(&not_failed, cores)
+        });
+        explained.as_ref()
     }
 
     /// `None` if the trials do not judge the prediction.

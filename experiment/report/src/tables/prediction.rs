@@ -13,6 +13,7 @@ pub(crate) fn prediction(summary: &Summary<'_>) -> Table {
     columns.extend([words("predicted"), words("measured"), words("verdict")]);
     columns.extend(numbers(&[
         "predicted close tail",
+        "explained",
         "measured median",
         "difference",
     ]));
@@ -20,7 +21,7 @@ pub(crate) fn prediction(summary: &Summary<'_>) -> Table {
         let prediction = row.prediction()?;
         Some(TableRow {
             note: text::unbreakable(&prediction.why),
-            ..named(summary, row, "", entries(row, prediction))
+            ..named(summary, row, "", entries(summary, row, prediction))
         })
     });
     Table {
@@ -30,7 +31,7 @@ pub(crate) fn prediction(summary: &Summary<'_>) -> Table {
     }
 }
 
-fn entries(row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
+fn entries(summary: &Summary<'_>, row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
     let tone = match prediction.verdict {
         Verdict::KeepsUp => Tone::Good,
         Verdict::Critical => Tone::Edge,
@@ -47,19 +48,27 @@ fn entries(row: &Row<'_>, prediction: &Prediction) -> Vec<Entry> {
     if row.censored > 0 && row.measured > 0 {
         measured.text.push_str(&format!(" ({})", windows(row).text));
     }
-    let tail = match prediction.close_tail() {
-        Some(_) => Entry::plain(prediction.close_tail_in_words()),
-        None => Entry::new(prediction.close_tail_in_words(), Tone::Muted),
-    };
     vec![
         Entry::plain(text::ratio(prediction.load_factor)),
         Entry::new(sentences::predicted_verdict(prediction.verdict), tone),
         verdict(row),
         agreement,
-        tail,
+        tail(prediction),
+        match summary.explained(row) {
+            Some(explained) => tail(explained),
+            None if summary.explains() => Entry::new("not recorded", Tone::Muted),
+            None => Entry::or_dash(None),
+        },
         measured,
         difference(row),
     ]
+}
+
+fn tail(prediction: &Prediction) -> Entry {
+    match prediction.close_tail() {
+        Some(_) => Entry::plain(prediction.close_tail_in_words()),
+        None => Entry::new(prediction.close_tail_in_words(), Tone::Muted),
+    }
 }
 
 fn difference(row: &Row<'_>) -> Entry {

@@ -129,6 +129,7 @@ pub fn trial(settings: TrialSettings, repeat: u32, behaviour: &Behaviour) -> Tri
             generator_lateness: exact.clone().into(),
             overdue: (dice.roll() * 9.0) as u64,
             endpoint_excess: Some(exact.into()),
+            endpoint_given: None,
             endpoint_served: Some(offered),
             endpoint_peak_in_flight: Some(100),
             endpoint_repeats: Some(0),

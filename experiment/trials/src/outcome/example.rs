@@ -70,6 +70,7 @@ pub fn trial(tails_us: &[u64]) -> TrialOutcome {
             generator_lateness: PackedLatencies::default(),
             overdue: 0,
             endpoint_excess: None,
+            endpoint_given: None,
             endpoint_served: Some(events),
             endpoint_peak_in_flight: None,
             endpoint_repeats: None,
