@@ -59,7 +59,7 @@ pub enum Limit {
     Strategy,
     /// Calls took longer than they were asked to.
     Endpoint,
-    /// The UDF used the cores, or the endpoint could not keep its time.
+    /// The UDF used the cores, or the endpoint could not keep its time, or calls took longer although it had room.
     Cores,
     /// Calls did not wait, but events came late to the UDF.
     DataPlane,
@@ -261,7 +261,17 @@ fn limit(outcome: &TrialOutcome, cores: NonZeroUsize) -> Limit {
             return Limit::Cores;
         }
         if quantile(&outcome.latency, 0.5).is_some_and(|latency| latency > asked + beyond) {
-            return Limit::Endpoint;
+            let peak = outcome
+                .instruments
+                .as_ref()
+                .and_then(|one| one.endpoint_peak_in_flight);
+            return match (peak, settings.capacity) {
+                // Ours kept its time and had room, so the calls waited for the cores.
+                (Some(peak), capacity) if capacity.0.is_none_or(|capacity| peak < capacity.get()) => {
+                    Limit::Cores
+                }
+                _ => Limit::Endpoint,
+            };
         }
     }
     let waited = quantile(&outcome.slot_wait, 0.9);

@@ -184,7 +184,15 @@ fn the_limit_is_called_by_what_set_it() {
     one.slot_wait = latencies(ms(50));
     assert_eq!(limit(&one), Limit::Strategy);
     one.latency = latencies(ms(40));
-    assert_eq!(limit(&one), Limit::Endpoint);
+    assert_eq!(limit(&one), Limit::Endpoint, "one of the user's own");
+    // Ours tells whether it had room.
+    one.trial.settings.capacity = wire::settings::Limit(std::num::NonZeroU64::new(8));
+    for (peak, expected) in [(8, Limit::Endpoint), (7, Limit::Cores)] {
+        one.instruments.as_mut().unwrap().endpoint_peak_in_flight = Some(peak);
+        assert_eq!(limit(&one), expected, "{peak} in flight");
+    }
+    one.trial.settings.capacity = wire::settings::Limit(None);
+    assert_eq!(limit(&one), Limit::Cores);
     let mut one = behind();
     one.slot_wait = latencies(Duration::ZERO);
     assert_eq!(limit(&one), Limit::DataPlane);
