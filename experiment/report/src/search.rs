@@ -161,6 +161,7 @@ fn says(cell: &SearchedCell) -> (String, Tone) {
         not_sustained,
         found,
         trials,
+        ..
     } = cell.bracket;
     match found {
         Found::Limit => ("✓ found".to_owned(), Tone::Good),
@@ -230,6 +231,7 @@ mod tests {
             bracket: Bracket {
                 sustained,
                 not_sustained,
+                measured: None,
                 found,
                 trials: 4,
             },

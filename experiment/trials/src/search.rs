@@ -63,12 +63,14 @@ pub enum Found {
 }
 
 /// The levels around the limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bracket {
     /// The hardest level that is sustained.
     pub sustained: Option<u64>,
     /// The easiest level that is not.
     pub not_sustained: Option<u64>,
+    /// Where the limit is by how far that is beyond it, if its trials tell.
+    pub measured: Option<f64>,
     pub found: Found,
     /// Trials so far.
     pub trials: u32,
@@ -180,6 +182,7 @@ impl Search {
         let State {
             sustained,
             not_sustained,
+            estimate,
             undecided,
             ..
         } = self.state();
@@ -193,6 +196,7 @@ impl Search {
         Bracket {
             sustained,
             not_sustained,
+            measured: estimate,
             found,
             trials: self.levels.values().map(|known| known.trials).sum(),
         }
@@ -321,10 +325,14 @@ impl Search {
 }
 
 impl Bracket {
-    /// The level in the middle of the bracket, by ratio; `None` if one of its ends is missing.
+    /// Where the limit is in the bracket: as measured, else in the middle by ratio; `None` if one of its ends is missing.
     pub fn estimate(&self) -> Option<f64> {
         let (sustained, not) = self.sustained.zip(self.not_sustained)?;
-        Some((sustained as f64 * not as f64).sqrt())
+        let (low, high) = (sustained.min(not) as f64, sustained.max(not) as f64);
+        Some(
+            self.measured
+                .map_or((low * high).sqrt(), |limit| limit.clamp(low, high)),
+        )
     }
 }
 

@@ -194,6 +194,19 @@ fn a_search_that_is_ended_early_has_the_bracket_so_far() {
 }
 
 #[test]
+fn the_limit_is_where_it_was_measured_but_within_the_bracket() {
+    let estimate = |overload: Option<f64>| {
+        let mut search = Search::new(Quantity::Capacity, 100, 1..=1_000, 1.1);
+        search.take(100, Answer::Sustained, None);
+        search.take(110, Answer::NotSustained, overload);
+        search.bracket().estimate().unwrap()
+    };
+    assert!((estimate(Some(1.08)) - 101.85).abs() < 0.01);
+    assert_eq!((estimate(Some(1.3)), estimate(Some(0.9))), (100.0, 110.0));
+    assert!((estimate(None) - 104.88).abs() < 0.01);
+}
+
+#[test]
 fn a_search_begins_at_the_prediction() {
     let two = NonZeroUsize::new(2).unwrap();
     let settings = TrialSettings {
