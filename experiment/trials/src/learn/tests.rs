@@ -45,6 +45,7 @@ fn lines(outcomes: impl IntoIterator<Item = TrialOutcome>) -> Vec<JournalLine> {
         machine: BTreeMap::from([("cores".to_owned(), CORES.to_string())]),
         command: String::new(),
         references: Vec::new(),
+        search: None,
     };
     let trials = outcomes.into_iter().map(Box::new).map(JournalLine::Trial);
     [JournalLine::Run(facts)].into_iter().chain(trials).collect()
