@@ -1,6 +1,7 @@
 //! Draws trials by a seed, as a plan each, with predictions for a machine with two cores, and judges these by runs.
 //! `cargo run -p trials --example drawn_predictions -- plans FOLDER TRIALS SEED` writes `predicted.jsonl` and `plans/`;
 //! `… -- judge FOLDER` reads them and `runs/`. `again` in place of `judge` predicts with the present model, to develop it.
+//! `learnt` learns costs from the trials with odd numbers and compares the predicted tails of the others.
 
 use std::error::Error;
 use std::fs;
@@ -8,6 +9,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::Path;
 
 use trials::journal::{self, JournalLine};
+use trials::learn::Learned;
 use trials::outcome::TrialOutcome;
 use trials::plan::Plan;
 use trials::predict::{self, Prediction};
@@ -26,8 +28,7 @@ const SERVICE: &str = "lognormal(50=100ms,99=450ms)";
 const BELIEVED: &str = "lognormal(50=80ms,99=400ms)";
 const CORES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 const PREDICTED: &str = "predicted.jsonl";
-const USAGE: &str =
-    "expected `plans FOLDER TRIALS SEED`, `service FOLDER TRIALS SEED`, `judge FOLDER` or `again FOLDER`";
+const USAGE: &str = "expected `plans FOLDER TRIALS SEED`, `service FOLDER TRIALS SEED`, `judge FOLDER`, `again FOLDER` or `learnt FOLDER`";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -40,6 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (trials, seed): (u64, u64) = (trials.parse()?, seed.parse()?);
             plans(folder.as_ref(), trials, seed, of_service)?;
         }
+        ["learnt", folder] => learnt(folder.as_ref())?,
         ["judge", folder] => judge(folder.as_ref(), false)?,
         ["again", folder] => judge(folder.as_ref(), true)?,
         _ => return Err(USAGE.into()),
@@ -241,6 +243,54 @@ fn runs(folder: &Path) -> Result<Runs, Box<dyn Error>> {
         ));
     }
     Ok(runs)
+}
+
+/// Compares tails predicted by default costs with those by what the other half of the trials says.
+fn learnt(folder: &Path) -> Result<(), Box<dyn Error>> {
+    let (odd, even): (Runs, Runs) = runs(folder)?
+        .into_iter()
+        .partition(|(name, ..)| name.parse::<u64>().is_ok_and(|number| number % 2 == 1));
+    let mut lines = Vec::new();
+    for (name, _, of_run, _) in odd {
+        // Each plan has one trial, of the same id.
+        lines.extend(of_run.into_iter().map(|line| match line {
+            JournalLine::Trial(mut outcome) => {
+                outcome.trial.id.clone_from(&name);
+                JournalLine::Trial(outcome)
+            }
+            facts => facts,
+        }));
+    }
+    let learned = Learned::from_run(&lines, "odd trials")?;
+    let mut errors: [Vec<f64>; 2] = Default::default();
+    for (name, assumed, _, outcome) in &even {
+        let by_learned = learned.predict(&outcome.trial.settings, CORES);
+        let [assumed, by_learned] =
+            [assumed.clone(), by_learned].map(|prediction| judged(name, prediction, outcome).tails);
+        let (Some(assumed), Some(by_learned)) = (assumed, by_learned) else {
+            continue;
+        };
+        let error = |(predicted, measured): (f64, f64)| (predicted - measured).abs() / 1e3;
+        println!(
+            "{name}: {:.0} ms, wrong by {:.1} ms, learnt by {:.1} ms",
+            assumed.1 / 1e3,
+            error(assumed),
+            error(by_learned)
+        );
+        errors[0].push(error(assumed));
+        errors[1].push(error(by_learned));
+    }
+    let [assumed, by_learned] = errors.map(|mut errors| {
+        errors.sort_by(f64::total_cmp);
+        let mean = errors.iter().sum::<f64>() / errors.len().max(1) as f64;
+        let median = errors.get(errors.len() / 2).copied().unwrap_or_default();
+        (mean, median, errors.len())
+    });
+    println!(
+        "the close tail of {} trials is wrong by {:.1} ms (median {:.1} ms), and by {:.1} ms (median {:.1} ms) with costs learnt from the other half",
+        assumed.2, assumed.0, assumed.1, by_learned.0, by_learned.1
+    );
+    Ok(())
 }
 
 fn judged(name: &str, prediction: Prediction, outcome: &TrialOutcome) -> Judged {
