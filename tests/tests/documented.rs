@@ -285,6 +285,42 @@ fn the_fields_of_a_prediction_are_those_of_the_page() {
     );
 }
 
+#[test]
+fn the_fields_of_an_advice_are_those_of_the_page() {
+    let mut found = BTreeSet::new();
+    // One setting holds at the first rate, and none at the second.
+    let output = Cli::new(binary("experiment"))
+        .args([
+            "advise",
+            "--format",
+            "json",
+            "--rpu",
+            "20,200",
+            "--io-delay",
+            "50ms",
+        ])
+        .args([
+            "--window",
+            "2s",
+            "--objective",
+            "memory < 1GiB",
+            "--capacity",
+            "2",
+        ])
+        .assert()
+        .code(3);
+    let advice: Value = serde_json::from_slice(&output.get_output().stdout).unwrap();
+    collect_fields(&advice, "", &mut found);
+    // The settings are those of docs/plan.md.
+    found.retain(|field| !field.starts_with("questions[].settings[].settings."));
+    assert_eq!(
+        names("experiment advise --format json")
+            .into_iter()
+            .collect::<BTreeSet<_>>(),
+        found
+    );
+}
+
 /// The paths of all fields, such as `trials[].id`.
 fn collect_fields(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
@@ -318,6 +354,9 @@ fn help_is_written_for_people() {
             &[
                 "run",
                 "predict",
+                "advise",
+                "search",
+                "compare",
                 "report",
                 "collect",
                 "clean",

@@ -116,6 +116,31 @@ impl EngineArgs {
         }
     }
 
+    /// The first option that the command line gives.
+    pub fn given(&self) -> Option<&'static str> {
+        let of_both = [
+            ("engine", "--engine"),
+            ("endpoint_url", "--endpoint-url"),
+            ("patience", "--patience"),
+        ];
+        let all = of_both.iter().chain(&OF_THE_CLUSTER).chain(&OF_THIS_MACHINE);
+        all.copied()
+            .find(|(id, _)| self.given.has(id))
+            .map(|(_, flag)| flag)
+    }
+
+    /// The option by which the user's own service would be called.
+    pub fn own_service(&self) -> Option<&'static str> {
+        let own = [
+            ("--endpoint-url", self.endpoint_url.is_some()),
+            ("--udf-command", self.udf_command.is_some()),
+            ("--base", self.base.is_some()),
+        ];
+        own.into_iter()
+            .find(|(_, is_given)| *is_given)
+            .map(|(flag, _)| flag)
+    }
+
     /// The Job that owns the run. `JOB_NAME` may be inherited by other programs, so it counts only with `--engine cluster`.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //!
 //! A module for each command has its arguments and a function of the same name.
 //!
-//! - `run`, `predict`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
+//! - `run`, `predict`, `advise`, `search`, `compare`, `collect`, `clean`, `verify`: the commands. `scale`: the section of `predict --scale`.
 //! - `engines`: arguments that choose an engine, which it builds. `run_facts`: what a journal says at the start. `one_trial`: a trial of a command that runs them one by one.
 //! - `given`: which options the command line has. `job_run`: a run inside a Job.
 //! - `learn`, `probe`: what predictions take from an earlier run or from calls to the user's own service.
@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use advise::AdviseArgs;
 use clean::CleanArgs;
 use collect::CollectArgs;
 use compare::CompareArgs;
@@ -26,6 +27,7 @@ use run::RunArgs;
 use search::SearchArgs;
 use verify::VerifyArgs;
 
+mod advise;
 mod clean;
 mod cluster_args;
 mod collect;
@@ -72,13 +74,15 @@ Examples:
   experiment predict plans/classic.yaml           print the predictions without running anything
   experiment predict plans/classic.yaml --scale 1000000   and how many pods a million events per second need
   experiment predict plans/classic.yaml --from out/quick      by what an earlier run measured
+  experiment advise --io-delay 'lognormal(50=80ms,99=400ms)' --rpu 300 --keys 20 --window 60s --objective 'close_tail p99 < 1s'
   experiment search plans/quick.yaml --objective 'close_tail p95 < 1s' --budget 20m   the highest rate of each cell
   experiment compare results/main out/quick       two kept runs, cell by cell
   experiment compare plans/quick.yaml --udf-command ./old --udf-command ./new --fail-on worse   two UDFs in turns
   experiment report out/quick                     draw the report again from its journal
 
 Exit status: 130 after SIGINT, 143 after SIGTERM, else 2 wrong use, else 1 a trial or the run failed, else 3 a threshold
-was not met, a comparison found what --fail-on names, or a search found no level that is sustained, else 0.";
+was not met, a comparison found what --fail-on names, a search found no level that is sustained, or no setting is
+advised or the advised one did not hold, else 0.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -86,6 +90,8 @@ enum Command {
     Run(Box<RunArgs>),
     /// Print the prediction for every trial of a plan without running it
     Predict(Box<PredictArgs>),
+    /// Say which settings are predicted to hold an objective, cheapest first, or what must change; with --verify, run it
+    Advise(Box<AdviseArgs>),
     /// Search for the capacity of each cell (the highest RPU that is sustained) or its demand (the least max_workers)
     Search(Box<SearchArgs>),
     /// Draw the report again from the journal in a folder
@@ -111,6 +117,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(args) => run::run(*args),
         Command::Predict(args) => predict::predict(&args),
+        Command::Advise(args) => advise::advise(*args),
         Command::Search(args) => search::search(*args),
         Command::Report { folder } => output::draw_report(&folder),
         Command::Compare(args) => compare::compare(*args),

@@ -77,6 +77,16 @@ impl PlanArgs {
         self.read_by(|file| Plan::for_search(file, &flags, quantity, effort))
     }
 
+    /// Reads the settings that an advice chooses from, under the plan's thresholds and these.
+    ///
+    /// # Errors
+    /// Returns an error if the file cannot be read, or if the plan cannot be run.
+    pub fn for_advice(&self, objective: &[String]) -> Result<PlanText, Failure> {
+        let mut flags = self.flags.clone();
+        flags.extend(objective.iter().map(|text| (THRESHOLD, text.clone())));
+        self.read_by(|file| Plan::for_advice(file, &flags))
+    }
+
     fn read_by(
         &self,
         plan: impl FnOnce(Option<(&str, &str)>) -> Result<(Plan, String), PlanError>,
@@ -121,6 +131,16 @@ impl PlanText {
             folder,
             made: true,
         })
+    }
+
+    /// A plan of which there is no file.
+    pub fn made(plan: Plan, text: String) -> Self {
+        Self {
+            plan,
+            text,
+            folder: PathBuf::new(),
+            made: true,
+        }
     }
 
     /// The path of a file that the plan names.

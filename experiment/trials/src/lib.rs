@@ -16,6 +16,7 @@
 //! - [`threshold`]: what must hold, and whether it did; [`metric`]: what it speaks of; [`cell`]: what repeats have in common.
 //! - [`search`]: the next level of a search for a capacity or a demand; [`sustained`]: what the trials of a level say;
 //!   [`searches`]: those of all cells, and what they found by a journal.
+//! - [`advise`]: which settings are predicted to hold an objective, cheapest first.
 //! - [`comparison`]: two runs, cell by cell; [`statistics`]: intervals and tests, pure.
 //! - [`journal`]: the file that stores runs and outcomes, one line each.
 //! - [`text`]: figures for people, the one home of number formats.
@@ -25,6 +26,7 @@
     reason = "used by this workspace only: a name that says what it holds needs no second sentence"
 )]
 
+pub mod advise;
 pub mod cell;
 pub mod comparison;
 pub mod endpoint_url;

@@ -4,6 +4,7 @@
 mod changes;
 mod file;
 mod flags;
+mod for_advice;
 mod for_search;
 mod grid;
 mod reference;

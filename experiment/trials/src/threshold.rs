@@ -41,7 +41,7 @@ enum Condition {
 
 /// Which figure of a metric counts.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Statistic {
+pub(crate) enum Statistic {
     /// The smallest value that this share of all does not exceed; below 1.
     Percentile(f64),
     Mean,
@@ -64,6 +64,27 @@ enum Bound {
     Figure(f64),
     /// By which share the figure may differ from that of the same cell of a kept run.
     Change { share: f64, run: PathBuf },
+}
+
+/// What a threshold of a bound compares, for figures that come from elsewhere than a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Compared {
+    pub metric: Metric,
+    pub statistic: Statistic,
+    relation: Relation,
+    /// In the metric's unit.
+    pub bound: f64,
+}
+
+impl Compared {
+    pub(crate) const fn holds(&self, figure: f64) -> bool {
+        self.relation.holds(figure, self.bound)
+    }
+
+    /// Whether smaller figures are better.
+    pub(crate) const fn is_upper(&self) -> bool {
+        self.relation.is_upper()
+    }
 }
 
 /// The figure that a threshold is compared with, of one cell of a kept run.
@@ -105,6 +126,24 @@ impl Threshold {
                 ..
             } if metric.is_of_windows() => u32::try_from(judge::needed(share)).unwrap_or(u32::MAX),
             _ => 1,
+        }
+    }
+
+    /// What it compares; `None` of a ledger, or of a change against another run.
+    pub(crate) fn compared(&self) -> Option<Compared> {
+        match &self.condition {
+            Condition::Compare {
+                metric,
+                statistic,
+                relation,
+                bound: Bound::Figure(bound),
+            } => Some(Compared {
+                metric: *metric,
+                statistic: *statistic,
+                relation: *relation,
+                bound: *bound,
+            }),
+            _ => None,
         }
     }
 

@@ -4,6 +4,7 @@
 // Clippy's exception for tests does not apply to functions that tests share.
 #![allow(clippy::unwrap_used)]
 
+mod advice;
 mod comparisons;
 mod deaths;
 mod fixed_paths;

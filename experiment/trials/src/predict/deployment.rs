@@ -241,6 +241,24 @@ fn exceeded_by_busiest(
     exceeded(&of_busiest(settings, partitions), limits, busiest_rate as u64)
 }
 
+/// The settings of the busiest of several partitions, its rate included.
+pub fn busiest(settings: &TrialSettings, partitions: NonZeroU64) -> TrialSettings {
+    if partitions == NonZeroU64::MIN {
+        return settings.clone();
+    }
+    let fraction = busiest_partition_fraction(settings, partitions.get());
+    let rate = (settings.rpu.get() as f64 * fraction).ceil() as u64;
+    TrialSettings {
+        rpu: NonZeroU64::new(rate).unwrap_or(NonZeroU64::MIN),
+        ..of_busiest(settings, partitions.get())
+    }
+}
+
+/// The resource that a pod of these settings exceeds; of several, the one it exceeds most.
+pub fn exceeded_by(settings: &TrialSettings, limits: &Limits) -> Option<Bound> {
+    exceeded(settings, limits, settings.rpu.get())
+}
+
 /// The settings of the busiest partition: its keys, and its fraction of the endpoint's capacity, which all pods use.
 fn of_busiest(settings: &TrialSettings, partitions: u64) -> TrialSettings {
     let part = |whole: NonZeroU64, fraction: f64| {

@@ -65,7 +65,7 @@ impl Expected {
         }
     }
 
-    fn by_arithmetic(model: &Model<'_>) -> Self {
+    pub(super) fn by_arithmetic(model: &Model<'_>) -> Self {
         let settings = model.settings;
         let window_s = settings.window.as_secs_f64();
         let deadline_s = settings
