@@ -31,6 +31,13 @@ pub struct CompareArgs {
     /// With a plan: shell command of a UDF; twice, the old one first
     #[arg(long, value_name = "COMMAND", value_parser = shell_command)]
     udf_command: Vec<String>,
+    /// With a plan: where both UDFs serve if they do not take the path in SOCKET: Numaflow's SDKs use
+    /// /var/run/numaflow/reduce.sock unless told otherwise. The file is removed before and after each trial
+    #[arg(long, value_name = "PATH", requires_all = ["udf_command", "udf_server_info"])]
+    udf_socket: Option<PathBuf>,
+    /// With a plan: their server-info file, with --udf-socket: /var/run/numaflow/reducer-server-info
+    #[arg(long, value_name = "PATH", requires = "udf_socket")]
+    udf_server_info: Option<PathBuf>,
     /// With a plan: how often each UDF runs each cell; the order within a round is drawn by the plan's seed [default: 5]
     #[arg(long, value_name = "NUMBER", value_parser = wire::settings::whole_number::<u32>(1, 10_000))]
     rounds: Option<u32>,
@@ -124,6 +131,7 @@ pub fn compare(args: CompareArgs) -> Result<(), Failure> {
 fn refuse_run_options(args: &CompareArgs) -> Result<(), Failure> {
     let given = [
         ("--udf-command", !args.udf_command.is_empty()),
+        ("--udf-socket", args.udf_socket.is_some()),
         ("--rounds", args.rounds.is_some()),
         ("--out", args.out.is_some()),
         ("--resume", args.resume),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -10,7 +11,7 @@ use clap::builder::NonEmptyStringValueParser;
 use cluster::base::Base;
 use cluster::{ClusterConfig, ClusterEngine, ClusterEngineError};
 use engine::{Engine, EngineError};
-use local::{LocalConfig, LocalEngine, Place};
+use local::{FixedPlace, LocalConfig, LocalEngine, LocalError, Place};
 use trials::endpoint_url::EndpointUrl;
 use trials::journal;
 use trials::plan::OwnPayloads;
@@ -178,18 +179,13 @@ impl EngineArgs {
                 cut_off,
                 patience: self.patience.unwrap_or(LOCAL_PATIENCE),
                 udf_command: self.udf_command.clone(),
-                udf_place: self.udf_place(),
+                udf_place: fixed_place(self.udf_socket.as_ref(), self.udf_server_info.as_ref())?,
                 endpoint_url: self.endpoint_url.clone(),
                 ca_file: self.ca_file.clone(),
                 payloads,
             }),
             EngineKind::Cluster => self.cluster_engine(cut_off, payloads).await,
         }
-    }
-
-    fn udf_place(&self) -> Option<Place> {
-        let (socket, server_info) = self.udf_socket.clone().zip(self.udf_server_info.clone())?;
-        Some(Place { socket, server_info })
     }
 
     async fn cluster_engine(
@@ -227,6 +223,21 @@ pub fn shell_command(text: &str) -> Result<String, &'static str> {
         "" => Err("must be a command, like 'exec python3 udf.py'"),
         _ => Ok(text.to_owned()),
     }
+}
+
+/// The paths at which a UDF serves that does not let them be chosen, claimed for this command.
+///
+/// # Errors
+/// Returns an error if it cannot serve there.
+pub fn fixed_place(
+    socket: Option<&PathBuf>,
+    server_info: Option<&PathBuf>,
+) -> Result<Option<Arc<FixedPlace>>, Failure> {
+    let Some((socket, server_info)) = socket.cloned().zip(server_info.cloned()) else {
+        return Ok(None);
+    };
+    let claimed = FixedPlace::claim(&Place { socket, server_info }).map_err(LocalError::from);
+    Ok(Some(Arc::new(claimed.map_err(EngineError::from)?)))
 }
 
 /// The engine of this machine, which starts the programs beside this one.

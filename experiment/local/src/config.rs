@@ -1,11 +1,13 @@
 //! What the engine needs to know besides the trial.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use launcher::Place;
 use trials::endpoint_url::EndpointUrl;
 use trials::plan::OwnPayloads;
+
+use crate::fixed_place::FixedPlace;
 
 #[derive(Debug, Clone)]
 pub struct LocalConfig {
@@ -15,8 +17,8 @@ pub struct LocalConfig {
     pub patience: Duration,
     /// Shell command that starts another reduce UDF instead of ours.
     pub udf_command: Option<String>,
-    /// Where that UDF serves, if it does not take the paths that it is given.
-    pub udf_place: Option<Place>,
+    /// Where that UDF serves, if it does not take the paths that it is given. Engines that take turns may share it.
+    pub udf_place: Option<Arc<FixedPlace>>,
     /// The user's own endpoint instead of ours.
     pub endpoint_url: Option<EndpointUrl>,
     /// PEM file with authorities to trust beside those of the system.

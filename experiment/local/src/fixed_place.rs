@@ -46,7 +46,7 @@ pub enum FixedPlaceError {
 
 /// The fixed paths, which no other run uses while this lives.
 #[derive(Debug)]
-pub(crate) struct FixedPlace {
+pub struct FixedPlace {
     place: Place,
     _lock: File,
 }
@@ -86,11 +86,15 @@ impl FixedPlace {
         Ok(claimed)
     }
 
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     /// Removes what an earlier UDF left at the paths.
     ///
     /// # Errors
     /// Returns an error if a process serves there, or if there is something that no UDF has made.
-    pub fn clear(&self) -> Result<Cleared<'_>, FixedPlaceError> {
+    pub(crate) fn clear(&self) -> Result<Cleared<'_>, FixedPlaceError> {
         let socket = &self.place.socket;
         if UnixStream::connect(socket).is_ok() {
             return Err(FixedPlaceError::Taken(socket.clone()));

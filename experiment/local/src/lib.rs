@@ -39,7 +39,7 @@ pub use launcher::Place;
 
 pub use self::config::LocalConfig;
 pub use self::error::LocalError;
-pub use self::fixed_place::FixedPlaceError;
+pub use self::fixed_place::{FixedPlace, FixedPlaceError};
 pub use self::local_engine::{LocalEngine, expected};
 pub use self::memory::memory_note;
 pub use self::service::{Service, ServiceError, ServiceRequest};

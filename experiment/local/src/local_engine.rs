@@ -20,7 +20,6 @@ use wire::{Clock, GeneratorStats};
 
 use crate::config::LocalConfig;
 use crate::error::LocalError;
-use crate::fixed_place::FixedPlace;
 use crate::memory::memory_note;
 use crate::observation::{TrialData, observation};
 use crate::pipeline::{Binaries, Pipeline};
@@ -39,8 +38,6 @@ const SET_UP: Duration = Duration::from_millis(800);
 #[derive(Debug)]
 pub struct LocalEngine {
     config: LocalConfig,
-    /// Where the user's own UDF serves, if its paths are fixed.
-    udf_place: Option<FixedPlace>,
     binaries: Binaries,
     http: reqwest::Client,
     clock: Clock,
@@ -50,8 +47,7 @@ impl LocalEngine {
     /// Finds the binaries in `folder`, removes what killed runs left behind, and raises the descriptor limit.
     ///
     /// # Errors
-    /// Returns an error if a binary is missing, the path of the folder for sockets is too long, or the user's UDF cannot
-    /// serve at its fixed paths.
+    /// Returns an error if a binary is missing, or the path of the folder for sockets is too long.
     pub fn new(folder: &Path, config: LocalConfig) -> Result<Self, LocalError> {
         let binaries = Binaries::find(folder)?;
         sweep(&std::env::temp_dir());
@@ -65,10 +61,8 @@ impl LocalEngine {
             .no_proxy()
             .timeout(STATS_TIMEOUT)
             .build();
-        let udf_place = config.udf_place.as_ref().map(FixedPlace::claim).transpose()?;
         Ok(Self {
             config,
-            udf_place,
             binaries,
             http: http.map_err(LocalError::Client)?,
             clock: Clock::start(),
@@ -142,7 +136,7 @@ impl Engine for LocalEngine {
         let settings = &trial.settings;
         let folder = TrialFolder::create()?;
         // Dropped after the processes.
-        let _cleared = match &self.udf_place {
+        let _cleared = match &self.config.udf_place {
             Some(place) => Some(place.clear().map_err(LocalError::from)?),
             None => None,
         };

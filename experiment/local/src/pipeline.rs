@@ -90,7 +90,10 @@ impl Pipeline {
     ) -> Result<Self, LocalError> {
         let spawn = |name, command| Child::spawn(name, command, Stderr::Tail);
         let [source, reduce, sink] = places(folder)?;
-        let reduce = config.udf_place.clone().unwrap_or(reduce);
+        let reduce = config
+            .udf_place
+            .as_ref()
+            .map_or(reduce, |fixed| fixed.place().clone());
         let mut endpoint = match config.endpoint_url {
             None => Some(spawn(
                 "endpoint",

@@ -165,3 +165,39 @@ fn places_where_no_udf_can_serve_are_refused_in_a_sentence() {
     }
     fixed.assert_nothing_left();
 }
+
+#[test]
+fn two_udfs_on_the_same_paths_are_compared() {
+    let fixed = Fixed::new();
+    fixed.leave_stale_files();
+    let udf = fixed.counter();
+    let (socket, server_info) = (fixed.socket(), fixed.server_info());
+    let place = [
+        "--udf-socket",
+        text(&socket),
+        "--udf-server-info",
+        text(&server_info),
+    ];
+    let both = ["--udf-command", &udf, "--udf-command", &udf];
+    let metric = ["--metric", "result_lag", "--rounds", "1", "--out", "o"];
+    let args = [&["compare", "plan.yaml"][..], &both, &place, &metric].concat();
+    let ended = fixed.dir.run(&args);
+    assert_eq!(ended.status, Some(0), "{ended:?}");
+    for side in ["o/first", "o/second"] {
+        let outcomes = fixed.dir.outcomes(side);
+        assert_eq!(outcomes.len(), 2);
+        for outcome in outcomes {
+            assert_eq!((&outcome.end, &outcome.ledger), (&TrialEnd::Completed, &None));
+            assert_eq!(outcome.windows[0].measured.as_ref().unwrap().events, 20);
+        }
+    }
+    let other = UnixListener::bind(&socket).unwrap();
+    let refused = fixed.dir.run(&[&args[..], &["--resume"]].concat());
+    refused.assert_refused(&["--udf-socket: another process serves on `", "end it first"]);
+    drop(other);
+    fs::remove_file(&socket).unwrap();
+    let folders = [&["compare", "o/first", "o/second"][..], &both, &place].concat();
+    let refused = fixed.dir.run(&folders);
+    refused.assert_refused(&["has an effect with a plan only"]);
+    fixed.assert_nothing_left();
+}

@@ -16,10 +16,10 @@ use trials::trial::Trial;
 use vertex::machine;
 
 use super::{CompareArgs, comparison};
-use crate::engines::{self, LOCAL_PATIENCE};
+use crate::engines::{self, LOCAL_PATIENCE, fixed_place};
 use crate::failure::Failure;
 use crate::one_trial::run_one;
-use crate::own_payloads::{self, CheckedPayloads};
+use crate::own_payloads;
 use crate::plan_args::PlanText;
 use crate::progress::{Notes, RunProgress, Within, rough};
 use crate::run_facts::run_facts;
@@ -59,9 +59,20 @@ pub(super) async fn run(args: &CompareArgs, stop: &Stop) -> Result<Comparison, F
         .clone()
         .unwrap_or_else(|| Path::new("out").join(format!("{}-compared", written.plan.name)));
     let payloads = own_payloads::check(&written)?;
+    let place = fixed_place(args.udf_socket.as_ref(), args.udf_server_info.as_ref())?;
     let mut candidates = Vec::new();
     for (name, command) in FOLDERS.into_iter().zip([old, new]) {
-        candidates.push(candidate(args, &written, payloads.clone(), out.join(name), command, stop).await?);
+        let config = LocalConfig {
+            cut_off: written.plan.cut_off,
+            patience: args.patience.unwrap_or(LOCAL_PATIENCE),
+            udf_command: Some(command.clone()),
+            udf_place: place.clone(),
+            endpoint_url: args.endpoint_url.clone(),
+            ca_file: args.ca_file.clone(),
+            payloads: payloads.payloads.clone(),
+        };
+        let folder = out.join(name);
+        candidates.push(candidate(args, &written, config, payloads.facts.clone(), folder, stop).await?);
     }
     let order = order(&trials, written.plan.seed);
     let missing = candidates
@@ -100,25 +111,16 @@ pub(super) async fn run(args: &CompareArgs, stop: &Stop) -> Result<Comparison, F
 async fn candidate(
     args: &CompareArgs,
     written: &PlanText,
-    CheckedPayloads { payloads, facts }: CheckedPayloads,
+    config: LocalConfig,
+    [file, template]: [Option<String>; 2],
     folder: PathBuf,
-    command: &str,
     stop: &Stop,
 ) -> Result<Candidate, Failure> {
     let trials = written.plan.trials();
-    let engine = engines::local(LocalConfig {
-        cut_off: written.plan.cut_off,
-        patience: args.patience.unwrap_or(LOCAL_PATIENCE),
-        udf_command: Some(command.to_owned()),
-        udf_place: None,
-        endpoint_url: args.endpoint_url.clone(),
-        ca_file: args.ca_file.clone(),
-        payloads,
-    })?;
-    stop.or(engine.check(&trials, &Notes)).await?;
     let endpoint = args.endpoint_url.as_ref().map(ToString::to_string);
-    let [file, template] = facts;
-    let replaced = [endpoint, Some(command.to_owned()), file, template];
+    let replaced = [endpoint, config.udf_command.clone(), file, template];
+    let engine = engines::local(config)?;
+    stop.or(engine.check(&trials, &Notes)).await?;
     let mut facts = machine::facts();
     facts.extend(journal::replaced(replaced));
     let facts = run_facts(written, trials.len(), facts, engine.as_ref(), Vec::new()).await;
