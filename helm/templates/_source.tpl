@@ -105,6 +105,7 @@ configMap:
 {{- end -}}
 {{- end -}}
 
+{{/* Kubernetes reads `$$` in a variable's value as `$`, and `$(NAME)` as a variable: each `$` of a template is written twice. */}}
 {{- define "async-reduce.generatorEnv" -}}
 {{- $generator := .Values.generator | default dict -}}
 {{- $payloads := dict -}}
@@ -120,7 +121,7 @@ configMap:
   "PAYLOAD_SIZE" $generator.payloadSize
   "PAYLOADS" $payloads.path
   "KEY_POINTER" $payloads.pointer
-  "PAYLOAD_TEMPLATE" ($generator.payloads | default dict).template
+  "PAYLOAD_TEMPLATE" (($generator.payloads | default dict).template | default "" | replace "$" "$$")
   "COUNT" $generator.count
   "SEED" $generator.seed
   "ALIGN" $generator.align

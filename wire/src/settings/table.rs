@@ -223,8 +223,8 @@ settings! {
         label: "method",
         ..CELL
     };
-    /// Send the request of a reused connection that ends before a byte of the answer once more, as for GET, HEAD, PUT and
-    /// DELETE, whatever the method is
+    /// Whatever the method is, an attempt that may have reached the service may be made again, as with GET, HEAD, PUT and
+    /// DELETE: by `retries`, and once more where a reused connection ends before a byte of the answer
     #[serde(default, skip_serializing_if = "Option::is_none")]
     IDEMPOTENT idempotent: Option<bool> = Setting {
         form: Form::Switch,
