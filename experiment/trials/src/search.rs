@@ -23,9 +23,6 @@ pub const REPEATS: u32 = 3;
 /// So many levels in a row outwards may stay undecided; then the measurements are too noisy to go on.
 const MOST_UNDECIDED: usize = 3;
 
-/// The first factor. A prediction that is right is bracketed at once.
-const FIRST_FACTOR: f64 = 1.2;
-
 /// How far on the easier side of the estimated limit a level is tried, as a part of the bracket that is close enough.
 const EASIER: f64 = 0.4;
 
@@ -310,7 +307,7 @@ impl Search {
     /// The factor of this step outwards: the square of the one before.
     fn stride(&self) -> f64 {
         let before = i32::try_from(self.levels.len()).unwrap_or(i32::MAX) - 1;
-        FIRST_FACTOR.powf(2f64.powi(before))
+        self.quantity.first_factor(self.precision).powf(2f64.powi(before))
     }
 
     /// The level, or the end of the range; `None` if that has been tried.

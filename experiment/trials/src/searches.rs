@@ -84,7 +84,7 @@ impl Searches {
         let cells = cells.map(|(trial, &predicted)| Cell {
             search: Search::new(
                 quantity,
-                predicted,
+                quantity.first(predicted, facts.precision),
                 quantity.range(&trial.settings),
                 facts.precision,
             ),
@@ -140,13 +140,10 @@ impl Searches {
     /// Where each search begins.
     pub fn first_trials(&self) -> Vec<Trial> {
         let first = |cell: &Cell| {
-            let step = Step {
-                level: cell.predicted,
-                repeat: 0,
-            };
-            cell.at(self.quantity, step)
+            let step = cell.search.next()?;
+            Some(cell.at(self.quantity, step))
         };
-        self.cells.iter().map(first).collect()
+        self.cells.iter().filter_map(first).collect()
     }
 
     /// As many trials as the searches take at most, about.

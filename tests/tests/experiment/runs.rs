@@ -238,7 +238,7 @@ fn predictions_help_and_completions_need_no_run() {
     let lines: Vec<&str> = predicted.stdout.lines().collect();
     assert_eq!(
         lines[0].split_whitespace().collect::<Vec<_>>(),
-        ["trial", "verdict", "load", "in", "flight", "close", "tail"]
+        ["trial", "verdict", "load", "in", "flight", "close", "tail", "p99"]
     );
     assert!(
         lines[1].starts_with("strategy=async,repeat=0        keeps up  "),

@@ -93,6 +93,23 @@ impl Quantity {
         level(held)
     }
 
+    /// Where a search begins. A level at the predicted limit is the hardest of all to decide, so rates begin half of a
+    /// close bracket below it: if the prediction is right, the next trial closes the bracket. Workers are too few for that.
+    pub fn first(self, predicted: u64, precision: f64) -> u64 {
+        match self {
+            Self::Capacity => self.rounded_easier(self.easier_by(predicted as f64, precision.sqrt())),
+            Self::Demand => predicted,
+        }
+    }
+
+    /// The first factor by which a search goes on outwards.
+    pub(super) const fn first_factor(self, precision: f64) -> f64 {
+        match self {
+            Self::Capacity => precision,
+            Self::Demand => 1.2,
+        }
+    }
+
     /// The level that is this factor harder.
     pub(super) fn harder(self, level: u64, factor: f64) -> u64 {
         let level = level as f64;
