@@ -266,14 +266,14 @@ fn a_trial_is_explained_by_its_own_calls() {
     let tail = explained.close_tail().unwrap();
     assert!((micros(520_000)..micros(530_000)).contains(&tail), "{tail:?}");
 
-    // Ten of them at once at the endpoint, which a plan may hide: the calls lasted twice as long.
+    // Ten of them at once at the endpoint, which a plan may hide: the calls lasted nearly twice as long.
     outcome.trial.settings.capacity = Limit(NonZeroU64::new(10));
-    outcome.latency = packed([micros(210_000); 100]);
+    outcome.latency = packed([micros(190_000); 100]);
     let limited = explain(&[&outcome], CORES).unwrap();
     let tail = limited.close_tail().unwrap();
-    assert!((micros(1_040_000)..micros(1_060_000)).contains(&tail), "{tail:?}");
+    assert!((micros(940_000)..micros(960_000)).contains(&tail), "{tail:?}");
     assert!(
-        (1.04..1.07).contains(&limited.load_factor),
+        (0.94..0.97).contains(&limited.load_factor),
         "{}",
         limited.load_factor
     );
