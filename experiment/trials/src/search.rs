@@ -261,7 +261,7 @@ impl Search {
             }
             (Some(easy), None) => {
                 let from = zone_hard.unwrap_or(easy);
-                self.within_range(self.quantity.harder(from, self.stride()), from)
+                self.within_range(self.quantity.harder_within(from, self.stride()), from)
             }
         }
     }

@@ -221,6 +221,15 @@ fn a_search_begins_at_the_prediction() {
     // Half of a close bracket below the prediction.
     assert_eq!(Quantity::Capacity.first(210, 1.1), 200);
     assert_eq!(Quantity::Demand.first(210, 1.02), 210);
+    for predicted in [97, 301, 5_003] {
+        let first = Quantity::Capacity.first(predicted, 1.1);
+        let right = searched(
+            Quantity::Capacity,
+            first,
+            by_limit(Quantity::Capacity, predicted as f64),
+        );
+        assert_eq!((right.found, right.trials), (Found::Limit, 2), "{right:?}");
+    }
     let demand = Quantity::Demand.predicted(&settings, two);
     assert!((29..=31).contains(&demand), "{demand}");
     let short = TrialSettings {
