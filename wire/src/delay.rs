@@ -75,6 +75,19 @@ impl Delay {
         }
     }
 
+    /// The share of answers whose delay is longer than so many seconds: the inverse of [`Self::quantile`], by bisection.
+    pub fn share_longer_than(&self, seconds: f64) -> f64 {
+        let (mut shorter, mut longer) = (0.0, 1.0);
+        for _ in 0..40 {
+            let middle = f64::midpoint(shorter, longer);
+            match self.quantile(middle).as_secs_f64() <= seconds {
+                true => shorter = middle,
+                false => longer = middle,
+            }
+        }
+        1.0 - shorter
+    }
+
     /// The mean delay.
     pub fn mean(&self) -> Duration {
         match self {
@@ -259,6 +272,13 @@ mod tests {
         #[test]
         fn quantiles_never_fall(delay in delays(), a in 0.0f64..1.0, b in 0.0f64..1.0) {
             prop_assert!(delay.quantile(a.min(b)) <= delay.quantile(a.max(b)));
+        }
+
+        #[test]
+        fn as_many_delays_are_longer_as_a_quantile_says(fraction in 0.01f64..0.99, mean in 1u64..10_000) {
+            let delay = Delay::Exponential(Duration::from_millis(mean));
+            let longer = delay.share_longer_than(delay.quantile(fraction).as_secs_f64());
+            prop_assert!((longer - (1.0 - fraction)).abs() < 1e-4, "{longer}");
         }
 
         #[test]

@@ -325,17 +325,8 @@ impl Service {
     /// The chance that a call lasts longer than this, its further attempts left aside.
     fn lasts_longer_than(&self, seconds: f64) -> f64 {
         let by_timeout = f64::from(self.limit_s + self.overhead_s > seconds);
-        // The fraction of delays that are short enough, by bisection of the quantiles.
-        let (mut short, mut long) = (0.0, 1.0);
-        for _ in 0..40 {
-            let middle = (short + long) / 2.0;
-            if self.delay.quantile(middle).as_secs_f64() + self.overhead_s <= seconds {
-                short = middle;
-            } else {
-                long = middle;
-            }
-        }
-        by_timeout * (self.hanging + (1.0 - self.hanging) * (1.0 - short))
+        let longer = self.delay.share_longer_than(seconds - self.overhead_s);
+        by_timeout * (self.hanging + (1.0 - self.hanging) * longer)
     }
 
     /// The longest of `calls` calls that a `share` of such sets of calls does not exceed.

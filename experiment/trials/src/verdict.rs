@@ -1,7 +1,7 @@
 //! The verdict on a trial: whether a strategy kept up, and whether the trial can say so. Exit status, live line, tables,
 //! findings, charts and CSV take kind, mark and words from here. The report's page has the same rules in words.
 
-mod calls;
+pub(crate) mod calls;
 pub(crate) mod growth;
 mod pace;
 #[cfg(test)]

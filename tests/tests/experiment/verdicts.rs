@@ -141,10 +141,10 @@ axes:
             assert!(bounds.contains(&tail), "{strategy}: {tail:?}");
         }
         let prediction = &outcome.prediction;
-        // And what the close takes for each of its keys.
-        let predicted = prediction.close_tail_us.unwrap();
-        assert!(
-            (500_000..500_200).contains(&predicted),
+        // And 20 µs for each of 3 keys.
+        assert_eq!(
+            prediction.close_tail_us,
+            Some(500_060),
             "{strategy}: {prediction:?}"
         );
     }

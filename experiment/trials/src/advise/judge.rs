@@ -14,13 +14,11 @@ use crate::predict::deployment::{Bound, Limits, MAX_PROCESSOR_UTILIZATION, excee
 use crate::predict::{Assumptions, CRITICAL_FROM, Prediction, Verdict, predict_roughly, predict_with};
 use crate::threshold::{Compared, Threshold};
 use crate::trial::TrialSettings;
+use crate::verdict::calls;
 
 /// Highest load of an advised setting: bursts of arrivals and of long calls need the rest. Half of its workers are then
 /// loaded 1.6 times.
 pub(super) const MOST_LOAD: f64 = 0.8;
-
-/// Failed calls beyond those that the plan asks for, above which no trial counts.
-const FAILED: f64 = 0.01;
 
 /// How much is left beyond what is needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,7 +151,7 @@ impl<'a> Judge<'a> {
             return Err(Obstacle::Pod(bound));
         }
         let failed = objective::failed(pod, &prediction);
-        if failed > pod.max_failed.unwrap_or(pod.failing_share() + FAILED) {
+        if failed > pod.max_failed.unwrap_or(pod.failing_share() + calls::TOLERATED) {
             return Err(Obstacle::Failed(failed));
         }
         for (threshold, compared) in &self.asked {

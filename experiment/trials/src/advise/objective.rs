@@ -1,7 +1,6 @@
 //! The figures of an objective that a prediction tells.
 
 use serde::Serialize;
-use wire::Delay;
 
 use crate::metric::{Metric, Unit, micros};
 use crate::predict::{Assumptions, Prediction};
@@ -107,24 +106,13 @@ const fn share(statistic: Statistic) -> Option<f64> {
 
 /// The share of calls that fail: by the endpoint after all attempts, by their timeout, by the close deadline.
 pub(super) fn failed(settings: &TrialSettings, prediction: &Prediction) -> f64 {
-    let late = share_longer(&settings.io_delay, settings.timeout.as_secs_f64());
+    let late = settings
+        .io_delay
+        .share_longer_than(settings.timeout.as_secs_f64());
     let retried = settings.retried_share();
     let at_once = settings.failing_share() - retried;
     let again = (retried + late).min(1.0).powi(settings.retries as i32 + 1);
     (at_once + again + prediction.missed_share.unwrap_or_default()).clamp(0.0, 1.0)
-}
-
-/// The share of delays that are longer.
-fn share_longer(delay: &Delay, seconds: f64) -> f64 {
-    let (mut shorter, mut longer) = (0.0, 1.0);
-    for _ in 0..30 {
-        let middle = f64::midpoint(shorter, longer);
-        match delay.quantile(middle).as_secs_f64() <= seconds {
-            true => shorter = middle,
-            false => longer = middle,
-        }
-    }
-    1.0 - longer
 }
 
 /// Whether a threshold holds although the prediction may be wrong.

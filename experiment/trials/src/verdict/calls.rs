@@ -10,7 +10,7 @@ use crate::text::count;
 use crate::trial::TrialSettings;
 
 /// Failed calls beyond what the plan asks of the endpoint that a trial may have, as a share.
-pub(super) const TOLERATED: f64 = 0.01;
+pub(crate) const TOLERATED: f64 = 0.01;
 
 /// Standard deviations that the endpoint's random failures may exceed their share by.
 const DEVIATIONS: f64 = 3.0;
